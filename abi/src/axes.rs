@@ -1,0 +1,231 @@
+//! The choices of an experiment that the guest has to know.
+//!
+//! Each axis is an enum whose values have a name (for people, plans and result files) and a number (for the
+//! wire: see [`crate::boot`]). The numbers arrive in shared memory as integers and become values by checked
+//! conversion only.
+
+/// A closed set of named, numbered choices.
+pub trait Axis: Copy + PartialEq + Sized + 'static {
+    /// What the axis is called.
+    const AXIS: &'static str;
+    /// Every value. The index is the number on the wire.
+    const ALL: &'static [Self];
+
+    /// What this value is called in plans, tables and result files.
+    fn name(self) -> &'static str;
+
+    /// The value called `name`.
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|value| value.name() == name)
+    }
+
+    /// The number of this value on the wire.
+    fn number(self) -> u64 {
+        Self::ALL.iter().position(|value| *value == self).unwrap_or(usize::MAX) as u64
+    }
+
+    /// The value with this number.
+    fn from_number(number: u64) -> Option<Self> {
+        usize::try_from(number).ok().and_then(|index| Self::ALL.get(index)).copied()
+    }
+}
+
+/// Where the ranges travel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Carrier {
+    /// Nowhere: the doorbell alone. What an exit costs.
+    Empty,
+    /// In the registers of the call, one range at a time.
+    Registers,
+    /// In a page of up to [`crate::calls::BATCH_CAPACITY`] entries that the call points to.
+    Batch,
+    /// In a virtio split ring: one chain of device-writable descriptors.
+    Ring,
+}
+
+impl Axis for Carrier {
+    const AXIS: &'static str = "carrier";
+    const ALL: &'static [Self] = &[Self::Empty, Self::Registers, Self::Batch, Self::Ring];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Registers => "registers",
+            Self::Batch => "batch",
+            Self::Ring => "ring",
+        }
+    }
+}
+
+/// The instruction with which the guest tells its host, and where that instruction points.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Bell {
+    /// `vmcall`, the hypercall of Intel processors.
+    Vmcall,
+    /// `vmmcall`, the hypercall of AMD processors.
+    Vmmcall,
+    /// A 32-bit `out` to [`crate::calls::CALL_PORT`]: a call.
+    CallPort,
+    /// A 32-bit store to [`crate::layout::CALL_MMIO`]: a call.
+    CallStore,
+    /// A 32-bit `out` of the queue's number to [`crate::calls::KICK_PORT`].
+    KickPort,
+    /// A 32-bit store of the queue's number to [`crate::virtio::mmio::QUEUE_NOTIFY`].
+    NotifyRegister,
+}
+
+impl Axis for Bell {
+    const AXIS: &'static str = "bell";
+    const ALL: &'static [Self] =
+        &[Self::Vmcall, Self::Vmmcall, Self::CallPort, Self::CallStore, Self::KickPort, Self::NotifyRegister];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Vmcall => "vmcall",
+            Self::Vmmcall => "vmmcall",
+            Self::CallPort => "call-port",
+            Self::CallStore => "call-store",
+            Self::KickPort => "kick-port",
+            Self::NotifyRegister => "notify-register",
+        }
+    }
+}
+
+/// How the guest learns that its report was acted on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Completion {
+    /// The doorbell instruction returns: the host acted while the vCPU was out.
+    Return,
+    /// The guest spins on the used ring.
+    Poll,
+    /// The guest halts until the device's interrupt.
+    Interrupt,
+}
+
+impl Axis for Completion {
+    const AXIS: &'static str = "completion";
+    const ALL: &'static [Self] = &[Self::Return, Self::Poll, Self::Interrupt];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Return => "return",
+            Self::Poll => "poll",
+            Self::Interrupt => "interrupt",
+        }
+    }
+}
+
+/// Which pages are freed, in which order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Workload {
+    /// Neighbour after neighbour: every range of a batch touches the next.
+    Sequential,
+    /// Every seventh block: no two ranges of a batch touch.
+    Strided,
+    /// A seeded shuffle of all blocks.
+    Random,
+}
+
+impl Axis for Workload {
+    const AXIS: &'static str = "workload";
+    const ALL: &'static [Self] = &[Self::Sequential, Self::Strided, Self::Random];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Strided => "strided",
+            Self::Random => "random",
+        }
+    }
+}
+
+/// The processor mode the payload runs in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum GuestRing {
+    /// Kernel mode, as a real guest kernel reports.
+    Zero,
+    /// User mode with I/O rights: native speed where KVM emulates ring 0.
+    Three,
+}
+
+impl Axis for GuestRing {
+    const AXIS: &'static str = "guest-ring";
+    const ALL: &'static [Self] = &[Self::Zero, Self::Three];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Zero => "0",
+            Self::Three => "3",
+        }
+    }
+}
+
+/// What a reported page must hold when the guest takes it back after the acknowledgement.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Afterwards {
+    /// What it held before: nothing was discarded.
+    Kept,
+    /// Zeroes: the page was discarded and faulted in anew.
+    Zeroed,
+}
+
+impl Axis for Afterwards {
+    const AXIS: &'static str = "afterwards";
+    const ALL: &'static [Self] = &[Self::Kept, Self::Zeroed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Zeroed => "zeroed",
+        }
+    }
+}
+
+/// What the payload does once it is up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Program {
+    /// Free, report, take back, touch: the measured workload.
+    Report,
+    /// Ring the doorbell again and again, nothing else: what the bare loop and the harness are compared on.
+    Knock,
+    /// Do what the host writes into the step page, step by step: probes and hostile guests.
+    Obey,
+}
+
+impl Axis for Program {
+    const AXIS: &'static str = "program";
+    const ALL: &'static [Self] = &[Self::Report, Self::Knock, Self::Obey];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Knock => "knock",
+            Self::Obey => "obey",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trips<A: Axis + core::fmt::Debug>() {
+        for value in A::ALL {
+            assert_eq!(A::from_number(value.number()), Some(*value));
+            assert_eq!(A::from_name(value.name()), Some(*value));
+        }
+        assert_eq!(A::from_number(A::ALL.len() as u64), None);
+        assert_eq!(A::from_name("no such value"), None);
+    }
+
+    #[test]
+    fn every_value_has_its_own_name_and_number() {
+        round_trips::<Carrier>();
+        round_trips::<Bell>();
+        round_trips::<Completion>();
+        round_trips::<Workload>();
+        round_trips::<GuestRing>();
+        round_trips::<Afterwards>();
+        round_trips::<Program>();
+    }
+}

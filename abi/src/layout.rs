@@ -1,0 +1,81 @@
+//! Where things are in guest physical memory.
+//!
+//! ```text
+//!   0x0000_0000  nothing (null pointers fault nowhere, but nothing of ours is there)
+//!   0x0000_1000  boot words          host writes, guest reads          [boot]
+//!   0x0000_2000  step page           host writes, guest obeys          [calls::step]
+//!   0x0000_3000  batch page          guest writes, host reads          [calls::batch]
+//!   0x0000_4000  notes               guest writes, host reads          [trace]
+//!   0x0000_5000  split ring          both                              [virtio::ring]
+//!   0x0001_0000  processor tables    host writes before the first instruction
+//!   0x0002_0000  stacks
+//!   0x0010_0000  trace: calls        guest writes, host drains         [trace]
+//!   0x0014_0000  trace: reports      guest writes, host drains         [trace]
+//!   0x0018_0000  ledger              guest writes, host compares       [trace]
+//!   0x0020_0000  payload image
+//!   0x0040_0000  arena: the pages that are freed and reported
+//!   0xd000_0000  devices             no memory here: every access exits
+//! ```
+//!
+//! The arena starts on the boundary of the largest block (4 MiB), and the host maps guest memory on such a
+//! boundary too, so that a block of any order is one on both sides.
+
+use crate::addr::{Gpa, PAGE_SIZE, Pfn};
+
+/// Boot words: see [`crate::boot`].
+pub const BOOT: Gpa = Gpa(0x1000);
+/// Step page: see [`crate::calls::step`].
+pub const STEP: Gpa = Gpa(0x2000);
+/// Batch page: see [`crate::calls::batch`].
+pub const BATCH: Gpa = Gpa(0x3000);
+/// The guest's counters: see [`crate::trace`].
+pub const NOTES: Gpa = Gpa(0x4000);
+/// Descriptor table, available ring and used ring: see [`crate::virtio::ring`].
+pub const RING: Gpa = Gpa(0x5000);
+/// End of the space for the ring.
+pub const RING_END: Gpa = Gpa(0x1_0000);
+
+/// Page tables: one PML4, one PDPT, four page directories of 2 MiB entries, identity for 4 GiB.
+pub const PAGE_TABLES: Gpa = Gpa(0x1_0000);
+/// Global descriptor table.
+pub const GDT: Gpa = Gpa(0x1_7000);
+/// Interrupt descriptor table. The guest fills it; the host only points the register here, because a payload
+/// in ring 3 may not.
+pub const IDT: Gpa = Gpa(0x1_8000);
+/// Task state segment with an I/O permission bitmap of two pages that allows every port.
+pub const TSS: Gpa = Gpa(0x1_9000);
+
+/// Top of the payload's stack (it grows down from here).
+pub const STACK_TOP: Gpa = Gpa(0x6_0000);
+/// Top of the stack for the interrupt gate (IST 1).
+pub const INTERRUPT_STACK_TOP: Gpa = Gpa(0x7_0000);
+/// Top of the stack for the halt gate (IST 2): an interrupt arrives on top of it.
+pub const HALT_STACK_TOP: Gpa = Gpa(0x8_0000);
+
+/// Trace of calls: see [`crate::trace`].
+pub const TRACE_CALLS: Gpa = Gpa(0x10_0000);
+/// Trace of reports: see [`crate::trace`].
+pub const TRACE_REPORTS: Gpa = Gpa(0x14_0000);
+/// Ledger of reported pages: see [`crate::trace`].
+pub const LEDGER: Gpa = Gpa(0x18_0000);
+/// End of the space for the ledger.
+pub const LEDGER_END: Gpa = Gpa(0x20_0000);
+
+/// Where the payload image is linked to run.
+pub const IMAGE: Gpa = Gpa(0x20_0000);
+/// First address of the arena.
+pub const ARENA: Gpa = Gpa(0x40_0000);
+/// The largest arena, in pages: 2 GiB, well below the devices.
+pub const ARENA_MAX_PAGES: u64 = (2 << 30) / PAGE_SIZE;
+/// First frame of the arena.
+pub const ARENA_START: Pfn = ARENA.pfn();
+
+/// The virtio-mmio register block: see [`crate::virtio::mmio`].
+pub const VIRTIO_MMIO: Gpa = Gpa(0xd000_0000);
+/// The call register, for doorbells by MMIO store: see [`crate::calls`].
+pub const CALL_MMIO: Gpa = Gpa(0xd000_1000);
+
+// The ledger has a bit for every page the arena may have, and everything before the image keeps its place.
+const _: () = assert!(ARENA_MAX_PAGES / 8 <= LEDGER_END.0 - LEDGER.0);
+const _: () = assert!(ARENA.0.is_multiple_of(4 << 20));
+const _: () = assert!(ARENA.0 + ARENA_MAX_PAGES * PAGE_SIZE <= VIRTIO_MMIO.0);

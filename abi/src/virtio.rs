@@ -1,0 +1,186 @@
+//! The parts of the virtio specification (1.2 and later) both sides use, in the specification's words.
+
+/// Device type of the traditional memory balloon (5.5).
+pub const DEVICE_ID_BALLOON: u32 = 5;
+/// The vendor we claim: "PGHT", as no registry exists for MMIO vendors.
+pub const VENDOR_ID: u32 = 0x5448_4750;
+
+/// Feature bits.
+pub mod feature {
+    /// `VIRTIO_F_VERSION_1` (6): not a legacy device.
+    pub const VERSION_1: u64 = 1 << 32;
+    /// `VIRTIO_F_INDIRECT_DESC` (6): never offered; the driver of Linux clears it too.
+    pub const INDIRECT_DESC: u64 = 1 << 28;
+    /// `VIRTIO_BALLOON_F_PAGE_REPORTING` (5.5.3).
+    pub const PAGE_REPORTING: u64 = 1 << 5;
+}
+
+/// Device status bits (2.1).
+pub mod status {
+    /// The driver has noticed the device.
+    pub const ACKNOWLEDGE: u32 = 1;
+    /// The driver knows how to drive it.
+    pub const DRIVER: u32 = 2;
+    /// The driver is set up.
+    pub const DRIVER_OK: u32 = 4;
+    /// The driver has accepted a set of features.
+    pub const FEATURES_OK: u32 = 8;
+    /// The device cannot go on until it is reset.
+    pub const DEVICE_NEEDS_RESET: u32 = 64;
+    /// The driver has given up.
+    pub const FAILED: u32 = 128;
+}
+
+/// Registers of a virtio-mmio device, version 2 (4.2.2), as offsets from its base.
+pub mod mmio {
+    /// "virt".
+    pub const MAGIC_VALUE: u64 = 0x000;
+    /// What [`MAGIC_VALUE`] reads as.
+    pub const MAGIC: u32 = 0x7472_6976;
+    /// Version of the register layout.
+    pub const VERSION: u64 = 0x004;
+    /// What [`VERSION`] reads as.
+    pub const VERSION_2: u32 = 2;
+    /// Device type.
+    pub const DEVICE_ID: u64 = 0x008;
+    /// Vendor.
+    pub const VENDOR_ID: u64 = 0x00c;
+    /// 32 feature bits the device offers.
+    pub const DEVICE_FEATURES: u64 = 0x010;
+    /// Which 32.
+    pub const DEVICE_FEATURES_SEL: u64 = 0x014;
+    /// 32 feature bits the driver accepts.
+    pub const DRIVER_FEATURES: u64 = 0x020;
+    /// Which 32.
+    pub const DRIVER_FEATURES_SEL: u64 = 0x024;
+    /// Which queue the registers below mean.
+    pub const QUEUE_SEL: u64 = 0x030;
+    /// Its largest size; 0 if there is no such queue.
+    pub const QUEUE_NUM_MAX: u64 = 0x034;
+    /// Its size.
+    pub const QUEUE_NUM: u64 = 0x038;
+    /// Whether it is live.
+    pub const QUEUE_READY: u64 = 0x044;
+    /// The doorbell: the number of the queue to look at.
+    pub const QUEUE_NOTIFY: u64 = 0x050;
+    /// Why the device interrupted: bit 0 a used buffer, bit 1 a configuration change.
+    pub const INTERRUPT_STATUS: u64 = 0x060;
+    /// Bits of the above that were handled.
+    pub const INTERRUPT_ACK: u64 = 0x064;
+    /// Device status; writing 0 resets.
+    pub const STATUS: u64 = 0x070;
+    /// Descriptor table, low half.
+    pub const QUEUE_DESC_LOW: u64 = 0x080;
+    /// Descriptor table, high half.
+    pub const QUEUE_DESC_HIGH: u64 = 0x084;
+    /// Available ring, low half.
+    pub const QUEUE_DRIVER_LOW: u64 = 0x090;
+    /// Available ring, high half.
+    pub const QUEUE_DRIVER_HIGH: u64 = 0x094;
+    /// Used ring, low half.
+    pub const QUEUE_DEVICE_LOW: u64 = 0x0a0;
+    /// Used ring, high half.
+    pub const QUEUE_DEVICE_HIGH: u64 = 0x0a4;
+    /// Changes when the configuration changes.
+    pub const CONFIG_GENERATION: u64 = 0x0fc;
+    /// First byte of the device's configuration.
+    pub const CONFIG: u64 = 0x100;
+    /// Size of the whole block.
+    pub const SIZE: u64 = 0x200;
+
+    /// [`INTERRUPT_STATUS`]: a buffer was used.
+    pub const INTERRUPT_USED: u32 = 1;
+    /// [`INTERRUPT_STATUS`]: the configuration changed, or the device needs a reset.
+    pub const INTERRUPT_CONFIG: u32 = 2;
+}
+
+/// The balloon's queues and configuration (5.5.2, 5.5.4).
+///
+/// The specification gives the queues fixed numbers; every driver and monitor numbers the ones that exist
+/// densely. With reporting as the only optional queue it comes third.
+pub mod balloon {
+    /// Gives pages to the host. Always exists.
+    pub const INFLATE_QUEUE: u16 = 0;
+    /// Takes pages back. Always exists.
+    pub const DEFLATE_QUEUE: u16 = 1;
+    /// Reports free pages; dense number.
+    pub const REPORTING_QUEUE: u16 = 2;
+    /// Number of queues.
+    pub const QUEUES: u16 = 3;
+    /// Smallest reporting ring the driver of Linux accepts (`PAGE_REPORTING_CAPACITY`).
+    pub const REPORTING_QUEUE_MIN: u16 = 32;
+    /// Largest ring we offer.
+    pub const QUEUE_MAX: u16 = 1024;
+    /// Bytes of configuration: `num_pages`, `actual`, `free_page_hint_cmd_id`, `poison_val`, le32 each.
+    pub const CONFIG_SIZE: u64 = 16;
+    /// Offset of `actual`, the only field a driver writes here.
+    pub const CONFIG_ACTUAL: u64 = 4;
+}
+
+/// The split ring (2.7): offsets and flags.
+pub mod ring {
+    use super::balloon::QUEUE_MAX;
+    use crate::addr::Gpa;
+    use crate::layout;
+
+    /// Descriptor: the chain goes on in `next`.
+    pub const DESC_NEXT: u16 = 1;
+    /// Descriptor: the device writes, not reads.
+    pub const DESC_WRITE: u16 = 2;
+    /// Descriptor: the buffer is a table of descriptors.
+    pub const DESC_INDIRECT: u16 = 4;
+    /// Available ring flag: the driver wants no interrupt.
+    pub const AVAIL_NO_INTERRUPT: u16 = 1;
+    /// Used ring flag: the device wants no kick.
+    pub const USED_NO_NOTIFY: u16 = 1;
+
+    /// Size of a descriptor: `addr` le64, `len` le32, `flags` le16, `next` le16.
+    pub const DESC_SIZE: u64 = 16;
+    /// Offset of `len` in a descriptor.
+    pub const DESC_LEN: u64 = 8;
+    /// Offset of `flags` in a descriptor.
+    pub const DESC_FLAGS: u64 = 12;
+    /// Offset of `next` in a descriptor.
+    pub const DESC_NEXT_INDEX: u64 = 14;
+    /// Offset of `idx` in either ring (`flags` is at 0).
+    pub const IDX: u64 = 2;
+    /// Offset of the entries in either ring.
+    pub const ENTRIES: u64 = 4;
+    /// Size of an entry of the available ring.
+    pub const AVAIL_ENTRY_SIZE: u64 = 2;
+    /// Size of an entry of the used ring: `id` le32, `len` le32.
+    pub const USED_ENTRY_SIZE: u64 = 8;
+
+    /// Where a ring of some size lies in guest memory.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Placement {
+        /// Number of entries, a power of two.
+        pub size: u16,
+        /// Descriptor table, aligned to 16.
+        pub desc: Gpa,
+        /// Available ring, written by the driver; on a page of its own.
+        pub avail: Gpa,
+        /// Used ring, written by the device; on a page of its own.
+        pub used: Gpa,
+    }
+
+    impl Placement {
+        /// The ring of `size` entries at [`layout::RING`]. Each part is placed where the largest ring would
+        /// have it, so that driver and device never write to the same cache line.
+        #[must_use]
+        pub const fn of(size: u16) -> Self {
+            let max = QUEUE_MAX as u64;
+            let desc = layout::RING;
+            let avail = desc.offset(max * DESC_SIZE);
+            let used = avail.offset((ENTRIES + max * AVAIL_ENTRY_SIZE + 2).next_multiple_of(4096));
+            Self { size, desc, avail, used }
+        }
+    }
+
+    const LAST: Placement = Placement::of(QUEUE_MAX);
+    // 2.7 asks for alignments of 16, 2 and 4; pages of their own are more than that.
+    const _: () = assert!(LAST.desc.0.is_multiple_of(16));
+    const _: () = assert!(LAST.avail.is_page_aligned() && LAST.used.is_page_aligned());
+    const _: () =
+        assert!(LAST.used.0 + ENTRIES + QUEUE_MAX as u64 * USED_ENTRY_SIZE + 2 <= layout::RING_END.0);
+}

@@ -1,0 +1,3 @@
+//! The tiny KVM runner.
+pub mod axes;
+pub mod trial;
