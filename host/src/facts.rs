@@ -1,0 +1,90 @@
+//! What this host can do: the KVM flavour, its capabilities, which doorbells answer and how fast.
+
+use crate::axes::{Axis, Bell, Doorbell, GuestRing};
+
+/// Which KVM this is, as far as it shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flavour {
+    /// Intel VT-x (`kvm_intel`).
+    Vmx,
+    /// AMD-V (`kvm_amd`).
+    Svm,
+    /// Shadow paging without hardware support, inside a virtual machine (`kvm_pvm`).
+    Pvm,
+    /// None of these modules is loaded; built in, or something new.
+    Unknown,
+}
+
+impl Axis for Flavour {
+    const AXIS: &'static str = "flavour";
+    const ALL: &'static [Self] = &[Self::Vmx, Self::Svm, Self::Pvm, Self::Unknown];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Vmx => "vmx",
+            Self::Svm => "svm",
+            Self::Pvm => "pvm",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a doorbell did when it was tried with a deadline.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answered {
+    /// It reached the host; the median round trip in nanoseconds as the guest saw it.
+    After {
+        /// Nanoseconds.
+        round_trip_ns: u64,
+    },
+    /// It did not; why, in a sentence.
+    Not {
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// One doorbell tried from one guest ring.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DoorbellFact {
+    /// The doorbell.
+    pub doorbell: Doorbell,
+    /// The mode it was tried from.
+    pub guest_ring: GuestRing,
+    /// What happened.
+    pub answered: Answered,
+}
+
+/// What [`crate::probe`] found. It takes a second or so and starts real guests.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Facts {
+    /// Which KVM.
+    pub flavour: Flavour,
+    /// Capabilities the project knows of, by KVM's names, and whether they are there.
+    pub capabilities: Vec<(&'static str, bool)>,
+    /// The hypercall instruction of this processor.
+    pub hypercall: Bell,
+    /// Every doorbell from every ring.
+    pub doorbells: Vec<DoorbellFact>,
+    /// Picoseconds an instruction of a simple loop takes in ring 0 and in ring 3; `None` if the guest did not
+    /// come up there.
+    pub instruction_ps: [Option<u64>; 2],
+    /// Whether KVM emulates ring 0 instruction by instruction.
+    pub ring0_emulated: bool,
+    /// Frequency of the guest's time stamp counter in kHz.
+    pub tsc_khz: u32,
+    /// Guest minus host time stamp counter, as KVM states it; `None` if this KVM does not say.
+    pub tsc_offset: Option<i64>,
+    /// What the payload image was built for: `x86_64-unknown-none`, or the host's target as a fallback.
+    pub payload_target: &'static str,
+}
+
+impl Facts {
+    /// Whether `doorbell` answers from some ring.
+    #[must_use]
+    pub fn answers(&self, doorbell: Doorbell) -> bool {
+        self.doorbells
+            .iter()
+            .any(|fact| fact.doorbell == doorbell && matches!(fact.answered, Answered::After { .. }))
+    }
+}
