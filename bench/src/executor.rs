@@ -1,0 +1,122 @@
+//! Running trials one by one: the seam between the experiment and KVM.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use host::TrialError;
+use host::facts::Facts;
+use host::trial::{Observer, Outcome, TrialSpec};
+
+use crate::histogram::PhaseHistograms;
+use crate::journal::{Journal, JournalError};
+use crate::ladder::{CallBy, Rung, Transport};
+use crate::plan::Plan;
+use crate::record::{Ending, Measured, Spec, TrialRecord};
+use crate::schedule::Slot;
+
+/// Runs one trial. The real one is [`KvmExecutor`]; tests have one that needs no KVM.
+pub trait Executor {
+    /// Runs the trial and hands every measured report to `observer`.
+    ///
+    /// # Errors
+    /// [`TrialError`] if it has no outcome.
+    fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError>;
+}
+
+/// Runs trials on `/dev/kvm`.
+pub struct KvmExecutor<'a> {
+    /// What this host can do.
+    pub facts: &'a Facts,
+    /// Raised when the run is to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl Executor for KvmExecutor<'_> {
+    fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
+        host::run(spec, self.facts, self.stop, observer)
+    }
+}
+
+/// Hears how a run goes, between trials.
+pub trait Listener {
+    /// `record` has just been written; `left` trials are to come.
+    fn ended(&mut self, record: &TrialRecord, left: usize);
+}
+
+/// How a run went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Trials with an outcome.
+    pub measured: usize,
+    /// Trials without.
+    pub failed: usize,
+    /// Trials that were not begun or were cut off, because the run was stopped.
+    pub missing: usize,
+}
+
+/// Runs a schedule. Every trial is in the run directory before the next one starts; a trial that fails is
+/// recorded with its error and the run goes on.
+///
+/// # Errors
+/// [`JournalError`] if the run directory cannot be written: then there is no point in going on.
+pub fn run_all(
+    plan: &Plan,
+    call: CallBy,
+    slots: &[Slot],
+    executor: &mut dyn Executor,
+    stop: &AtomicBool,
+    journal: &mut Journal,
+    listener: &mut dyn Listener,
+) -> Result<Tally, JournalError> {
+    let mut histograms = PhaseHistograms::new();
+    let mut tally = Tally::default();
+    for (done, slot) in slots.iter().enumerate() {
+        let spec = plan.spec(slot.cell.rung, slot.cell.discard, call, slot.seed);
+        let ended = if stop.load(Ordering::Relaxed) {
+            None
+        } else {
+            run_one(slot.trial, slot.block, &spec, executor, &mut histograms)
+        };
+        let Some(record) = ended else {
+            tally.missing = slots.len() - done;
+            break;
+        };
+        match record.ending {
+            Ending::Measured(_) => tally.measured += 1,
+            Ending::Failed { .. } => tally.failed += 1,
+        }
+        journal.append(&record, &histograms)?;
+        listener.ended(&record, slots.len() - done - 1);
+    }
+    Ok(tally)
+}
+
+/// Runs one trial and makes its record; `None` if it was stopped.
+pub fn run_one(
+    trial: u32,
+    block: u32,
+    spec: &TrialSpec,
+    executor: &mut dyn Executor,
+    histograms: &mut PhaseHistograms,
+) -> Option<TrialRecord> {
+    histograms.reset(spec.reports);
+    let started = SystemTime::now();
+    let clock = Instant::now();
+    let ending = match executor.run(spec, histograms) {
+        Ok(outcome) => Ending::Measured(Box::new(Measured::new(&outcome, histograms))),
+        Err(TrialError::Stopped) => return None,
+        Err(error) => Ending::Failed { error: error.to_string() },
+    };
+    let TrialSpec { carrier, doorbell, servicer, completion, .. } = *spec;
+    let rung = Rung::of(Transport { carrier, doorbell, servicer, completion });
+    Some(TrialRecord::new(trial, block, rung, Spec::from(*spec), Stretch { started, took: clock.elapsed() }, ending))
+}
+
+/// When a trial ran.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// Wall clock time at its start.
+    pub started: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}

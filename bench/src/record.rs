@@ -1,0 +1,387 @@
+//! What a trial leaves in the run directory: one line of JSON.
+
+use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
+
+use abi::addr::Order;
+use host::axes::{
+    Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, GuestRing, RingChoice, Servicer, Workload,
+};
+use host::trial::{Exits, Outcome, Proof, Refused, TrialSpec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::SCHEMA_VERSION;
+use crate::axis::Named;
+use crate::executor::Stretch;
+use crate::histogram::{Phase, PhaseHistograms};
+use crate::ladder::Rung;
+use crate::unit::{Clock, Unit};
+
+/// One trial, as a line of `trials.jsonl`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TrialRecord {
+    /// Version of this format.
+    pub schema_version: u32,
+    /// Number of the trial in the run, from 0.
+    pub trial: u32,
+    /// Its block, from 0.
+    pub block: u32,
+    /// The rung of the ladder this is; absent if its transport is none of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rung: Option<Named<Rung>>,
+    /// Start, in seconds since 1970.
+    pub started_s: f64,
+    /// Duration, booting and tearing down included, in seconds.
+    pub took_s: f64,
+    /// Every choice of the trial.
+    pub spec: Spec,
+    /// What came of it.
+    #[serde(flatten)]
+    pub ending: Ending,
+}
+
+/// What came of a trial.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "ending", rename_all = "snake_case")]
+pub enum Ending {
+    /// It ran to its end.
+    Measured(Box<Measured>),
+    /// It did not.
+    Failed {
+        /// Why not, in a sentence.
+        error: String,
+    },
+}
+
+impl TrialRecord {
+    /// The record of a trial that has just ended.
+    #[must_use]
+    pub fn new(
+        trial: u32,
+        block: u32,
+        rung: Option<Rung>,
+        spec: Spec,
+        stretch: Stretch,
+        ending: Ending,
+    ) -> Self {
+        let started = stretch.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            schema_version: SCHEMA_VERSION,
+            trial,
+            block,
+            rung: rung.map(Named),
+            started_s: started.as_secs_f64(),
+            took_s: stretch.took.as_secs_f64(),
+            spec,
+            ending,
+        }
+    }
+
+    /// What was measured, if anything was.
+    #[must_use]
+    pub fn measured(&self) -> Option<&Measured> {
+        match &self.ending {
+            Ending::Measured(measured) => Some(measured),
+            Ending::Failed { .. } => None,
+        }
+    }
+}
+
+/// [`TrialSpec`] as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub struct Spec {
+    /// Where ranges travel.
+    pub carrier: Named<Carrier>,
+    /// How the host is told.
+    pub doorbell: Named<Doorbell>,
+    /// Which thread acts.
+    pub servicer: Named<Servicer>,
+    /// How the guest learns.
+    pub completion: Named<Completion>,
+    /// What is done with a range.
+    pub discard: Named<Discard>,
+    /// What one discard covers.
+    pub coalesce: Named<Coalesce>,
+    /// What guest memory is made of.
+    pub backing: Named<Backing>,
+    /// The mode the payload was asked to run in.
+    pub guest_ring: Named<RingChoice>,
+    /// Which pages are freed.
+    pub workload: Named<Workload>,
+    /// log2 of the pages in a range.
+    pub order: u8,
+    /// Ranges in a report.
+    pub batch: u16,
+    /// Pages of the arena.
+    pub arena_pages: u64,
+    /// Reports before the measured ones.
+    pub warmup: u64,
+    /// Reports that are measured.
+    pub reports: u64,
+    /// Seed of the workload.
+    pub seed: u64,
+}
+
+impl From<TrialSpec> for Spec {
+    fn from(spec: TrialSpec) -> Self {
+        let arena_pages = spec.arena_pages();
+        let TrialSpec {
+            carrier,
+            doorbell,
+            servicer,
+            completion,
+            discard,
+            coalesce,
+            backing,
+            guest_ring,
+            workload,
+            order,
+            batch,
+            arena: _,
+            warmup,
+            reports,
+            seed,
+        } = spec;
+        Self {
+            carrier: Named(carrier),
+            doorbell: Named(doorbell),
+            servicer: Named(servicer),
+            completion: Named(completion),
+            discard: Named(discard),
+            coalesce: Named(coalesce),
+            backing: Named(backing),
+            guest_ring: Named(guest_ring),
+            workload: Named(workload),
+            order: order.get(),
+            batch,
+            arena_pages,
+            warmup,
+            reports,
+            seed,
+        }
+    }
+}
+
+impl Spec {
+    /// Pages in a range.
+    #[must_use]
+    pub fn pages_a_range(&self) -> u64 {
+        Order::new(u64::from(self.order)).unwrap_or_default().pages()
+    }
+}
+
+/// What a trial showed. Counts cover its measured part, unless they say otherwise.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Measured {
+    /// The instruction the guest used.
+    pub bell: Named<Bell>,
+    /// The mode the guest ran in.
+    pub guest_ring: Named<GuestRing>,
+    /// Frequency of the time stamp counter in kHz.
+    pub tsc_khz: u32,
+    /// Guest minus host time stamp counter, as KVM states it.
+    pub tsc_offset: i64,
+    /// Reports measured.
+    pub reports: u64,
+    /// Ranges in them.
+    pub ranges: u64,
+    /// Calls they took.
+    pub calls: u64,
+    /// Reports whose stamps were not in order.
+    pub disordered: u64,
+    /// Exits to user space by our count.
+    pub exits: ExitCounts,
+    /// Change of KVM's own statistics, by KVM's names.
+    pub kvm_stats: BTreeMap<String, u64>,
+    /// `madvise` calls made for reports.
+    pub madvise_calls: u64,
+    /// Pages in them.
+    pub discarded_pages: u64,
+    /// `madvise` calls that failed.
+    pub madvise_failures: u64,
+    /// Ranges refused, by reason, in the whole trial.
+    pub refused: BTreeMap<String, u64>,
+    /// Fingerprint of the pages the guest reported, in the whole trial, in hexadecimal.
+    pub reported_digest: String,
+    /// Fingerprint of the pages the host took, in the whole trial, in hexadecimal.
+    pub taken_digest: String,
+    /// What the kernel said about residency.
+    pub proof: ProofCounts,
+    /// Pages whose contents the guest checked, in the whole trial.
+    pub checked_pages: u64,
+    /// What the guest found wrong, by name, in the whole trial.
+    pub violations: BTreeMap<String, u64>,
+    /// Interrupts the guest took, in the whole trial.
+    pub interrupts: u64,
+    /// Resident memory of the process beside guest memory at the trial's end, in bytes.
+    pub memory_beside_ram: u64,
+    /// From nothing to the guest's first sign of life, in nanoseconds.
+    pub boot_ns: u64,
+    /// The whole trial as the runner saw it, in nanoseconds.
+    pub elapsed_ns: u64,
+    /// What the figures of `phases` are in.
+    pub unit: Unit,
+    /// Every phase of a report.
+    pub phases: BTreeMap<Named<Phase>, Quantiles>,
+}
+
+impl Measured {
+    /// The record of an outcome and its samples.
+    #[must_use]
+    pub fn new(outcome: &Outcome, histograms: &PhaseHistograms) -> Self {
+        use abi::axes::Axis;
+        let clock = Clock { tsc_khz: outcome.tsc_khz };
+        let phases = Phase::ALL
+            .iter()
+            .map(|phase| {
+                let histogram = histograms.histogram(*phase);
+                (Named(*phase), Quantiles::of(histogram, histograms.mean(*phase), clock))
+            })
+            .collect();
+        Self {
+            bell: Named(outcome.bell),
+            guest_ring: Named(outcome.guest_ring),
+            tsc_khz: outcome.tsc_khz,
+            tsc_offset: outcome.tsc_offset,
+            reports: outcome.reports,
+            ranges: outcome.ranges,
+            calls: outcome.calls,
+            disordered: outcome.disordered,
+            exits: outcome.exits.into(),
+            kvm_stats: outcome.kvm_stats.iter().cloned().collect(),
+            madvise_calls: outcome.madvise_calls,
+            discarded_pages: outcome.discarded_pages,
+            madvise_failures: outcome.madvise_failures,
+            refused: refusals(&outcome.refused),
+            reported_digest: format!("{:016x}", outcome.reported_digest),
+            taken_digest: format!("{:016x}", outcome.taken_digest),
+            proof: outcome.proof.into(),
+            checked_pages: outcome.checked_pages,
+            violations: outcome.violations.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect(),
+            interrupts: outcome.interrupts,
+            memory_beside_ram: outcome.memory_beside_ram,
+            boot_ns: outcome.boot_ns,
+            elapsed_ns: outcome.elapsed_ns,
+            unit: Unit::Nanoseconds,
+            phases,
+        }
+    }
+
+    /// A phase's figures; all 0 if the record has none.
+    #[must_use]
+    pub fn phase(&self, phase: Phase) -> Quantiles {
+        self.phases.get(&Named(phase)).copied().unwrap_or_default()
+    }
+}
+
+fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
+    let Refused { empty, wraps, outside, read_only, indirect, broken_chain, bad_call } = *refused;
+    [
+        ("empty", empty),
+        ("wraps", wraps),
+        ("outside", outside),
+        ("read-only", read_only),
+        ("indirect", indirect),
+        ("broken-chain", broken_chain),
+        ("bad-call", bad_call),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .map(|(reason, count)| (reason.to_owned(), count))
+    .collect()
+}
+
+/// A distribution in the unit of its record.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Quantiles {
+    /// How many samples it rests on.
+    pub n: u64,
+    /// Mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+impl Quantiles {
+    /// Of a histogram of ticks whose exact mean is `mean` ticks.
+    #[must_use]
+    pub fn of(histogram: &hdrhistogram::Histogram<u64>, mean: f64, clock: Clock) -> Self {
+        let at = |quantile| tenths(clock.ns(crate::unit::float(histogram.value_at_quantile(quantile))));
+        Self {
+            n: histogram.len(),
+            mean: tenths(clock.ns(mean)),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: tenths(clock.ns(crate::unit::float(histogram.max()))),
+        }
+    }
+}
+
+/// Rounded to a tenth: a tick is not shorter, and files are read by people.
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// [`Exits`] as they are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ExitCounts {
+    /// Hypercalls.
+    pub hypercall: u64,
+    /// Port writes that are calls or kicks.
+    pub port: u64,
+    /// MMIO accesses.
+    pub mmio: u64,
+    /// Port writes on the control port: the harness's own.
+    pub control: u64,
+    /// `KVM_RUN` interrupted by a signal.
+    pub interrupted: u64,
+}
+
+impl ExitCounts {
+    /// Exits the transport caused.
+    #[must_use]
+    pub const fn transport(&self) -> u64 {
+        self.hypercall + self.port + self.mmio
+    }
+}
+
+impl From<Exits> for ExitCounts {
+    fn from(exits: Exits) -> Self {
+        let Exits { hypercall, port, mmio, control, interrupted } = exits;
+        Self { hypercall, port, mmio, control, interrupted }
+    }
+}
+
+/// [`Proof`] as it is written, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ProofCounts {
+    /// How often the kernel was asked.
+    pub proofs: u64,
+    /// Pages reported in those reports.
+    pub reported: u64,
+    /// Of these, resident before.
+    pub resident_before: u64,
+    /// Of these, gone afterwards.
+    pub freed: u64,
+    /// Pages not reported that were gone.
+    pub lost: u64,
+}
+
+impl From<Proof> for ProofCounts {
+    fn from(proof: Proof) -> Self {
+        let Proof { proofs, reported, resident_before, freed, lost } = proof;
+        Self { proofs, reported, resident_before, freed, lost }
+    }
+}
