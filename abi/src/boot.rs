@@ -14,7 +14,7 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 /// means a stale or foreign payload image.
 pub const VERSION: u64 = 1;
 /// Number of words.
-pub const WORDS: usize = 18;
+pub const WORDS: usize = 17;
 
 /// Everything the payload is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,8 +50,6 @@ pub struct BootInfo {
     /// Whether to fence before reading the time stamp counter. Off where the host emulates ring 0: each
     /// instruction is a world of its own there, and the emulator knows no `lfence`.
     pub fenced: bool,
-    /// Whether reported pages are touched again and timed.
-    pub touch: bool,
 }
 
 impl BootInfo {
@@ -76,7 +74,6 @@ impl BootInfo {
             self.reports,
             self.seed,
             u64::from(self.fenced),
-            u64::from(self.touch),
         ]
     }
 
@@ -108,7 +105,6 @@ impl BootInfo {
             reports: next().1,
             seed: next().1,
             fenced: flag(next())?,
-            touch: flag(next())?,
         })
     }
 }
@@ -166,7 +162,6 @@ mod tests {
         reports: 100,
         seed: 42,
         fenced: true,
-        touch: true,
     };
 
     #[test]

@@ -29,7 +29,9 @@ pub const KICK_PORT: u16 = 0x514;
 pub const CONTROL_PORT: u16 = 0x518;
 
 /// Entries in a batch page, and the largest batch of any transport.
-pub const BATCH_CAPACITY: u64 = 511;
+pub const BATCH_CAPACITY: u64 = BATCH_LENGTH as u64;
+/// The same, as the length of an array.
+pub const BATCH_LENGTH: usize = 511;
 
 /// What a call asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,8 +146,8 @@ pub mod batch {
 ///
 /// The guest announces [`Control::Next`]; the host writes a step into the page and resumes it.
 pub mod step {
-    /// Words in a step: the verb and four arguments.
-    pub const WORDS: usize = 5;
+    /// Words in a step: the verb and three arguments.
+    pub const WORDS: usize = 4;
 
     /// What the guest is to do.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,8 +160,6 @@ pub mod step {
             gpa: u64,
             /// The pages register.
             pages: u64,
-            /// The call number in `rax`, for the hypercall instructions.
-            number: u64,
         },
         /// Write `value` to `port`.
         Out {
@@ -202,26 +202,26 @@ pub mod step {
         #[must_use]
         pub const fn words(self) -> [u64; WORDS] {
             match self {
-                Self::Call { word, gpa, pages, number } => [1, word as u64, gpa, pages, number],
-                Self::Out { port, value } => [3, port as u64, value as u64, 0, 0],
-                Self::Store { gpa, value } => [4, gpa, value as u64, 0, 0],
-                Self::Load { gpa } => [5, gpa, 0, 0, 0],
-                Self::Clock => [6, 0, 0, 0, 0],
-                Self::Halt => [7, 0, 0, 0, 0],
-                Self::Count { iterations } => [8, iterations, 0, 0, 0],
-                Self::TripleFault => [9, 0, 0, 0, 0],
-                Self::Hang => [10, 0, 0, 0, 0],
-                Self::Panic => [11, 0, 0, 0, 0],
+                Self::Call { word, gpa, pages } => [1, word as u64, gpa, pages],
+                Self::Out { port, value } => [3, port as u64, value as u64, 0],
+                Self::Store { gpa, value } => [4, gpa, value as u64, 0],
+                Self::Load { gpa } => [5, gpa, 0, 0],
+                Self::Clock => [6, 0, 0, 0],
+                Self::Halt => [7, 0, 0, 0],
+                Self::Count { iterations } => [8, iterations, 0, 0],
+                Self::TripleFault => [9, 0, 0, 0],
+                Self::Hang => [10, 0, 0, 0],
+                Self::Panic => [11, 0, 0, 0],
             }
         }
 
         /// The step these words are, if they are one.
         #[must_use]
         pub fn from_words(words: [u64; WORDS]) -> Option<Self> {
-            let [verb, a, b, c, d] = words;
+            let [verb, a, b, c] = words;
             let low = |value: u64| u32::try_from(value).ok();
             Some(match verb {
-                1 => Self::Call { word: low(a)?, gpa: b, pages: c, number: d },
+                1 => Self::Call { word: low(a)?, gpa: b, pages: c },
                 3 => Self::Out { port: u16::try_from(a).ok()?, value: low(b)? },
                 4 => Self::Store { gpa: a, value: low(b)? },
                 5 => Self::Load { gpa: a },
@@ -320,7 +320,7 @@ mod tests {
     fn steps_round_trip() {
         use step::Step;
         for step in [
-            Step::Call { word: 7, gpa: 1, pages: 2, number: 3 },
+            Step::Call { word: 7, gpa: 1, pages: 2 },
             Step::Out { port: 9, value: 8 },
             Step::Store { gpa: 4, value: 5 },
             Step::Load { gpa: 6 },

@@ -45,6 +45,11 @@ pub const IDT: Gpa = Gpa(0x1_8000);
 /// Task state segment with an I/O permission bitmap of two pages that allows every port.
 pub const TSS: Gpa = Gpa(0x1_9000);
 
+/// Selector of ring 0 code. The host builds the table, the guest's gates name the selector.
+pub const KERNEL_CODE: u16 = 0x08;
+/// Vector of the balloon's interrupt.
+pub const INTERRUPT_VECTOR: u64 = 0x40;
+
 /// Top of the payload's stack (it grows down from here).
 pub const STACK_TOP: Gpa = Gpa(0x6_0000);
 /// Top of the stack for the interrupt gate (IST 1).

@@ -93,19 +93,42 @@ impl ReportRecord {
     }
 }
 
-/// The ledger: one bit for every page of the arena, set while the guest has it reported and not taken back.
+/// The ledger: for every page of the arena, whether the guest has it reported and not taken back, and whether
+/// it ever reported it.
 ///
 /// The guest keeps it without looking at the transport, the host compares it with what the kernel says is
 /// resident: two witnesses that share no code.
 pub mod ledger {
     use crate::addr::{Gpa, Pfn};
-    use crate::layout::{ARENA_START, LEDGER};
+    use crate::layout::{ARENA_MAX_PAGES, ARENA_START, LEDGER, LEDGER_END};
 
-    /// The word that holds the bit of `pfn`, a frame of the arena, and the bit's mask.
+    /// Frames whose bits share a word.
+    pub const FRAMES_PER_WORD: u64 = 64;
+    /// Bytes from a word of the ledger to the word of the history for the same frames.
+    const HISTORY: u64 = ARENA_MAX_PAGES / 8;
+    const _: () = assert!(LEDGER.0 + 2 * HISTORY <= LEDGER_END.0);
+
+    /// Where a frame's bit is.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Bit {
+        /// The word.
+        pub word: Gpa,
+        /// The bit in it.
+        pub mask: u64,
+    }
+
+    /// Set while `pfn`, a frame of the arena, is reported and not taken back.
     #[must_use]
-    pub const fn bit(pfn: Pfn) -> (Gpa, u64) {
+    pub const fn reported(pfn: Pfn) -> Bit {
         let index = pfn.0 - ARENA_START.0;
-        (LEDGER.offset(index / 64 * 8), 1 << (index % 64))
+        Bit { word: LEDGER.offset(index / FRAMES_PER_WORD * 8), mask: 1 << (index % FRAMES_PER_WORD) }
+    }
+
+    /// Set once `pfn`, a frame of the arena, has been reported.
+    #[must_use]
+    pub const fn ever_reported(pfn: Pfn) -> Bit {
+        let Bit { word, mask } = reported(pfn);
+        Bit { word: word.offset(HISTORY), mask }
     }
 }
 
@@ -161,7 +184,7 @@ impl Violation {
             Self::UnreportedLost => "a page that was never reported lost its contents",
             Self::ReusedLost => "a page taken back after its acknowledgement lost what was written since",
             Self::StillThere => "a reported page still held its old contents after the acknowledgement",
-            Self::Scrambled => "a reported page held neither its old contents nor zeroes",
+            Self::Scrambled => "a reported page held neither what it held before nor what a discard leaves",
             Self::Unacknowledged => "the doorbell returned without an acknowledgement",
             Self::UsedAhead => "the used index moved by more than the one chain in flight",
             Self::UsedWrong => "the used ring named a wrong chain or a length other than 0",

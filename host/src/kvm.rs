@@ -1,5 +1,17 @@
 //! `/dev/kvm`, or a sentence on why not.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::{fs, io};
+
+use kvm_ioctls::Kvm;
+
+use crate::facts::Flavour;
+
+const DEVICE: &str = "/dev/kvm";
+/// The only version of the interface there has been since Linux 2.6.22.
+const API_VERSION: i32 = 12;
+
 /// Why KVM cannot be used. The message says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum KvmError {
@@ -22,6 +34,60 @@ pub enum KvmError {
         /// What was tried.
         what: &'static str,
         /// What it said.
-        source: std::io::Error,
+        source: io::Error,
     },
+}
+
+impl KvmError {
+    /// For the errors of ioctls.
+    pub(crate) fn ioctl(what: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Self {
+        move |error| Self::Unusable { what, source: error.into() }
+    }
+}
+
+/// Opens `/dev/kvm` and checks that it is what it should be.
+pub(crate) fn open() -> Result<Kvm, KvmError> {
+    let kvm = Kvm::new().map_err(|error| refusal(error.into()))?;
+    match kvm.get_api_version() {
+        API_VERSION => Ok(kvm),
+        _ => Err(KvmError::Unusable {
+            what: "its interface has another version",
+            source: io::ErrorKind::Unsupported.into(),
+        }),
+    }
+}
+
+fn refusal(error: io::Error) -> KvmError {
+    match error.kind() {
+        io::ErrorKind::NotFound => KvmError::Missing,
+        io::ErrorKind::PermissionDenied => KvmError::Permission { group: owner() },
+        _ => KvmError::Unusable { what: "it does not open", source: error },
+    }
+}
+
+/// The group `/dev/kvm` belongs to, by name if it has one.
+fn owner() -> String {
+    let Ok(device) = fs::metadata(DEVICE) else { return "kvm".to_owned() };
+    let id = device.gid().to_string();
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    groups
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.get(2) == Some(&id.as_str()))
+        .and_then(|fields| fields.first().map(ToString::to_string))
+        .unwrap_or(id)
+}
+
+/// Which KVM module is loaded.
+pub(crate) fn flavour() -> Flavour {
+    let loaded = |module: &str| Path::new("/sys/module").join(module).is_dir();
+    if loaded("kvm_pvm") {
+        Flavour::Pvm
+    } else if loaded("kvm_intel") {
+        Flavour::Vmx
+    } else if loaded("kvm_amd") {
+        Flavour::Svm
+    } else {
+        Flavour::Unknown
+    }
 }

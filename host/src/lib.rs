@@ -1,10 +1,54 @@
-//! The tiny KVM runner.
+//! The tiny KVM runner: boots the payload, takes its page reports over any transport, acts on them, and says
+//! when each step happened.
+//!
+//! ```text
+//!   run            one trial: build, run, account            probe     what this host can do
+//!    ├ ram         guest memory, the one checked door        facts     … as a value
+//!    ├ image, boot the payload and its first instruction     kvm       /dev/kvm, or why not
+//!    ├ machine     the vCPU and the exit loop
+//!    ├ watchdog    deadlines
+//!    ├ session     the guest's control calls                 pairing   both sides' stamps → samples
+//!    │  └ proof    ledger against residency                  stats     KVM's own counters
+//!    ├ service     fetch → discard → complete, stamped       worker    … on the device thread
+//!    │  ├ transport  a module a carrier, as in the payload
+//!    │  └ reclaim    coalesce, discard
+//!    └ balloon     the virtio device and its queue
+//! ```
+//!
+//! The crate knows no experiment: what is compared with what, how often and in which order is the business of
+//! the `bench` crate.
 
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+compile_error!("pagehint measures KVM on x86_64 Linux, and nothing else");
+
+mod affinity;
 pub mod axes;
+mod balloon;
+mod boot;
+mod clock;
 pub mod facts;
+mod fault;
+mod image;
 mod kvm;
+mod machine;
+mod pairing;
+mod probe;
+mod proof;
+mod ram;
+mod reclaim;
+mod residency;
 mod run;
+mod service;
+mod session;
+mod stamps;
+mod stats;
+mod transport;
 pub mod trial;
+mod vcpu;
+mod watchdog;
+mod worker;
 
+pub use fault::{Fault, Planted};
 pub use kvm::KvmError;
-pub use run::{TrialError, probe, run};
+pub use probe::probe;
+pub use run::{TrialError, run, run_planted};

@@ -1,10 +1,40 @@
-//! Running one trial.
+//! Running one trial: build, run, tear down, account.
 
+use std::fs;
+use std::io;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use abi::addr::{ByteRange, Gpa, PAGE_SIZE, bytes_of};
+use abi::axes::{Afterwards, Bell, Carrier, GuestRing, Program};
+use abi::boot::BootInfo;
+use abi::layout::ARENA;
+use abi::trace::{Violation, notes};
+
+use crate::affinity::{self, Role};
+use crate::axes::{Backing, Discard, Doorbell, RingChoice, Servicer};
+use crate::balloon::{Balloon, RingError};
 use crate::facts::Facts;
-use crate::kvm::KvmError;
-use crate::trial::{Observer, Outcome, SpecError, TrialSpec};
+use crate::fault::Planted;
+use crate::image::PAYLOAD;
+use crate::kvm::{self, KvmError};
+use crate::machine::{Blueprint, BuildError, ExitError, Machine};
+use crate::proof::{ProofError, Prover};
+use crate::ram::{GuestRam, RamError};
+use crate::reclaim::{Advice, Reclaimer, advise};
+use crate::residency::Residency;
+use crate::service::Service;
+use crate::session::{Mark, Measured, Server, Session};
+use crate::stamps::Stamps;
+use crate::transport::{BatchPage, Empty, Registers, Ring, Transport};
+use crate::trial::{Exits, Observer, Outcome, SpecError, TrialSpec};
+use crate::watchdog::Watchdog;
+use crate::worker::{Worker, WorkerError};
+
+/// What a guest may take without a sign of progress, and for each page of its arena.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE_PER_PAGE: Duration = Duration::from_micros(100);
 
 /// Why a trial has no outcome.
 #[derive(Debug, thiserror::Error)]
@@ -15,29 +45,302 @@ pub enum TrialError {
     /// No usable KVM.
     #[error(transparent)]
     Kvm(#[from] KvmError),
+    /// The machine cannot be built.
+    #[error(transparent)]
+    Build(BuildError),
     /// `stop` was raised.
     #[error("stopped before the trial ended")]
     Stopped,
+    /// This KVM does not deliver hypercalls.
+    #[error("hypercalls are not delivered by this KVM: use --doorbell port")]
+    NoHypercall,
+    /// This KVM does not say how the guest's clock relates to ours.
+    #[error(
+        "this KVM does not state the guest's clock offset or frequency (Linux 5.16 does): nothing could be timed"
+    )]
+    NoClock,
+    /// Guest memory cannot be advised about huge pages.
+    #[error("backing {backing} cannot be had: {source}; see /sys/kernel/mm/transparent_hugepage")]
+    Backing {
+        /// The backing.
+        backing: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The vCPU stopped.
+    #[error(transparent)]
+    Exit(ExitError),
+    /// The payload panicked.
+    #[error("the payload panicked: {message}")]
+    Panicked {
+        /// Its message.
+        message: String,
+    },
+    /// The guest did something no payload of ours does.
+    #[error("the guest broke the protocol: {what}")]
+    Protocol {
+        /// What it did.
+        what: &'static str,
+    },
+    /// The guest broke its ring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The device thread gave up.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// Residency cannot be read.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// KVM's statistics cannot be read.
+    #[error("KVM's statistics cannot be read: {0}")]
+    Statistics(io::Error),
+    /// The watchdog cannot be had.
+    #[error("no watchdog can be started: {0}")]
+    Watchdog(io::Error),
 }
 
-/// Runs one trial: boots a guest, measures, tears down. `facts` are [`probe`]'s. When `stop` becomes true the
-/// guest is kicked out and [`TrialError::Stopped`] returned within some milliseconds.
+impl From<ExitError> for TrialError {
+    fn from(error: ExitError) -> Self {
+        match error {
+            ExitError::Stopped => Self::Stopped,
+            error => Self::Exit(error),
+        }
+    }
+}
+
+impl From<BuildError> for TrialError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Kvm(error) => Self::Kvm(error),
+            error => Self::Build(error),
+        }
+    }
+}
+
+impl From<RamError> for TrialError {
+    fn from(error: RamError) -> Self {
+        Self::Build(error.into())
+    }
+}
+
+/// Runs one trial: boots a guest, measures, tears down. `facts` are [`crate::probe`]'s. When `stop` becomes
+/// true the guest is kicked out and [`TrialError::Stopped`] returned within some milliseconds.
 ///
 /// # Errors
 /// [`TrialError`].
 pub fn run(
-    _spec: &TrialSpec,
-    _facts: &Facts,
-    _stop: &AtomicBool,
-    _observer: &mut dyn Observer,
+    spec: &TrialSpec,
+    facts: &Facts,
+    stop: &Arc<AtomicBool>,
+    observer: &mut dyn Observer,
 ) -> Result<Outcome, TrialError> {
-    Err(TrialError::Stopped)
+    run_planted(spec, facts, stop, observer, Planted::NONE)
 }
 
-/// Finds out what this host can do, by starting small guests with deadlines.
+/// The same with a bug planted: for tests of the oracle.
 ///
 /// # Errors
-/// [`KvmError`] if there is no usable KVM at all.
-pub fn probe() -> Result<Facts, KvmError> {
-    Err(KvmError::Missing)
+/// [`TrialError`].
+pub fn run_planted(
+    spec: &TrialSpec,
+    facts: &Facts,
+    stop: &Arc<AtomicBool>,
+    observer: &mut dyn Observer,
+    planted: Planted,
+) -> Result<Outcome, TrialError> {
+    let started = Instant::now();
+    spec.validate()?;
+    if spec.doorbell == Doorbell::Hypercall && !facts.answers(Doorbell::Hypercall) {
+        return Err(TrialError::NoHypercall);
+    }
+    let _pinned = affinity::pin_for_now(Role::Vcpu);
+    let kvm = kvm::open()?;
+    let boot = boot_info(spec, facts);
+    let ram = memory(spec)?;
+    let mut machine = Machine::new(&Blueprint {
+        kvm: &kvm,
+        ram: Arc::clone(&ram),
+        image: PAYLOAD,
+        boot,
+        ioeventfd: spec.doorbell.is_ioeventfd(),
+    })?;
+    let tsc_khz = machine.tsc_khz().ok_or(TrialError::NoClock)?;
+    let offset = machine.tsc_offset().ok_or(TrialError::NoClock)?;
+
+    let stamps = Arc::new(Stamps::default());
+    let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
+    let balloon = Arc::new(Mutex::new(Balloon::new(Arc::clone(&ram), interrupt, planted)));
+    let reclaimer = Reclaimer::new(Arc::clone(&ram), spec.discard, spec.coalesce, planted);
+    let transport = transport(spec.carrier, &ram, &balloon);
+    let service = Service::new(transport, reclaimer, Arc::clone(&stamps), planted);
+    let server = match spec.servicer {
+        Servicer::Vcpu => Server::Vcpu(service),
+        Servicer::Device => {
+            Server::Device(Worker::start(service, &machine.kick, Arc::clone(&machine.pulse))?)
+        }
+    };
+    let mut session = Session {
+        prover: Prover::new(&ram, boot.arena_pages)?,
+        statistics: machine.statistics(),
+        ram,
+        observer,
+        server,
+        balloon,
+        stamps,
+        stamped: !(spec.carrier == Carrier::Empty && spec.servicer == Servicer::Device),
+        offset,
+        started,
+        booted: Duration::ZERO,
+        begin: Mark::default(),
+        end: Mark::default(),
+        measured: Measured::default(),
+        measuring: false,
+        calls_drained: 0,
+        reports_drained: 0,
+    };
+
+    let patience = PATIENCE + PATIENCE_PER_PAGE * u32::try_from(boot.arena_pages).unwrap_or(u32::MAX);
+    let watchdog = Watchdog::new(Arc::clone(&machine.pulse), patience, Arc::clone(stop))
+        .map_err(TrialError::Watchdog)?;
+    let ran = machine.run(&mut session);
+    drop(watchdog);
+    if let Server::Device(worker) = &session.server
+        && let Some(error) = worker.error()
+    {
+        return Err(error.into());
+    }
+    ran?;
+    outcome(&session, &boot, tsc_khz)
+}
+
+/// Turns the choices into what the guest is told.
+fn boot_info(spec: &TrialSpec, facts: &Facts) -> BootInfo {
+    let guest_ring = match spec.guest_ring {
+        RingChoice::Zero => GuestRing::Zero,
+        RingChoice::Three => GuestRing::Three,
+        RingChoice::Auto if spec.doorbell == Doorbell::Hypercall || !facts.ring0_emulated => GuestRing::Zero,
+        RingChoice::Auto => GuestRing::Three,
+    };
+    BootInfo {
+        program: Program::Report,
+        guest_ring,
+        carrier: spec.carrier,
+        bell: bell(spec.carrier, spec.doorbell, facts.hypercall),
+        completion: spec.completion,
+        afterwards: match spec.discard {
+            Discard::None => Afterwards::Kept,
+            Discard::DontNeed => Afterwards::Zeroed,
+        },
+        workload: spec.workload,
+        order: spec.order,
+        batch: u64::from(spec.batch),
+        queue_size: u64::from(spec.queue_size()),
+        arena_pages: spec.arena_pages(),
+        warmup: spec.warmup,
+        reports: spec.reports,
+        seed: spec.seed,
+        fenced: !(guest_ring == GuestRing::Zero && facts.ring0_emulated),
+    }
+}
+
+/// The instruction that rings a doorbell: a ring is kicked where its device listens, a call is made where
+/// calls are taken.
+pub(crate) const fn bell(carrier: Carrier, doorbell: Doorbell, hypercall: Bell) -> Bell {
+    match (doorbell, carrier) {
+        (Doorbell::Hypercall, _) => hypercall,
+        (Doorbell::Port, _) => Bell::CallPort,
+        (Doorbell::Mmio, Carrier::Ring) | (Doorbell::IoeventfdMmio, _) => Bell::NotifyRegister,
+        (Doorbell::Mmio, _) => Bell::CallStore,
+        (Doorbell::IoeventfdPort, _) => Bell::KickPort,
+    }
+}
+
+/// Guest memory for a trial: everything below the arena, and the arena.
+fn memory(spec: &TrialSpec) -> Result<Arc<GuestRam>, TrialError> {
+    let ram = GuestRam::new(ARENA.0 + bytes_of(spec.arena_pages()))?;
+    let (backing, advice) = match spec.backing {
+        Backing::Anon => ("anon", Advice::NoHugePage),
+        Backing::AnonThp => ("anon-thp", Advice::HugePage),
+    };
+    advise(&ram, ram.whole(), advice).map_err(|source| TrialError::Backing { backing, source })?;
+    Ok(Arc::new(ram))
+}
+
+/// The transport is chosen here, once.
+pub(crate) fn transport(
+    carrier: Carrier,
+    ram: &Arc<GuestRam>,
+    balloon: &Arc<Mutex<Balloon>>,
+) -> Box<dyn Transport> {
+    match carrier {
+        Carrier::Empty => Box::new(Empty::default()),
+        Carrier::Registers => Box::new(Registers::new(Arc::clone(ram))),
+        Carrier::Batch => Box::new(BatchPage::new(Arc::clone(ram))),
+        Carrier::Ring => Box::new(Ring::new(Arc::clone(balloon))),
+    }
+}
+
+fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outcome, TrialError> {
+    let Session { begin, end, measured, .. } = session;
+    let note = |at: Gpa| session.ram.read(at).map_err(ExitError::from);
+    let mut violations = Vec::new();
+    for violation in Violation::ALL {
+        match note(notes::violations(violation))? {
+            0 => {}
+            count => violations.push((violation, count)),
+        }
+    }
+    let statistics = session.statistics.as_ref();
+    Ok(Outcome {
+        bell: boot.bell,
+        guest_ring: boot.guest_ring,
+        tsc_khz,
+        tsc_offset: session.offset.0,
+        reports: measured.reports,
+        ranges: measured.ranges,
+        calls: measured.calls,
+        disordered: measured.disordered,
+        exits: difference(&begin.exits, &end.exits),
+        kvm_stats: statistics.map(|s| s.difference(&begin.statistics, &end.statistics)).unwrap_or_default(),
+        madvise_calls: end.taken.madvise_calls - begin.taken.madvise_calls,
+        discarded_pages: end.taken.discarded_pages - begin.taken.discarded_pages,
+        madvise_failures: end.taken.madvise_failures - begin.taken.madvise_failures,
+        refused: session.refused(),
+        reported_digest: note(notes::DIGEST_SUM)?,
+        taken_digest: session.server.with(Service::taken).digest.sum,
+        proof: session.prover.proof(),
+        checked_pages: note(notes::CHECKED)?,
+        violations,
+        interrupts: note(notes::INTERRUPTS)?,
+        memory_beside_ram: memory_beside(&session.ram).map_err(ProofError::Pagemap)?,
+        boot_ns: nanoseconds(session.booted),
+        elapsed_ns: nanoseconds(session.started.elapsed()),
+    })
+}
+
+const fn difference(before: &Exits, after: &Exits) -> Exits {
+    Exits {
+        hypercall: after.hypercall - before.hypercall,
+        port: after.port - before.port,
+        mmio: after.mmio - before.mmio,
+        // The control exit that ended the measured part is counted in `after` only.
+        control: after.control - before.control,
+        interrupted: after.interrupted - before.interrupted,
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Resident memory of this process that is not guest memory.
+fn memory_beside(ram: &GuestRam) -> io::Result<u64> {
+    let mut held = vec![false; usize::try_from(ram.whole().pages()).map_err(io::Error::other)?];
+    let whole = ByteRange { gpa: Gpa(0), len: ram.whole().bytes() };
+    let whole = whole.inward().map_err(|_| io::ErrorKind::InvalidInput)?;
+    Residency::of(ram, whole)?.read(&mut held)?;
+    let guest = held.iter().filter(|held| **held).count() as u64;
+    let statm = fs::read_to_string("/proc/self/statm")?;
+    let resident: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    Ok(resident.saturating_sub(guest) * PAGE_SIZE)
 }

@@ -305,6 +305,17 @@ impl Refused {
             + self.broken_chain
             + self.bad_call
     }
+
+    /// Adds another count, reason by reason.
+    pub const fn add(&mut self, other: &Self) {
+        self.empty += other.empty;
+        self.wraps += other.wraps;
+        self.outside += other.outside;
+        self.read_only += other.read_only;
+        self.indirect += other.indirect;
+        self.broken_chain += other.broken_chain;
+        self.bad_call += other.bad_call;
+    }
 }
 
 /// What the kernel said about residency, around reports made for this purpose. Pages, summed over the proofs.

@@ -1,0 +1,123 @@
+//! The doorbells: one instruction each. The registers are those of [`abi::calls`].
+
+#![expect(unsafe_code, reason = "a doorbell is an instruction")]
+
+use core::arch::asm;
+
+use abi::calls::{CALL_PORT, HYPERCALL_NUMBER, KICK_PORT};
+use abi::layout::{CALL_MMIO, VIRTIO_MMIO};
+use abi::virtio::balloon::REPORTING_QUEUE;
+use abi::virtio::mmio::QUEUE_NOTIFY;
+
+/// Rings one kind of doorbell.
+pub(super) trait Ringer {
+    /// Rings it; returns the answer if it comes in a register.
+    fn ring(word: u32, gpa: u64, pages: u64) -> Option<u64>;
+}
+
+// `rbx` is reserved by the compiler, so that it is exchanged in and out around the instruction.
+macro_rules! hypercall {
+    ($name:ident, $instruction:literal) => {
+        #[doc = concat!("`", $instruction, "`.")]
+        pub(super) struct $name;
+
+        impl Ringer for $name {
+            fn ring(word: u32, gpa: u64, pages: u64) -> Option<u64> {
+                let answer: u64;
+                // SAFETY: the host has made sure that this processor has the instruction and that KVM answers
+                // it. KVM keeps all registers but rax.
+                unsafe {
+                    asm!(
+                        "xchg rbx, {gpa}",
+                        $instruction,
+                        "xchg rbx, {gpa}",
+                        gpa = inout(reg) gpa => _,
+                        inout("rax") HYPERCALL_NUMBER => answer,
+                        in("rcx") pages,
+                        in("rdx") u64::from(word),
+                        options(nostack),
+                    );
+                }
+                Some(answer)
+            }
+        }
+    };
+}
+
+hypercall!(Vmcall, "vmcall");
+hypercall!(Vmmcall, "vmmcall");
+
+/// `out` to the call port.
+pub(super) struct CallPort;
+
+impl Ringer for CallPort {
+    fn ring(word: u32, gpa: u64, pages: u64) -> Option<u64> {
+        // SAFETY: the host allows every port and keeps all registers.
+        unsafe {
+            asm!(
+                "xchg rbx, {gpa}",
+                "out dx, eax",
+                "xchg rbx, {gpa}",
+                gpa = inout(reg) gpa => _,
+                in("eax") word,
+                in("rcx") pages,
+                in("dx") CALL_PORT,
+                options(nostack),
+            );
+        }
+        None
+    }
+}
+
+/// A store to the call register.
+pub(super) struct CallStore;
+
+impl Ringer for CallStore {
+    fn ring(word: u32, gpa: u64, pages: u64) -> Option<u64> {
+        // SAFETY: the address is mapped, has no memory behind it, and the host keeps all registers.
+        unsafe {
+            asm!(
+                "xchg rbx, {gpa}",
+                "mov [{at}], {word:e}",
+                "xchg rbx, {gpa}",
+                gpa = inout(reg) gpa => _,
+                at = in(reg) CALL_MMIO.0,
+                word = in(reg) word,
+                in("rcx") pages,
+                options(nostack),
+            );
+        }
+        None
+    }
+}
+
+/// `out` of the queue's number to the kick port.
+pub(super) struct KickPort;
+
+impl Ringer for KickPort {
+    fn ring(_: u32, _: u64, _: u64) -> Option<u64> {
+        // SAFETY: the host allows every port.
+        unsafe {
+            asm!("out dx, eax", in("eax") u32::from(REPORTING_QUEUE), in("dx") KICK_PORT, options(nostack));
+        }
+        None
+    }
+}
+
+/// A store of the queue's number to the device's notify register.
+pub(super) struct NotifyRegister;
+
+impl Ringer for NotifyRegister {
+    fn ring(_: u32, _: u64, _: u64) -> Option<u64> {
+        // SAFETY: the address is mapped and has no memory behind it.
+        unsafe {
+            asm!(
+                "mov [{at}], {queue:e}",
+                at = in(reg) VIRTIO_MMIO.0 + QUEUE_NOTIFY,
+                queue = in(reg) u32::from(REPORTING_QUEUE),
+                options(nostack),
+            );
+        }
+        None
+    }
+}

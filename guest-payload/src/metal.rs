@@ -1,0 +1,60 @@
+//! The seam between the payload and the machine it runs on.
+
+use abi::addr::Gpa;
+use abi::calls::Control;
+
+#[cfg(test)]
+pub mod fake;
+
+/// What the payload needs of a machine: identity-mapped memory, a clock, a doorbell.
+///
+/// Plain loads and stores are volatile and unordered; the two rings that a host thread reads or writes at the
+/// same time go through [`Metal::load16_acquire`] and [`Metal::store16_publish`].
+pub trait Metal {
+    /// Loads 64 bits.
+    fn load(&self, at: Gpa) -> u64;
+    /// Stores 64 bits.
+    fn store(&mut self, at: Gpa, value: u64);
+    /// Loads 32 bits.
+    fn load32(&self, at: Gpa) -> u32;
+    /// Stores 32 bits.
+    fn store32(&mut self, at: Gpa, value: u32);
+    /// Loads 16 bits.
+    fn load16(&self, at: Gpa) -> u16;
+    /// Stores 16 bits.
+    fn store16(&mut self, at: Gpa, value: u16);
+    /// Loads 16 bits that another processor publishes; what it stored before is visible afterwards.
+    fn load16_acquire(&self, at: Gpa) -> u16;
+    /// Stores 16 bits for another processor: everything stored before is visible to whoever sees the value,
+    /// and no later load is satisfied before the store is visible.
+    fn store16_publish(&mut self, at: Gpa, value: u16);
+
+    /// The time stamp counter, read after everything before it is done.
+    fn clock(&self) -> u64;
+
+    /// Rings the doorbell: see [`abi::calls`] for what the values mean.
+    fn ring(&mut self, word: u32, gpa: Gpa, pages: u64);
+    /// The host's answer to the call just rung.
+    fn answer(&self) -> u64;
+
+    /// Tells the host where the payload stands. Never part of a timed report.
+    fn control(&mut self, control: Control);
+
+    /// A moment's pause in a spin loop.
+    fn relax(&mut self);
+    /// Halts until an interrupt has come since the last call of this function. May return early.
+    fn halt(&mut self);
+
+    /// Writes `value` to `port`: for guests that break the rules.
+    fn out(&mut self, port: u16, value: u32);
+    /// Runs `iterations` of a loop of two instructions.
+    fn count(&mut self, iterations: u64);
+    /// Executes an undefined instruction that nobody handles.
+    fn triple_fault(&mut self) -> !;
+}
+
+/// Adds to a counter in the notes.
+pub fn count(metal: &mut impl Metal, counter: Gpa, by: u64) {
+    let value = metal.load(counter);
+    metal.store(counter, value.wrapping_add(by));
+}

@@ -1,0 +1,117 @@
+//! A machine made of a byte array and a closure that plays the host.
+
+use abi::addr::Gpa;
+use abi::calls::Control;
+
+use super::Metal;
+
+/// Memory below 8 MiB: everything fixed, and an arena of 1024 pages.
+const BYTES: usize = 8 << 20;
+
+/// One ring of the doorbell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rung {
+    pub(crate) word: u32,
+    pub(crate) gpa: Gpa,
+    pub(crate) pages: u64,
+}
+
+type Host = Box<dyn FnMut(&mut Fake, Rung)>;
+
+/// The fake machine.
+pub(crate) struct Fake {
+    memory: Vec<u8>,
+    host: Option<Host>,
+    answer: u64,
+    clock: std::cell::Cell<u64>,
+    /// How often the doorbell was rung.
+    pub(crate) rings: u64,
+    /// What was said on the control port.
+    pub(crate) said: Vec<Control>,
+}
+
+impl Fake {
+    /// A machine whose host does `host` whenever the doorbell rings.
+    pub(crate) fn new(host: impl FnMut(&mut Fake, Rung) + 'static) -> Self {
+        Self {
+            memory: vec![0; BYTES],
+            host: Some(Box::new(host)),
+            answer: 0,
+            clock: 0.into(),
+            rings: 0,
+            said: Vec::new(),
+        }
+    }
+
+    /// What the host answers from now on.
+    pub(crate) fn answer_with(&mut self, answer: u64) {
+        self.answer = answer;
+    }
+
+    /// Zeroes bytes, as a discard would.
+    pub(crate) fn zero(&mut self, at: Gpa, bytes: u64) {
+        let at = usize::try_from(at.0).unwrap();
+        self.memory[at..at + usize::try_from(bytes).unwrap()].fill(0);
+    }
+
+    fn bytes<const N: usize>(&self, at: Gpa) -> [u8; N] {
+        let at = usize::try_from(at.0).unwrap();
+        self.memory[at..at + N].try_into().unwrap()
+    }
+
+    fn set<const N: usize>(&mut self, at: Gpa, bytes: [u8; N]) {
+        let at = usize::try_from(at.0).unwrap();
+        self.memory[at..at + N].copy_from_slice(&bytes);
+    }
+}
+
+impl Metal for Fake {
+    fn load(&self, at: Gpa) -> u64 {
+        u64::from_le_bytes(self.bytes(at))
+    }
+    fn store(&mut self, at: Gpa, value: u64) {
+        self.set(at, value.to_le_bytes());
+    }
+    fn load32(&self, at: Gpa) -> u32 {
+        u32::from_le_bytes(self.bytes(at))
+    }
+    fn store32(&mut self, at: Gpa, value: u32) {
+        self.set(at, value.to_le_bytes());
+    }
+    fn load16(&self, at: Gpa) -> u16 {
+        u16::from_le_bytes(self.bytes(at))
+    }
+    fn store16(&mut self, at: Gpa, value: u16) {
+        self.set(at, value.to_le_bytes());
+    }
+    fn load16_acquire(&self, at: Gpa) -> u16 {
+        self.load16(at)
+    }
+    fn store16_publish(&mut self, at: Gpa, value: u16) {
+        self.store16(at, value);
+    }
+    fn clock(&self) -> u64 {
+        self.clock.set(self.clock.get() + 1);
+        self.clock.get()
+    }
+    fn ring(&mut self, word: u32, gpa: Gpa, pages: u64) {
+        self.rings += 1;
+        if let Some(mut host) = self.host.take() {
+            host(self, Rung { word, gpa, pages });
+            self.host = Some(host);
+        }
+    }
+    fn answer(&self) -> u64 {
+        self.answer
+    }
+    fn control(&mut self, control: Control) {
+        self.said.push(control);
+    }
+    fn relax(&mut self) {}
+    fn halt(&mut self) {}
+    fn out(&mut self, _: u16, _: u32) {}
+    fn count(&mut self, _: u64) {}
+    fn triple_fault(&mut self) -> ! {
+        panic!("triple fault")
+    }
+}

@@ -1,0 +1,50 @@
+//! Does what the host says, step by step: probes, and guests that break the rules.
+
+use abi::addr::Gpa;
+use abi::calls::Control;
+use abi::calls::step::{Step, WORDS};
+use abi::layout;
+use abi::trace::notes;
+
+use crate::metal::Metal;
+
+/// Asks for steps and takes them, for ever.
+///
+/// # Panics
+/// On a step that is none, and on [`Step::Panic`].
+pub(super) fn run(metal: &mut impl Metal) {
+    metal.control(Control::Ready);
+    loop {
+        metal.control(Control::Next);
+        let words = core::array::from_fn::<u64, WORDS, _>(|i| metal.load(layout::STEP.offset(i as u64 * 8)));
+        let Some(step) = Step::from_words(words) else { panic!("no such step: {words:?}") };
+        obey(metal, step);
+    }
+}
+
+fn obey(metal: &mut impl Metal, step: Step) {
+    match step {
+        Step::Call { word, gpa, pages } => {
+            metal.ring(word, Gpa(gpa), pages);
+            let answer = metal.answer();
+            metal.store(notes::ANSWER, answer);
+        }
+        Step::Out { port, value } => metal.out(port, value),
+        Step::Store { gpa, value } => metal.store32(Gpa(gpa), value),
+        Step::Load { gpa } => {
+            let value = metal.load32(Gpa(gpa));
+            metal.store(notes::ANSWER, u64::from(value));
+        }
+        Step::Clock => {
+            let now = metal.clock();
+            metal.store(notes::ANSWER, now);
+        }
+        Step::Halt => metal.halt(),
+        Step::Count { iterations } => metal.count(iterations),
+        Step::TripleFault => metal.triple_fault(),
+        Step::Hang => loop {
+            metal.relax();
+        },
+        Step::Panic => panic!("as told"),
+    }
+}

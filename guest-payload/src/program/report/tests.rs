@@ -1,0 +1,128 @@
+//! The loop and its oracle against hosts that behave and hosts that do not.
+
+use abi::axes::{Afterwards, Bell, Completion, GuestRing, Program, Workload};
+use abi::calls::Operation;
+use abi::trace::Violation;
+
+use super::*;
+use crate::metal::fake::{Fake, Rung};
+use crate::transport::{Batch, Empty, Registers};
+
+fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
+    BootInfo {
+        program: Program::Report,
+        guest_ring: GuestRing::Three,
+        carrier,
+        bell: Bell::CallPort,
+        completion: Completion::Return,
+        afterwards,
+        workload: Workload::Random,
+        order: Order::default(),
+        batch: 16,
+        queue_size: 32,
+        arena_pages: 512,
+        warmup: 3,
+        reports: 60,
+        seed: 7,
+        fenced: true,
+    }
+}
+
+/// The range a `registers` call names.
+fn range(rung: Rung) -> PageRange {
+    assert_eq!(Operation::from_word(rung.word), Some(Operation::Range));
+    abi::addr::ByteRange::of_pages(rung.gpa, rung.pages).unwrap().inward().unwrap()
+}
+
+fn discard(metal: &mut Fake, range: PageRange) {
+    metal.zero(range.gpa(), range.bytes());
+}
+
+fn found(metal: &Fake) -> Vec<Violation> {
+    Violation::ALL.into_iter().filter(|kind| metal.load(notes::violations(*kind)) > 0).collect()
+}
+
+fn registers(afterwards: Afterwards, host: impl FnMut(&mut Fake, Rung) + 'static) -> Fake {
+    let mut metal = Fake::new(host);
+    run(&mut metal, &info(Carrier::Registers, afterwards), Registers::default());
+    metal
+}
+
+#[test]
+fn a_host_that_discards_is_found_right() {
+    let metal = registers(Afterwards::Zeroed, |metal, rung| discard(metal, range(rung)));
+    assert_eq!(found(&metal), []);
+    // 3 warm-up reports, 60 measured and 2 proofs, 16 calls each.
+    assert_eq!(metal.load(notes::CALLS), 65 * 16);
+    assert_eq!(metal.load(notes::REPORTS), 65);
+    assert_eq!(metal.load(notes::DIGEST_PAGES), 65 * 16);
+    // Every reported page before and after, and the sweep.
+    assert_eq!(metal.load(notes::CHECKED), 2 * 65 * 16 + 512);
+    assert!(metal.said.starts_with(&[Control::Ready, Control::Filled, Control::Reported, Control::Begin]));
+    assert!(metal.said.ends_with(&[Control::End, Control::Filled, Control::Reported, Control::Done]));
+}
+
+#[test]
+fn a_host_that_does_nothing_is_right_if_nothing_is_expected() {
+    assert_eq!(found(&registers(Afterwards::Kept, |_, _| {})), []);
+}
+
+#[test]
+fn a_discard_skipped_is_found() {
+    assert_eq!(found(&registers(Afterwards::Zeroed, |_, _| {})), [Violation::StillThere]);
+}
+
+#[test]
+fn a_discard_where_none_is_expected_is_found() {
+    let metal = registers(Afterwards::Kept, |metal, rung| discard(metal, range(rung)));
+    assert_eq!(found(&metal), [Violation::Scrambled]);
+}
+
+#[test]
+fn a_page_too_many_is_found() {
+    let mut done = false;
+    let metal = registers(Afterwards::Zeroed, move |metal, rung| {
+        let range = range(rung);
+        discard(metal, range);
+        if !done && range.end().0 < ARENA_START.0 + 512 {
+            done = true;
+            discard(metal, PageRange::block(range.end(), Order::default()));
+        }
+    });
+    assert_eq!(found(&metal), [Violation::UnreportedLost]);
+}
+
+#[test]
+fn an_acknowledgement_before_the_discard_is_found() {
+    let mut late = None;
+    let metal = registers(Afterwards::Zeroed, move |metal, rung| {
+        if let Some(range) = late.replace(range(rung)) {
+            discard(metal, range);
+        }
+    });
+    assert!(found(&metal).contains(&Violation::ReusedLost), "{:?}", found(&metal));
+}
+
+#[test]
+fn a_refusal_is_counted() {
+    let mut metal = Fake::new(|_, _| {});
+    metal.answer_with(abi::calls::Answer::BadPage.value());
+    run(&mut metal, &info(Carrier::Batch, Afterwards::Kept), Batch::default());
+    assert_eq!(metal.load(notes::REFUSED), 65);
+}
+
+#[test]
+fn an_empty_report_is_one_call() {
+    let mut metal =
+        Fake::new(|_, rung| assert_eq!(Operation::from_word(rung.word), Some(Operation::Nothing)));
+    run(&mut metal, &info(Carrier::Empty, Afterwards::Kept), Empty);
+    assert_eq!((metal.rings, metal.load(notes::CALLS)), (65, 65));
+}
+
+#[test]
+fn a_full_trace_is_drained() {
+    let mut metal = Fake::new(|_, _| {});
+    let info = BootInfo { reports: 3000, ..info(Carrier::Empty, Afterwards::Kept) };
+    run(&mut metal, &info, Empty);
+    assert_eq!(metal.said.iter().filter(|said| **said == Control::Drain).count(), 2);
+}

@@ -1,0 +1,52 @@
+//! How the host is told: one module a carrier, named as in the host.
+//!
+//! A transport is one verb, *report*, in the three steps between which the stopwatch stands. Batching lives
+//! above it, timing around it, and which one is used is decided once, at boot.
+
+use abi::addr::PageRange;
+
+use crate::metal::Metal;
+
+mod batch;
+mod empty;
+mod registers;
+mod ring;
+
+pub use batch::Batch;
+pub use empty::Empty;
+pub use registers::Registers;
+pub use ring::Ring;
+
+/// One way to tell the host.
+pub trait Transport<M: Metal> {
+    /// Ranges one call can carry.
+    fn capacity(&self) -> usize;
+
+    /// Puts at most [`Transport::capacity`] ranges into the carrier.
+    fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]);
+
+    /// Rings the doorbell.
+    fn notify(&mut self, metal: &mut M);
+
+    /// Waits until the host has acted. The pages belong to the guest again only afterwards.
+    fn wait(&mut self, metal: &mut M) -> Verdict;
+}
+
+/// What the host made of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Verdict {
+    /// Ranges it answered to have refused; 1 if it refused the call. A ring has no answer, only the
+    /// acknowledgement.
+    pub refused: u64,
+    /// What was wrong with the acknowledgement itself.
+    pub violation: Option<abi::trace::Violation>,
+}
+
+impl Verdict {
+    /// From the answer to a call ([`abi::calls::Answer`]).
+    #[must_use]
+    pub const fn from_answer(answer: u64) -> Self {
+        let refused = if answer.cast_signed() < 0 { 1 } else { answer };
+        Self { refused, violation: None }
+    }
+}

@@ -1,0 +1,38 @@
+//! Up to 511 ranges in a page that the call points to.
+
+use abi::addr::PageRange;
+use abi::calls::{BATCH_LENGTH, Operation, batch};
+use abi::layout;
+
+use super::{Transport, Verdict};
+use crate::metal::Metal;
+
+/// Carries a page of ranges.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch {
+    count: u16,
+}
+
+impl<M: Metal> Transport<M> for Batch {
+    fn capacity(&self) -> usize {
+        BATCH_LENGTH
+    }
+
+    fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
+        self.count = 0;
+        let mut at = layout::BATCH.offset(batch::ENTRIES);
+        for range in ranges {
+            metal.store(at, batch::entry(*range));
+            at = at.offset(batch::ENTRY_SIZE);
+            self.count += 1;
+        }
+    }
+
+    fn notify(&mut self, metal: &mut M) {
+        metal.ring(Operation::Batch { count: self.count }.word(), layout::BATCH, 1);
+    }
+
+    fn wait(&mut self, metal: &mut M) -> Verdict {
+        Verdict::from_answer(metal.answer())
+    }
+}

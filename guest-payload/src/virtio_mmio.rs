@@ -1,0 +1,105 @@
+//! Brings the balloon up through its virtio-mmio registers, in the order of 3.1.1 of the specification.
+
+use abi::addr::Gpa;
+use abi::layout::VIRTIO_MMIO;
+use abi::virtio::balloon::REPORTING_QUEUE;
+use abi::virtio::ring::Placement;
+use abi::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
+
+use crate::metal::Metal;
+
+const FEATURES: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
+
+/// Why the device could not be brought up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartError {
+    /// There is no virtio-mmio device of version 2 here, or it is no balloon.
+    NoBalloon,
+    /// It does not offer reporting, or does not accept what it offered.
+    Features,
+    /// The reporting queue is missing or too small.
+    Queue,
+}
+
+/// Resets the balloon, negotiates reporting, and sets up its reporting queue as the ring `at`.
+///
+/// # Errors
+/// [`StartError`]; the device is left with status FAILED.
+pub fn start(metal: &mut impl Metal, at: Placement) -> Result<(), StartError> {
+    negotiate(metal, at).inspect_err(|_| write(metal, mmio::STATUS, status::FAILED))
+}
+
+fn negotiate(metal: &mut impl Metal, at: Placement) -> Result<(), StartError> {
+    let is_balloon = read(metal, mmio::MAGIC_VALUE) == mmio::MAGIC
+        && read(metal, mmio::VERSION) == mmio::VERSION_2
+        && read(metal, mmio::DEVICE_ID) == DEVICE_ID_BALLOON;
+    if !is_balloon {
+        return Err(StartError::NoBalloon);
+    }
+    write(metal, mmio::STATUS, 0);
+    let mut state = status::ACKNOWLEDGE;
+    write(metal, mmio::STATUS, state);
+    state |= status::DRIVER;
+    write(metal, mmio::STATUS, state);
+
+    if offered(metal) & FEATURES != FEATURES {
+        return Err(StartError::Features);
+    }
+    for (half, bits) in (0..).zip(halves(FEATURES)) {
+        write(metal, mmio::DRIVER_FEATURES_SEL, half);
+        write(metal, mmio::DRIVER_FEATURES, bits);
+    }
+    state |= status::FEATURES_OK;
+    write(metal, mmio::STATUS, state);
+    if read(metal, mmio::STATUS) & status::FEATURES_OK == 0 {
+        return Err(StartError::Features);
+    }
+
+    set_up_queue(metal, at)?;
+    write(metal, mmio::STATUS, state | status::DRIVER_OK);
+    Ok(())
+}
+
+fn offered(metal: &mut impl Metal) -> u64 {
+    write(metal, mmio::DEVICE_FEATURES_SEL, 0);
+    let low = read(metal, mmio::DEVICE_FEATURES);
+    write(metal, mmio::DEVICE_FEATURES_SEL, 1);
+    let high = read(metal, mmio::DEVICE_FEATURES);
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn set_up_queue(metal: &mut impl Metal, at: Placement) -> Result<(), StartError> {
+    write(metal, mmio::QUEUE_SEL, u32::from(REPORTING_QUEUE));
+    if read(metal, mmio::QUEUE_NUM_MAX) < u32::from(at.size) {
+        return Err(StartError::Queue);
+    }
+    write(metal, mmio::QUEUE_NUM, u32::from(at.size));
+    for (low, high, part) in [
+        (mmio::QUEUE_DESC_LOW, mmio::QUEUE_DESC_HIGH, at.desc),
+        (mmio::QUEUE_DRIVER_LOW, mmio::QUEUE_DRIVER_HIGH, at.avail),
+        (mmio::QUEUE_DEVICE_LOW, mmio::QUEUE_DEVICE_HIGH, at.used),
+    ] {
+        let [low_bits, high_bits] = halves(part.0);
+        write(metal, low, low_bits);
+        write(metal, high, high_bits);
+    }
+    write(metal, mmio::QUEUE_READY, 1);
+    Ok(())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "split in two on purpose")]
+const fn halves(value: u64) -> [u32; 2] {
+    [value as u32, (value >> 32) as u32]
+}
+
+const fn register(offset: u64) -> Gpa {
+    VIRTIO_MMIO.offset(offset)
+}
+
+fn read(metal: &impl Metal, offset: u64) -> u32 {
+    metal.load32(register(offset))
+}
+
+fn write(metal: &mut impl Metal, offset: u64, value: u32) {
+    metal.store32(register(offset), value);
+}

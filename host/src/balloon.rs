@@ -1,0 +1,238 @@
+//! The traditional memory balloon (virtio 1.2, 5.5) with free page reporting, and its reporting queue.
+//!
+//! The inflate and deflate queues exist because the specification says so; the balloon never asks for pages
+//! (`num_pages` stays 0), and what a driver puts into those queues is acknowledged and ignored.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use abi::addr::Gpa;
+use abi::virtio::balloon::{QUEUE_MAX, QUEUES, REPORTING_QUEUE};
+use abi::virtio::ring::AVAIL_NO_INTERRUPT;
+use abi::virtio::{feature, mmio, status};
+use virtio_queue::{Error as QueueError, Queue, QueueOwnedT, QueueT};
+use vm_memory::{Bytes, GuestAddress};
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::fault::{Fault, Planted};
+use crate::ram::GuestRam;
+use crate::reclaim::Batch;
+
+mod chain;
+mod registers;
+
+/// A driver broke a queue beyond what one chain can: the device needs a reset (2.1.2).
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// The available index moved by more than the queue has entries.
+    #[error("the available index of queue {queue} moved by more than its size")]
+    AvailableJump {
+        /// The queue.
+        queue: u16,
+    },
+    /// The head of a chain is not in the table.
+    #[error("queue {queue} was given chain {head}, which is beyond its {size} descriptors")]
+    Head {
+        /// The queue.
+        queue: u16,
+        /// The head named.
+        head: u16,
+        /// Entries of the queue.
+        size: u16,
+    },
+    /// The parts of the queue are not in memory.
+    #[error("queue {queue} cannot be accessed: {what}")]
+    Access {
+        /// The queue.
+        queue: u16,
+        /// What went wrong.
+        what: String,
+    },
+    /// The interrupt could not be raised.
+    #[error("the interrupt of the balloon cannot be raised: {0}")]
+    Interrupt(io::Error),
+}
+
+/// The device.
+#[derive(Debug)]
+pub struct Balloon {
+    ram: Arc<GuestRam>,
+    queues: [Queue; QUEUES as usize],
+    interrupt: EventFd,
+    planted: Planted,
+    status: u32,
+    accepted: u64,
+    device_features_half: u32,
+    driver_features_half: u32,
+    selected_queue: u16,
+    interrupt_status: u32,
+    actual: u32,
+    interrupts_raised: u64,
+}
+
+const OFFERED: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
+
+impl Balloon {
+    /// A balloon after power-on, that raises its interrupt by writing to `interrupt`.
+    pub(crate) fn new(ram: Arc<GuestRam>, interrupt: EventFd, planted: Planted) -> Self {
+        Self {
+            ram,
+            queues: std::array::from_fn(|_| fresh_queue()),
+            interrupt,
+            planted,
+            status: 0,
+            accepted: 0,
+            device_features_half: 0,
+            driver_features_half: 0,
+            selected_queue: 0,
+            interrupt_status: 0,
+            actual: 0,
+            interrupts_raised: 0,
+        }
+    }
+
+    /// Device status (2.1).
+    #[must_use]
+    pub const fn status(&self) -> u32 {
+        self.status
+    }
+
+    /// Interrupts raised since power-on.
+    #[must_use]
+    pub const fn interrupts_raised(&self) -> u64 {
+        self.interrupts_raised
+    }
+
+    /// Takes the next chain of the reporting queue; its head, or `None` if there is none.
+    ///
+    /// # Errors
+    /// [`RingError`], after which the device needs a reset.
+    pub(crate) fn fetch(&mut self, batch: &mut Batch) -> Result<Option<u16>, RingError> {
+        if !self.is_live(REPORTING_QUEUE) {
+            return Ok(None);
+        }
+        match self.next_head(REPORTING_QUEUE) {
+            Ok(Some(head)) => {
+                let queue = &self.queues[usize::from(REPORTING_QUEUE)];
+                chain::walk(&self.ram, Gpa(queue.desc_table()), queue.size(), head, batch);
+                Ok(Some(head))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    /// Puts the chain `head` of the reporting queue into the used ring, with length 0 (nothing was written
+    /// into the pages: see 2.7.8.2), and interrupts the driver if it wants that.
+    ///
+    /// # Errors
+    /// [`RingError`], after which the device needs a reset.
+    pub(crate) fn complete(&mut self, head: u16) -> Result<(), RingError> {
+        self.give_back(REPORTING_QUEUE, head)?;
+        if self.planted.is(Fault::UsedTwice) {
+            self.give_back(REPORTING_QUEUE, head)?;
+        }
+        Ok(())
+    }
+
+    /// Acknowledges whatever is in a queue that is not reporting.
+    fn ignore(&mut self, queue: u16) {
+        while self.is_live(queue) {
+            let given_back = match self.next_head(queue) {
+                Ok(Some(head)) => self.give_back(queue, head),
+                Ok(None) => return,
+                Err(error) => Err(self.broken(error)),
+            };
+            if given_back.is_err() {
+                return;
+            }
+        }
+    }
+
+    const fn is_live(&self, queue: u16) -> bool {
+        const LIVE: u32 = status::DRIVER_OK | status::DEVICE_NEEDS_RESET;
+        self.status & LIVE == status::DRIVER_OK && queue < QUEUES
+    }
+
+    fn next_head(&mut self, number: u16) -> Result<Option<u16>, RingError> {
+        let queue = &mut self.queues[usize::from(number)];
+        let mut available = match queue.iter(self.ram.memory()) {
+            Ok(available) => available,
+            // A queue that was not set up has nothing in it.
+            Err(QueueError::QueueNotReady) => return Ok(None),
+            Err(QueueError::InvalidAvailRingIndex) => {
+                return Err(RingError::AvailableJump { queue: number });
+            }
+            Err(error) => return Err(RingError::Access { queue: number, what: error.to_string() }),
+        };
+        let Some(head) = available.next().map(|chain| chain.head_index()) else { return Ok(None) };
+        let size = queue.size();
+        if head < size { Ok(Some(head)) } else { Err(RingError::Head { queue: number, head, size }) }
+    }
+
+    fn give_back(&mut self, number: u16, head: u16) -> Result<(), RingError> {
+        let access = |what: QueueError| RingError::Access { queue: number, what: what.to_string() };
+        // The library stores the index with release: whoever sees it sees the entry, and the pages as they
+        // are after the discard.
+        let used = self.queues[usize::from(number)].add_used(self.ram.memory(), head, 0);
+        let wanted = used.map_err(access).and_then(|()| self.wants_interrupt(number));
+        match wanted {
+            Ok(true) => self.raise(mmio::INTERRUPT_USED),
+            Ok(false) => Ok(()),
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    /// Whether the driver wants an interrupt for what was just used (2.7.7.2; `EVENT_IDX` is not offered).
+    fn wants_interrupt(&self, number: u16) -> Result<bool, RingError> {
+        // SeqCst: the used index must be visible before the flags are read, or a driver that clears the flag
+        // and then looks at the index could wait for ever.
+        fence(Ordering::SeqCst);
+        let flags = GuestAddress(self.queues[usize::from(number)].avail_ring());
+        let flags: u16 = self
+            .ram
+            .memory()
+            // Relaxed: the fence above orders it.
+            .load(flags, Ordering::Relaxed)
+            .map_err(|error| RingError::Access { queue: number, what: error.to_string() })?;
+        Ok(u16::from_le(flags) & AVAIL_NO_INTERRUPT == 0)
+    }
+
+    fn raise(&mut self, reason: u32) -> Result<(), RingError> {
+        self.interrupt_status |= reason;
+        self.interrupts_raised += 1;
+        self.interrupt.write(1).map_err(RingError::Interrupt)
+    }
+
+    /// Stops serving until the driver resets the device, and tells it so (2.1.2).
+    fn broken(&mut self, error: RingError) -> RingError {
+        self.status |= status::DEVICE_NEEDS_RESET;
+        if self.status & status::DRIVER_OK != 0 {
+            // Should the interrupt fail too, the first error is the one to report.
+            let _ = self.raise(mmio::INTERRUPT_CONFIG);
+        }
+        error
+    }
+
+    fn reset(&mut self) {
+        self.queues = std::array::from_fn(|_| fresh_queue());
+        self.status = 0;
+        self.accepted = 0;
+        self.device_features_half = 0;
+        self.driver_features_half = 0;
+        self.selected_queue = 0;
+        self.interrupt_status = 0;
+        self.actual = 0;
+    }
+}
+
+/// A queue after reset.
+fn fresh_queue() -> Queue {
+    // The size is a power of two within the library's limit: known at compile time.
+    const { assert!(QUEUE_MAX.is_power_of_two()) };
+    Queue::new(QUEUE_MAX).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Deliberate bugs, to show that the oracle finds them.
+//!
+//! They exist only where the feature `planted-faults` is on, which only tests turn on; elsewhere [`Planted`]
+//! is empty and every question to it is answered *no* at compile time.
+
+use abi::addr::{ByteRange, PageRange};
+
+use crate::ram::GuestRam;
+
+/// What can be broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Acknowledge a call, and discard its ranges only when the next one comes.
+    AcknowledgeFirst,
+    /// Discard one page beyond each range.
+    PageTooMany,
+    /// Acknowledge without discarding.
+    SkipDiscard,
+    /// Advance the used index by two for one chain.
+    UsedTwice,
+}
+
+/// The bug planted in a trial, if any.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Planted {
+    #[cfg(feature = "planted-faults")]
+    fault: Option<Fault>,
+}
+
+impl Planted {
+    /// No bug.
+    pub const NONE: Self = Self {
+        #[cfg(feature = "planted-faults")]
+        fault: None,
+    };
+
+    /// This bug.
+    #[cfg(feature = "planted-faults")]
+    #[must_use]
+    pub const fn new(fault: Fault) -> Self {
+        Self { fault: Some(fault) }
+    }
+
+    /// Whether this is the bug.
+    #[must_use]
+    pub(crate) fn is(self, fault: Fault) -> bool {
+        #[cfg(feature = "planted-faults")]
+        return self.fault == Some(fault);
+        #[cfg(not(feature = "planted-faults"))]
+        {
+            let _ = fault;
+            false
+        }
+    }
+
+    /// The range to discard in place of `range`.
+    pub(crate) fn stretched(self, range: PageRange, ram: &GuestRam) -> PageRange {
+        if !self.is(Fault::PageTooMany) {
+            return range;
+        }
+        let bytes = ByteRange::of_pages(range.gpa(), range.pages() + 1);
+        let stretched = bytes.and_then(ByteRange::inward).unwrap_or(range);
+        if ram.contains(stretched) { stretched } else { range }
+    }
+}

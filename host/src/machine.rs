@@ -1,0 +1,454 @@
+//! A virtual machine with one vCPU, and its exit loop.
+
+use std::sync::Arc;
+
+use abi::addr::Gpa;
+use abi::axes::{Bell, GuestRing};
+use abi::boot::BootInfo;
+use abi::calls::{Answer, CALL_PORT, CONTROL_PORT, Control, HYPERCALL_NUMBER, KICK_PORT, batch};
+use abi::layout::{BATCH, BOOT, CALL_MMIO, INTERRUPT_VECTOR, VIRTIO_MMIO};
+use abi::virtio::balloon::REPORTING_QUEUE;
+use abi::virtio::mmio;
+use kvm_bindings::{
+    KVM_CAP_EXIT_HYPERCALL, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
+    kvm_irq_routing_msi,
+};
+use kvm_ioctls::{IoEventAddress, Kvm, SyncReg, VcpuExit, VcpuFd, VmFd};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use crate::boot::{self, BootError};
+use crate::clock::{HostTsc, TscOffset};
+use crate::facts::Flavour;
+use crate::image::{self, ImageError};
+use crate::kvm::{self, KvmError};
+use crate::ram::{GuestRam, RamError};
+use crate::stats::Statistics;
+use crate::transport::Request;
+use crate::trial::Exits;
+use crate::vcpu;
+use crate::watchdog::{Kicked, Pulse};
+
+/// Interrupt line of the balloon, routed as a message to the vCPU's local APIC.
+const GSI: u32 = 5;
+/// Where interrupt messages go: local APIC 0 (SDM volume 3, 11.11).
+const MSI_ADDRESS: u32 = 0xfee0_0000;
+/// Three unused pages for KVM on processors that need them to run real mode; below 4 GiB, no memory there.
+const KVM_TSS: usize = 0xfffb_d000;
+
+/// Why there is no machine.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// No usable KVM.
+    #[error(transparent)]
+    Kvm(#[from] KvmError),
+    /// No memory.
+    #[error(transparent)]
+    Ram(#[from] RamError),
+    /// No payload.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No processor state.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// This KVM cannot forward hypercalls.
+    #[error("this KVM has no KVM_CAP_EXIT_HYPERCALL (Linux 5.19): use --doorbell port")]
+    NoHypercallExit,
+}
+
+/// Why the vCPU stopped running.
+#[derive(Debug, thiserror::Error)]
+pub enum ExitError {
+    /// The guest faulted with no handler, or asked for a shutdown.
+    #[error("the guest shut down (triple fault) at rip {rip:#x}")]
+    TripleFault {
+        /// Where.
+        rip: u64,
+    },
+    /// KVM gave up on the guest.
+    #[error("KVM gave up on the guest at rip {rip:#x}: internal error {suberror}{hint}")]
+    Internal {
+        /// Where.
+        rip: u64,
+        /// KVM's reason (`KVM_INTERNAL_ERROR_*`).
+        suberror: u32,
+        /// What to try.
+        hint: &'static str,
+    },
+    /// The guest wrote to a port nobody listens on.
+    #[error("the guest wrote {bytes} bytes to port {port:#x}, where there is nothing, at rip {rip:#x}")]
+    Port {
+        /// The port.
+        port: u16,
+        /// How much.
+        bytes: usize,
+        /// Where.
+        rip: u64,
+    },
+    /// The guest accessed an address with neither memory nor a device.
+    #[error("the guest accessed {gpa}, where there is nothing, at rip {rip:#x}")]
+    Address {
+        /// The address.
+        gpa: Gpa,
+        /// Where.
+        rip: u64,
+    },
+    /// The guest said something on the control port that is no word of it.
+    #[error("the guest said {value:#x} on the control port, which means nothing, at rip {rip:#x}")]
+    Control {
+        /// The value.
+        value: u32,
+        /// Where.
+        rip: u64,
+    },
+    /// Any other exit.
+    #[error("unexpected exit {reason} at rip {rip:#x}")]
+    Unexpected {
+        /// KVM's reason, by name.
+        reason: String,
+        /// Where.
+        rip: u64,
+    },
+    /// No exit and no progress for as long as the guest was given.
+    #[error("the guest made no progress within its deadline; it was at rip {rip:#x}")]
+    Deadline {
+        /// Where.
+        rip: u64,
+    },
+    /// Somebody wanted to stop.
+    #[error("stopped before the end")]
+    Stopped,
+    /// The device thread gave up; it has the reason.
+    #[error("the device thread gave up")]
+    Device,
+    /// `KVM_RUN` itself failed.
+    #[error("KVM_RUN failed at rip {rip:#x}: {source}")]
+    Run {
+        /// Where.
+        rip: u64,
+        /// What it said.
+        source: kvm_ioctls::Error,
+    },
+    /// Guest memory that must be there is not.
+    #[error(transparent)]
+    Ram(#[from] RamError),
+}
+
+/// What to build.
+#[derive(Debug)]
+pub(crate) struct Blueprint<'a> {
+    pub(crate) kvm: &'a Kvm,
+    pub(crate) ram: Arc<GuestRam>,
+    pub(crate) image: &'a [u8],
+    pub(crate) boot: BootInfo,
+    /// Whether the doorbell is an ioeventfd.
+    pub(crate) ioeventfd: bool,
+}
+
+/// Whether the machine goes on after the guest has said something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flow {
+    Resume,
+    Leave,
+}
+
+/// Everything an exit can reach.
+pub(crate) trait Board {
+    /// Why the board could not do what the guest wanted.
+    type Error: From<ExitError>;
+
+    /// The doorbell rang; `at` is when `KVM_RUN` returned.
+    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, Self::Error>;
+    /// The guest says where it stands.
+    fn control(&mut self, control: Control, exits: &Exits) -> Result<Flow, Self::Error>;
+    /// The guest reads the virtio registers.
+    fn read(&mut self, offset: u64, data: &mut [u8]);
+    /// The guest writes the virtio registers.
+    fn write(&mut self, offset: u64, data: &[u8]);
+}
+
+/// A machine ready to run.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    // The vCPU and its machine go before the memory they use.
+    vcpu: VcpuFd,
+    _vm: VmFd,
+    ram: Arc<GuestRam>,
+    /// Signalled by the guest's kicks, if the doorbell is an ioeventfd.
+    pub(crate) kick: EventFd,
+    /// Raises the balloon's interrupt.
+    pub(crate) interrupt: EventFd,
+    pub(crate) pulse: Arc<Pulse>,
+    exits: Exits,
+    /// Whether the registers of a call come with its exit.
+    synced: bool,
+    ring: GuestRing,
+}
+
+impl Machine {
+    /// Builds a machine; the guest is at its first instruction.
+    pub(crate) fn new(blueprint: &Blueprint<'_>) -> Result<Self, BuildError> {
+        let Blueprint { kvm, ram, image, boot, ioeventfd } = blueprint;
+        let vm = kvm.create_vm().map_err(KvmError::ioctl("no virtual machine can be made"))?;
+        wire_memory(&vm, ram)?;
+        if matches!(boot.bell, Bell::Vmcall | Bell::Vmmcall) {
+            forward_hypercalls(&vm)?;
+        }
+        let interrupt = wire_interrupt(&vm)?;
+        let kick = wire_kick(&vm, ioeventfd.then_some(boot.bell))?;
+
+        let entry = image::load(ram, image)?;
+        boot::write_tables(ram)?;
+        ram.write_words(BOOT, &boot.to_words())?;
+        let mut vcpu = vm.create_vcpu(0).map_err(KvmError::ioctl("no vCPU can be made"))?;
+        boot::set_registers(kvm, &vcpu, boot.guest_ring, entry)?;
+        let synced = matches!(boot.bell, Bell::CallPort | Bell::CallStore);
+        if synced {
+            vcpu.set_sync_valid_reg(SyncReg::Register);
+        }
+        Ok(Self {
+            vcpu,
+            _vm: vm,
+            ram: Arc::clone(ram),
+            kick,
+            interrupt,
+            pulse: Arc::default(),
+            exits: Exits::default(),
+            synced,
+            ring: boot.guest_ring,
+        })
+    }
+
+    /// KVM's statistics of the vCPU, if it keeps any.
+    pub(crate) fn statistics(&self) -> Option<Statistics> {
+        Statistics::open(&self.vcpu)
+    }
+
+    /// The offset between the guest's clock and ours, if KVM states it.
+    pub(crate) fn tsc_offset(&self) -> Option<TscOffset> {
+        vcpu::tsc_offset(&self.vcpu)
+    }
+
+    /// Frequency of the guest's clock in kHz, if KVM states it.
+    pub(crate) fn tsc_khz(&self) -> Option<u32> {
+        self.vcpu.get_tsc_khz().ok()
+    }
+
+    /// Runs the guest until the board wants to leave. This is the exit loop: every exit is one of these arms,
+    /// and none of them allocates, formats or logs before an error is certain.
+    pub(crate) fn run<B: Board>(&mut self, board: &mut B) -> Result<(), B::Error> {
+        loop {
+            let exit = self.vcpu.run();
+            let at = HostTsc::now();
+            self.pulse.beat();
+            match exit {
+                Ok(VcpuExit::IoOut(CALL_PORT, data)) => {
+                    let word = word(data);
+                    self.exits.port += 1;
+                    self.call(board, word, at)?;
+                }
+                Ok(VcpuExit::IoOut(KICK_PORT, _)) => {
+                    self.exits.port += 1;
+                    board.call(&Request::KICK, at)?;
+                }
+                Ok(VcpuExit::IoOut(CONTROL_PORT, data)) => {
+                    let value = word(data);
+                    self.exits.control += 1;
+                    let rip = || self.rip();
+                    let control =
+                        Control::from_value(value).ok_or_else(|| ExitError::Control { value, rip: rip() })?;
+                    if board.control(control, &self.exits)? == Flow::Leave {
+                        return Ok(());
+                    }
+                }
+                Ok(VcpuExit::Hypercall(call)) if call.nr == HYPERCALL_NUMBER => {
+                    self.exits.hypercall += 1;
+                    let [gpa, pages, word, ..] = call.args;
+                    // The word has 32 bits; whatever is above is no operation we know.
+                    let word = u32::try_from(word).unwrap_or(u32::MAX);
+                    *call.ret = board.call(&Request { word, gpa, pages }, at)?.value();
+                }
+                Ok(VcpuExit::MmioWrite(gpa, data)) => {
+                    self.exits.mmio += 1;
+                    match device(gpa) {
+                        Some(Device::Virtio(mmio::QUEUE_NOTIFY))
+                            if word(data) == u32::from(REPORTING_QUEUE) =>
+                        {
+                            board.call(&Request::KICK, at)?;
+                        }
+                        Some(Device::Virtio(offset)) => board.write(offset, data),
+                        Some(Device::Call) => {
+                            let word = word(data);
+                            self.call(board, word, at)?;
+                        }
+                        None => return Err(self.nothing_at(gpa).into()),
+                    }
+                }
+                Ok(VcpuExit::MmioRead(gpa, data)) => {
+                    self.exits.mmio += 1;
+                    match device(gpa) {
+                        Some(Device::Virtio(offset)) => board.read(offset, data),
+                        Some(Device::Call) => data.fill(0),
+                        None => return Err(self.nothing_at(gpa).into()),
+                    }
+                }
+                other => {
+                    let failure = Failure::of(other);
+                    self.failed(failure)?;
+                }
+            }
+        }
+    }
+
+    /// A call that came without registers of its own: they are fetched, and the answer is left in memory.
+    fn call<B: Board>(&mut self, board: &mut B, word: u32, at: HostTsc) -> Result<(), B::Error> {
+        let mut request = Request { word, ..Request::default() };
+        if self.synced {
+            let registers = &self.vcpu.sync_regs_mut().regs;
+            (request.gpa, request.pages) = (registers.rbx, registers.rcx);
+        }
+        let answer = board.call(&request, at)?;
+        Ok(self.ram.write(BATCH.offset(batch::ANSWER), answer.value()).map_err(ExitError::from)?)
+    }
+
+    fn nothing_at(&self, gpa: u64) -> ExitError {
+        ExitError::Address { gpa: Gpa(gpa), rip: self.rip() }
+    }
+
+    /// Decides what an exit that is no service to the guest means; `Ok` if it was only a signal.
+    fn failed(&mut self, failure: Failure) -> Result<(), ExitError> {
+        let rip = self.rip();
+        match failure {
+            Failure::Interrupted => {
+                self.exits.interrupted += 1;
+                match self.pulse.kicked() {
+                    None => Ok(()),
+                    Some(Kicked::NoProgress) => Err(ExitError::Deadline { rip }),
+                    Some(Kicked::Stopped) => Err(ExitError::Stopped),
+                    Some(Kicked::Device) => Err(ExitError::Device),
+                }
+            }
+            Failure::Shutdown => Err(ExitError::TripleFault { rip }),
+            Failure::Internal => {
+                let suberror = vcpu::internal_suberror(&mut self.vcpu);
+                Err(ExitError::Internal { rip, suberror, hint: self.internal_hint() })
+            }
+            Failure::Port { port, bytes } => Err(ExitError::Port { port, bytes, rip }),
+            Failure::Other(reason) => Err(ExitError::Unexpected { reason, rip }),
+            Failure::Run(source) => Err(ExitError::Run { rip, source }),
+        }
+    }
+
+    /// A payload built for the host's target uses instructions that KVM's emulator does not know.
+    fn internal_hint(&self) -> &'static str {
+        if self.ring == GuestRing::Zero && image::PAYLOAD_TARGET != "x86_64-unknown-none" {
+            "; this KVM may emulate ring 0: use --guest-ring 3, or `rustup target add x86_64-unknown-none` and rebuild"
+        } else {
+            ""
+        }
+    }
+
+    fn rip(&self) -> u64 {
+        self.vcpu.get_regs().map_or(0, |registers| registers.rip)
+    }
+}
+
+/// An exit that is no service to the guest, with everything needed of it.
+enum Failure {
+    Interrupted,
+    Shutdown,
+    Internal,
+    Port { port: u16, bytes: usize },
+    Other(String),
+    Run(kvm_ioctls::Error),
+}
+
+impl Failure {
+    fn of(exit: Result<VcpuExit<'_>, kvm_ioctls::Error>) -> Self {
+        match exit {
+            Ok(VcpuExit::Shutdown) => Self::Shutdown,
+            Ok(VcpuExit::InternalError) => Self::Internal,
+            Ok(VcpuExit::IoOut(port, data)) => Self::Port { port, bytes: data.len() },
+            Ok(VcpuExit::IoIn(port, data)) => Self::Port { port, bytes: data.len() },
+            Ok(VcpuExit::Intr) => Self::Interrupted,
+            Ok(other) => Self::Other(format!("{other:?}")),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Self::Interrupted,
+            Err(error) => Self::Run(error),
+        }
+    }
+}
+
+/// What is at an address that is not memory.
+enum Device {
+    /// The virtio registers, at this offset.
+    Virtio(u64),
+    /// The call register.
+    Call,
+}
+
+fn device(gpa: u64) -> Option<Device> {
+    match gpa.wrapping_sub(VIRTIO_MMIO.0) {
+        offset if offset < mmio::SIZE => Some(Device::Virtio(offset)),
+        _ if gpa == CALL_MMIO.0 => Some(Device::Call),
+        _ => None,
+    }
+}
+
+/// A 32-bit value as an exit carries it; any other width is no word of ours.
+fn word(data: &[u8]) -> u32 {
+    data.try_into().map_or(u32::MAX, u32::from_le_bytes)
+}
+
+fn wire_memory(vm: &VmFd, ram: &GuestRam) -> Result<(), BuildError> {
+    if kvm::flavour() == Flavour::Vmx {
+        vm.set_tss_address(KVM_TSS).map_err(KvmError::ioctl("KVM_SET_TSS_ADDR"))?;
+    }
+    vm.create_irq_chip().map_err(KvmError::ioctl("no interrupt controller can be made"))?;
+    vcpu::give_memory(vm, ram).map_err(KvmError::ioctl("guest memory is not accepted"))?;
+    Ok(())
+}
+
+fn forward_hypercalls(vm: &VmFd) -> Result<(), BuildError> {
+    let enable = kvm_enable_cap {
+        cap: KVM_CAP_EXIT_HYPERCALL,
+        args: [1 << HYPERCALL_NUMBER, 0, 0, 0],
+        ..Default::default()
+    };
+    vm.enable_cap(&enable).map_err(|_| BuildError::NoHypercallExit)
+}
+
+/// Routes the balloon's line as a message with its vector, as MSI-X does: no status register to read, no exit.
+fn wire_interrupt(vm: &VmFd) -> Result<EventFd, KvmError> {
+    let mut entry = kvm_irq_routing_entry { gsi: GSI, type_: KVM_IRQ_ROUTING_MSI, ..Default::default() };
+    entry.u.msi = kvm_irq_routing_msi {
+        address_lo: MSI_ADDRESS,
+        // A vector has eight bits.
+        data: u32::try_from(INTERRUPT_VECTOR).unwrap_or(0),
+        ..Default::default()
+    };
+    let routing = KvmIrqRouting::from_entries(&[entry]).map_err(|error| KvmError::Unusable {
+        what: "no interrupt route",
+        source: std::io::Error::other(format!("{error:?}")),
+    })?;
+    vm.set_gsi_routing(&routing).map_err(KvmError::ioctl("KVM_SET_GSI_ROUTING"))?;
+    let interrupt = eventfd()?;
+    vm.register_irqfd(&interrupt, GSI).map_err(KvmError::ioctl("KVM_IRQFD"))?;
+    Ok(interrupt)
+}
+
+/// Turns kicks into signals of an eventfd, with the queue's number as the value to match, as monitors do for a
+/// device of several queues.
+fn wire_kick(vm: &VmFd, bell: Option<Bell>) -> Result<EventFd, KvmError> {
+    let kick = EventFd::new(0).map_err(|source| KvmError::Unusable { what: "no eventfd", source })?;
+    let address = match bell {
+        Some(Bell::KickPort) => IoEventAddress::Pio(KICK_PORT.into()),
+        Some(Bell::NotifyRegister) => IoEventAddress::Mmio(VIRTIO_MMIO.0 + mmio::QUEUE_NOTIFY),
+        _ => return Ok(kick),
+    };
+    vm.register_ioevent(&kick, &address, u32::from(REPORTING_QUEUE))
+        .map_err(KvmError::ioctl("KVM_IOEVENTFD"))?;
+    Ok(kick)
+}
+
+fn eventfd() -> Result<EventFd, KvmError> {
+    EventFd::new(EFD_NONBLOCK).map_err(|source| KvmError::Unusable { what: "no eventfd", source })
+}

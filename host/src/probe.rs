@@ -1,0 +1,253 @@
+//! Finds out what this host can do, by starting small guests with deadlines.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use abi::addr::{Order, bytes_of};
+use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
+use abi::boot::BootInfo;
+use abi::calls::step::Step;
+use abi::calls::{Answer, Control};
+use abi::layout::{ARENA, STEP};
+use kvm_bindings::KVM_CAP_BINARY_STATS_FD;
+use kvm_ioctls::{Cap, Kvm};
+
+use crate::affinity::{self, Role};
+use crate::axes::Doorbell;
+use crate::clock::HostTsc;
+use crate::facts::{Answered, DoorbellFact, Facts};
+use crate::image::{PAYLOAD, PAYLOAD_TARGET};
+use crate::kvm::{self, KvmError};
+use crate::machine::{Blueprint, Board, BuildError, ExitError, Flow, Machine};
+use crate::ram::GuestRam;
+use crate::run::bell;
+use crate::session::panic_message;
+use crate::transport::Request;
+use crate::trial::Exits;
+use crate::watchdog::Watchdog;
+
+/// How long a doorbell may take before it counts as dead.
+const DEADLINE: Duration = Duration::from_millis(300);
+/// Rings of each doorbell: the first shows that it answers, the rest are timed.
+const RINGS: u64 = 200;
+/// Pages of the probes' arena, which they do not use.
+const ARENA_PAGES: u64 = 16;
+/// An instruction of a loop that takes longer than this is not executed by a processor.
+const EMULATED_PS: u64 = 20_000;
+
+/// Finds out what this host can do. Takes about a second.
+///
+/// # Errors
+/// [`KvmError`] if there is no usable KVM at all.
+pub fn probe() -> Result<Facts, KvmError> {
+    let kvm = kvm::open()?;
+    let _pinned = affinity::pin_for_now(Role::Vcpu);
+    let instruction_ps = [GuestRing::Zero, GuestRing::Three].map(|ring| instruction_ps(&kvm, ring));
+    let ring0_emulated = instruction_ps[0].is_some_and(|ps| ps > EMULATED_PS);
+    let hypercall = hypercall_instruction();
+    let mut doorbells = Vec::new();
+    for doorbell in Doorbell::ALL.iter().copied() {
+        for guest_ring in [GuestRing::Zero, GuestRing::Three] {
+            let answered = try_doorbell(&kvm, doorbell, guest_ring, hypercall);
+            doorbells.push(DoorbellFact { doorbell, guest_ring, answered });
+        }
+    }
+    let clock = Probe::build(&kvm, probe_boot(Program::Obey, GuestRing::Three, Bell::CallPort), false);
+    let (tsc_khz, tsc_offset) = clock.map_or((0, None), |probe| {
+        (probe.machine.tsc_khz().unwrap_or(0), probe.machine.tsc_offset().map(|offset| offset.0))
+    });
+    Ok(Facts {
+        flavour: kvm::flavour(),
+        capabilities: capabilities(&kvm),
+        hypercall,
+        doorbells,
+        instruction_ps,
+        ring0_emulated,
+        tsc_khz,
+        tsc_offset,
+        payload_target: PAYLOAD_TARGET,
+    })
+}
+
+fn capabilities(kvm: &Kvm) -> Vec<(&'static str, bool)> {
+    [
+        ("KVM_CAP_EXIT_HYPERCALL", Cap::ExitHypercall),
+        ("KVM_CAP_IOEVENTFD", Cap::Ioeventfd),
+        ("KVM_CAP_IRQFD", Cap::Irqfd),
+        ("KVM_CAP_IRQCHIP", Cap::Irqchip),
+        ("KVM_CAP_SYNC_REGS", Cap::SyncRegs),
+        ("KVM_CAP_IMMEDIATE_EXIT", Cap::ImmediateExit),
+        ("KVM_CAP_COALESCED_MMIO", Cap::CoalescedMmio),
+        ("KVM_CAP_DIRTY_LOG_RING", Cap::DirtyLogRing),
+    ]
+    .map(|(name, cap)| (name, kvm.check_extension(cap)))
+    .into_iter()
+    .chain([("KVM_CAP_BINARY_STATS_FD", kvm.check_extension_raw(KVM_CAP_BINARY_STATS_FD.into()) > 0)])
+    .collect()
+}
+
+/// `vmmcall` on AMD and its relatives, else `vmcall`.
+fn hypercall_instruction() -> Bell {
+    let vendor = core::arch::x86_64::__cpuid(0);
+    let is = |name: &[u8; 12]| {
+        let words = [vendor.ebx, vendor.edx, vendor.ecx];
+        words.iter().flat_map(|word| word.to_le_bytes()).eq(*name)
+    };
+    if is(b"AuthenticAMD") || is(b"HygonGenuine") { Bell::Vmmcall } else { Bell::Vmcall }
+}
+
+fn probe_boot(program: Program, guest_ring: GuestRing, bell: Bell) -> BootInfo {
+    BootInfo {
+        program,
+        guest_ring,
+        carrier: Carrier::Empty,
+        bell,
+        completion: Completion::Return,
+        afterwards: Afterwards::Kept,
+        workload: Workload::Sequential,
+        order: Order::default(),
+        batch: 1,
+        queue_size: 32,
+        arena_pages: ARENA_PAGES,
+        warmup: 0,
+        reports: RINGS,
+        seed: 0,
+        fenced: false,
+    }
+}
+
+/// A machine that is tried, not measured.
+struct Probe {
+    machine: Machine,
+    ram: Arc<GuestRam>,
+}
+
+impl Probe {
+    fn build(kvm: &Kvm, boot: BootInfo, ioeventfd: bool) -> Result<Self, BuildError> {
+        let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(ARENA_PAGES))?);
+        let blueprint = Blueprint { kvm, ram: Arc::clone(&ram), image: PAYLOAD, boot, ioeventfd };
+        Ok(Self { machine: Machine::new(&blueprint)?, ram })
+    }
+
+    /// Runs with a deadline until the board leaves.
+    fn run(&mut self, board: &mut impl Board<Error = ProbeError>) -> Result<(), ProbeError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let _watchdog = Watchdog::new(Arc::clone(&self.machine.pulse), DEADLINE, stop)?;
+        self.machine.run(board)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    #[error(transparent)]
+    Exit(#[from] ExitError),
+    #[error("the payload panicked: {0}")]
+    Panicked(String),
+    #[error("no deadline can be set: {0}")]
+    Watchdog(#[from] io::Error),
+}
+
+/// Counts calls, and takes the time from ready to done.
+struct Stopwatch {
+    ram: Arc<GuestRam>,
+    calls: u64,
+    ready: Option<Instant>,
+    took: Duration,
+    /// Steps to take, last first; each is timed.
+    steps: Vec<Step>,
+    step_times: Vec<Duration>,
+}
+
+impl Stopwatch {
+    fn new(ram: &Arc<GuestRam>, steps: Vec<Step>) -> Self {
+        Self {
+            ram: Arc::clone(ram),
+            calls: 0,
+            ready: None,
+            took: Duration::ZERO,
+            steps,
+            step_times: Vec::new(),
+        }
+    }
+}
+
+impl Board for Stopwatch {
+    type Error = ProbeError;
+
+    fn call(&mut self, _: &Request, _: HostTsc) -> Result<Answer, ProbeError> {
+        self.calls += 1;
+        Ok(Answer::Done { refused: 0 })
+    }
+
+    fn control(&mut self, control: Control, _: &Exits) -> Result<Flow, ProbeError> {
+        let now = Instant::now();
+        match control {
+            Control::Ready => self.ready = Some(now),
+            Control::Done => {
+                self.took = self.ready.map_or(Duration::ZERO, |ready| now - ready);
+                return Ok(Flow::Leave);
+            }
+            Control::Next => {
+                if let Some(ready) = self.ready {
+                    self.step_times.push(now - ready);
+                }
+                let Some(step) = self.steps.pop() else { return Ok(Flow::Leave) };
+                self.ram.write_words(STEP, &step.words()).map_err(ExitError::from)?;
+                self.ready = Some(Instant::now());
+            }
+            Control::Panicked => return Err(ProbeError::Panicked(panic_message(&self.ram))),
+            _ => {}
+        }
+        Ok(Flow::Resume)
+    }
+
+    fn read(&mut self, _: u64, data: &mut [u8]) {
+        data.fill(0);
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) {}
+}
+
+/// Rings a doorbell some times, with a deadline.
+fn try_doorbell(kvm: &Kvm, doorbell: Doorbell, guest_ring: GuestRing, hypercall: Bell) -> Answered {
+    let boot = probe_boot(Program::Knock, guest_ring, bell(Carrier::Empty, doorbell, hypercall));
+    let mut probe = match Probe::build(kvm, boot, doorbell.is_ioeventfd()) {
+        Ok(probe) => probe,
+        Err(error) => return Answered::Not { reason: error.to_string() },
+    };
+    let mut stopwatch = Stopwatch::new(&probe.ram, Vec::new());
+    if let Err(error) = probe.run(&mut stopwatch) {
+        return Answered::Not { reason: error.to_string() };
+    }
+    let heard = if doorbell.is_ioeventfd() { signals(&probe) } else { stopwatch.calls };
+    if heard == RINGS {
+        let round_trip_ns = u64::try_from(stopwatch.took.as_nanos()).unwrap_or(u64::MAX) / RINGS;
+        Answered::After { round_trip_ns }
+    } else {
+        Answered::Not { reason: format!("the guest rang {RINGS} times and {heard} arrived") }
+    }
+}
+
+/// How often the kick was signalled.
+fn signals(probe: &Probe) -> u64 {
+    // One signal of our own keeps the read from blocking.
+    probe.machine.kick.write(1).and_then(|()| probe.machine.kick.read()).map_or(0, |signals| signals - 1)
+}
+
+/// What an instruction of a simple loop takes, in picoseconds.
+fn instruction_ps(kvm: &Kvm, ring: GuestRing) -> Option<u64> {
+    let timed = |iterations: u64| {
+        let mut probe = Probe::build(kvm, probe_boot(Program::Obey, ring, Bell::CallPort), false).ok()?;
+        let steps = vec![Step::Count { iterations }, Step::Count { iterations: 1 }];
+        let mut stopwatch = Stopwatch::new(&probe.ram, steps);
+        probe.run(&mut stopwatch).ok()?;
+        let [.., short, long] = stopwatch.step_times.as_slice() else { return None };
+        let ps = long.saturating_sub(*short).as_nanos() * 1000 / u128::from(2 * iterations);
+        u64::try_from(ps).ok()
+    };
+    // A short loop tells an emulator; only a processor is quick enough for a long one, which tells more.
+    let short = timed(1000)?;
+    if short > EMULATED_PS { Some(short) } else { timed(3_000_000) }
+}

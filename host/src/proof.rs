@@ -1,0 +1,78 @@
+//! Proof that pages were freed: the guest's ledger against the kernel's account, around one report.
+
+use std::io;
+
+use abi::addr::{ByteRange, PageRange, RangeError, bytes_of};
+use abi::layout::{ARENA, ARENA_START};
+use abi::trace::ledger::{FRAMES_PER_WORD, reported};
+
+use crate::ram::{GuestRam, RamError};
+use crate::residency::Residency;
+use crate::trial::Proof;
+
+/// Why nothing could be proved.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// The kernel did not say what is resident.
+    #[error("/proc/self/pagemap cannot be read: {0}")]
+    Pagemap(#[from] io::Error),
+    /// The ledger could not be read.
+    #[error(transparent)]
+    Ram(#[from] RamError),
+}
+
+/// Looks at the arena before and after a report.
+#[derive(Debug)]
+pub(crate) struct Prover {
+    residency: Residency,
+    before: Vec<bool>,
+    after: Vec<bool>,
+    ledger: Vec<u64>,
+    proof: Proof,
+}
+
+impl Prover {
+    /// Prepares everything it will need for an arena of so many pages.
+    pub(crate) fn new(ram: &GuestRam, arena_pages: u64) -> Result<Self, ProofError> {
+        let arena = arena(arena_pages).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let residency = Residency::of(ram, arena)?;
+        let pages = usize::try_from(arena_pages).map_err(io::Error::other)?;
+        let words = usize::try_from(arena_pages.div_ceil(FRAMES_PER_WORD)).map_err(io::Error::other)?;
+        Ok(Self {
+            residency,
+            before: vec![false; pages],
+            after: vec![false; pages],
+            ledger: vec![0; words],
+            proof: Proof::default(),
+        })
+    }
+
+    /// Nothing is reported, everything has been written.
+    pub(crate) fn filled(&mut self) -> Result<(), ProofError> {
+        Ok(self.residency.read(&mut self.before)?)
+    }
+
+    /// A batch is reported, acknowledged and not touched.
+    pub(crate) fn reported(&mut self, ram: &GuestRam) -> Result<(), ProofError> {
+        self.residency.read(&mut self.after)?;
+        ram.read_into(reported(ARENA_START).word, &mut self.ledger)?;
+        self.proof.proofs += 1;
+        for (page, (was, is)) in self.before.iter().zip(&self.after).enumerate() {
+            let word = self.ledger[page / FRAMES_PER_WORD as usize];
+            let is_reported = word >> (page as u64 % FRAMES_PER_WORD) & 1 == 1;
+            self.proof.reported += u64::from(is_reported);
+            self.proof.resident_before += u64::from(is_reported && *was);
+            self.proof.freed += u64::from(is_reported && *was && !*is);
+            self.proof.lost += u64::from(!is_reported && *was && !*is);
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn proof(&self) -> Proof {
+        self.proof
+    }
+}
+
+fn arena(pages: u64) -> Result<PageRange, RangeError> {
+    ByteRange { gpa: ARENA, len: bytes_of(pages) }.inward()
+}

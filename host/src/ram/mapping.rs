@@ -1,0 +1,82 @@
+//! One anonymous mapping, aligned to the largest block.
+
+#![expect(unsafe_code, reason = "mmap and munmap")]
+
+use std::io;
+use std::ptr::{self, NonNull};
+
+/// Alignment of guest memory: the largest block, so that a block of any order in guest physical memory is one
+/// in host virtual memory too.
+const ALIGNMENT: usize = 4 << 20;
+
+/// Owns the address range; unmapped on drop.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping is plain memory that no Rust reference points into; all access goes through volatile or
+// atomic operations of vm-memory, from any thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `bytes`, a multiple of the page size, private, anonymous and without swap reserved.
+    pub(super) fn new(bytes: usize) -> io::Result<Self> {
+        let length = bytes.checked_add(ALIGNMENT).ok_or(io::ErrorKind::OutOfMemory)?;
+        // SAFETY: a new anonymous mapping anywhere touches nothing that exists.
+        let whole = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if whole == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let whole = whole.cast::<u8>();
+        let before = whole.align_offset(ALIGNMENT);
+        let start = whole.wrapping_add(before);
+        trim(whole, before)?;
+        trim(start.wrapping_add(bytes), ALIGNMENT - before)?;
+        let start = NonNull::new(start).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { start, bytes })
+    }
+
+    pub(super) const fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+}
+
+/// Gives back a part at the edge of a mapping just made.
+fn trim(start: *mut u8, bytes: usize) -> io::Result<()> {
+    // SAFETY: the range is page-aligned, part of the mapping made by the caller, and nobody knows it yet.
+    if bytes > 0 && unsafe { libc::munmap(start.cast(), bytes) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is ours, and `GuestRam`, its only user, drops its view of it first.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_aligned_to_the_largest_block() {
+        let mapping = Mapping::new(8 << 20).unwrap();
+        assert_eq!(mapping.start().addr() % ALIGNMENT, 0);
+    }
+}

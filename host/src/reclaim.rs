@@ -1,0 +1,111 @@
+//! What is done with the ranges of a call, whichever way they came.
+
+use std::sync::Arc;
+
+use abi::addr::{ByteRange, PageRange, RangeError};
+use abi::digest::Digest;
+use abi::virtio::balloon::QUEUE_MAX;
+
+use crate::axes::{Coalesce, Discard};
+use crate::fault::{Fault, Planted};
+use crate::ram::GuestRam;
+use crate::trial::Refused;
+
+mod coalesce;
+mod discard;
+
+use coalesce::coalesce;
+pub(crate) use discard::{Advice, advise};
+
+/// The ranges of one call that may be acted on. Room for the largest chain; never allocates again.
+#[derive(Debug)]
+pub struct Batch {
+    ranges: Vec<PageRange>,
+    /// Ranges of this call that were refused.
+    pub refused: Refused,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { ranges: Vec::with_capacity(usize::from(QUEUE_MAX)), refused: Refused::default() }
+    }
+}
+
+impl Batch {
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.ranges.clear();
+        self.refused = Refused::default();
+    }
+
+    /// Takes a range as the guest named it: rounded inwards, refused with its reason if nothing is left, if it
+    /// wraps, or if any of it is not memory. Other ranges are not affected.
+    pub(crate) fn push(&mut self, named: ByteRange, ram: &GuestRam) {
+        match named.inward() {
+            Ok(range) if !ram.contains(range) => self.refused.outside += 1,
+            // A carrier has no more ranges than there is room for; should one, the rest is refused.
+            Ok(_) if self.ranges.len() == self.ranges.capacity() => self.refused.broken_chain += 1,
+            Ok(range) => self.ranges.push(range),
+            Err(RangeError::Empty) => self.refused.empty += 1,
+            Err(RangeError::Wraps) => self.refused.wraps += 1,
+        }
+    }
+}
+
+/// What was done in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Taken {
+    /// Fingerprint of the pages.
+    pub(crate) digest: Digest,
+    /// `madvise` calls.
+    pub(crate) madvise_calls: u64,
+    /// Pages in them.
+    pub(crate) discarded_pages: u64,
+    /// Calls that failed.
+    pub(crate) madvise_failures: u64,
+}
+
+/// Acts on batches.
+#[derive(Debug)]
+pub(crate) struct Reclaimer {
+    ram: Arc<GuestRam>,
+    discard: Discard,
+    coalesce: Coalesce,
+    planted: Planted,
+    taken: Taken,
+}
+
+impl Reclaimer {
+    pub(crate) fn new(ram: Arc<GuestRam>, discard: Discard, coalesce: Coalesce, planted: Planted) -> Self {
+        Self { ram, discard, coalesce, planted, taken: Taken::default() }
+    }
+
+    pub(crate) const fn taken(&self) -> Taken {
+        self.taken
+    }
+
+    /// Discards the ranges of a batch, as the trial says. The guest may not have them back before this
+    /// returns.
+    pub(crate) fn take(&mut self, batch: &mut Batch) {
+        for range in &batch.ranges {
+            self.taken.digest.add(*range);
+        }
+        if self.discard == Discard::None || self.planted.is(Fault::SkipDiscard) {
+            return;
+        }
+        if self.coalesce == Coalesce::Merged {
+            coalesce(&mut batch.ranges);
+        }
+        for range in &batch.ranges {
+            self.discard(self.planted.stretched(*range, &self.ram));
+        }
+    }
+
+    fn discard(&mut self, range: PageRange) {
+        self.taken.madvise_calls += 1;
+        self.taken.discarded_pages += range.pages();
+        if advise(&self.ram, range, Advice::DontNeed).is_err() {
+            self.taken.madvise_failures += 1;
+        }
+    }
+}

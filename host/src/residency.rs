@@ -1,0 +1,71 @@
+//! Which pages of guest memory are resident, by the kernel's own account: `/proc/self/pagemap`.
+//!
+//! Each page has a word there; bit 63 says present, bit 62 swapped out, and a page that is either still costs
+//! the host something (Linux `Documentation/admin-guide/mm/pagemap.rst`). The frame numbers are hidden from
+//! ordinary users, these bits are not.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use abi::addr::{PAGE_SIZE, PageRange};
+
+use crate::ram::{GuestRam, HostRange};
+
+const WORD: usize = 8;
+const HELD: u64 = 1 << 63 | 1 << 62;
+
+/// Reads residency without allocating.
+#[derive(Debug)]
+pub(crate) struct Residency {
+    pagemap: File,
+    buffer: Vec<u8>,
+    host: HostRange,
+}
+
+impl Residency {
+    /// Prepares to look at `range`, all of it memory.
+    pub(crate) fn of(ram: &GuestRam, range: PageRange) -> io::Result<Self> {
+        let host = ram.host_range(range).ok_or(io::ErrorKind::InvalidInput)?;
+        let pages = host.bytes / PAGE_SIZE as usize;
+        Ok(Self { pagemap: File::open("/proc/self/pagemap")?, buffer: vec![0; pages * WORD], host })
+    }
+
+    /// Sets `held[i]` to whether page `i` of the range is resident or swapped out.
+    pub(crate) fn read(&mut self, held: &mut [bool]) -> io::Result<()> {
+        let at = self.host.address as u64 / PAGE_SIZE * WORD as u64;
+        self.pagemap.read_exact_at(&mut self.buffer, at)?;
+        for (held, word) in held.iter_mut().zip(self.buffer.chunks_exact(WORD)) {
+            let bits = word.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+            *held = bits & HELD != 0;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reclaim::{Advice, advise};
+    use abi::addr::{Order, Pfn};
+
+    #[test]
+    fn sees_writes_and_discards() {
+        let ram = GuestRam::new(4 << 20).unwrap();
+        let block = |pfn| PageRange::block(Pfn(pfn), Order::default());
+        advise(&ram, ram.whole(), Advice::NoHugePage).unwrap();
+        let mut residency = Residency::of(&ram, ram.whole()).unwrap();
+        let mut held = vec![true; 1024];
+        let mut resident = |ram: &GuestRam| {
+            let _ = ram;
+            residency.read(&mut held).unwrap();
+            held.iter().enumerate().filter(|(_, held)| **held).map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        assert_eq!(resident(&ram), []);
+        ram.write(block(7).gpa(), 1).unwrap();
+        ram.write(block(1023).gpa(), 1).unwrap();
+        assert_eq!(resident(&ram), [7, 1023]);
+        advise(&ram, block(7), Advice::DontNeed).unwrap();
+        assert_eq!(resident(&ram), [1023]);
+    }
+}

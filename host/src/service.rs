@@ -1,0 +1,91 @@
+//! Acting on a call: fetch, discard, complete, with the stopwatch outside the transport.
+
+use std::sync::Arc;
+
+use abi::calls::Answer;
+
+use crate::balloon::RingError;
+use crate::clock::HostTsc;
+use crate::fault::{Fault, Planted};
+use crate::reclaim::{Batch, Reclaimer, Taken};
+use crate::stamps::{Stamp, Stamps};
+use crate::transport::{Fetched, Request, Transport};
+use crate::trial::Refused;
+
+/// Serves the calls that come over one transport, on one thread.
+pub(crate) struct Service {
+    transport: Box<dyn Transport>,
+    reclaimer: Reclaimer,
+    stamps: Arc<Stamps>,
+    batch: Batch,
+    refused: Refused,
+    planted: Planted,
+    /// With [`Fault::AcknowledgeFirst`]: what was acknowledged and is still to be discarded.
+    late: Batch,
+}
+
+impl Service {
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        reclaimer: Reclaimer,
+        stamps: Arc<Stamps>,
+        planted: Planted,
+    ) -> Self {
+        Self {
+            transport,
+            reclaimer,
+            stamps,
+            batch: Batch::default(),
+            refused: Refused::default(),
+            planted,
+            late: Batch::default(),
+        }
+    }
+
+    /// Serves everything one doorbell stands for. `picked_up` is when the thread began to run for it.
+    pub(crate) fn serve(&mut self, request: &Request, picked_up: HostTsc) -> Result<Answer, RingError> {
+        let mut answer = Answer::Done { refused: 0 };
+        let mut picked_up = picked_up;
+        loop {
+            let began = HostTsc::now();
+            self.batch.clear();
+            if self.transport.fetch(request, &mut self.batch)? == Fetched::Nothing {
+                return Ok(answer);
+            }
+            let more = self.transport.queues();
+            let fetched = HostTsc::now();
+            self.discard();
+            let discarded = HostTsc::now();
+            answer = self.transport.complete(&self.batch)?;
+            let completed = HostTsc::now();
+
+            self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed });
+            self.refused.add(&self.batch.refused);
+            if !more {
+                return Ok(answer);
+            }
+            picked_up = HostTsc::now();
+        }
+    }
+
+    fn discard(&mut self) {
+        if self.planted.is(Fault::AcknowledgeFirst) {
+            self.reclaimer.take(&mut self.late);
+            // The refusals go with the answer, the ranges stay for later.
+            std::mem::swap(&mut self.late, &mut self.batch);
+            std::mem::swap(&mut self.late.refused, &mut self.batch.refused);
+        } else {
+            self.reclaimer.take(&mut self.batch);
+        }
+    }
+
+    /// What was discarded so far.
+    pub(crate) const fn taken(&self) -> Taken {
+        self.reclaimer.taken()
+    }
+
+    /// What was refused so far.
+    pub(crate) const fn refused(&self) -> Refused {
+        self.refused
+    }
+}
