@@ -1,5 +1,6 @@
 //! Running trials one by one: the seam between the experiment and KVM.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,12 +29,12 @@ pub struct KvmExecutor<'a> {
     /// What this host can do.
     pub facts: &'a Facts,
     /// Raised when the run is to stop.
-    pub stop: &'a AtomicBool,
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Executor for KvmExecutor<'_> {
     fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
-        host::run(spec, self.facts, self.stop, observer)
+        host::run(spec, self.facts, &self.stop, observer)
     }
 }
 
@@ -109,7 +110,14 @@ pub fn run_one(
     };
     let TrialSpec { carrier, doorbell, servicer, completion, .. } = *spec;
     let rung = Rung::of(Transport { carrier, doorbell, servicer, completion });
-    Some(TrialRecord::new(trial, block, rung, Spec::from(*spec), Stretch { started, took: clock.elapsed() }, ending))
+    Some(TrialRecord::new(
+        trial,
+        block,
+        rung,
+        Spec::from(*spec),
+        Stretch { started, took: clock.elapsed() },
+        ending,
+    ))
 }
 
 /// When a trial ran.

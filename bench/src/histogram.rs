@@ -19,8 +19,6 @@ const DIGITS: u8 = 3;
 pub enum Phase {
     /// The whole report.
     Total,
-    /// The whole report over the number of ranges in it.
-    PerRange,
     /// Guest: ranges into the carrier.
     Prepare,
     /// Doorbell to host thread.
@@ -71,7 +69,6 @@ impl Phase {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Total => "the whole report, beginning to last acknowledgement",
-            Self::PerRange => "the whole report over the number of its ranges",
             Self::Prepare => "guest: ranges into the carrier",
             Self::Transit => "doorbell to host thread (device thread: to the doorbell's end)",
             Self::Wake => "doorbell's end until the device thread runs",
@@ -95,7 +92,6 @@ impl Axis for Phase {
     const AXIS: &'static str = "phase";
     const ALL: &'static [Self] = &[
         Self::Total,
-        Self::PerRange,
         Self::Prepare,
         Self::Transit,
         Self::Wake,
@@ -116,7 +112,6 @@ impl Axis for Phase {
     fn name(self) -> &'static str {
         match self {
             Self::Total => "total",
-            Self::PerRange => "per-range",
             Self::Prepare => "prepare",
             Self::Transit => "transit",
             Self::Wake => "wake",
@@ -136,7 +131,7 @@ impl Axis for Phase {
     }
 }
 
-const PHASES: usize = 17;
+const PHASES: usize = 16;
 const _: () = assert!(Phase::ALL.len() == PHASES);
 
 /// One phase: its histogram, in ticks, and its exact sum.
@@ -200,7 +195,6 @@ impl Observer for PhaseHistograms {
     fn sample(&mut self, sample: &Sample) {
         let values = [
             (Phase::Total, sample.total),
-            (Phase::PerRange, sample.total / sample.ranges.max(1)),
             (Phase::Prepare, sample.prepare),
             (Phase::Transit, sample.transit),
             (Phase::Wake, sample.wake),

@@ -16,9 +16,29 @@
 /// Version of every file this crate writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+pub mod archive;
 pub mod axis;
+pub mod checks;
+pub mod environment;
+pub mod executor;
+pub mod export;
 pub mod histogram;
+pub mod journal;
 pub mod ladder;
+pub mod machine;
+#[cfg(test)]
+mod pipeline_tests;
 pub mod plan;
+pub mod record;
+pub mod report;
 pub mod schedule;
+pub mod statistics;
+pub mod summary;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod time;
 pub mod unit;
+pub mod verdict;
+pub mod waterfall;
+pub mod witness;

@@ -1,0 +1,193 @@
+//! Reading a run directory, finished or not.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::SCHEMA_VERSION;
+use crate::environment::Environment;
+use crate::export::hlog::{self, HlogError, Merged};
+use crate::histogram::Phase;
+use crate::journal::file;
+use crate::plan::{Plan, PlanError};
+use crate::record::TrialRecord;
+use crate::summary::CellKey;
+
+/// A run as its directory tells it.
+pub struct Archive {
+    /// Where it took place.
+    pub environment: Environment,
+    /// What was to be run; absent for a single trial.
+    pub plan: Option<Plan>,
+    /// The trials that ended, in order.
+    pub trials: Vec<TrialRecord>,
+    /// Their histograms, added up by cell.
+    pub merged: Merged,
+    /// What is missing or was left out.
+    pub remarks: Vec<String>,
+}
+
+/// Why a directory cannot be read as a run. The message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// It is not one.
+    #[error("{} is no run directory: it holds no {}; `pagehint compare` makes one below results/runs", path.display(), file::ENVIRONMENT)]
+    NotARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// No trial had ended.
+    #[error("no trial of {} had ended when the run stopped: there is nothing to report", path.display())]
+    Empty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("{} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is damaged.
+    #[error("line {line} of {} cannot be understood ({source}): the file is damaged, or not of pagehint", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A file of another format.
+    #[error("{} is of schema version {found}, this pagehint reads version {SCHEMA_VERSION}: use the pagehint that wrote it", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// The plan is damaged.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The histograms are damaged.
+    #[error("{}: {source}", path.display())]
+    Histograms {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong.
+        source: HlogError,
+    },
+}
+
+impl Archive {
+    /// Reads a run directory. Of a run that was killed, whatever had ended is read; a torn last line is left
+    /// out and remarked on.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] if it is no run directory or a file in it is damaged.
+    pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
+        let path = directory.join(file::ENVIRONMENT);
+        if !path.is_file() {
+            return Err(ArchiveError::NotARun { path: directory.to_owned() });
+        }
+        let environment = parse(&read(&path)?, &path, 1)?;
+        let mut remarks = Vec::new();
+        let plan = read_plan(directory)?;
+        let trials = read_trials(&directory.join(file::TRIALS), &mut remarks)?;
+        if trials.is_empty() {
+            return Err(ArchiveError::Empty { path: directory.to_owned() });
+        }
+        let merged = read_histograms(directory, &trials, &mut remarks)?;
+        Ok(Self { environment, plan, trials, merged, remarks })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ArchiveError> {
+    fs::read(path).map_err(|source| ArchiveError::Read { path: path.to_owned(), source })
+}
+
+/// Looks at the version before anything else: a file of another version may differ in everything but that.
+fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, line: usize) -> Result<T, ArchiveError> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: u32,
+    }
+    let damaged = |source| ArchiveError::Damaged { path: path.to_owned(), line, source };
+    let Version { schema_version: found } = serde_json::from_slice(text).map_err(damaged)?;
+    if found != SCHEMA_VERSION {
+        return Err(ArchiveError::Version { path: path.to_owned(), found });
+    }
+    serde_json::from_slice(text).map_err(damaged)
+}
+
+fn read_plan(directory: &Path) -> Result<Option<Plan>, ArchiveError> {
+    let path = directory.join(file::PLAN);
+    if path.exists() { Ok(Some(Plan::read(&path)?)) } else { Ok(None) }
+}
+
+fn read_trials(path: &Path, remarks: &mut Vec<String>) -> Result<Vec<TrialRecord>, ArchiveError> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = read(path)?;
+    let mut trials = Vec::new();
+    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if line.ends_with(b"\n") {
+            trials.push(parse(line, path, index + 1)?);
+        } else {
+            remarks.push(format!(
+                "the last line of {} is torn and was left out: the run was killed",
+                file::TRIALS
+            ));
+        }
+    }
+    Ok(trials)
+}
+
+fn read_histograms(
+    directory: &Path,
+    trials: &[TrialRecord],
+    remarks: &mut Vec<String>,
+) -> Result<Merged, ArchiveError> {
+    let path = directory.join(hlog::FILE);
+    let log = if path.exists() { read(&path)? } else { Vec::new() };
+    let cells: BTreeMap<u32, CellKey> =
+        trials.iter().map(|trial| (trial.trial, CellKey::of(trial))).collect();
+    let merged = hlog::merge(&log, &cells)
+        .map_err(|source| ArchiveError::Histograms { path: directory.to_owned(), source })?;
+    if merged.dropped > 0 {
+        remarks.push(format!(
+            "{} lines of {} belong to no trial that ended, or are torn, and were left out",
+            merged.dropped,
+            hlog::FILE
+        ));
+    }
+    for (cell, expected) in reports_by_cell(trials) {
+        let found = merged.histograms.get(&(cell, Phase::Total)).map_or(0, hdrhistogram::Histogram::len);
+        if found != expected {
+            remarks.push(format!(
+                "{} holds {found} reports of {}, {} holds {expected}: quantiles rest on the former",
+                hlog::FILE,
+                cell.title(),
+                file::TRIALS
+            ));
+        }
+    }
+    Ok(merged)
+}
+
+fn reports_by_cell(trials: &[TrialRecord]) -> BTreeMap<CellKey, u64> {
+    let mut reports = BTreeMap::new();
+    for trial in trials {
+        if let Some(measured) = trial.measured() {
+            *reports.entry(CellKey::of(trial)).or_default() += measured.phase(Phase::Total).n;
+        }
+    }
+    reports
+}

@@ -1,0 +1,210 @@
+//! `histograms.hlog`: an `HdrHistogram` V2 interval log, appended to after every trial.
+//!
+//! Every line is one phase of one trial, tagged `rung.discard.bBATCH.phase`; a comment line before them gives
+//! the trial's number, which other programs skip and [`merge`] goes by. Values are ticks, because turning
+//! buckets into nanoseconds would round them a second time; `trials.jsonl` has the frequency.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use abi::axes::Axis;
+use base64::Engine as _;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogIterator, IntervalLogWriterBuilder, IntervalLogWriterError, LogEntry, Tag,
+};
+use hdrhistogram::serialization::{Deserializer, V2DeflateSerializeError, V2DeflateSerializer};
+
+use crate::histogram::{Phase, PhaseHistograms};
+use crate::record::TrialRecord;
+use crate::summary::CellKey;
+
+/// What the file is called.
+pub const FILE: &str = "histograms.hlog";
+
+const TRIAL: &str = "[Trial: ";
+
+/// Writes the head of the log.
+///
+/// # Errors
+/// As the writer's.
+pub fn begin(out: &mut impl Write, started: SystemTime) -> io::Result<()> {
+    IntervalLogWriterBuilder::new()
+        .add_comment("[pagehint: one line a phase and trial; values are ticks of the time stamp counter]")
+        .add_comment("[to nanoseconds: value * 1000000 / tsc_khz, which is in trials.jsonl]")
+        .with_start_time(started)
+        .with_base_time(SystemTime::UNIX_EPOCH)
+        .begin_log_with(out, &mut V2DeflateSerializer::new())
+        .map(|_| ())
+}
+
+/// Writes the histograms of one trial.
+///
+/// # Errors
+/// As the writer's.
+pub fn append(out: &mut impl Write, record: &TrialRecord, histograms: &PhaseHistograms) -> io::Result<()> {
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment(&format!("{TRIAL}{}]", record.trial))
+        .begin_log_with(out, &mut serializer)?;
+    let started = Duration::from_secs_f64(record.started_s.max(0.0));
+    let took = Duration::from_secs_f64(record.took_s.max(0.0));
+    for phase in Phase::ALL {
+        let tag = tag(record, *phase);
+        log.write_histogram(histograms.histogram(*phase), started, took, Tag::new(&tag)).map_err(io_error)?;
+    }
+    Ok(())
+}
+
+fn tag(record: &TrialRecord, phase: Phase) -> String {
+    let key = CellKey::of(record);
+    format!("{}.{}.b{}.{}", key.label(), key.discard.0.name(), record.spec.batch, phase.name())
+}
+
+fn io_error(error: IntervalLogWriterError<V2DeflateSerializeError>) -> io::Error {
+    match error {
+        IntervalLogWriterError::IoError(error) => error,
+        IntervalLogWriterError::SerializeError(error) => io::Error::other(format!("{error:?}")),
+    }
+}
+
+/// A log that is damaged in the middle.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "line {line} of {FILE} is no histogram ({what}): the file is damaged; restore it, or remove it together with the run"
+)]
+pub struct HlogError {
+    /// Line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// The histograms of a run, trials of the same cell added up, in ticks.
+#[derive(Default)]
+pub struct Merged {
+    /// By cell and phase.
+    pub histograms: BTreeMap<(CellKey, Phase), Histogram<u64>>,
+    /// Lines without a trial to go with, or torn off.
+    pub dropped: usize,
+}
+
+/// Reads a log and adds up the trials of each cell. Lines of trials that `cells` does not know are counted and
+/// left out, and so is a last line without an end: a run that was killed leaves such lines.
+///
+/// # Errors
+/// [`HlogError`] if a line in the middle is no histogram.
+pub fn merge(log: &[u8], cells: &BTreeMap<u32, CellKey>) -> Result<Merged, HlogError> {
+    let mut merged = Merged::default();
+    let mut deserializer = Deserializer::new();
+    let mut cell = None;
+    for (index, line) in log.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let damaged = |what: &str| HlogError { line: index + 1, what: what.to_owned() };
+        if !line.ends_with(b"\n") {
+            merged.dropped += 1;
+            continue;
+        }
+        if let Some(trial) = trial_comment(line) {
+            cell = cells.get(&trial).copied();
+            continue;
+        }
+        let Some(entry) = IntervalLogIterator::new(line).next() else { continue };
+        let LogEntry::Interval(interval) = entry.map_err(|_| damaged("not a line of an interval log"))?
+        else {
+            continue;
+        };
+        let Some(cell) = cell else {
+            merged.dropped += 1;
+            continue;
+        };
+        let tag = interval.tag().ok_or_else(|| damaged("no tag"))?;
+        let name = tag.rsplit('.').next().unwrap_or_default();
+        let phase = Phase::from_name(name).ok_or_else(|| damaged("no phase of that name"))?;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(interval.encoded_histogram())
+            .map_err(|error| damaged(&error.to_string()))?;
+        let histogram: Histogram<u64> = deserializer
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|error| damaged(&format!("{error:?}")))?;
+        let sum = merged.histograms.entry((cell, phase)).or_insert_with(growing);
+        sum.add(&histogram).map_err(|error| damaged(&error.to_string()))?;
+    }
+    Ok(merged)
+}
+
+fn trial_comment(line: &[u8]) -> Option<u32> {
+    let comment = std::str::from_utf8(line).ok()?.strip_prefix('#')?;
+    comment.strip_prefix(TRIAL)?.trim_end().strip_suffix(']')?.parse().ok()
+}
+
+/// Only as large as what is in it: a run has hundreds of these, and nothing is being timed any more.
+#[expect(clippy::expect_used, reason = "three digits are within 0 to 5")]
+fn growing() -> Histogram<u64> {
+    Histogram::new(3).expect("valid precision")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn log_of(totals: &[u64]) -> (Vec<u8>, BTreeMap<u32, CellKey>) {
+        let mut log = Vec::new();
+        begin(&mut log, SystemTime::UNIX_EPOCH).unwrap();
+        let mut cells = BTreeMap::new();
+        for (trial, total) in (0..).zip(totals) {
+            let (record, histograms) = testing::trial(trial, *total);
+            append(&mut log, &record, &histograms).unwrap();
+            cells.insert(trial, CellKey::of(&record));
+        }
+        (log, cells)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_added_up() {
+        let (log, cells) = log_of(&[1000, 3000]);
+        let merged = merge(&log, &cells).unwrap();
+        assert_eq!((merged.histograms.len(), merged.dropped), (Phase::ALL.len(), 0));
+        let total = &merged.histograms[&(cells[&0], Phase::Total)];
+        let (_, one) = testing::trial(0, 1000);
+        assert_eq!(total.len(), 2 * one.histogram(Phase::Total).len());
+        assert!(total.equivalent(total.min(), 1000) && total.equivalent(total.max(), 3000));
+        assert!(String::from_utf8(log).unwrap().contains("Tag=hypercall-batch.none.b32.total,"));
+    }
+
+    #[test]
+    fn a_torn_end_and_a_trial_without_a_record_are_left_out() {
+        let (mut log, mut cells) = log_of(&[1000, 3000]);
+        log.truncate(log.len() - 20);
+        let merged = merge(&log, &cells).unwrap();
+        assert_eq!(merged.dropped, 1);
+        cells.remove(&1);
+        let merged = merge(&log, &cells).unwrap();
+        assert_eq!(merged.dropped, Phase::ALL.len());
+        let total = &merged.histograms[&(cells[&0], Phase::Total)];
+        assert!(total.equivalent(total.max(), 1000));
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_an_error_with_its_line() {
+        let (log, cells) = log_of(&[1000]);
+        let text = String::from_utf8(log).unwrap();
+        let line = text.lines().position(|line| line.contains("transit")).unwrap();
+        for broken in ["HIST", "@@@@"] {
+            let damaged: String = text
+                .lines()
+                .enumerate()
+                .map(|(index, l)| {
+                    if index == line {
+                        l.replace("HIST", broken)[..60].to_owned() + "\n"
+                    } else {
+                        l.to_owned() + "\n"
+                    }
+                })
+                .collect();
+            let error = merge(damaged.as_bytes(), &cells).err().expect("damage is noticed");
+            assert_eq!(error.line, line + 1);
+        }
+    }
+}

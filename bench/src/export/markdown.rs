@@ -1,0 +1,101 @@
+//! `report.md`: the run for people who were not there.
+
+use std::fmt::Write as _;
+
+use crate::checks::Check;
+use crate::environment::Environment;
+use crate::summary::Summary;
+use crate::table;
+
+/// What the file is called.
+pub const FILE: &str = "report.md";
+
+const QUESTION: &str = "How should a guest tell its host which pages are free: by a hypercall or by a virtio queue? \
+The ladder goes from one to the other and changes one choice a rung, so that the cost of each choice shows by itself.";
+
+const HOW_TO_READ: &str = "\
+- *a report* is a batch of ranges told to the host and acknowledged; *a range* is its time over the number of ranges.
+- *to the rung before* is the mean over blocks of the difference of the two medians in that block, with a 95 % bootstrap \
+interval over blocks. `~` marks an interval that holds 0, or rests on fewer than six blocks: no difference shown.
+- *exits/1000* are exits to user space for every thousand ranges, by our count.
+- *freed* is the share of reported pages that the kernel no longer held afterwards, looked at in reports made for this.
+- *refault/page* is what touching a reported page again cost over touching a resident one.
+- Phases follow one another: *prepare* (guest) - *transit* (doorbell to host thread) - *wake* (device thread only) - \
+*fetch* - *discard* - *complete* (host) - *resume* (until the guest sees the answer); *remainder* is what they leave \
+unexplained. Shares are of summed time, so rare long reports weigh as much as they took.
+";
+
+/// The file of a run.
+#[must_use]
+pub fn report(summary: &Summary, environment: &Environment) -> String {
+    let mut text = format!("# pagehint: {}\n\n", name(summary));
+    section(&mut text, "Host", &host(summary, environment));
+    section(&mut text, "Question", &format!("{QUESTION}\n"));
+    if !summary.verdict.is_empty() {
+        section(&mut text, "Answer", &list(&summary.verdict));
+    }
+    section(&mut text, "Ladder", &tables(summary));
+    section(&mut text, "How to read it", HOW_TO_READ);
+    section(&mut text, "Checks", &checks(&summary.checks));
+    section(&mut text, "Phases", &phases(summary));
+    section(&mut text, "Again", &again(summary, environment));
+    text
+}
+
+fn name(summary: &Summary) -> String {
+    summary.plan.as_ref().map_or_else(|| "a single trial".to_owned(), |plan| format!("plan {}", plan.name))
+}
+
+fn section(text: &mut String, title: &str, body: &str) {
+    // Writing to a string cannot fail.
+    let _ = write!(text, "## {title}\n\n{}\n\n", body.trim_end());
+}
+
+fn list(sentences: &[String]) -> String {
+    sentences.iter().fold(String::new(), |text, sentence| text + "- " + sentence + "\n")
+}
+
+fn host(summary: &Summary, environment: &Environment) -> String {
+    let Environment { pagehint, revision, .. } = environment;
+    let revision = if revision.is_empty() { String::new() } else { format!(" ({revision})") };
+    let mut lines =
+        vec![format!("**{}**", summary.host), format!("{}, pagehint {pagehint}{revision}", summary.date)];
+    lines.extend(summary.notes.iter().map(|note| format!("Note: {note}.")));
+    lines.extend(summary.remarks.iter().map(|remark| format!("Remark: {remark}.")));
+    list(&lines)
+}
+
+fn tables(summary: &Summary) -> String {
+    let mut text = String::new();
+    for discard in summary.discards() {
+        for grid in [table::ladder(summary, discard), table::phases(summary, discard)] {
+            let _ = write!(text, "### {}\n\n{}\n\n", grid.title, grid.to_markdown());
+        }
+    }
+    text
+}
+
+fn phases(summary: &Summary) -> String {
+    summary
+        .cells
+        .iter()
+        .map(|cell| table::one_cell(summary, cell))
+        .fold(String::new(), |text, grid| text + &format!("### {}\n\n{}\n\n", grid.title, grid.to_markdown()))
+}
+
+fn checks(checks: &[Check]) -> String {
+    checks
+        .iter()
+        .map(|check| format!("{}: {} ({})", check.standing.word(), check.what, check.detail))
+        .fold(String::new(), |text, line| text + "- " + &line + "\n")
+}
+
+fn again(summary: &Summary, environment: &Environment) -> String {
+    let command = environment.command.iter().skip(1).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let plan = if summary.plan.is_some() {
+        "The resolved plan is `plan.toml` beside this file; `pagehint compare --plan plan.toml` runs the same trials in the same order.\n"
+    } else {
+        ""
+    };
+    format!("```\npagehint {command}\n```\n\n{plan}`pagehint report` on this directory rebuilds this file.\n")
+}

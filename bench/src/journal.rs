@@ -1,0 +1,109 @@
+//! Writing a run directory while the run goes on.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::environment::Environment;
+use crate::export::hlog;
+use crate::histogram::PhaseHistograms;
+use crate::plan::Plan;
+use crate::record::{Ending, TrialRecord};
+
+/// Names of the files of a run directory.
+pub mod file {
+    /// Where the run took place.
+    pub const ENVIRONMENT: &str = "environment.json";
+    /// What was to be run.
+    pub const PLAN: &str = "plan.toml";
+    /// A line a trial.
+    pub const TRIALS: &str = "trials.jsonl";
+}
+
+/// Why a run directory cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// There is something in it.
+    #[error("{} is not empty: nothing is overwritten; name another directory with --out", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("{} cannot be written: {source}; choose another directory with --out", path.display())]
+    Write {
+        /// File or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A run directory open for writing.
+pub struct Journal {
+    directory: PathBuf,
+    trials: File,
+    histograms: File,
+}
+
+impl Journal {
+    /// Starts a run directory: what is known before the first trial is in it when this returns.
+    ///
+    /// # Errors
+    /// [`JournalError`] if it cannot be made or has something in it.
+    pub fn create(
+        directory: &Path,
+        environment: &Environment,
+        plan: Option<&Plan>,
+    ) -> Result<Self, JournalError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| JournalError::Write { path, source }
+        };
+        fs::create_dir_all(directory).map_err(failed(directory))?;
+        if fs::read_dir(directory).map_err(failed(directory))?.next().is_some() {
+            return Err(JournalError::NotEmpty { path: directory.to_owned() });
+        }
+        let path = directory.join(file::ENVIRONMENT);
+        fs::write(&path, environment.to_json()).map_err(failed(&path))?;
+        if let Some(plan) = plan {
+            let path = directory.join(file::PLAN);
+            fs::write(&path, plan.to_toml()).map_err(failed(&path))?;
+        }
+        let path = directory.join(file::TRIALS);
+        let trials = File::create(&path).map_err(failed(&path))?;
+        let path = directory.join(hlog::FILE);
+        let mut histograms = File::create(&path).map_err(failed(&path))?;
+        hlog::begin(&mut histograms, SystemTime::now()).map_err(failed(&path))?;
+        Ok(Self { directory: directory.to_owned(), trials, histograms })
+    }
+
+    /// Writes down a trial that has just ended. Its line in `trials.jsonl` comes last: a trial that has one
+    /// has everything.
+    ///
+    /// # Errors
+    /// [`JournalError::Write`].
+    pub fn append(&mut self, record: &TrialRecord, histograms: &PhaseHistograms) -> Result<(), JournalError> {
+        let failed = |name: &str| {
+            let path = self.directory.join(name);
+            move |source| JournalError::Write { path, source }
+        };
+        if matches!(record.ending, Ending::Measured(_)) {
+            let mut lines = Vec::new();
+            hlog::append(&mut lines, record, histograms)
+                .and_then(|()| self.histograms.write_all(&lines))
+                .and_then(|()| self.histograms.sync_data())
+                .map_err(failed(hlog::FILE))?;
+        }
+        let mut line = serde_json::to_vec(record).map_err(io::Error::from).map_err(failed(file::TRIALS))?;
+        line.push(b'\n');
+        self.trials.write_all(&line).and_then(|()| self.trials.sync_data()).map_err(failed(file::TRIALS))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}

@@ -1,0 +1,166 @@
+//! From a plan to the report, with a fake machine.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use host::axes::Discard;
+
+use crate::archive::{Archive, ArchiveError};
+use crate::axis::Named;
+use crate::checks::Standing;
+use crate::executor::{Listener, Tally, run_all};
+use crate::export::hlog;
+use crate::journal::{Journal, JournalError, file};
+use crate::ladder::{CallBy, Rung};
+use crate::plan::Plan;
+use crate::record::TrialRecord;
+use crate::report::{self, ReportError};
+use crate::schedule::schedule;
+use crate::summary::Summary;
+use crate::testing::{FakeExecutor, environment};
+
+struct Count(Vec<usize>);
+
+impl Listener for Count {
+    fn ended(&mut self, _: &TrialRecord, left: usize) {
+        self.0.push(left);
+    }
+}
+
+fn plan() -> Plan {
+    Plan { name: "test".into(), blocks: 6, reports: 20, warmup: 0, ..Plan::default() }
+}
+
+fn run(directory: &Path, mut executor: FakeExecutor) -> Tally {
+    let plan = plan();
+    let mut journal = Journal::create(directory, &environment(), Some(&plan)).unwrap();
+    let mut count = Count(Vec::new());
+    let stop = AtomicBool::new(false);
+    let slots = schedule(&plan);
+    let tally =
+        run_all(&plan, CallBy::Hypercall, &slots, &mut executor, &stop, &mut journal, &mut count).unwrap();
+    assert_eq!(count.0.len(), tally.measured + tally.failed);
+    tally
+}
+
+fn standing(summary: &Summary, what: &str) -> Standing {
+    summary.checks.iter().find(|check| check.what.contains(what)).expect(what).standing
+}
+
+#[test]
+fn a_plan_becomes_a_report() {
+    let directory = tempfile::tempdir().unwrap();
+    let tally = run(directory.path(), FakeExecutor::default());
+    assert_eq!(tally, Tally { measured: 84, failed: 0, missing: 0 });
+    let summary = report::rebuild(directory.path()).unwrap();
+    assert_eq!(summary.cells.len(), 14);
+    assert!(!report::failed(&summary), "{:#?}", summary.checks);
+
+    // The fake's costs come back out of the far end: 31 exits of 1 µs spared over 32 ranges.
+    let batch = summary.cell(Rung::HypercallBatch, Discard::None).unwrap().step.unwrap();
+    assert_eq!(batch.from, Named(Rung::HypercallEach));
+    assert!((batch.per_range.mean + 31.0 / 32.0 * 1000.0).abs() < 5.0, "{batch:?}");
+    assert!(batch.per_range.shows_difference());
+    // The call and the notify register cost the same there: nothing may be claimed.
+    let sync = summary.cell(Rung::RingSync, Discard::None).unwrap().step.unwrap();
+    assert!(!sync.per_range.shows_difference(), "{sync:?}");
+    // Waking a thread: 9000 ticks of half a nanosecond over 32 ranges.
+    let wake = summary.cell(Rung::RingAsync, Discard::None).unwrap().step.unwrap();
+    assert!((wake.per_range.mean - 4500.0 / 32.0).abs() < 5.0, "{wake:?}");
+
+    let waterfall = &summary.waterfalls[0];
+    let sum: f64 = waterfall.steps.iter().map(|step| step.per_range.mean).sum();
+    assert!((sum - waterfall.whole.mean).abs() < 1e-6, "the steps add up");
+    let verdict = summary.verdict.join("\n");
+    assert!(verdict.contains("coalescing exits matters more than everything else"), "{verdict}");
+    assert!(verdict.contains("notify register instead of the call: no difference shown"), "{verdict}");
+
+    let text = fs::read_to_string(directory.path().join("report.md")).unwrap();
+    for part in [&summary.host, "| hypercall-batch", "## Checks", "ok: no byte was lost"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let csv = fs::read_to_string(directory.path().join("percentiles.csv")).unwrap();
+    let columns = csv.lines().next().unwrap().split(',').count();
+    assert!(csv.lines().all(|line| line.split(',').count() == columns));
+    let read: Summary =
+        serde_json::from_slice(&fs::read(directory.path().join("summary.json")).unwrap()).unwrap();
+    assert_eq!((read.verdict, read.cells.len()), (summary.verdict, 14));
+}
+
+#[test]
+fn a_failed_trial_is_kept_and_the_run_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let tally = run(directory.path(), FakeExecutor { fails_at: Some(3), ..FakeExecutor::default() });
+    assert_eq!(tally, Tally { measured: 83, failed: 1, missing: 0 });
+    let summary = report::rebuild(directory.path()).unwrap();
+    assert!(summary.failed[&3].contains("/dev/kvm"));
+    assert_eq!(standing(&summary, "ran to its end"), Standing::Fails);
+}
+
+#[test]
+fn what_ended_before_a_signal_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let tally = run(directory.path(), FakeExecutor { stopped_at: Some(20), ..FakeExecutor::default() });
+    assert_eq!(tally, Tally { measured: 20, failed: 0, missing: 64 });
+    let summary = report::rebuild(directory.path()).unwrap();
+    assert_eq!((summary.measured, summary.planned), (20, 84));
+    assert_eq!(standing(&summary, "ran to its end"), Standing::Doubtful);
+    assert!(summary.verdict[0].contains("no difference can be shown"), "{:?}", summary.verdict);
+}
+
+#[test]
+fn a_violated_oracle_fails_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), FakeExecutor { scrambled_at: Some(5), ..FakeExecutor::default() });
+    let summary = report::rebuild(directory.path()).unwrap();
+    let check = summary.checks.iter().find(|check| check.standing == Standing::Fails).unwrap();
+    assert!(check.detail.contains("scrambled 1 times in trial 5"), "{check:?}");
+    assert!(report::failed(&summary));
+}
+
+#[test]
+fn torn_ends_are_left_out_and_said() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), FakeExecutor::default());
+    for name in [file::TRIALS, hlog::FILE] {
+        let path = directory.path().join(name);
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, &text[..text.len() - 30]).unwrap();
+    }
+    let archive = Archive::open(directory.path()).unwrap();
+    assert_eq!(archive.trials.len(), 83);
+    assert_eq!(archive.remarks.len(), 2, "{:?}", archive.remarks);
+    report::rebuild(directory.path()).unwrap();
+}
+
+#[test]
+fn every_way_a_directory_can_be_wrong_has_its_sentence() {
+    let directory = tempfile::tempdir().unwrap();
+    let refusal = |path: &Path| report::rebuild(path).unwrap_err();
+    assert!(matches!(refusal(directory.path()), ReportError::Archive(ArchiveError::NotARun { .. })));
+
+    let run_at = directory.path().join("run");
+    drop(Journal::create(&run_at, &environment(), Some(&plan())).unwrap());
+    assert!(matches!(refusal(&run_at), ReportError::Archive(ArchiveError::Empty { .. })));
+    let again = Journal::create(&run_at, &environment(), None).err().unwrap();
+    assert!(matches!(again, JournalError::NotEmpty { .. }));
+
+    fs::remove_dir_all(&run_at).unwrap();
+    run(&run_at, FakeExecutor::default());
+    let trials = run_at.join(file::TRIALS);
+    let good = fs::read_to_string(&trials).unwrap();
+    fs::write(&trials, good.replacen("\"schema_version\":1", "\"schema_version\":7", 1)).unwrap();
+    assert!(refusal(&run_at).to_string().contains("schema version 7"));
+    fs::write(&trials, good.replacen("\"hypercall", "\"hipercall", 1)).unwrap();
+    assert!(refusal(&run_at).to_string().contains("line "));
+    fs::write(&trials, &good).unwrap();
+
+    let plan = run_at.join(file::PLAN);
+    fs::write(&plan, "rungs = 7").unwrap();
+    assert!(refusal(&run_at).to_string().contains("is not a plan"));
+    fs::remove_file(&plan).unwrap();
+    fs::remove_file(run_at.join(hlog::FILE)).unwrap();
+    let summary = report::rebuild(&run_at).unwrap();
+    assert_eq!(summary.remarks.len(), 14, "every cell says that its histograms are missing");
+}

@@ -1,0 +1,164 @@
+//! Fakes for tests: a host, trials and an executor that needs no KVM.
+
+use std::time::{Duration, SystemTime};
+
+use host::TrialError;
+use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing};
+use host::facts::{Answered, DoorbellFact, Facts, Flavour};
+use host::trial::{Exits, Observer, Outcome, Proof, Refused, Sample, TrialSpec};
+
+use crate::environment::Environment;
+use crate::executor::{Executor, Stretch};
+use crate::histogram::PhaseHistograms;
+use crate::ladder::{CallBy, Rung};
+use crate::plan::Plan;
+use crate::record::{Ending, Measured, Spec, TrialRecord};
+
+/// A host whose hypercall works.
+pub(crate) fn facts() -> Facts {
+    let answer = |doorbell, round_trip_ns| DoorbellFact {
+        doorbell,
+        guest_ring: GuestRing::Zero,
+        answered: Answered::After { round_trip_ns },
+    };
+    Facts {
+        flavour: Flavour::Vmx,
+        capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true)],
+        hypercall: Bell::Vmcall,
+        doorbells: vec![answer(Doorbell::Hypercall, 1500), answer(Doorbell::Mmio, 2500)],
+        instruction_ps: [Some(300), None],
+        ring0_emulated: false,
+        tsc_khz: 2_000_000,
+        tsc_offset: Some(-5),
+        payload_target: "x86_64-unknown-none",
+    }
+}
+
+/// The same host as it is written.
+pub(crate) fn environment() -> Environment {
+    Environment::here(&facts())
+}
+
+/// A machine on which an exit costs 2000 ticks, waking a thread 9000, an interrupt 5000, a discard 300 a range.
+#[derive(Default)]
+pub(crate) struct FakeExecutor {
+    /// Trials run so far.
+    pub(crate) ran: usize,
+    /// The trial that fails.
+    pub(crate) fails_at: Option<usize>,
+    /// The trial during which a signal comes.
+    pub(crate) stopped_at: Option<usize>,
+    /// The trial whose guest finds a page scrambled.
+    pub(crate) scrambled_at: Option<usize>,
+}
+
+impl FakeExecutor {
+    fn sample(&self, spec: &TrialSpec, report: u64) -> Sample {
+        let ranges = u64::from(spec.batch);
+        let calls = if spec.capacity() == 1 { ranges } else { 1 };
+        // Some spread within a trial, and some between trials, as on a real host.
+        let noise = (report * 7919) % 100 + (self.ran as u64 * 31) % 40;
+        let mut sample =
+            Sample { ranges, calls, touch: 900 * ranges, retouch: 100 * ranges, ..Sample::default() };
+        sample.prepare = 20 * ranges;
+        sample.transit = calls * 1000 + noise;
+        sample.resume = calls * 1000;
+        sample.fetch = if spec.carrier == Carrier::Ring { 30 * ranges } else { 10 * ranges };
+        if spec.doorbell.is_ioeventfd() {
+            sample.wake = 9000;
+        }
+        if spec.completion == Completion::Interrupt {
+            sample.resume += 5000;
+        }
+        if spec.discard == Discard::DontNeed && spec.carrier != Carrier::Empty {
+            sample.discard = 300 * ranges;
+        }
+        sample.total = sample.explained() + 10;
+        sample
+    }
+}
+
+impl Executor for FakeExecutor {
+    fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
+        spec.validate()?;
+        let now = Some(self.ran);
+        self.ran += 1;
+        if now == self.fails_at {
+            return Err(TrialError::Kvm(host::KvmError::Missing));
+        }
+        if now == self.stopped_at {
+            return Err(TrialError::Stopped);
+        }
+        let mut calls = 0;
+        for report in 0..spec.reports {
+            let sample = self.sample(spec, report);
+            calls += sample.calls;
+            observer.sample(&sample);
+        }
+        let mut outcome = outcome(spec, calls);
+        if now == self.scrambled_at {
+            outcome.violations.push((abi::trace::Violation::Scrambled, 1));
+        }
+        Ok(outcome)
+    }
+}
+
+fn outcome(spec: &TrialSpec, calls: u64) -> Outcome {
+    let by = |doorbell| if spec.doorbell == doorbell { calls } else { 0 };
+    let exits = Exits {
+        hypercall: by(Doorbell::Hypercall),
+        port: by(Doorbell::Port),
+        mmio: by(Doorbell::Mmio),
+        control: 2,
+        interrupted: 0,
+    };
+    let names_pages = spec.carrier != Carrier::Empty;
+    let discards = names_pages && spec.discard != Discard::None;
+    let reported = if names_pages { u64::from(spec.batch) } else { 0 };
+    let digest = if names_pages { abi::digest::mix(spec.seed) } else { 0 };
+    Outcome {
+        bell: Bell::Vmcall,
+        guest_ring: GuestRing::Zero,
+        tsc_khz: 2_000_000,
+        tsc_offset: -5,
+        reports: spec.reports,
+        ranges: spec.reports * u64::from(spec.batch),
+        calls,
+        disordered: 0,
+        exits,
+        kvm_stats: vec![("hypercalls".into(), exits.hypercall), ("mmio_exits".into(), exits.mmio)],
+        madvise_calls: if discards { calls } else { 0 },
+        discarded_pages: 0,
+        madvise_failures: 0,
+        refused: Refused::default(),
+        reported_digest: digest,
+        taken_digest: digest,
+        proof: Proof {
+            proofs: 1,
+            reported,
+            resident_before: reported,
+            freed: if discards { reported } else { 0 },
+            lost: 0,
+        },
+        checked_pages: 64,
+        violations: Vec::new(),
+        interrupts: 0,
+        memory_beside_ram: 8 << 20,
+        boot_ns: 50_000_000,
+        elapsed_ns: 60_000_000,
+    }
+}
+
+/// A trial of `hypercall-batch` all of whose reports took `total` ticks.
+pub(crate) fn trial(number: u32, total: u64) -> (TrialRecord, PhaseHistograms) {
+    let spec = Plan::default().spec(Rung::HypercallBatch, Discard::None, CallBy::Hypercall, 1);
+    let mut histograms = PhaseHistograms::new();
+    histograms.reset(spec.reports);
+    for _ in 0..spec.reports {
+        histograms.sample(&Sample { total, ranges: 32, calls: 1, ..Sample::default() });
+    }
+    let measured = Measured::new(&outcome(&spec, spec.reports), &histograms);
+    let stretch = Stretch { started: SystemTime::UNIX_EPOCH, took: Duration::from_millis(5) };
+    let ending = Ending::Measured(Box::new(measured));
+    (TrialRecord::new(number, 0, Some(Rung::HypercallBatch), Spec::from(spec), stretch, ending), histograms)
+}

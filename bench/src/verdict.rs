@@ -1,0 +1,190 @@
+//! The answer in plain words. Every sentence is computed, and none says more than its interval does.
+
+use host::axes::Discard;
+
+use crate::axis::Named;
+use crate::ladder::Rung;
+use crate::statistics::{Interval, MIN_BLOCKS};
+use crate::summary::{CellSummary, Summary, paired};
+use crate::unit::{Unit, percent, ratio};
+use crate::waterfall::Waterfall;
+
+/// The answer of a run. Empty if the run has nothing to compare.
+#[must_use]
+pub fn sentences(summary: &Summary) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for waterfall in &summary.waterfalls {
+        sentences.extend(about(summary, waterfall));
+    }
+    for discard in summary.discards() {
+        sentences.extend(cheapest(summary, discard));
+    }
+    sentences.extend(transport(summary));
+    if !sentences.is_empty() {
+        sentences.insert(0, scope(summary));
+    }
+    sentences
+}
+
+fn scope(summary: &Summary) -> String {
+    let spec = &summary.spec;
+    let blocks = blocks(summary);
+    let mut scope = format!(
+        "On this host ({}), with {} ranges of order {} a report and the {} workload, over {blocks} blocks; intervals are 95 %.",
+        summary.host, spec.batch, spec.order, spec.workload
+    );
+    if blocks < MIN_BLOCKS {
+        scope.push_str(&format!(
+            " That is fewer than the {MIN_BLOCKS} blocks a 95 % interval needs: no difference can be shown."
+        ));
+    }
+    scope
+}
+
+fn blocks(summary: &Summary) -> usize {
+    summary.cells.iter().map(|cell| cell.block_medians.len()).max().unwrap_or_default()
+}
+
+/// `+1.2 µs [+1.0 µs, +1.4 µs]`.
+#[must_use]
+pub fn show(unit: Unit, interval: &Interval) -> String {
+    let Interval { mean, low, high, .. } = *interval;
+    format!("{} [{}, {}]", unit.show_change(mean), unit.show_change(low), unit.show_change(high))
+}
+
+fn action(discard: Discard) -> &'static str {
+    match discard {
+        Discard::None => "Transport alone",
+        Discard::DontNeed => "With MADV_DONTNEED",
+    }
+}
+
+fn about(summary: &Summary, waterfall: &Waterfall) -> Vec<String> {
+    let discard = waterfall.discard.0;
+    let [Some(start), Some(end)] = [waterfall.from, waterfall.to].map(|rung| summary.cell(rung.0, discard))
+    else {
+        return Vec::new();
+    };
+    let mut sentences = vec![whole(summary.unit, waterfall, start, end), steps(summary.unit, waterfall)];
+    sentences.extend(coalescing(summary.unit, waterfall));
+    sentences
+}
+
+fn whole(unit: Unit, waterfall: &Waterfall, start: &CellSummary, end: &CellSummary) -> String {
+    let Waterfall { from, to, whole, discard, .. } = waterfall;
+    let (a, b) = (start.per_range.p50, end.per_range.p50);
+    let medians = format!(
+        "a range costs {} by {from} and {} by {to} (medians of {} and {} reports)",
+        unit.show(a),
+        unit.show(b),
+        start.reports,
+        end.reports
+    );
+    let difference = if !whole.shows_difference() {
+        format!("no difference shown: {}", show(unit, whole))
+    } else if whole.mean < 0.0 {
+        format!("{to} is cheaper: {}", show(unit, whole))
+    } else {
+        format!("{to} is dearer: {}", show(unit, whole))
+    };
+    format!("{}, {medians}; {difference}.", action(discard.0))
+}
+
+fn steps(unit: Unit, waterfall: &Waterfall) -> String {
+    let parts: Vec<String> = waterfall
+        .steps
+        .iter()
+        .map(|step| {
+            let figures = show(unit, &step.per_range);
+            if step.per_range.shows_difference() {
+                format!("{} {figures}", step.cause)
+            } else {
+                format!("{}: no difference shown ({figures})", step.cause)
+            }
+        })
+        .collect();
+    format!("Step by step, a range: {}.", parts.join("; "))
+}
+
+/// Whether coalescing exits is what matters: the guess of 2019.
+fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
+    let excess = waterfall.coalescing_over_rest.as_ref()?;
+    let batch = waterfall.steps.iter().find(|step| step.to == Named(Rung::HypercallBatch))?;
+    let rest = waterfall.whole.mean - batch.per_range.mean;
+    let compared = format!(
+        "one call a batch instead of a range changes {}, everything between that and virtio {}",
+        unit.show_change(batch.per_range.mean),
+        unit.show_change(rest)
+    );
+    let answer = if !excess.shows_difference() {
+        "which of the two is larger is not shown"
+    } else if excess.mean > 0.0 {
+        "coalescing exits matters more than everything else about virtio together"
+    } else {
+        "what virtio adds matters more than coalescing exits"
+    };
+    Some(format!("{}: {compared}; {answer} ({}).", action(waterfall.discard.0), show(unit, excess)))
+}
+
+/// The cheapest rung, as far as the runner-up lets us say.
+fn cheapest(summary: &Summary, discard: Discard) -> Option<String> {
+    let mut rungs: Vec<&CellSummary> = summary
+        .cells
+        .iter()
+        .filter(|cell| cell.discard.0 == discard && cell.rung.is_some() && cell.names_pages())
+        .collect();
+    rungs.sort_by(|a, b| a.per_range.p50.total_cmp(&b.per_range.p50));
+    let (best, others) = rungs.split_first()?;
+    let seed = summary.plan.as_ref().map_or(1, |plan| plan.seed);
+    let not_shown_dearer: Vec<&str> = others
+        .iter()
+        .filter(|other| {
+            Interval::of(&paired(best, other), seed)
+                .is_none_or(|more| !more.shows_difference() || more.mean < 0.0)
+        })
+        .map(|other| other.label())
+        .collect();
+    if others.is_empty() {
+        return None;
+    }
+    let median = summary.unit.show(best.per_range.p50);
+    let claim = if not_shown_dearer.is_empty() {
+        format!(
+            "{} is the cheapest ({median} a range, median), and every other rung is shown to be dearer",
+            best.label()
+        )
+    } else {
+        format!(
+            "{} has the lowest median ({median} a range); not shown to be dearer: {}",
+            best.label(),
+            not_shown_dearer.join(", ")
+        )
+    };
+    Some(format!("{}: {claim}.", action(discard)))
+}
+
+/// How much of the whole is transport at all.
+fn transport(summary: &Summary) -> Option<String> {
+    let share = |rung| {
+        let cell = summary.cell(rung, Discard::DontNeed)?;
+        let share = cell.transport_share?;
+        Some(format!(
+            "{} [{}, {}] for {}",
+            percent(share.mean),
+            percent(share.low),
+            percent(share.high),
+            cell.label()
+        ))
+    };
+    let shares: Vec<String> =
+        [Rung::HypercallEach, Rung::HypercallBatch, Rung::Virtio].into_iter().filter_map(share).collect();
+    let any = summary.cells.iter().find(|cell| cell.transport_share.is_some())?;
+    let refault = ratio(any.refault_per_page, 1.0);
+    (!shares.is_empty()).then(|| {
+        format!(
+            "Of a report with its discard and of bringing the pages back later ({} a page, median), the transport is {}.",
+            summary.unit.show(refault),
+            shares.join(", ")
+        )
+    })
+}
