@@ -4,49 +4,61 @@
 
 use std::mem;
 
-/// A thread that is timed.
+/// The processors of a trial's threads, chosen before either is pinned: a new thread inherits the processors
+/// of the one that starts it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
-    /// Runs the guest: the last processor allowed, away from the first, which takes most interrupts.
-    Vcpu,
-    /// Serves the ring: the one before.
-    Device,
+pub(crate) struct Placement {
+    /// For the thread that runs the guest: the last processor allowed, away from the first, which takes most
+    /// interrupts.
+    pub(crate) vcpu: Processor,
+    /// For the thread that serves the ring: the one before.
+    pub(crate) device: Processor,
 }
 
-/// The processors a thread may run on; restored on drop.
+/// One processor, by the kernel's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Processor(usize);
+
+impl Placement {
+    /// Two of the processors the calling thread may use; `None` if it has only one, where the scheduler is
+    /// left to decide.
+    pub(crate) fn choose() -> Option<Self> {
+        let allowed = allowed()?;
+        let processors: Vec<_> = (0..libc::CPU_SETSIZE as usize)
+            // SAFETY: the index is below the size of the set.
+            .filter(|processor| unsafe { libc::CPU_ISSET(*processor, &allowed) })
+            .collect();
+        match processors.as_slice() {
+            [.., device, vcpu] => Some(Self { vcpu: Processor(*vcpu), device: Processor(*device) }),
+            _ => None,
+        }
+    }
+}
+
+/// Keeps the calling thread on a processor until dropped.
 #[derive(Debug)]
-pub(crate) struct Restore(Option<libc::cpu_set_t>);
-
-/// Pins the calling thread. With one processor, or where the kernel refuses, nothing is done: the scheduler
-/// decides, as it does for everybody else.
-pub(crate) fn pin(role: Role) -> Option<usize> {
-    let allowed = allowed()?;
-    let processors: Vec<_> = (0..libc::CPU_SETSIZE as usize)
-        // SAFETY: the index is below the size of the set.
-        .filter(|processor| unsafe { libc::CPU_ISSET(*processor, &allowed) })
-        .collect();
-    let processor = match (role, processors.as_slice()) {
-        (Role::Vcpu, [.., _, last]) => *last,
-        (Role::Device, [.., before, _]) => *before,
-        _ => return None,
-    };
-    // SAFETY: all zeroes is the empty set.
-    let mut one: libc::cpu_set_t = unsafe { mem::zeroed() };
-    // SAFETY: the index is below the size of the set.
-    unsafe { libc::CPU_SET(processor, &mut one) };
-    set(&one).then_some(processor)
+pub(crate) struct Pinned {
+    before: Option<libc::cpu_set_t>,
 }
 
-/// Pins the calling thread until the result is dropped.
-pub(crate) fn pin_for_now(role: Role) -> Restore {
-    let before = allowed();
-    pin(role);
-    Restore(before)
+impl Pinned {
+    /// Pins the calling thread. Where the kernel refuses, the scheduler decides, as it does for everybody.
+    pub(crate) fn to(processor: Option<Processor>) -> Self {
+        let before = allowed();
+        if let Some(Processor(number)) = processor {
+            // SAFETY: all zeroes is the empty set.
+            let mut one: libc::cpu_set_t = unsafe { mem::zeroed() };
+            // SAFETY: the number was found in a set of this size.
+            unsafe { libc::CPU_SET(number, &mut one) };
+            set(&one);
+        }
+        Self { before }
+    }
 }
 
-impl Drop for Restore {
+impl Drop for Pinned {
     fn drop(&mut self) {
-        if let Some(before) = &self.0 {
+        if let Some(before) = &self.before {
             set(before);
         }
     }
@@ -60,7 +72,22 @@ fn allowed() -> Option<libc::cpu_set_t> {
     (result == 0).then_some(set)
 }
 
-fn set(processors: &libc::cpu_set_t) -> bool {
-    // SAFETY: the pointer is to a set of the size given; 0 is the calling thread.
-    unsafe { libc::sched_setaffinity(0, size_of_val(processors), processors) == 0 }
+fn set(processors: &libc::cpu_set_t) {
+    // SAFETY: the pointer is to a set of the size given; 0 is the calling thread. A refusal changes nothing.
+    unsafe { libc::sched_setaffinity(0, size_of_val(processors), processors) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_ends_with_its_guard() {
+        let Some(placement) = Placement::choose() else { return };
+        assert_ne!(placement.vcpu, placement.device);
+        let pinned = Pinned::to(Some(placement.vcpu));
+        assert_eq!(Placement::choose(), None, "only one left");
+        drop(pinned);
+        assert_eq!(Placement::choose(), Some(placement));
+    }
 }

@@ -14,7 +14,7 @@ use abi::layout::{ARENA, STEP};
 use kvm_bindings::KVM_CAP_BINARY_STATS_FD;
 use kvm_ioctls::{Cap, Kvm};
 
-use crate::affinity::{self, Role};
+use crate::affinity::{Pinned, Placement};
 use crate::axes::Doorbell;
 use crate::clock::HostTsc;
 use crate::facts::{Answered, DoorbellFact, Facts};
@@ -43,7 +43,7 @@ const EMULATED_PS: u64 = 20_000;
 /// [`KvmError`] if there is no usable KVM at all.
 pub fn probe() -> Result<Facts, KvmError> {
     let kvm = kvm::open()?;
-    let _pinned = affinity::pin_for_now(Role::Vcpu);
+    let _pinned = Pinned::to(Placement::choose().map(|placement| placement.vcpu));
     let instruction_ps = [GuestRing::Zero, GuestRing::Three].map(|ring| instruction_ps(&kvm, ring));
     let ring0_emulated = instruction_ps[0].is_some_and(|ps| ps > EMULATED_PS);
     let hypercall = hypercall_instruction();

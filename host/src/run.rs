@@ -12,7 +12,7 @@ use abi::boot::BootInfo;
 use abi::layout::ARENA;
 use abi::trace::{Violation, notes};
 
-use crate::affinity::{self, Role};
+use crate::affinity::{Pinned, Placement};
 use crate::axes::{Backing, Discard, Doorbell, RingChoice, Servicer};
 use crate::balloon::{Balloon, RingError};
 use crate::facts::Facts;
@@ -153,7 +153,8 @@ pub fn run_planted(
     if spec.doorbell == Doorbell::Hypercall && !facts.answers(Doorbell::Hypercall) {
         return Err(TrialError::NoHypercall);
     }
-    let _pinned = affinity::pin_for_now(Role::Vcpu);
+    let placement = Placement::choose();
+    let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
     let kvm = kvm::open()?;
     let boot = boot_info(spec, facts);
     let ram = memory(spec)?;
@@ -176,7 +177,8 @@ pub fn run_planted(
     let server = match spec.servicer {
         Servicer::Vcpu => Server::Vcpu(service),
         Servicer::Device => {
-            Server::Device(Worker::start(service, &machine.kick, Arc::clone(&machine.pulse))?)
+            let processor = placement.map(|placement| placement.device);
+            Server::Device(Worker::start(service, &machine.kick, Arc::clone(&machine.pulse), processor)?)
         }
     };
     let mut session = Session {

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::affinity::{self, Role};
+use crate::affinity::{Pinned, Processor};
 use crate::balloon::RingError;
 use crate::clock::HostTsc;
 use crate::service::Service;
@@ -45,8 +45,13 @@ struct Shared {
 }
 
 impl Worker {
-    /// Starts a thread that serves `service` whenever `kick` is signalled.
-    pub(crate) fn start(service: Service, kick: &EventFd, pulse: Arc<Pulse>) -> Result<Self, WorkerError> {
+    /// Starts a thread, on `processor` if one is given, that serves `service` whenever `kick` is signalled.
+    pub(crate) fn start(
+        service: Service,
+        kick: &EventFd,
+        pulse: Arc<Pulse>,
+        processor: Option<Processor>,
+    ) -> Result<Self, WorkerError> {
         let kick = kick.try_clone().map_err(WorkerError::Start)?;
         let shared = Arc::new(Shared {
             service: Mutex::new(service),
@@ -58,7 +63,7 @@ impl Worker {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name("device".into())
-                .spawn(move || shared.work(&pulse))
+                .spawn(move || shared.work(&pulse, processor))
                 .map_err(WorkerError::Start)?
         };
         Ok(Self { shared, thread: Some(thread) })
@@ -76,8 +81,8 @@ impl Worker {
 }
 
 impl Shared {
-    fn work(&self, pulse: &Pulse) {
-        affinity::pin(Role::Device);
+    fn work(&self, pulse: &Pulse, processor: Option<Processor>) {
+        let _pinned = Pinned::to(processor);
         if let Err(error) = self.serve(pulse) {
             *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             pulse.device_failed();

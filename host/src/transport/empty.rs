@@ -15,7 +15,8 @@ pub(crate) struct Empty {
 impl Transport for Empty {
     fn fetch(&mut self, request: &Request, batch: &mut Batch) -> Result<Fetched, RingError> {
         self.answer = match Operation::from_word(request.word) {
-            Some(Operation::Nothing) => None,
+            // A kick asks for no more than that where there is no ring.
+            Some(Operation::Nothing | Operation::Kick) => None,
             _ => {
                 batch.refused.bad_call += 1;
                 Some(Answer::NoSuchCall)
