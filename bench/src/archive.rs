@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::SCHEMA_VERSION;
 use crate::environment::Environment;
 use crate::export::hlog::{self, HlogError, Merged};
-use crate::histogram::Phase;
+use crate::histogram::{Phase, PhaseHistograms};
 use crate::journal::file;
 use crate::plan::{Plan, PlanError};
 use crate::record::TrialRecord;
@@ -105,6 +105,24 @@ impl Archive {
         }
         let merged = read_histograms(directory, &trials, &mut remarks)?;
         Ok(Self { environment, plan, trials, merged, remarks })
+    }
+
+    /// A single trial that is in no directory.
+    ///
+    /// # Errors
+    /// None in practice: the histograms take the same way as through a file.
+    pub fn of_one(
+        environment: Environment,
+        record: TrialRecord,
+        histograms: &PhaseHistograms,
+    ) -> Result<Self, ArchiveError> {
+        let path = PathBuf::from("memory");
+        let mut log = Vec::new();
+        hlog::append(&mut log, &record, histograms)
+            .map_err(|source| ArchiveError::Read { path: path.clone(), source })?;
+        let cells = BTreeMap::from([(record.trial, CellKey::of(&record))]);
+        let merged = hlog::merge(&log, &cells).map_err(|source| ArchiveError::Histograms { path, source })?;
+        Ok(Self { environment, plan: None, trials: vec![record], merged, remarks: Vec::new() })
     }
 }
 

@@ -48,6 +48,19 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Whether a run directory can be started here, without starting it.
+    ///
+    /// # Errors
+    /// [`JournalError`] if there is something in it, or in its place.
+    pub fn check_empty(directory: &Path) -> Result<(), JournalError> {
+        let filled = match fs::read_dir(directory) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(source) => return Err(JournalError::Write { path: directory.to_owned(), source }),
+        };
+        if filled { Err(JournalError::NotEmpty { path: directory.to_owned() }) } else { Ok(()) }
+    }
+
     /// Starts a run directory: what is known before the first trial is in it when this returns.
     ///
     /// # Errors
@@ -61,10 +74,8 @@ impl Journal {
             let path = path.to_owned();
             move |source| JournalError::Write { path, source }
         };
+        Self::check_empty(directory)?;
         fs::create_dir_all(directory).map_err(failed(directory))?;
-        if fs::read_dir(directory).map_err(failed(directory))?.next().is_some() {
-            return Err(JournalError::NotEmpty { path: directory.to_owned() });
-        }
         let path = directory.join(file::ENVIRONMENT);
         fs::write(&path, environment.to_json()).map_err(failed(&path))?;
         if let Some(plan) = plan {

@@ -1,0 +1,68 @@
+//! Exit codes: part of the interface, for scripts.
+
+use std::io;
+use std::process::ExitCode;
+
+use host::trial::SpecError;
+use host::{KvmError, TrialError};
+
+use crate::plan::PlanError;
+
+/// For `--help`.
+pub(super) const HELP: &str = "Exit codes: 0 fine, 1 error (a failed trial or check included), 2 usage (a plan \
+that cannot be run included), 77 no usable KVM.";
+
+/// How the process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Code {
+    /// Everything went well, or nobody was listening any more.
+    Fine,
+    /// Something did not.
+    Error,
+    /// What was asked for makes no sense.
+    Usage,
+    /// There is no usable KVM.
+    NoKvm,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        match code {
+            Code::Fine => Self::SUCCESS,
+            Code::Error => Self::FAILURE,
+            Code::Usage => Self::from(2),
+            Code::NoKvm => Self::from(77),
+        }
+    }
+}
+
+/// The code of an error.
+#[must_use]
+pub fn of(error: &anyhow::Error) -> Code {
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    let no_kvm = |error: &TrialError| matches!(error, TrialError::Kvm(_));
+    if error.downcast_ref::<io::Error>().is_some_and(closed) {
+        Code::Fine
+    } else if error.is::<PlanError>() || error.is::<SpecError>() {
+        Code::Usage
+    } else if error.is::<KvmError>() || error.downcast_ref::<TrialError>().is_some_and(no_kvm) {
+        Code::NoKvm
+    } else {
+        Code::Error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_their_codes() {
+        assert_eq!(of(&KvmError::Missing.into()), Code::NoKvm);
+        assert_eq!(of(&TrialError::from(KvmError::Missing).into()), Code::NoKvm);
+        assert_eq!(of(&TrialError::Stopped.into()), Code::Error);
+        assert_eq!(of(&SpecError::NoReports.into()), Code::Usage);
+        assert_eq!(of(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Code::Fine);
+        assert_eq!(of(&io::Error::from(io::ErrorKind::NotFound).into()), Code::Error);
+    }
+}

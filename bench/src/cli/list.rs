@@ -1,0 +1,49 @@
+//! `pagehint list`.
+
+use std::io::{self, Write};
+
+use host::axes::{
+    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
+};
+
+use super::exit::Code;
+use crate::axis::Named;
+use crate::ladder::Rung;
+use crate::meaning::Meaning;
+use crate::plan::{BUILT_IN, Plan};
+
+pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
+    writeln!(out, "Presets: the ladder, each rung made of the one before (run --preset, compare --rungs)")?;
+    for rung in Rung::ALL {
+        writeln!(out, "  {:<16} {}", Named(*rung), rung.meaning())?;
+    }
+    writeln!(out, "\nAxes (run --AXIS VALUE)")?;
+    axis::<Carrier>(out)?;
+    axis::<Doorbell>(out)?;
+    axis::<Servicer>(out)?;
+    axis::<Completion>(out)?;
+    axis::<Discard>(out)?;
+    axis::<Coalesce>(out)?;
+    axis::<Backing>(out)?;
+    axis::<RingChoice>(out)?;
+    axis::<Workload>(out)?;
+    writeln!(out, "\nPlans (compare --plan NAME)")?;
+    for (name, _) in BUILT_IN {
+        let plan = Plan::built_in(name)?;
+        let cells = plan.rungs.len() * plan.discards.len();
+        writeln!(
+            out,
+            "  {name:<16} {cells} cells, {} blocks, {} reports of {} ranges of order {} a trial",
+            plan.blocks, plan.reports, plan.batch, plan.order
+        )?;
+    }
+    Ok(Code::Fine)
+}
+
+fn axis<A: Meaning>(out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "  --{}", A::AXIS)?;
+    for value in A::ALL {
+        writeln!(out, "    {:<14} {}", Named(*value), value.meaning())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Flags, and how they change a plan or a trial.
+
+use std::path::PathBuf;
+
+use abi::addr::Order;
+use clap::Args;
+use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload};
+use host::trial::TrialSpec;
+
+use crate::axis::Named;
+use crate::ladder::{CallBy, Rung, Transport};
+use crate::plan::{Plan, PlanError};
+
+/// What every trial has, whatever its transport.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Workload")]
+pub(super) struct Common {
+    /// Ranges in a report, 1 to 511.
+    #[arg(long, value_name = "RANGES")]
+    batch: Option<u16>,
+    /// log2 of the pages in a range, 0 to 10.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10))]
+    order: Option<u8>,
+    /// Which pages are freed.
+    #[arg(long)]
+    workload: Option<Named<Workload>>,
+    /// What guest memory is made of.
+    #[arg(long)]
+    backing: Option<Named<Backing>>,
+    /// What one discard covers.
+    #[arg(long)]
+    coalesce: Option<Named<Coalesce>>,
+    /// The mode the payload runs in.
+    #[arg(long)]
+    guest_ring: Option<Named<RingChoice>>,
+    /// Reports before the measured ones, a trial.
+    #[arg(long, value_name = "REPORTS")]
+    warmup: Option<u64>,
+    /// Measured reports, a trial.
+    #[arg(long)]
+    reports: Option<u64>,
+    /// Memory that is freed and reported, such as 64M; by default the smallest that serves.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    arena: Option<u64>,
+    /// From which the order of trials and the workloads follow.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: Option<u64>,
+}
+
+impl Common {
+    fn change(&self, plan: &mut Plan) {
+        set(&mut plan.batch, self.batch);
+        set(&mut plan.order, self.order);
+        set(&mut plan.workload, self.workload);
+        set(&mut plan.backing, self.backing);
+        set(&mut plan.coalesce, self.coalesce);
+        set(&mut plan.guest_ring, self.guest_ring);
+        set(&mut plan.warmup, self.warmup);
+        set(&mut plan.reports, self.reports);
+        set(&mut plan.seed, self.seed);
+        plan.arena = self.arena.or(plan.arena);
+    }
+}
+
+fn set<T: Clone>(value: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *value = given;
+    }
+}
+
+/// A number of bytes with an optional K, M or G.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((end, 'k' | 'K')) => (&text[..end], 10),
+        Some((end, 'm' | 'M')) => (&text[..end], 20),
+        Some((end, 'g' | 'G')) => (&text[..end], 30),
+        _ => (text, 0),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| "write bytes as a number, or with K, M or G: 64M".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "more bytes than there are".to_owned())
+}
+
+/// Flags of `compare`.
+#[derive(Args, Debug)]
+pub(super) struct CompareOptions {
+    /// Take the quick plan: the same ladder, fewer samples.
+    #[arg(long, conflicts_with = "plan")]
+    quick: bool,
+    /// A plan: a TOML file, or the name of a built-in one.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Where the run directory goes; it must not hold anything. [default: results/runs/TIME-PLAN]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Show the resolved plan, the schedule and an estimate; run no trial and write nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Rounds; every block runs every cell once.
+    #[arg(long)]
+    blocks: Option<u32>,
+    /// Rungs of the ladder, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "RUNG,…")]
+    rungs: Option<Vec<Named<Rung>>>,
+    /// What the host does with the pages, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "DISCARD,…")]
+    discards: Option<Vec<Named<Discard>>>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl CompareOptions {
+    /// The plan with the flags in it.
+    pub(super) fn plan(&self) -> Result<Plan, PlanError> {
+        let mut plan = match &self.plan {
+            None => Plan::built_in(if self.quick { "quick" } else { "default" })?,
+            Some(path) => match path.to_str().filter(|_| !path.exists()).map(Plan::built_in) {
+                Some(Ok(plan)) => plan,
+                _ => Plan::read(path)?,
+            },
+        };
+        set(&mut plan.blocks, self.blocks);
+        set(&mut plan.rungs, self.rungs.clone());
+        set(&mut plan.discards, self.discards.clone());
+        self.common.change(&mut plan);
+        Ok(plan)
+    }
+}
+
+/// Flags of `run`.
+#[derive(Args, Debug)]
+pub(super) struct RunOptions {
+    /// The rung to start from; the flags below change it.
+    #[arg(long, default_value_t = Named(Rung::Virtio))]
+    preset: Named<Rung>,
+    /// Where ranges travel.
+    #[arg(long, help_heading = "Transport")]
+    carrier: Option<Named<Carrier>>,
+    /// How the host is told.
+    #[arg(long, help_heading = "Transport")]
+    doorbell: Option<Named<Doorbell>>,
+    /// Which host thread acts.
+    #[arg(long, help_heading = "Transport")]
+    servicer: Option<Named<Servicer>>,
+    /// How the guest learns.
+    #[arg(long, help_heading = "Transport")]
+    completion: Option<Named<Completion>>,
+    /// What the host does with a range.
+    #[arg(long, default_value_t = Named(Discard::DontNeed))]
+    discard: Named<Discard>,
+    /// Keep the run in this directory; it must not hold anything.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl RunOptions {
+    /// The trial, where presets call by `call`. A doorbell that was asked for is never replaced.
+    pub(super) fn spec(&self, call: CallBy) -> TrialSpec {
+        let mut plan = Plan { reports: 1000, warmup: 100, ..Plan::default() };
+        self.common.change(&mut plan);
+        let Transport { carrier, doorbell, servicer, completion } = self.preset.0.transport(call);
+        let transport = Transport {
+            carrier: self.carrier.map_or(carrier, |given| given.0),
+            doorbell: self.doorbell.map_or(doorbell, |given| given.0),
+            servicer: self.servicer.map_or(servicer, |given| given.0),
+            completion: self.completion.map_or(completion, |given| given.0),
+        };
+        debug_assert!(Order::new(u64::from(plan.order)).is_ok());
+        plan.spec_of(transport, self.discard.0, plan.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_suffixes() {
+        assert_eq!(bytes("64M"), Ok(64 << 20));
+        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("2g"), Ok(2 << 30));
+        for bad in ["", "M", "x", "-1", "99999999999G", "1.5G", "64µ"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! How long a plan may take, from what a probe measured. Nothing but an estimate: it knows the doorbells of
+//! this host and guesses the rest.
+
+use std::time::Duration;
+
+use host::axes::{Carrier, Discard};
+use host::facts::{Answered, Facts};
+use host::trial::TrialSpec;
+
+use crate::ladder::CallBy;
+use crate::plan::Plan;
+use crate::schedule::schedule;
+
+/// Guest image, memory, a few checks: what a trial takes before and after its reports.
+const AROUND: Duration = Duration::from_millis(150);
+/// Touching a page that has to be faulted in, with the discard before it.
+const REFAULT: Duration = Duration::from_micros(10);
+/// Touching a page twice that is there.
+const TOUCH: Duration = Duration::from_micros(1);
+/// A doorbell the probe has no figure for.
+const UNKNOWN: Duration = Duration::from_micros(50);
+
+/// The time all trials of a plan may take.
+#[must_use]
+pub fn duration(plan: &Plan, facts: &Facts, call: CallBy) -> Duration {
+    schedule(plan)
+        .iter()
+        .map(|slot| plan.spec(slot.cell.rung, slot.cell.discard, call, slot.seed))
+        .map(|spec| trial(&spec, facts))
+        .sum()
+}
+
+fn trial(spec: &TrialSpec, facts: &Facts) -> Duration {
+    let ranges = u32::from(spec.batch);
+    let calls = ranges.div_ceil(u32::from(spec.capacity().max(1)));
+    let pages = ranges * u32::try_from(spec.order.pages()).unwrap_or(u32::MAX);
+    let gone = spec.discard != Discard::None && spec.carrier != Carrier::Empty;
+    let report = round_trip(spec, facts) * calls + if gone { REFAULT } else { TOUCH } * pages;
+    let reports = u32::try_from(spec.warmup + spec.reports).unwrap_or(u32::MAX);
+    AROUND + report.saturating_mul(reports)
+}
+
+/// The slowest ring counts: which one the trial will use is the runner's business.
+fn round_trip(spec: &TrialSpec, facts: &Facts) -> Duration {
+    facts
+        .doorbells
+        .iter()
+        .filter(|fact| fact.doorbell == spec.doorbell)
+        .filter_map(|fact| match fact.answered {
+            Answered::After { round_trip_ns } => Some(Duration::from_nanos(round_trip_ns)),
+            Answered::Not { .. } => None,
+        })
+        .max()
+        .unwrap_or(UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_reports_and_more_blocks_take_longer() {
+        let facts = crate::testing::facts();
+        let estimate = |plan: &Plan| duration(plan, &facts, CallBy::Hypercall);
+        let plan = Plan::default();
+        let once = estimate(&plan);
+        assert!(once > AROUND * 7 * 2 * plan.blocks);
+        assert_eq!(estimate(&Plan { blocks: 2 * plan.blocks, ..plan.clone() }), once * 2);
+        assert!(estimate(&Plan { reports: 10 * plan.reports, ..plan }) > once);
+    }
+}

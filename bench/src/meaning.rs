@@ -1,0 +1,100 @@
+//! What every value of every axis means, in a line: for `pagehint list`.
+
+use host::axes::{
+    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
+};
+
+/// An axis that can explain itself.
+pub trait Meaning: Axis {
+    /// The value in a line.
+    fn meaning(self) -> &'static str;
+}
+
+impl Meaning for Carrier {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Empty => "nothing travels: the doorbell alone",
+            Self::Registers => "one range in the registers of the call",
+            Self::Batch => "up to 511 ranges in a page the call points to",
+            Self::Ring => "a virtio split ring, one chain a report",
+        }
+    }
+}
+
+impl Meaning for Doorbell {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Hypercall => "vmcall or vmmcall: an exit to the vCPU thread",
+            Self::Port => "a port write: an exit to the vCPU thread",
+            Self::Mmio => "an MMIO write: an exit to the vCPU thread",
+            Self::IoeventfdPort => "a port write that KVM turns into an eventfd",
+            Self::IoeventfdMmio => "an MMIO write that KVM turns into an eventfd",
+        }
+    }
+}
+
+impl Meaning for Servicer {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Vcpu => "the vCPU's own thread, between two KVM_RUNs",
+            Self::Device => "a thread of the device, woken by an eventfd",
+        }
+    }
+}
+
+impl Meaning for Completion {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Return => "the doorbell returns: it is done",
+            Self::Poll => "the guest spins on the used ring",
+            Self::Interrupt => "the guest halts until the device's interrupt",
+        }
+    }
+}
+
+impl Meaning for Discard {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::None => "nothing: the transport alone",
+            Self::DontNeed => "madvise(MADV_DONTNEED)",
+        }
+    }
+}
+
+impl Meaning for Coalesce {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Each => "one discard a range",
+            Self::Merged => "adjacent ranges of a report merged first",
+        }
+    }
+}
+
+impl Meaning for Backing {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Anon => "private anonymous memory, 4 KiB pages",
+            Self::AnonThp => "private anonymous memory, transparent huge pages",
+        }
+    }
+}
+
+impl Meaning for RingChoice {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Auto => "ring 3 where KVM emulates ring 0 and the doorbell allows it, else ring 0",
+            Self::Zero => "kernel mode",
+            Self::Three => "user mode with I/O rights",
+        }
+    }
+}
+
+impl Meaning for Workload {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Sequential => "neighbour after neighbour",
+            Self::Strided => "every seventh block: no two ranges of a report touch",
+            Self::Random => "a seeded shuffle of all blocks",
+        }
+    }
+}

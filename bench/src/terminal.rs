@@ -1,0 +1,135 @@
+//! A run on the terminal: tables, answer, checks.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::checks::{Check, Standing};
+use crate::summary::{CellSummary, Summary};
+use crate::table::{self, FREED_NOTHING, Grid};
+
+/// Sentences are wrapped at this width.
+const WIDTH: usize = 110;
+
+const BOLD: Style = Style::new().bold();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
+
+fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Prints the ladder of a run, its answer and its checks.
+///
+/// # Errors
+/// As the writer's.
+pub fn show(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+    head(out, summary)?;
+    for discard in summary.discards() {
+        grid(out, summary, &table::ladder(summary, discard))?;
+        grid(out, summary, &table::phases(summary, discard))?;
+    }
+    if !summary.verdict.is_empty() {
+        writeln!(out, "\n{}", paint(BOLD, "Answer"))?;
+        for sentence in &summary.verdict {
+            bullet(out, "-", sentence)?;
+        }
+    }
+    checks(out, &summary.checks)
+}
+
+/// Prints a single trial.
+///
+/// # Errors
+/// As the writer's.
+pub fn show_one(out: &mut dyn Write, summary: &Summary, cell: &CellSummary) -> io::Result<()> {
+    head(out, summary)?;
+    grid(out, summary, &table::one_cell(summary, cell))?;
+    let unit = summary.unit;
+    writeln!(
+        out,
+        "a range: median {}, p99 {}; {:.0} exits for 1000 ranges; n = {} reports",
+        unit.show(cell.per_range.p50),
+        unit.show(cell.per_range.p99),
+        cell.exits_per_1000_ranges,
+        cell.reports
+    )?;
+    checks(out, &summary.checks)
+}
+
+fn head(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+    writeln!(out, "{}", paint(BOLD, &summary.host))?;
+    for note in &summary.notes {
+        bullet(out, "note:", note)?;
+    }
+    for remark in &summary.remarks {
+        bullet(out, &paint(YELLOW, "remark:"), remark)?;
+    }
+    Ok(())
+}
+
+fn grid(out: &mut dyn Write, summary: &Summary, grid: &Grid) -> io::Result<()> {
+    writeln!(out, "\n{}  ({})", paint(BOLD, &grid.title), summary.host)?;
+    // The table cannot colour a cell itself; the words are the same width in red.
+    writeln!(out, "{}", grid.to_text().replace(FREED_NOTHING, &paint(RED, FREED_NOTHING)))
+}
+
+fn checks(out: &mut dyn Write, checks: &[Check]) -> io::Result<()> {
+    writeln!(out, "\n{}", paint(BOLD, "Checks"))?;
+    for check in checks {
+        let style = match check.standing {
+            Standing::Holds => GREEN,
+            Standing::Unknown | Standing::Doubtful => YELLOW,
+            Standing::Fails => RED,
+        };
+        bullet(out, &paint(style, check.standing.word()), &format!("{}: {}", check.what, check.detail))?;
+    }
+    Ok(())
+}
+
+/// A sentence behind a mark, wrapped.
+///
+/// # Errors
+/// As the writer's.
+pub fn bullet(out: &mut dyn Write, mark: &str, sentence: &str) -> io::Result<()> {
+    for (index, line) in wrap(sentence, WIDTH).iter().enumerate() {
+        if index == 0 {
+            writeln!(out, "  {mark} {line}")?;
+        } else {
+            writeln!(out, "      {line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Lines of at most `width` characters, broken between words.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapping_keeps_every_word_and_the_width() {
+        let text = "one two three four five six seven µµµµ";
+        let lines = wrap(text, 10);
+        assert_eq!(lines.join(" "), text);
+        assert!(lines.iter().all(|line| line.chars().count() <= 10), "{lines:?}");
+    }
+}
