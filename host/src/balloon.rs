@@ -56,7 +56,7 @@ pub enum RingError {
 
 /// The device.
 #[derive(Debug)]
-pub struct Balloon {
+pub(crate) struct Balloon {
     ram: Arc<GuestRam>,
     queues: [Queue; QUEUES as usize],
     interrupt: EventFd,
@@ -68,7 +68,6 @@ pub struct Balloon {
     selected_queue: u16,
     interrupt_status: u32,
     actual: u32,
-    interrupts_raised: u64,
 }
 
 const OFFERED: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
@@ -88,20 +87,13 @@ impl Balloon {
             selected_queue: 0,
             interrupt_status: 0,
             actual: 0,
-            interrupts_raised: 0,
         }
     }
 
     /// Device status (2.1).
-    #[must_use]
-    pub const fn status(&self) -> u32 {
+    #[cfg(any(test, feature = "test-support"))]
+    pub(crate) const fn status(&self) -> u32 {
         self.status
-    }
-
-    /// Interrupts raised since power-on.
-    #[must_use]
-    pub const fn interrupts_raised(&self) -> u64 {
-        self.interrupts_raised
     }
 
     /// Takes the next chain of the reporting queue; its head, or `None` if there is none.
@@ -201,7 +193,6 @@ impl Balloon {
 
     fn raise(&mut self, reason: u32) -> Result<(), RingError> {
         self.interrupt_status |= reason;
-        self.interrupts_raised += 1;
         self.interrupt.write(1).map_err(RingError::Interrupt)
     }
 

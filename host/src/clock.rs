@@ -9,17 +9,17 @@ use core::arch::x86_64::{_mm_lfence, _rdtsc};
 
 /// A reading of the host's time stamp counter, in ticks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct HostTsc(pub u64);
+pub(crate) struct HostTsc(pub u64);
 
 /// A reading of the guest's time stamp counter, in ticks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct GuestTsc(pub u64);
+pub(crate) struct GuestTsc(pub u64);
 
 impl HostTsc {
     /// Reads the counter once everything before it is done.
     #[inline]
     #[must_use]
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         // SAFETY: `lfence` has no preconditions on x86_64. It keeps the counter from being read before earlier
         // loads are done.
         unsafe { _mm_lfence() }
@@ -30,12 +30,12 @@ impl HostTsc {
 
 /// Guest minus host time stamp counter, in ticks (`KVM_VCPU_TSC_OFFSET`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TscOffset(pub i64);
+pub(crate) struct TscOffset(pub i64);
 
 impl TscOffset {
     /// What the guest would have read at the host's `at`.
     #[must_use]
-    pub const fn to_guest(self, at: HostTsc) -> GuestTsc {
+    pub(crate) const fn to_guest(self, at: HostTsc) -> GuestTsc {
         GuestTsc(at.0.wrapping_add_signed(self.0))
     }
 }

@@ -1,6 +1,6 @@
 //! Deliberate bugs, to show that the oracle finds them.
 //!
-//! They exist only where the feature `planted-faults` is on, which only tests turn on; elsewhere [`Planted`]
+//! They exist only where the feature `test-support` is on, which only tests turn on; elsewhere [`Planted`]
 //! is empty and every question to it is answered *no* at compile time.
 
 use abi::addr::{ByteRange, PageRange};
@@ -23,19 +23,19 @@ pub enum Fault {
 /// The bug planted in a trial, if any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Planted {
-    #[cfg(feature = "planted-faults")]
+    #[cfg(feature = "test-support")]
     fault: Option<Fault>,
 }
 
 impl Planted {
     /// No bug.
     pub const NONE: Self = Self {
-        #[cfg(feature = "planted-faults")]
+        #[cfg(feature = "test-support")]
         fault: None,
     };
 
     /// This bug.
-    #[cfg(feature = "planted-faults")]
+    #[cfg(feature = "test-support")]
     #[must_use]
     pub const fn new(fault: Fault) -> Self {
         Self { fault: Some(fault) }
@@ -44,9 +44,9 @@ impl Planted {
     /// Whether this is the bug.
     #[must_use]
     pub(crate) fn is(self, fault: Fault) -> bool {
-        #[cfg(feature = "planted-faults")]
+        #[cfg(feature = "test-support")]
         return self.fault == Some(fault);
-        #[cfg(not(feature = "planted-faults"))]
+        #[cfg(not(feature = "test-support"))]
         {
             let _ = fault;
             false

@@ -7,9 +7,9 @@ use vm_memory::GuestAddress;
 use crate::ram::GuestRam;
 
 /// The image this build embeds.
-pub const PAYLOAD: &[u8] = include_bytes!(env!("PAGEHINT_PAYLOAD"));
+pub(crate) const PAYLOAD: &[u8] = include_bytes!(env!("PAGEHINT_PAYLOAD"));
 /// The target it was built for.
-pub const PAYLOAD_TARGET: &str = env!("PAGEHINT_PAYLOAD_TARGET");
+pub(crate) const PAYLOAD_TARGET: &str = env!("PAGEHINT_PAYLOAD_TARGET");
 
 /// An image that cannot be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -5,11 +5,13 @@
 //!   run            one trial: build, run, account            probe     what this host can do
 //!    ├ ram         guest memory, the one checked door        facts     … as a value
 //!    ├ image, boot the payload and its first instruction     kvm       /dev/kvm, or why not
+//!    ├ assembly    puts the parts together
 //!    ├ machine     the vCPU and the exit loop
 //!    ├ watchdog    deadlines
 //!    ├ session     the guest's control calls                 pairing   both sides' stamps → samples
 //!    │  └ proof    ledger against residency                  stats     KVM's own counters
-//!    ├ service     fetch → discard → complete, stamped       worker    … on the device thread
+//!    ├ server      who serves: this thread or the worker     worker    the device thread
+//!    ├ service     fetch → discard → complete, stamped
 //!    │  ├ transport  a module a carrier, as in the payload
 //!    │  └ reclaim    coalesce, discard
 //!    └ balloon     the virtio device and its queue
@@ -22,6 +24,7 @@
 compile_error!("pagehint measures KVM on x86_64 Linux, and nothing else");
 
 mod affinity;
+mod assembly;
 pub mod axes;
 mod balloon;
 mod boot;
@@ -34,10 +37,13 @@ mod machine;
 mod pairing;
 mod probe;
 mod proof;
-mod ram;
+pub mod ram;
 mod reclaim;
 mod residency;
+#[cfg(feature = "test-support")]
+pub mod rig;
 mod run;
+mod server;
 mod service;
 mod session;
 mod stamps;
@@ -48,7 +54,10 @@ mod vcpu;
 mod watchdog;
 mod worker;
 
+#[cfg(feature = "test-support")]
 pub use fault::{Fault, Planted};
 pub use kvm::KvmError;
 pub use probe::probe;
-pub use run::{TrialError, run, run_planted};
+#[cfg(feature = "test-support")]
+pub use run::run_planted;
+pub use run::{TrialError, run};

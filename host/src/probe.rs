@@ -15,6 +15,7 @@ use kvm_bindings::KVM_CAP_BINARY_STATS_FD;
 use kvm_ioctls::{Cap, Kvm};
 
 use crate::affinity::{Pinned, Placement};
+use crate::assembly::bell;
 use crate::axes::Doorbell;
 use crate::clock::HostTsc;
 use crate::facts::{Answered, DoorbellFact, Facts};
@@ -22,7 +23,6 @@ use crate::image::{PAYLOAD, PAYLOAD_TARGET};
 use crate::kvm::{self, KvmError};
 use crate::machine::{Blueprint, Board, BuildError, ExitError, Flow, Machine};
 use crate::ram::GuestRam;
-use crate::run::bell;
 use crate::session::panic_message;
 use crate::transport::Request;
 use crate::trial::Exits;

@@ -8,7 +8,7 @@
 
 use std::io;
 
-use abi::addr::{ByteRange, Gpa, PageRange, Pfn, bytes_of, pages_for};
+use abi::addr::{ByteRange, Gpa, PageRange, bytes_of, pages_for};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap, GuestRegionMmap};
 
@@ -175,18 +175,12 @@ impl GuestRam {
     pub fn contains(&self, range: PageRange) -> bool {
         range.end() <= self.whole.end()
     }
-
-    /// The frame after the last.
-    #[must_use]
-    pub const fn end(&self) -> Pfn {
-        self.whole.end()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::addr::Order;
+    use abi::addr::{Order, Pfn};
 
     #[test]
     fn nothing_beyond_the_end_is_reached() {

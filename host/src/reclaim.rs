@@ -19,7 +19,7 @@ pub(crate) use discard::{Advice, advise};
 
 /// The ranges of one call that may be acted on. Room for the largest chain; never allocates again.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     ranges: Vec<PageRange>,
     /// Ranges of this call that were refused.
     pub refused: Refused,

@@ -1,36 +1,32 @@
 //! Running one trial: build, run, tear down, account.
 
-use std::fs;
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
-use abi::addr::{ByteRange, Gpa, PAGE_SIZE, bytes_of};
-use abi::axes::{Afterwards, Bell, Carrier, GuestRing, Program};
+use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
+use abi::axes::{Carrier, Program};
 use abi::boot::BootInfo;
-use abi::layout::ARENA;
 use abi::trace::{Violation, notes};
 
 use crate::affinity::{Pinned, Placement};
-use crate::axes::{Backing, Discard, Doorbell, RingChoice, Servicer};
-use crate::balloon::{Balloon, RingError};
+use crate::assembly::Assembly;
+use crate::axes::Servicer;
+use crate::balloon::RingError;
 use crate::facts::Facts;
 use crate::fault::Planted;
 use crate::image::PAYLOAD;
-use crate::kvm::{self, KvmError};
-use crate::machine::{Blueprint, BuildError, ExitError, Machine};
+use crate::kvm::KvmError;
+use crate::machine::{BuildError, ExitError};
 use crate::proof::{ProofError, Prover};
 use crate::ram::{GuestRam, RamError};
-use crate::reclaim::{Advice, Reclaimer, advise};
 use crate::residency::Residency;
 use crate::service::Service;
-use crate::session::{Mark, Measured, Server, Session};
-use crate::stamps::Stamps;
-use crate::transport::{BatchPage, Empty, Registers, Ring, Transport};
+use crate::session::{Mark, Measured, Session};
 use crate::trial::{Exits, Observer, Outcome, SpecError, TrialSpec};
 use crate::watchdog::Watchdog;
-use crate::worker::{Worker, WorkerError};
+use crate::worker::WorkerError;
 
 /// What a guest may take without a sign of progress, and for each page of its arena.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -150,47 +146,21 @@ pub fn run_planted(
 ) -> Result<Outcome, TrialError> {
     let started = Instant::now();
     spec.validate()?;
-    if spec.doorbell == Doorbell::Hypercall && !facts.answers(Doorbell::Hypercall) {
-        return Err(TrialError::NoHypercall);
-    }
     let placement = Placement::choose();
     let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
-    let kvm = kvm::open()?;
-    let boot = boot_info(spec, facts);
-    let ram = memory(spec)?;
-    let mut machine = Machine::new(&Blueprint {
-        kvm: &kvm,
-        ram: Arc::clone(&ram),
-        image: PAYLOAD,
-        boot,
-        ioeventfd: spec.doorbell.is_ioeventfd(),
-    })?;
+    let parts = Assembly::new(spec, facts, Program::Report, PAYLOAD, planted, placement)?;
+    let Assembly { mut machine, ram, boot, balloon, stamps, server } = parts;
     let tsc_khz = machine.tsc_khz().ok_or(TrialError::NoClock)?;
-    let offset = machine.tsc_offset().ok_or(TrialError::NoClock)?;
-
-    let stamps = Arc::new(Stamps::default());
-    let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
-    let balloon = Arc::new(Mutex::new(Balloon::new(Arc::clone(&ram), interrupt, planted)));
-    let reclaimer = Reclaimer::new(Arc::clone(&ram), spec.discard, spec.coalesce, planted);
-    let transport = transport(spec.carrier, &ram, &balloon);
-    let service = Service::new(transport, reclaimer, Arc::clone(&stamps), planted);
-    let server = match spec.servicer {
-        Servicer::Vcpu => Server::Vcpu(service),
-        Servicer::Device => {
-            let processor = placement.map(|placement| placement.device);
-            Server::Device(Worker::start(service, &machine.kick, Arc::clone(&machine.pulse), processor)?)
-        }
-    };
     let mut session = Session {
         prover: Prover::new(&ram, boot.arena_pages)?,
         statistics: machine.statistics(),
+        offset: machine.tsc_offset().ok_or(TrialError::NoClock)?,
         ram,
         observer,
         server,
         balloon,
         stamps,
         stamped: !(spec.carrier == Carrier::Empty && spec.servicer == Servicer::Device),
-        offset,
         started,
         booted: Duration::ZERO,
         begin: Mark::default(),
@@ -206,80 +176,8 @@ pub fn run_planted(
         .map_err(TrialError::Watchdog)?;
     let ran = machine.run(&mut session);
     drop(watchdog);
-    if let Server::Device(worker) = &session.server
-        && let Some(error) = worker.error()
-    {
-        return Err(error.into());
-    }
-    ran?;
+    session.server.error_or(ran)?;
     outcome(&session, &boot, tsc_khz)
-}
-
-/// Turns the choices into what the guest is told.
-fn boot_info(spec: &TrialSpec, facts: &Facts) -> BootInfo {
-    let guest_ring = match spec.guest_ring {
-        RingChoice::Zero => GuestRing::Zero,
-        RingChoice::Three => GuestRing::Three,
-        RingChoice::Auto if spec.doorbell == Doorbell::Hypercall || !facts.ring0_emulated => GuestRing::Zero,
-        RingChoice::Auto => GuestRing::Three,
-    };
-    BootInfo {
-        program: Program::Report,
-        guest_ring,
-        carrier: spec.carrier,
-        bell: bell(spec.carrier, spec.doorbell, facts.hypercall),
-        completion: spec.completion,
-        afterwards: match spec.discard {
-            Discard::None => Afterwards::Kept,
-            Discard::DontNeed => Afterwards::Zeroed,
-        },
-        workload: spec.workload,
-        order: spec.order,
-        batch: u64::from(spec.batch),
-        queue_size: u64::from(spec.queue_size()),
-        arena_pages: spec.arena_pages(),
-        warmup: spec.warmup,
-        reports: spec.reports,
-        seed: spec.seed,
-        fenced: !(guest_ring == GuestRing::Zero && facts.ring0_emulated),
-    }
-}
-
-/// The instruction that rings a doorbell: a ring is kicked where its device listens, a call is made where
-/// calls are taken.
-pub(crate) const fn bell(carrier: Carrier, doorbell: Doorbell, hypercall: Bell) -> Bell {
-    match (doorbell, carrier) {
-        (Doorbell::Hypercall, _) => hypercall,
-        (Doorbell::Port, _) => Bell::CallPort,
-        (Doorbell::Mmio, Carrier::Ring) | (Doorbell::IoeventfdMmio, _) => Bell::NotifyRegister,
-        (Doorbell::Mmio, _) => Bell::CallStore,
-        (Doorbell::IoeventfdPort, _) => Bell::KickPort,
-    }
-}
-
-/// Guest memory for a trial: everything below the arena, and the arena.
-fn memory(spec: &TrialSpec) -> Result<Arc<GuestRam>, TrialError> {
-    let ram = GuestRam::new(ARENA.0 + bytes_of(spec.arena_pages()))?;
-    let (backing, advice) = match spec.backing {
-        Backing::Anon => ("anon", Advice::NoHugePage),
-        Backing::AnonThp => ("anon-thp", Advice::HugePage),
-    };
-    advise(&ram, ram.whole(), advice).map_err(|source| TrialError::Backing { backing, source })?;
-    Ok(Arc::new(ram))
-}
-
-/// The transport is chosen here, once.
-pub(crate) fn transport(
-    carrier: Carrier,
-    ram: &Arc<GuestRam>,
-    balloon: &Arc<Mutex<Balloon>>,
-) -> Box<dyn Transport> {
-    match carrier {
-        Carrier::Empty => Box::new(Empty::default()),
-        Carrier::Registers => Box::new(Registers::new(Arc::clone(ram))),
-        Carrier::Batch => Box::new(BatchPage::new(Arc::clone(ram))),
-        Carrier::Ring => Box::new(Ring::new(Arc::clone(balloon))),
-    }
 }
 
 fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outcome, TrialError> {

@@ -14,32 +14,15 @@ use crate::proof::Prover;
 use crate::ram::GuestRam;
 use crate::reclaim::Taken;
 use crate::run::TrialError;
+use crate::server::Server;
 use crate::service::Service;
 use crate::stamps::Stamps;
 use crate::stats::Statistics;
 use crate::transport::{Request, lock};
 use crate::trial::{Exits, Observer, Refused};
-use crate::worker::Worker;
 
 /// How long the device thread may take to read its clock after it has acknowledged.
 const LAST_STAMP: Duration = Duration::from_secs(1);
-
-/// Who serves the doorbell.
-pub(crate) enum Server {
-    /// The vCPU thread, here and now.
-    Vcpu(Service),
-    /// The device thread.
-    Device(Worker),
-}
-
-impl Server {
-    pub(crate) fn with<T>(&self, look: impl FnOnce(&Service) -> T) -> T {
-        match self {
-            Self::Vcpu(service) => look(service),
-            Self::Device(worker) => worker.with(look),
-        }
-    }
-}
 
 /// What the measured part begins or ends with.
 #[derive(Clone, Debug, Default)]
@@ -84,11 +67,7 @@ impl Board for Session<'_> {
     type Error = TrialError;
 
     fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, TrialError> {
-        match &mut self.server {
-            Server::Vcpu(service) => Ok(service.serve(request, at)?),
-            // With an ioeventfd the doorbell does not come here; a guest that calls all the same is told so.
-            Server::Device(_) => Ok(Answer::NoSuchCall),
-        }
+        self.server.call(request, at)
     }
 
     fn control(&mut self, control: Control, exits: &Exits) -> Result<Flow, TrialError> {

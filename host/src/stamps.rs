@@ -8,7 +8,7 @@ use crate::clock::HostTsc;
 
 /// When a call was where, by the host's counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// The acting thread runs: `KVM_RUN` or the eventfd's `read` has returned.
     pub picked_up: HostTsc,
     /// The carrier is about to be read.
@@ -28,7 +28,7 @@ const _: () = assert!(SLOTS as u64 == CALLS);
 
 /// A ring of stamps with one writer and one reader, of fixed size.
 #[derive(Debug)]
-pub struct Stamps {
+pub(crate) struct Stamps {
     slots: Box<[[AtomicU64; FIELDS]]>,
     pushed: AtomicU64,
 }
@@ -41,13 +41,13 @@ impl Default for Stamps {
 
 impl Stamps {
     /// Stamps pushed so far.
-    pub fn pushed(&self) -> u64 {
+    pub(crate) fn pushed(&self) -> u64 {
         // Acquire: pairs with the release in `push`, so that the slots below this number are complete.
         self.pushed.load(Ordering::Acquire)
     }
 
     /// Adds a stamp. One thread only.
-    pub fn push(&self, stamp: Stamp) {
+    pub(crate) fn push(&self, stamp: Stamp) {
         // Relaxed: this thread is the only one to store the number.
         let number = self.pushed.load(Ordering::Relaxed);
         let values = [stamp.picked_up, stamp.began, stamp.fetched, stamp.discarded, stamp.completed];
@@ -61,7 +61,7 @@ impl Stamps {
     }
 
     /// The stamp with this number, one of the last [`CALLS`] pushed.
-    pub fn get(&self, number: u64) -> Stamp {
+    pub(crate) fn get(&self, number: u64) -> Stamp {
         // Relaxed: `pushed` was acquired by the caller before.
         let [picked_up, began, fetched, discarded, completed] =
             self.slot(number).each_ref().map(|field| HostTsc(field.load(Ordering::Relaxed)));

@@ -20,7 +20,7 @@ pub(crate) use ring::{Ring, lock};
 
 /// What the guest sent with its doorbell: see [`abi::calls`]. Nothing of it is checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Request {
+pub(crate) struct Request {
     /// Operation and count.
     pub word: u32,
     /// The gpa register.
@@ -31,7 +31,7 @@ pub struct Request {
 
 impl Request {
     /// The request to look at the reporting queue, as a kick without registers makes it.
-    pub const KICK: Self = Self { word: Operation::Kick.word(), gpa: 0, pages: 0 };
+    pub(crate) const KICK: Self = Self { word: Operation::Kick.word(), gpa: 0, pages: 0 };
 }
 
 /// What `fetch` found.

@@ -20,7 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why a vCPU was kicked out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kicked {
+pub(crate) enum Kicked {
     /// No progress for as long as it was given.
     NoProgress,
     /// Somebody raised the flag.

@@ -9,7 +9,7 @@ use super::{Balloon, OFFERED, fresh_queue};
 impl Balloon {
     /// The driver reads `data.len()` bytes at `offset` of the register block. Registers are 32 bits wide and
     /// read as 0 otherwise (4.2.2.2); the configuration may be read in any width.
-    pub fn read(&self, offset: u64, data: &mut [u8]) {
+    pub(crate) fn read(&self, offset: u64, data: &mut [u8]) {
         data.fill(0);
         if offset >= mmio::CONFIG {
             self.read_config(offset - mmio::CONFIG, data);
@@ -19,7 +19,7 @@ impl Balloon {
     }
 
     /// The driver writes `data` at `offset` of the register block.
-    pub fn write(&mut self, offset: u64, data: &[u8]) {
+    pub(crate) fn write(&mut self, offset: u64, data: &[u8]) {
         let Ok(value) = data.try_into().map(u32::from_le_bytes) else { return };
         match offset {
             mmio::STATUS => self.set_status(value),

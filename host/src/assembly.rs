@@ -1,0 +1,139 @@
+//! Puts the parts of a trial together: memory, machine, device, and whoever serves the doorbell.
+
+use std::sync::{Arc, Mutex};
+
+use abi::addr::bytes_of;
+use abi::axes::{Afterwards, Bell, Carrier, GuestRing, Program};
+use abi::boot::BootInfo;
+use abi::layout::ARENA;
+
+use crate::affinity::Placement;
+use crate::axes::{Backing, Discard, Doorbell, RingChoice, Servicer};
+use crate::balloon::Balloon;
+use crate::facts::Facts;
+use crate::fault::Planted;
+use crate::kvm;
+use crate::machine::{Blueprint, Machine};
+use crate::ram::GuestRam;
+use crate::reclaim::{Advice, Reclaimer, advise};
+use crate::run::TrialError;
+use crate::server::Server;
+use crate::service::Service;
+use crate::stamps::Stamps;
+use crate::transport::{BatchPage, Empty, Registers, Ring, Transport};
+use crate::trial::TrialSpec;
+use crate::worker::{Worker, WorkerError};
+
+/// The parts, ready to run.
+pub(crate) struct Assembly {
+    pub(crate) machine: Machine,
+    pub(crate) ram: Arc<GuestRam>,
+    pub(crate) boot: BootInfo,
+    pub(crate) balloon: Arc<Mutex<Balloon>>,
+    pub(crate) stamps: Arc<Stamps>,
+    pub(crate) server: Server,
+}
+
+impl Assembly {
+    /// Checks the choices and builds what they ask for; `image` will run `program`.
+    pub(crate) fn new(
+        spec: &TrialSpec,
+        facts: &Facts,
+        program: Program,
+        image: &[u8],
+        planted: Planted,
+        placement: Option<Placement>,
+    ) -> Result<Self, TrialError> {
+        spec.validate()?;
+        if spec.doorbell == Doorbell::Hypercall && !facts.answers(Doorbell::Hypercall) {
+            return Err(TrialError::NoHypercall);
+        }
+        let kvm = kvm::open()?;
+        let boot = boot_info(spec, facts, program);
+        let ram = memory(spec)?;
+        let ioeventfd = spec.doorbell.is_ioeventfd();
+        let machine = Machine::new(&Blueprint { kvm: &kvm, ram: Arc::clone(&ram), image, boot, ioeventfd })?;
+
+        let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
+        let balloon = Arc::new(Mutex::new(Balloon::new(Arc::clone(&ram), interrupt, planted)));
+        let stamps = Arc::new(Stamps::default());
+        let service = Service::new(
+            transport(spec.carrier, &ram, &balloon),
+            Reclaimer::new(Arc::clone(&ram), spec.discard, spec.coalesce, planted),
+            Arc::clone(&stamps),
+            planted,
+        );
+        let server = match spec.servicer {
+            Servicer::Vcpu => Server::Vcpu(service),
+            Servicer::Device => {
+                let processor = placement.map(|placement| placement.device);
+                let pulse = Arc::clone(&machine.pulse);
+                Server::Device(Worker::start(service, &machine.kick, pulse, processor)?)
+            }
+        };
+        Ok(Self { machine, ram, boot, balloon, stamps, server })
+    }
+}
+
+/// Turns the choices into what the guest is told.
+fn boot_info(spec: &TrialSpec, facts: &Facts, program: Program) -> BootInfo {
+    let guest_ring = match spec.guest_ring {
+        RingChoice::Zero => GuestRing::Zero,
+        RingChoice::Three => GuestRing::Three,
+        RingChoice::Auto if spec.doorbell == Doorbell::Hypercall || !facts.ring0_emulated => GuestRing::Zero,
+        RingChoice::Auto => GuestRing::Three,
+    };
+    BootInfo {
+        program,
+        guest_ring,
+        carrier: spec.carrier,
+        bell: bell(spec.carrier, spec.doorbell, facts.hypercall),
+        completion: spec.completion,
+        afterwards: match spec.discard {
+            Discard::None => Afterwards::Kept,
+            Discard::DontNeed => Afterwards::Zeroed,
+        },
+        workload: spec.workload,
+        order: spec.order,
+        batch: u64::from(spec.batch),
+        queue_size: u64::from(spec.queue_size()),
+        arena_pages: spec.arena_pages(),
+        warmup: spec.warmup,
+        reports: spec.reports,
+        seed: spec.seed,
+        fenced: !(guest_ring == GuestRing::Zero && facts.ring0_emulated),
+    }
+}
+
+/// The instruction that rings a doorbell: a ring is kicked where its device listens, a call is made where
+/// calls are taken.
+pub(crate) const fn bell(carrier: Carrier, doorbell: Doorbell, hypercall: Bell) -> Bell {
+    match (doorbell, carrier) {
+        (Doorbell::Hypercall, _) => hypercall,
+        (Doorbell::Port, _) => Bell::CallPort,
+        (Doorbell::Mmio, Carrier::Ring) | (Doorbell::IoeventfdMmio, _) => Bell::NotifyRegister,
+        (Doorbell::Mmio, _) => Bell::CallStore,
+        (Doorbell::IoeventfdPort, _) => Bell::KickPort,
+    }
+}
+
+/// Guest memory for a trial: everything below the arena, and the arena.
+fn memory(spec: &TrialSpec) -> Result<Arc<GuestRam>, TrialError> {
+    let ram = GuestRam::new(ARENA.0 + bytes_of(spec.arena_pages()))?;
+    let (backing, advice) = match spec.backing {
+        Backing::Anon => ("anon", Advice::NoHugePage),
+        Backing::AnonThp => ("anon-thp", Advice::HugePage),
+    };
+    advise(&ram, ram.whole(), advice).map_err(|source| TrialError::Backing { backing, source })?;
+    Ok(Arc::new(ram))
+}
+
+/// The transport is chosen here, once.
+fn transport(carrier: Carrier, ram: &Arc<GuestRam>, balloon: &Arc<Mutex<Balloon>>) -> Box<dyn Transport> {
+    match carrier {
+        Carrier::Empty => Box::new(Empty::default()),
+        Carrier::Registers => Box::new(Registers::new(Arc::clone(ram))),
+        Carrier::Batch => Box::new(BatchPage::new(Arc::clone(ram))),
+        Carrier::Ring => Box::new(Ring::new(Arc::clone(balloon))),
+    }
+}
