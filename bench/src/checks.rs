@@ -18,6 +18,8 @@ use crate::witness::{self, Agreement};
 
 /// The least share of a report that the phases should explain.
 const EXPLAINED: f64 = 0.95;
+/// The fewest reports in a tenth whose medians can be held against each other.
+const TENTH: u64 = 200;
 /// The most by which the last tenth of a trial may differ from the first.
 const DRIFT: f64 = 0.10;
 /// The most memory beside guest memory a trial should take, in bytes.
@@ -209,7 +211,7 @@ fn witnesses(measured: &[(&TrialRecord, &Measured)]) -> Check {
     let what = "our exits are KVM's";
     let (mut faults, mut agreed) = (Vec::new(), BTreeMap::<&str, u64>::new());
     for (trial, m) in measured {
-        for row in witness::compare(&m.exits, &m.kvm_stats) {
+        for row in witness::compare(trial.spec.doorbell.0, m) {
             match row.agreement() {
                 Agreement::Agree => *agreed.entry(row.what).or_default() += row.ours,
                 Agreement::Alone => {}
@@ -261,9 +263,10 @@ fn explained(summary: &Summary) -> Check {
 }
 
 fn drift(summary: &Summary) -> Check {
-    let (mut faults, mut most) = (Vec::new(), 0.0_f64);
+    let (mut faults, mut most, mut least) = (Vec::new(), 0.0_f64, u64::MAX);
     for cell in &summary.cells {
         let p50 = |phase| cell.phase(phase).time.p50;
+        least = least.min(cell.phase(Phase::FirstTenth).time.n);
         let drift = ratio(p50(Phase::LastTenth), p50(Phase::FirstTenth)) - 1.0;
         most = most.max(drift.abs());
         if drift.abs() > DRIFT {
@@ -271,6 +274,10 @@ fn drift(summary: &Summary) -> Check {
         }
     }
     let what = "the last tenth of the trials is as fast as the first";
+    if least < TENTH {
+        let detail = format!("{least} reports in a tenth are too few to say: use more --reports");
+        return check(what, Standing::Unknown, detail);
+    }
     none_of(what, Standing::Doubtful, &faults, format!("within {}, medians", percent(most)))
 }
 
@@ -307,10 +314,8 @@ fn twice_the_same(summary: &Summary) -> Option<Check> {
     let difference = Interval::of(&paired(none?, dontneed?), 1)?;
     let unit = summary.unit;
     let detail = format!(
-        "floor run as two cells differs by {} [{}, {}] a range",
-        unit.show_change(difference.mean),
-        unit.show_change(difference.low),
-        unit.show_change(difference.high)
+        "floor run as two cells differs by {}",
+        unit.show_interval(difference.mean, difference.low, difference.high)
     );
     let small = difference.mean.abs() < 0.05 * none?.per_range.p50;
     let standing = if !difference.shows_difference() || small { Standing::Holds } else { Standing::Doubtful };

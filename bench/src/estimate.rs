@@ -32,7 +32,10 @@ pub fn duration(plan: &Plan, facts: &Facts, call: CallBy) -> Duration {
 
 fn trial(spec: &TrialSpec, facts: &Facts) -> Duration {
     let ranges = u32::from(spec.batch);
-    let calls = ranges.div_ceil(u32::from(spec.capacity().max(1)));
+    let calls = match spec.carrier {
+        Carrier::Empty => 1,
+        _ => ranges.div_ceil(u32::from(spec.capacity().max(1))),
+    };
     let pages = ranges * u32::try_from(spec.order.pages()).unwrap_or(u32::MAX);
     let gone = spec.discard != Discard::None && spec.carrier != Carrier::Empty;
     let report = round_trip(spec, facts) * calls + if gone { REFAULT } else { TOUCH } * pages;

@@ -90,7 +90,7 @@ const FLOOR: Transport = Transport {
     completion: Completion::Return,
 };
 
-const FLOOR_MEANING: &str = "an empty doorbell for every range: what an exit costs here";
+const FLOOR_MEANING: &str = "an empty doorbell: what an exit costs here";
 
 const STEPS: &[Step] = &[
     Step {
@@ -126,7 +126,7 @@ const STEPS: &[Step] = &[
             Change::Servicer(Servicer::Device),
             Change::Completion(Completion::Poll),
         ],
-        cause: "waking another thread",
+        cause: "a device thread instead of the vCPU's",
         meaning: "the ring, told by ioeventfd, served by a device thread, the used ring polled",
     },
     Step {
@@ -214,8 +214,8 @@ impl Rung {
     #[must_use]
     pub fn exits_a_report(self, batch: u16) -> u64 {
         match self {
-            Self::Floor | Self::HypercallEach => u64::from(batch),
-            Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
+            Self::HypercallEach => u64::from(batch),
+            Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
             Self::RingAsync | Self::Virtio => 0,
         }
     }
@@ -224,6 +224,13 @@ impl Rung {
     #[must_use]
     pub fn names_pages(self) -> bool {
         self != Self::Floor
+    }
+
+    /// Ranges that a report of `batch` ranges stands for: the floor's one doorbell stands for one range, as
+    /// each of `hypercall-each`'s does.
+    #[must_use]
+    pub fn ranges_a_report(self, batch: u16) -> u16 {
+        if self.names_pages() { batch } else { 1 }
     }
 
     /// The rung whose transport this is, however it calls.

@@ -62,7 +62,7 @@ impl Default for Plan {
             schema_version: SCHEMA_VERSION,
             name: "default".to_owned(),
             seed: 1,
-            blocks: 8,
+            blocks: 10,
             rungs: Rung::ALL.iter().copied().map(Named).collect(),
             discards: Discard::ALL.iter().copied().map(Named).collect(),
             batch: 32,
@@ -71,8 +71,8 @@ impl Default for Plan {
             backing: Named(Backing::Anon),
             coalesce: Named(Coalesce::Each),
             guest_ring: Named(RingChoice::Auto),
-            warmup: 20,
-            reports: 200,
+            warmup: 40,
+            reports: 400,
             arena: None,
         }
     }

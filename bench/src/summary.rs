@@ -230,7 +230,10 @@ fn cell(
         .map(|phase| (Named(*phase), PhaseSummary { time: time(*phase), share: ratio(mean(*phase), whole) }))
         .collect();
     let exits: u64 = measured().map(|m| m.exits.transport()).sum();
-    let ranges: u64 = measured().map(|m| m.ranges).sum();
+    let ranges: u64 = trials
+        .iter()
+        .filter_map(|trial| Some(trial.measured()?.reports * u64::from(ranges_a_report(trial))))
+        .sum();
     let spec = &trials[0].spec;
     let pages_a_report = float(u64::from(spec.batch) * spec.pages_a_range());
     let mut guest_rings: Vec<_> = measured().map(|m| m.guest_ring).collect();
@@ -243,7 +246,7 @@ fn cell(
         guest_rings,
         trials: trials.len(),
         reports: measured().map(|m| m.reports).sum(),
-        per_range: time(Phase::Total).over(spec.batch),
+        per_range: time(Phase::Total).over(ranges_a_report(trials[0])),
         per_report: time(Phase::Total),
         exits_per_1000_ranges: 1000.0 * ratio(float(exits), float(ranges)),
         explained: 1.0 - ratio(mean(Phase::Remainder), whole),
@@ -252,13 +255,17 @@ fn cell(
         block_medians: trials
             .iter()
             .filter_map(|trial| {
-                Some((trial.block, trial.measured()?.phase(Phase::Total).over(trial.spec.batch).p50))
+                Some((trial.block, trial.measured()?.phase(Phase::Total).over(ranges_a_report(trial)).p50))
             })
             .collect(),
         step: None,
         transport_share: transport_share(key, trials, seed),
         proof: measured().fold(ProofCounts::default(), |sum, m| sum.plus(m.proof)),
     }
+}
+
+fn ranges_a_report(trial: &TrialRecord) -> u16 {
+    trial.rung.map_or(trial.spec.batch, |rung| rung.0.ranges_a_report(trial.spec.batch))
 }
 
 /// How much of what a report costs in the end is transport: all of it but the discard, over all of it and

@@ -54,18 +54,10 @@ fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
 #[must_use]
 pub fn ladder(summary: &Summary, discard: Discard) -> Grid {
     let reached = discard != Discard::None;
-    let mut header = strings([
-        "",
-        "a range",
-        "p99",
-        "a report",
-        "p99",
-        "exits/1000",
-        "to the rung before [95 %], a range",
-        "n",
-    ]);
+    let mut header =
+        strings(["", "a range", "p99", "a report", "p99", "exits/1000", "to the rung before [95 %]", "n"]);
     if reached {
-        header.extend(strings(["freed", "refault/page"]));
+        header.extend(strings(["freed", "refault"]));
     }
     let rows =
         summary.cells.iter().filter(|cell| cell.discard.0 == discard).map(|cell| row(summary, cell, reached));

@@ -54,8 +54,8 @@ pub(crate) struct FakeExecutor {
 
 impl FakeExecutor {
     fn sample(&self, spec: &TrialSpec, report: u64) -> Sample {
-        let ranges = u64::from(spec.batch);
-        let calls = if spec.capacity() == 1 { ranges } else { 1 };
+        let ranges = if spec.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) };
+        let calls = if spec.carrier == Carrier::Registers { ranges } else { 1 };
         // Some spread within a trial, and some between trials, as on a real host.
         let noise = (report * 7919) % 100 + (self.ran as u64 * 31) % 40;
         let mut sample =
@@ -122,11 +122,15 @@ fn outcome(spec: &TrialSpec, calls: u64) -> Outcome {
         tsc_khz: 2_000_000,
         tsc_offset: -5,
         reports: spec.reports,
-        ranges: spec.reports * u64::from(spec.batch),
+        ranges: spec.reports * reported,
         calls,
         disordered: 0,
         exits,
-        kvm_stats: vec![("hypercalls".into(), exits.hypercall), ("mmio_exits".into(), exits.mmio)],
+        kvm_stats: vec![
+            ("fpu_reload".into(), exits.transport() + exits.control),
+            ("hypercalls".into(), exits.hypercall),
+            ("mmio_exits".into(), exits.mmio),
+        ],
         madvise_calls: if discards { calls } else { 0 },
         discarded_pages: 0,
         madvise_failures: 0,

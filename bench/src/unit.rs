@@ -25,16 +25,33 @@ impl Unit {
     /// A figure for people: three significant digits and a unit of the right size.
     #[must_use]
     pub fn show(self, value: f64) -> String {
+        let (size, unit) = self.size(value);
+        format!("{} {unit}", digits(value / size))
+    }
+
+    /// A difference with its interval, all in one size: `-19.9 [-22.8, -17.2] µs`.
+    #[must_use]
+    pub fn show_interval(self, mean: f64, low: f64, high: f64) -> String {
+        let largest = mean.abs().max(low.abs()).max(high.abs());
+        let (size, unit) = self.size(largest);
+        let decimals = match largest / size {
+            v if v >= 99.95 => 0,
+            v if v >= 9.995 => 1,
+            _ => 2,
+        };
+        let [mean, low, high] = [mean, low, high].map(|value| format!("{:+.decimals$}", value / size));
+        format!("{mean} [{low}, {high}] {unit}")
+    }
+
+    /// What to divide by, and what to call the result.
+    fn size(self, value: f64) -> (f64, &'static str) {
         match self {
-            Self::Nanoseconds => {
-                let (value, unit) = match value.abs() {
-                    ns if ns < 999.5 => (value, "ns"),
-                    ns if ns < 999.5e3 => (value / 1e3, "µs"),
-                    ns if ns < 999.5e6 => (value / 1e6, "ms"),
-                    _ => (value / 1e9, "s"),
-                };
-                format!("{} {unit}", digits(value))
-            }
+            Self::Nanoseconds => match value.abs() {
+                ns if ns < 999.5 => (1.0, "ns"),
+                ns if ns < 999.5e3 => (1e3, "µs"),
+                ns if ns < 999.5e6 => (1e6, "ms"),
+                _ => (1e9, "s"),
+            },
         }
     }
 
@@ -74,7 +91,7 @@ impl Clock {
 #[must_use]
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    if percent.abs() >= 99.5 || percent == 0.0 {
+    if percent.abs() >= 99.95 || percent == 0.0 {
         format!("{percent:.0} %")
     } else {
         format!("{percent:.1} %")
@@ -109,6 +126,9 @@ mod tests {
         assert_eq!(show(23_140.0), "23.1 µs");
         assert_eq!(show(-1_500_000.0), "-1.50 ms");
         assert_eq!(Unit::Nanoseconds.show_change(2_000.0), "+2.00 µs");
+        let interval = |mean, low, high| Unit::Nanoseconds.show_interval(mean, low, high);
+        assert_eq!(interval(-19_900.0, -22_800.0, -17_200.0), "-19.9 [-22.8, -17.2] µs");
+        assert_eq!(interval(0.0, -0.4, 900.0), "+0 [-0, +900] ns");
     }
 
     #[test]

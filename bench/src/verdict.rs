@@ -7,7 +7,7 @@ use crate::ladder::Rung;
 use crate::statistics::{Interval, MIN_BLOCKS};
 use crate::summary::{CellSummary, Summary, paired};
 use crate::unit::{Unit, percent, ratio};
-use crate::waterfall::Waterfall;
+use crate::waterfall::{Fall, Waterfall};
 
 /// The answer of a run. Empty if the run has nothing to compare.
 #[must_use]
@@ -45,11 +45,10 @@ fn blocks(summary: &Summary) -> usize {
     summary.cells.iter().map(|cell| cell.block_medians.len()).max().unwrap_or_default()
 }
 
-/// `+1.2 µs [+1.0 µs, +1.4 µs]`.
+/// `+1.2 [+1.0, +1.4] µs`.
 #[must_use]
 pub fn show(unit: Unit, interval: &Interval) -> String {
-    let Interval { mean, low, high, .. } = *interval;
-    format!("{} [{}, {}]", unit.show_change(mean), unit.show_change(low), unit.show_change(high))
+    unit.show_interval(interval.mean, interval.low, interval.high)
 }
 
 fn action(discard: Discard) -> &'static str {
@@ -97,13 +96,20 @@ fn steps(unit: Unit, waterfall: &Waterfall) -> String {
         .map(|step| {
             let figures = show(unit, &step.per_range);
             if step.per_range.shows_difference() {
-                format!("{} {figures}", step.cause)
+                format!("{} {figures}{}", step.cause, place(unit, step))
             } else {
                 format!("{}: no difference shown ({figures})", step.cause)
             }
         })
         .collect();
     format!("Step by step, a range: {}.", parts.join("; "))
+}
+
+/// Where in a report most of a step lies.
+fn place(unit: Unit, step: &Fall) -> String {
+    step.mostly.map_or_else(String::new, |place| {
+        format!(" (the median of phase {} changes by {})", place.phase, unit.show_change(place.change))
+    })
 }
 
 /// Whether coalescing exits is what matters: the guess of 2019.

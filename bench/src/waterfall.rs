@@ -6,9 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::axis::Named;
+use crate::histogram::Phase;
 use crate::ladder::Rung;
 use crate::statistics::Interval;
 use crate::summary::{CellSummary, find, paired};
+use crate::unit::ratio;
 
 /// The two sides of the argument.
 const ENDS: [Rung; 2] = [Rung::HypercallEach, Rung::Virtio];
@@ -42,6 +44,19 @@ pub struct Fall {
     pub cause: String,
     /// Time a range more.
     pub per_range: Interval,
+    /// The phase in which most of it lies; absent if no phase holds half of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mostly: Option<Place>,
+}
+
+/// A phase and the change of its median, a range. Medians of phases do not add up to that of the report, so
+/// this says where to look and no more.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Place {
+    /// The phase.
+    pub phase: Named<Phase>,
+    /// Time a range more.
+    pub change: f64,
 }
 
 /// One waterfall for each discard with which both ends ran.
@@ -55,7 +70,7 @@ fn waterfall(cells: &[CellSummary], discard: Discard, seed: u64) -> Option<Water
     let steps = Rung::ALL
         .iter()
         .filter(|rung| **rung > ENDS[0] && **rung <= ENDS[1])
-        .filter_map(|rung| fall(find(cells, *rung, discard)?))
+        .filter_map(|rung| fall(cells, find(cells, *rung, discard)?))
         .collect();
     Some(Waterfall {
         discard: Named(discard),
@@ -68,7 +83,7 @@ fn waterfall(cells: &[CellSummary], discard: Discard, seed: u64) -> Option<Water
     })
 }
 
-fn fall(cell: &CellSummary) -> Option<Fall> {
+fn fall(cells: &[CellSummary], cell: &CellSummary) -> Option<Fall> {
     let (rung, step) = (cell.rung?, cell.step?);
     // Where rungs were left out of the plan, a step covers the causes of all that it jumps over.
     let causes: Vec<&str> = Rung::ALL
@@ -76,7 +91,20 @@ fn fall(cell: &CellSummary) -> Option<Fall> {
         .filter(|over| **over > step.from.0 && **over <= rung.0)
         .filter_map(|over| over.cause())
         .collect();
-    Some(Fall { to: rung, cause: causes.join(", "), per_range: step.per_range })
+    let mostly = place(find(cells, step.from.0, cell.discard.0)?, cell, step.per_range.mean);
+    Some(Fall { to: rung, cause: causes.join(", "), per_range: step.per_range, mostly })
+}
+
+fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {
+    // A range as the cell counts it, whatever its batch.
+    let a_range = |cell: &CellSummary, phase| {
+        cell.phase(phase).time.p50 * ratio(cell.per_range.p50, cell.per_report.p50)
+    };
+    Phase::PARTS
+        .into_iter()
+        .map(|phase| Place { phase: Named(phase), change: a_range(to, phase) - a_range(from, phase) })
+        .filter(|place| place.change * whole.signum() >= whole.abs() / 2.0)
+        .max_by(|a, b| a.change.abs().total_cmp(&b.change.abs()))
 }
 
 /// |start to middle| - |middle to end|, block by block.

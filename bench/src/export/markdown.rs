@@ -15,11 +15,11 @@ The ladder goes from one to the other and changes one choice a rung, so that the
 
 const HOW_TO_READ: &str = "\
 - *a report* is a batch of ranges told to the host and acknowledged; *a range* is its time over the number of ranges.
-- *to the rung before* is the mean over blocks of the difference of the two medians in that block, with a 95 % bootstrap \
+- *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with a 95 % bootstrap \
 interval over blocks. `~` marks an interval that holds 0, or rests on fewer than six blocks: no difference shown.
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
 - *freed* is the share of reported pages that the kernel no longer held afterwards, looked at in reports made for this.
-- *refault/page* is what touching a reported page again cost over touching a resident one.
+- *refault* is what touching a reported page again cost over touching a resident one.
 - Phases follow one another: *prepare* (guest) - *transit* (doorbell to host thread) - *wake* (device thread only) - \
 *fetch* - *discard* - *complete* (host) - *resume* (until the guest sees the answer); *remainder* is what they leave \
 unexplained. Shares are of summed time, so rare long reports weigh as much as they took.
