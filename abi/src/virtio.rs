@@ -112,9 +112,9 @@ pub mod balloon {
     /// Largest ring we offer.
     pub const QUEUE_MAX: u16 = 1024;
     /// Bytes of configuration: `num_pages`, `actual`, `free_page_hint_cmd_id`, `poison_val`, le32 each.
-    pub const CONFIG_SIZE: u64 = 16;
+    pub const CONFIG_SIZE: usize = 16;
     /// Offset of `actual`, the only field a driver writes here.
-    pub const CONFIG_ACTUAL: u64 = 4;
+    pub const CONFIG_ACTUAL: usize = 4;
 }
 
 /// The split ring (2.7): offsets and flags.

@@ -8,7 +8,7 @@ use abi::boot::BootInfo;
 use abi::layout::ARENA;
 
 use crate::affinity::Placement;
-use crate::axes::{Backing, Discard, Doorbell, RingChoice, Servicer};
+use crate::axes::{Axis, Backing, Discard, Doorbell, RingChoice, Servicer};
 use crate::balloon::Balloon;
 use crate::facts::Facts;
 use crate::fault::Planted;
@@ -64,7 +64,7 @@ impl Assembly {
             planted,
         );
         let server = match spec.servicer {
-            Servicer::Vcpu => Server::Vcpu(service),
+            Servicer::Vcpu => Server::Vcpu(Box::new(service)),
             Servicer::Device => {
                 let processor = placement.map(|placement| placement.device);
                 let pulse = Arc::clone(&machine.pulse);
@@ -120,12 +120,18 @@ pub(crate) const fn bell(carrier: Carrier, doorbell: Doorbell, hypercall: Bell) 
 /// Guest memory for a trial: everything below the arena, and the arena.
 fn memory(spec: &TrialSpec) -> Result<Arc<GuestRam>, TrialError> {
     let ram = GuestRam::new(ARENA.0 + bytes_of(spec.arena_pages()))?;
-    let (backing, advice) = match spec.backing {
-        Backing::Anon => ("anon", Advice::NoHugePage),
-        Backing::AnonThp => ("anon-thp", Advice::HugePage),
-    };
-    advise(&ram, ram.whole(), advice).map_err(|source| TrialError::Backing { backing, source })?;
+    set_backing(&ram, spec.backing)?;
     Ok(Arc::new(ram))
+}
+
+/// Advises the kernel to back all of guest memory as the trial says.
+pub(crate) fn set_backing(ram: &GuestRam, backing: Backing) -> Result<(), TrialError> {
+    let advice = match backing {
+        Backing::Anon => Advice::NoHugePage,
+        Backing::AnonThp => Advice::HugePage,
+    };
+    let backing = backing.name();
+    advise(ram, ram.whole(), advice).map_err(|source| TrialError::Backing { backing, source })
 }
 
 /// The transport is chosen here, once.

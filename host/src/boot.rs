@@ -28,9 +28,9 @@ const USER_CODE: u16 = 0x20 | 3;
 const TASK: u16 = 0x28;
 
 /// Offset of the I/O bitmap in the TSS, and its size: one bit a port, then one byte of ones (SDM 1, 19.5.2).
-const IO_BITMAP: u64 = 0x68;
-const IO_BITMAP_BYTES: u64 = 8192;
-const TSS_LIMIT: u32 = (IO_BITMAP + IO_BITMAP_BYTES) as u32;
+const IO_BITMAP: u16 = 0x68;
+const IO_BITMAP_BYTES: u16 = 8192;
+const IO_BITMAP_END: u16 = IO_BITMAP + IO_BITMAP_BYTES;
 
 const CR0_PROTECTED_PAGED: u64 = 0x8000_0033;
 /// PAE, and SSE for code that was compiled for the host's target.
@@ -77,12 +77,8 @@ pub(crate) fn write_tables(ram: &GuestRam) -> Result<(), RamError> {
 
 /// Null, ring 0 code and data, ring 3 data and code, TSS (two words).
 const fn descriptors() -> [u64; 7] {
-    let limit = TSS_LIMIT as u64;
-    let task = limit & 0xffff
-        | (TSS.0 & 0xff_ffff) << 16
-        | 0x8b << 40
-        | (limit >> 16) << 48
-        | (TSS.0 >> 24 & 0xff) << 56;
+    // The limit fits in its lower 16 bits.
+    let task = IO_BITMAP_END as u64 | (TSS.0 & 0xff_ffff) << 16 | 0x8b << 40 | (TSS.0 >> 24 & 0xff) << 56;
     [
         0,
         0x00af_9b00_0000_ffff,
@@ -100,12 +96,12 @@ fn write_tss(ram: &GuestRam) -> Result<(), RamError> {
     tss[4..12].copy_from_slice(&HALT_STACK_TOP.0.to_le_bytes());
     tss[36..44].copy_from_slice(&INTERRUPT_STACK_TOP.0.to_le_bytes());
     tss[44..52].copy_from_slice(&HALT_STACK_TOP.0.to_le_bytes());
-    tss[102..104].copy_from_slice(&(IO_BITMAP as u16).to_le_bytes());
+    tss[102..104].copy_from_slice(&IO_BITMAP.to_le_bytes());
     for (word, at) in tss.chunks_exact(8).zip((0..).step_by(8)) {
         let word = word.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         ram.write(TSS.offset(at), word)?;
     }
-    ram.write(TSS.offset(IO_BITMAP + IO_BITMAP_BYTES), 0xff)
+    ram.write(TSS.offset(IO_BITMAP_END.into()), 0xff)
 }
 
 /// Sets the registers of a processor that starts at `entry` in `ring`.
@@ -123,7 +119,7 @@ pub(crate) fn set_registers(kvm: &Kvm, vcpu: &VcpuFd, ring: GuestRing, entry: u6
     (special.ss, special.ds, special.es, special.fs, special.gs) = (data, data, data, data, data);
     special.tr = kvm_segment {
         base: TSS.0,
-        limit: TSS_LIMIT,
+        limit: IO_BITMAP_END.into(),
         selector: TASK,
         type_: 11,
         present: 1,
@@ -179,4 +175,4 @@ const fn flat(selector: u16) -> kvm_segment {
 }
 
 // The bitmap and its last byte stay clear of the stacks.
-const _: () = assert!(TSS.0 + IO_BITMAP + IO_BITMAP_BYTES + 8 <= STACK_TOP.0 - 0x1_0000);
+const _: () = assert!(TSS.0 + IO_BITMAP_END as u64 + 8 <= STACK_TOP.0 - 0x1_0000);

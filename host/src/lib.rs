@@ -35,6 +35,7 @@ mod image;
 mod kvm;
 mod machine;
 mod pairing;
+pub mod parts;
 mod probe;
 mod proof;
 pub mod ram;
@@ -54,10 +55,7 @@ mod vcpu;
 mod watchdog;
 mod worker;
 
-#[cfg(feature = "test-support")]
 pub use fault::{Fault, Planted};
 pub use kvm::KvmError;
 pub use probe::probe;
-#[cfg(feature = "test-support")]
-pub use run::run_planted;
-pub use run::{TrialError, run};
+pub use run::{TrialError, run, run_planted};

@@ -299,6 +299,21 @@ impl Machine {
         }
     }
 
+    /// The least a monitor can do: enters the guest again whatever it wanted, until it says something on the
+    /// control port. What [`Machine::run`] is compared with.
+    pub(crate) fn run_bare(&mut self) -> Result<(), ExitError> {
+        loop {
+            match self.vcpu.run() {
+                Ok(VcpuExit::IoOut(CONTROL_PORT, _)) => return Ok(()),
+                Ok(VcpuExit::IoOut(..) | VcpuExit::MmioWrite(..) | VcpuExit::Hypercall(_)) => {}
+                other => {
+                    let failure = Failure::of(other);
+                    self.failed(failure)?;
+                }
+            }
+        }
+    }
+
     /// A call that came without registers of its own: they are fetched, and the answer is left in memory.
     fn call<B: Board>(&mut self, board: &mut B, word: u32, at: HostTsc) -> Result<(), B::Error> {
         let mut request = Request { word, ..Request::default() };

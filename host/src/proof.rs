@@ -57,9 +57,9 @@ impl Prover {
         self.residency.read(&mut self.after)?;
         ram.read_into(reported(ARENA_START).word, &mut self.ledger)?;
         self.proof.proofs += 1;
-        for (page, (was, is)) in self.before.iter().zip(&self.after).enumerate() {
-            let word = self.ledger[page / FRAMES_PER_WORD as usize];
-            let is_reported = word >> (page as u64 % FRAMES_PER_WORD) & 1 == 1;
+        let bits = self.ledger.iter().flat_map(|word| (0..FRAMES_PER_WORD).map(move |bit| word >> bit & 1));
+        for ((was, is), bit) in self.before.iter().zip(&self.after).zip(bits) {
+            let is_reported = bit == 1;
             self.proof.reported += u64::from(is_reported);
             self.proof.resident_before += u64::from(is_reported && *was);
             self.proof.freed += u64::from(is_reported && *was && !*is);

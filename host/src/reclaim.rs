@@ -14,12 +14,12 @@ use crate::trial::Refused;
 mod coalesce;
 mod discard;
 
-use coalesce::coalesce;
+pub use coalesce::coalesce;
 pub(crate) use discard::{Advice, advise};
 
 /// The ranges of one call that may be acted on. Room for the largest chain; never allocates again.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub struct Batch {
     ranges: Vec<PageRange>,
     /// Ranges of this call that were refused.
     pub refused: Refused,

@@ -27,7 +27,7 @@ impl Residency {
     /// Prepares to look at `range`, all of it memory.
     pub(crate) fn of(ram: &GuestRam, range: PageRange) -> io::Result<Self> {
         let host = ram.host_range(range).ok_or(io::ErrorKind::InvalidInput)?;
-        let pages = host.bytes / PAGE_SIZE as usize;
+        let pages = usize::try_from(range.pages()).map_err(io::Error::other)?;
         Ok(Self { pagemap: File::open("/proc/self/pagemap")?, buffer: vec![0; pages * WORD], host })
     }
 

@@ -11,7 +11,7 @@ use crate::worker::Worker;
 /// Who serves the doorbell.
 pub(crate) enum Server {
     /// The vCPU thread, here and now.
-    Vcpu(Service),
+    Vcpu(Box<Service>),
     /// The device thread.
     Device(Worker),
 }

@@ -7,9 +7,9 @@
 #![expect(unsafe_code, reason = "a signal to one thread")]
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -132,11 +132,8 @@ fn kick(thread: libc::pthread_t) {
     unsafe { libc::pthread_kill(thread, SIGRTMIN()) };
 }
 
-/// Installs the handler once in a process: without `SA_RESTART`, so that `KVM_RUN` returns.
+/// Installs the handler: without `SA_RESTART`, so that `KVM_RUN` returns. Once more does no harm.
 fn install_handler() -> io::Result<()> {
-    static INSTALLED: OnceLock<i32> = OnceLock::new();
     extern "C" fn nothing(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
-    let errno = INSTALLED
-        .get_or_init(|| register_signal_handler(SIGRTMIN(), nothing).map_or_else(|e| e.errno(), |()| 0));
-    if *errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(*errno)) }
+    register_signal_handler(SIGRTMIN(), nothing).map_err(io::Error::from)
 }

@@ -4,8 +4,6 @@
 //! code. Both gates run in ring 0 on stacks of their own (IST), because code compiled for the host's target
 //! may keep data below its stack pointer.
 
-#![expect(unsafe_code, reason = "gates are machine code and processor tables")]
-
 use core::arch::naked_asm;
 
 use abi::layout::{IDT, INTERRUPT_VECTOR, KERNEL_CODE};

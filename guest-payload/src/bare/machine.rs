@@ -33,7 +33,8 @@ impl<R> Machine<R> {
 
 /// A guest physical address as a pointer. All memory is mapped identically, readable and writable; the
 /// compiler never owns any of it but the image and the stack, and those are never named by a [`Gpa`].
-const fn pointer<T>(at: Gpa) -> *mut T {
+#[expect(clippy::cast_possible_truncation, reason = "a usize has 64 bits here")]
+fn pointer<T>(at: Gpa) -> *mut T {
     core::ptr::with_exposed_provenance_mut(at.0 as usize)
 }
 
@@ -134,7 +135,7 @@ impl<R: Ringer> Metal for Machine<R> {
     fn count(&mut self, iterations: u64) {
         // SAFETY: a loop on one register.
         unsafe {
-            asm!("2: dec {n}", "jnz 2b", n = inout(reg) iterations.max(1) => _, options(nomem, nostack))
+            asm!("2: dec {n}", "jnz 2b", n = inout(reg) iterations.max(1) => _, options(nomem, nostack));
         }
     }
 

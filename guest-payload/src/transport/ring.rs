@@ -187,11 +187,11 @@ mod tests {
             metal.store16(AT.used.offset(2), used);
         });
         let mut ring = ring(&mut metal, Completion::Return);
-        for _ in 0..70_000 {
+        for _ in 0..0x1_0000 + 5 {
             ring.prepare(&mut metal, &blocks(1));
             ring.notify(&mut metal);
             assert_eq!(ring.wait(&mut metal).violation, None);
         }
-        assert_eq!(metal.load16(AT.avail.offset(2)), (70_000_u32 % 65_536) as u16);
+        assert_eq!(metal.load16(AT.avail.offset(2)), 5);
     }
 }

@@ -30,7 +30,7 @@ impl Balloon {
             mmio::DRIVER_FEATURES => self.accept(value),
             // A number beyond 16 bits is no queue, as is 0xffff.
             mmio::QUEUE_SEL => self.selected_queue = u16::try_from(value).unwrap_or(u16::MAX),
-            _ if offset == mmio::CONFIG + CONFIG_ACTUAL => self.actual = value,
+            _ if offset == mmio::CONFIG + CONFIG_ACTUAL as u64 => self.actual = value,
             _ => self.set_queue(offset, value),
         }
     }
@@ -52,8 +52,8 @@ impl Balloon {
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let mut config = [0; CONFIG_SIZE as usize];
-        config[CONFIG_ACTUAL as usize..][..4].copy_from_slice(&self.actual.to_le_bytes());
+        let mut config = [0; CONFIG_SIZE];
+        config[CONFIG_ACTUAL..][..4].copy_from_slice(&self.actual.to_le_bytes());
         let here = usize::try_from(offset).ok().and_then(|at| config.get(at..)).unwrap_or_default();
         for (to, from) in data.iter_mut().zip(here) {
             *to = *from;

@@ -3,7 +3,7 @@
 use abi::addr::PageRange;
 
 /// Sorts `ranges` and merges those that overlap or touch. Does not allocate.
-pub(crate) fn coalesce(ranges: &mut Vec<PageRange>) {
+pub fn coalesce(ranges: &mut Vec<PageRange>) {
     ranges.sort_unstable();
     ranges.dedup_by(|next, kept| match kept.merged(*next) {
         Some(both) => {

@@ -1,0 +1,246 @@
+//! The host's parts one by one, for benches: an exit, a discard, coalescing, the fetch of a chain.
+//!
+//! Each is the very code a trial runs, with nothing around it.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use abi::addr::{PageRange, bytes_of};
+use abi::axes::Program;
+use abi::calls::{Answer, Control};
+use abi::virtio::balloon::REPORTING_QUEUE;
+use abi::virtio::ring::{DESC_NEXT, DESC_SIZE, DESC_WRITE, Placement};
+use abi::virtio::{feature, mmio, status};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use crate::affinity::{Pinned, Placement as Processors};
+use crate::assembly::{Assembly, set_backing};
+use crate::axes::Backing;
+use crate::balloon::{Balloon, RingError};
+use crate::clock::HostTsc;
+use crate::facts::Facts;
+use crate::fault::Planted;
+use crate::image::PAYLOAD;
+use crate::machine::{Board, Flow};
+use crate::ram::{GuestRam, RamError};
+use crate::reclaim::{Advice, advise};
+pub use crate::reclaim::{Batch, coalesce};
+use crate::run::TrialError;
+use crate::server::Server;
+use crate::transport::{Request, lock};
+use crate::trial::{Exits, TrialSpec};
+use crate::watchdog::Watchdog;
+
+/// Without any exit for this long, a guest that only rings its doorbell is stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A guest that rings its doorbell in bursts and does nothing else.
+pub struct Knocker {
+    parts: Assembly,
+    _pinned: Pinned,
+}
+
+impl Knocker {
+    /// Boots it; a burst is as many rings as `spec` has reports, and its carrier must be empty.
+    ///
+    /// # Errors
+    /// [`TrialError`] if the choices do not go together or the guest does not come up.
+    pub fn new(spec: &TrialSpec, facts: &Facts) -> Result<Self, TrialError> {
+        let placement = Processors::choose();
+        let pinned = Pinned::to(placement.map(|placement| placement.vcpu));
+        let parts = Assembly::new(spec, facts, Program::Knock, PAYLOAD, Planted::NONE, placement)?;
+        let mut knocker = Self { parts, _pinned: pinned };
+        // Up to ready.
+        knocker.watched(|parts| Ok(parts.machine.run_bare()?))?;
+        Ok(knocker)
+    }
+
+    /// The time of a burst with the least a monitor can do: `KVM_RUN` again and again.
+    ///
+    /// # Errors
+    /// [`TrialError`] if the guest does anything but ring.
+    pub fn bare(&mut self) -> Result<Duration, TrialError> {
+        self.burst(|parts| Ok(parts.machine.run_bare()?))
+    }
+
+    /// The time of a burst as trials run it: deadline, dispatch, service, stamps, counters.
+    ///
+    /// # Errors
+    /// [`TrialError`] if the guest does anything but ring.
+    pub fn harness(&mut self) -> Result<Duration, TrialError> {
+        self.burst(|Assembly { machine, balloon, server, .. }| machine.run(&mut Knocked { balloon, server }))
+    }
+
+    fn burst(
+        &mut self,
+        run: impl FnOnce(&mut Assembly) -> Result<(), TrialError>,
+    ) -> Result<Duration, TrialError> {
+        let took = self.watched(|parts| {
+            let start = Instant::now();
+            run(parts)?;
+            Ok(start.elapsed())
+        })?;
+        // From done to ready, outside the time taken.
+        self.watched(|parts| Ok(parts.machine.run_bare()?))?;
+        Ok(took)
+    }
+
+    fn watched<T>(
+        &mut self,
+        run: impl FnOnce(&mut Assembly) -> Result<T, TrialError>,
+    ) -> Result<T, TrialError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        self.parts.machine.pulse.beat();
+        let _watchdog = Watchdog::new(Arc::clone(&self.parts.machine.pulse), PATIENCE, stop)
+            .map_err(TrialError::Watchdog)?;
+        run(&mut self.parts)
+    }
+}
+
+struct Knocked<'a> {
+    balloon: &'a Mutex<Balloon>,
+    server: &'a mut Server,
+}
+
+impl Board for Knocked<'_> {
+    type Error = TrialError;
+
+    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, TrialError> {
+        self.server.call(request, at)
+    }
+
+    fn control(&mut self, _: Control, _: &Exits) -> Result<Flow, TrialError> {
+        Ok(Flow::Leave)
+    }
+
+    fn read(&mut self, offset: u64, data: &mut [u8]) {
+        lock(self.balloon).read(offset, data);
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) {
+        lock(self.balloon).write(offset, data);
+    }
+}
+
+/// Guest memory without a guest, to be discarded.
+#[derive(Debug)]
+pub struct Discards {
+    ram: GuestRam,
+}
+
+impl Discards {
+    /// Maps `pages` of memory.
+    ///
+    /// # Errors
+    /// [`TrialError`] if it cannot be had with this backing.
+    pub fn new(pages: u64, backing: Backing) -> Result<Self, TrialError> {
+        let ram = GuestRam::new(bytes_of(pages))?;
+        set_backing(&ram, backing)?;
+        Ok(Self { ram })
+    }
+
+    /// All of it.
+    #[must_use]
+    pub const fn whole(&self) -> PageRange {
+        self.ram.whole()
+    }
+
+    /// Writes to every page of a range.
+    ///
+    /// # Errors
+    /// [`RamError`] if any of it is not memory.
+    pub fn touch(&self, range: PageRange) -> Result<(), RamError> {
+        range.frames().try_for_each(|pfn| self.ram.write(pfn.gpa(), 1))
+    }
+
+    /// Discards a range with `MADV_DONTNEED`.
+    ///
+    /// # Errors
+    /// What `madvise` says.
+    pub fn discard(&self, range: PageRange) -> io::Result<()> {
+        advise(&self.ram, range, Advice::DontNeed)
+    }
+}
+
+/// A balloon whose driver is played by the bench: it offers the same chain again and again.
+#[derive(Debug)]
+pub struct Chains {
+    ram: Arc<GuestRam>,
+    balloon: Balloon,
+    at: Placement,
+    offered: u16,
+}
+
+impl Chains {
+    /// Brings the balloon up and writes one chain of `ranges`, at most 1024, as descriptors.
+    ///
+    /// # Errors
+    /// [`TrialError`] if there is no memory or no eventfd.
+    pub fn new(ranges: &[PageRange]) -> Result<Self, TrialError> {
+        let ram = Arc::new(GuestRam::new(64 << 20)?);
+        let interrupt = EventFd::new(EFD_NONBLOCK).map_err(crate::worker::WorkerError::Start)?;
+        let balloon = Balloon::new(Arc::clone(&ram), interrupt, Planted::NONE);
+        let size = u16::try_from(ranges.len().next_power_of_two().max(32)).unwrap_or(u16::MAX);
+        let mut chains = Self { ram, balloon, at: Placement::of(size), offered: 0 };
+        chains.set_up();
+        for (index, range) in (0_u16..).zip(ranges) {
+            let last = usize::from(index) + 1 == ranges.len();
+            let flags = DESC_WRITE | if last { 0 } else { DESC_NEXT };
+            let descriptor = chains.at.desc.offset(u64::from(index) * DESC_SIZE);
+            let rest = range.bytes() | u64::from(flags) << 32 | u64::from(index + 1) << 48;
+            chains.ram.write_words(descriptor, &[range.gpa().0, rest])?;
+        }
+        Ok(chains)
+    }
+
+    fn set_up(&mut self) {
+        let low = |value: u64| u32::try_from(value).unwrap_or(0);
+        let driver = status::ACKNOWLEDGE | status::DRIVER;
+        for (register, value) in [
+            (mmio::STATUS, driver),
+            (mmio::DRIVER_FEATURES_SEL, 1),
+            (mmio::DRIVER_FEATURES, low(feature::VERSION_1 >> 32)),
+            (mmio::STATUS, driver | status::FEATURES_OK),
+            (mmio::QUEUE_SEL, u32::from(REPORTING_QUEUE)),
+            (mmio::QUEUE_NUM, u32::from(self.at.size)),
+            (mmio::QUEUE_DESC_LOW, low(self.at.desc.0)),
+            (mmio::QUEUE_DRIVER_LOW, low(self.at.avail.0)),
+            (mmio::QUEUE_DEVICE_LOW, low(self.at.used.0)),
+            (mmio::QUEUE_READY, 1),
+            (mmio::STATUS, driver | status::FEATURES_OK | status::DRIVER_OK),
+        ] {
+            self.balloon.write(register, &value.to_le_bytes());
+        }
+    }
+
+    /// Makes the chain available once more, as the driver does.
+    ///
+    /// # Errors
+    /// [`RamError`], never in fact: the ring is in memory.
+    pub fn offer(&mut self) -> Result<(), RamError> {
+        self.offered = self.offered.wrapping_add(1);
+        // Flags 1 (no interrupt), the index, and 0 in every slot: the chain always starts at descriptor 0.
+        self.ram.write(self.at.avail, 1 | u64::from(self.offered) << 16)?;
+        Ok(())
+    }
+
+    /// The device's side of a report without the discard: fetches the chain into `batch`. Its head, if there
+    /// is one.
+    ///
+    /// # Errors
+    /// [`RingError`] if the ring is broken.
+    pub fn fetch(&mut self, batch: &mut Batch) -> Result<Option<u16>, RingError> {
+        batch.clear();
+        self.balloon.fetch(batch)
+    }
+
+    /// Acknowledges a fetched chain.
+    ///
+    /// # Errors
+    /// [`RingError`] if the ring is broken.
+    pub fn complete(&mut self, head: u16) -> Result<(), RingError> {
+        self.balloon.complete(head)
+    }
+}
