@@ -1,0 +1,42 @@
+# The front door. Everything else is cargo.
+#
+#   make run     the head to head: every way to report, on this host; ends in a table and a verdict
+#   make test    every test, on the real /dev/kvm where there is one
+#   make check   what has to pass before a commit: format, lints, docs, benches compiled, tests
+#   make bench   criterion benches
+#   make doctor  what this host can do
+
+CARGO ?= cargo
+
+.PHONY: run test check bench doctor lint tools
+
+run: tools
+	$(CARGO) run --release --locked -- compare
+
+test: tools
+	$(CARGO) test --workspace --locked
+
+bench: tools
+	$(CARGO) bench --workspace --locked
+
+doctor: tools
+	$(CARGO) run --release --locked -- doctor
+
+check: lint test
+
+# Both targets: the workspace on the host's, the payload on the bare one where its core is installed.
+lint: tools
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@if [ -d "$$(rustc --print target-libdir --target x86_64-unknown-none)" ]; then \
+		set -x; $(CARGO) clippy -p guest-payload --target x86_64-unknown-none --locked -- -D warnings; \
+	else echo "SKIPPED clippy of the bare payload: rustup target add x86_64-unknown-none"; fi
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	$(CARGO) bench --workspace --no-run --locked
+
+# A Rust toolchain and a linker are all that is needed; where there is none and we may, a linker is installed.
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "no cargo: install Rust 1.89 or later with rustup"; exit 1; }
+	@command -v cc >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev; \
+	else echo "no C linker: install gcc and libc6-dev (Debian: apt-get install gcc libc6-dev)"; exit 1; fi
