@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::schedule::schedule;
 
 /// Guest image, memory, a few checks: what a trial takes before and after its reports.
-const AROUND: Duration = Duration::from_millis(150);
+const AROUND: Duration = Duration::from_millis(60);
 /// Touching a page that has to be faulted in, with the discard before it.
 const REFAULT: Duration = Duration::from_micros(10);
 /// Touching a page twice that is there.

@@ -82,7 +82,7 @@ impl Default for Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The file cannot be read.
-    #[error("the plan {} cannot be read: {source}", path.display())]
+    #[error("the plan {} cannot be read: {source}; give a TOML file, or a built-in one: {}", path.display(), BUILT_IN.map(|(name, _)| name).join(", "))]
     Read {
         /// The file.
         path: PathBuf,

@@ -4,6 +4,7 @@ use comfy_table::presets::{ASCII_MARKDOWN, UTF8_BORDERS_ONLY};
 use comfy_table::{Cell, CellAlignment, Table, TableStyle};
 use host::axes::Discard;
 
+use crate::axis::Named;
 use crate::histogram::Phase;
 use crate::summary::{CellSummary, Summary};
 use crate::unit::{float, percent, ratio};
@@ -69,8 +70,6 @@ fn title(summary: &Summary, discard: Discard, what: &str) -> String {
     format!("discard {}: {what}; {} ranges of order {} a report", Named(discard), spec.batch, spec.order)
 }
 
-use crate::axis::Named;
-
 fn row(summary: &Summary, cell: &CellSummary, reached: bool) -> Vec<String> {
     let unit = summary.unit;
     let step = cell.step.as_ref().map_or_else(String::new, |step| {
@@ -127,7 +126,7 @@ pub fn phases(summary: &Summary, discard: Discard) -> Grid {
 #[must_use]
 pub fn one_cell(summary: &Summary, cell: &CellSummary) -> Grid {
     use abi::axes::Axis;
-    let header = strings(["", "median", "p90", "p99", "p99.9", "max", "mean", "share", "n", "what it is"]);
+    let header = strings(["", "median", "p90", "p99", "p99.9", "max", "mean", "share", "n"]);
     let unit = summary.unit;
     let rows = Phase::ALL.iter().map(|phase| {
         let figures = cell.phase(*phase);
@@ -135,7 +134,7 @@ pub fn one_cell(summary: &Summary, cell: &CellSummary) -> Grid {
         let share = if Phase::PARTS.contains(phase) { percent(figures.share) } else { String::new() };
         let mut row = vec![phase.name().to_owned()];
         row.extend([time.p50, time.p90, time.p99, time.p999, time.max, time.mean].map(|t| unit.show(t)));
-        row.extend([share, time.n.to_string(), phase.meaning().to_owned()]);
+        row.extend([share, time.n.to_string()]);
         row
     });
     Grid { title: format!("{}, a report", cell.title()), header, rows: rows.collect() }

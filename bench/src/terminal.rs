@@ -70,7 +70,8 @@ fn head(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
 }
 
 fn grid(out: &mut dyn Write, summary: &Summary, grid: &Grid) -> io::Result<()> {
-    writeln!(out, "\n{}  ({})", paint(BOLD, &grid.title), summary.host)?;
+    // A table that is copied out of here keeps its host.
+    writeln!(out, "\n{}\non {}", paint(BOLD, &grid.title), summary.host)?;
     // The table cannot colour a cell itself; the words are the same width in red.
     writeln!(out, "{}", grid.to_text().replace(FREED_NOTHING, &paint(RED, FREED_NOTHING)))
 }

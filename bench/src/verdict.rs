@@ -115,12 +115,16 @@ fn place(unit: Unit, step: &Fall) -> String {
 /// Whether coalescing exits is what matters: the guess of 2019.
 fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     let excess = waterfall.coalescing_over_rest.as_ref()?;
+    let rest = waterfall.beyond_batching.as_ref()?;
     let batch = waterfall.steps.iter().find(|step| step.to == Named(Rung::HypercallBatch))?;
-    let rest = waterfall.whole.mean - batch.per_range.mean;
+    let equals = match rest {
+        rest if !rest.shows_difference() => "no difference is shown",
+        rest if rest.mean > 0.0 => "virtio is dearer",
+        _ => "virtio is cheaper",
+    };
     let compared = format!(
-        "one call a batch instead of a range changes {}, everything between that and virtio {}",
-        unit.show_change(batch.per_range.mean),
-        unit.show_change(rest)
+        "between one call a batch and virtio, which coalesce alike, {equals} ({} a range)",
+        show(unit, rest)
     );
     let answer = if !excess.shows_difference() {
         "which of the two is larger is not shown"
@@ -129,7 +133,13 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     } else {
         "what virtio adds matters more than coalescing exits"
     };
-    Some(format!("{}: {compared}; {answer} ({}).", action(waterfall.discard.0), show(unit, excess)))
+    Some(format!(
+        "{}: {compared}; {answer} ({} against {}; by {}).",
+        action(waterfall.discard.0),
+        unit.show_change(batch.per_range.mean),
+        unit.show_change(rest.mean),
+        show(unit, excess)
+    ))
 }
 
 /// The cheapest rung, as far as the runner-up lets us say.

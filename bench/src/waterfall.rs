@@ -27,6 +27,10 @@ pub struct Waterfall {
     pub to: Named<Rung>,
     /// Time a range more at the end than at the start.
     pub whole: Interval,
+    /// Time a range more at the end than by one call a batch, which has its coalescing and nothing else of
+    /// it; absent if that rung did not run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub beyond_batching: Option<Interval>,
     /// What each rung adds to the one before.
     pub steps: Vec<Fall>,
     /// By how much more the step to one call a batch changes the time a range than all later steps together,
@@ -67,6 +71,7 @@ pub fn waterfalls(cells: &[CellSummary], seed: u64) -> Vec<Waterfall> {
 
 fn waterfall(cells: &[CellSummary], discard: Discard, seed: u64) -> Option<Waterfall> {
     let [start, end] = [find(cells, ENDS[0], discard)?, find(cells, ENDS[1], discard)?];
+    let batch = find(cells, Rung::HypercallBatch, discard);
     let steps = Rung::ALL
         .iter()
         .filter(|rung| **rung > ENDS[0] && **rung <= ENDS[1])
@@ -78,8 +83,8 @@ fn waterfall(cells: &[CellSummary], discard: Discard, seed: u64) -> Option<Water
         to: Named(ENDS[1]),
         whole: Interval::of(&paired(start, end), seed)?,
         steps,
-        coalescing_over_rest: find(cells, Rung::HypercallBatch, discard)
-            .and_then(|batch| Interval::of(&excess(start, batch, end), seed)),
+        beyond_batching: batch.and_then(|batch| Interval::of(&paired(batch, end), seed)),
+        coalescing_over_rest: batch.and_then(|batch| Interval::of(&excess(start, batch, end), seed)),
     })
 }
 

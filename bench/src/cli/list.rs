@@ -8,6 +8,7 @@ use host::axes::{
 
 use super::exit::Code;
 use crate::axis::Named;
+use crate::histogram::Phase;
 use crate::ladder::Rung;
 use crate::meaning::Meaning;
 use crate::plan::{BUILT_IN, Plan};
@@ -27,6 +28,10 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
     axis::<Backing>(out)?;
     axis::<RingChoice>(out)?;
     axis::<Workload>(out)?;
+    writeln!(out, "\nPhases of a report (tables, result files)")?;
+    for phase in Phase::ALL {
+        writeln!(out, "  {:<16} {}", Named(*phase), phase.meaning())?;
+    }
     writeln!(out, "\nPlans (compare --plan NAME)")?;
     for (name, _) in BUILT_IN {
         let plan = Plan::built_in(name)?;
@@ -43,7 +48,7 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
 fn axis<A: Meaning>(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  --{}", A::AXIS)?;
     for value in A::ALL {
-        writeln!(out, "    {:<14} {}", Named(*value), value.meaning())?;
+        writeln!(out, "    {:<16} {}", Named(*value), value.meaning())?;
     }
     Ok(())
 }

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use abi::axes::Axis;
+
 use crate::checks::Check;
 use crate::environment::Environment;
+use crate::histogram::Phase;
 use crate::summary::Summary;
-use crate::table;
+use crate::table::{self, Grid};
 
 /// What the file is called.
 pub const FILE: &str = "report.md";
@@ -20,9 +23,8 @@ interval over blocks. `~` marks an interval that holds 0, or rests on fewer than
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
 - *freed* is the share of reported pages that the kernel no longer held afterwards, looked at in reports made for this.
 - *refault* is what touching a reported page again cost over touching a resident one.
-- Phases follow one another: *prepare* (guest) - *transit* (doorbell to host thread) - *wake* (device thread only) - \
-*fetch* - *discard* - *complete* (host) - *resume* (until the guest sees the answer); *remainder* is what they leave \
-unexplained. Shares are of summed time, so rare long reports weigh as much as they took.
+- Phases follow one another and add up to the report. Shares are of summed time, so rare long reports weigh as much as \
+they took.
 ";
 
 /// The file of a run.
@@ -35,7 +37,7 @@ pub fn report(summary: &Summary, environment: &Environment) -> String {
         section(&mut text, "Answer", &list(&summary.verdict));
     }
     section(&mut text, "Ladder", &tables(summary));
-    section(&mut text, "How to read it", HOW_TO_READ);
+    section(&mut text, "How to read it", &(HOW_TO_READ.to_owned() + &meanings()));
     section(&mut text, "Checks", &checks(&summary.checks));
     section(&mut text, "Phases", &phases(summary));
     section(&mut text, "Again", &again(summary, environment));
@@ -69,10 +71,15 @@ fn tables(summary: &Summary) -> String {
     let mut text = String::new();
     for discard in summary.discards() {
         for grid in [table::ladder(summary, discard), table::phases(summary, discard)] {
-            let _ = write!(text, "### {}\n\n{}\n\n", grid.title, grid.to_markdown());
+            text.push_str(&block(&grid, summary));
         }
     }
     text
+}
+
+/// A table that is copied out of the report keeps its host.
+fn block(grid: &Grid, summary: &Summary) -> String {
+    format!("### {}\n\n{}\n\non {}\n\n", grid.title, grid.to_markdown(), summary.host)
 }
 
 fn phases(summary: &Summary) -> String {
@@ -80,7 +87,12 @@ fn phases(summary: &Summary) -> String {
         .cells
         .iter()
         .map(|cell| table::one_cell(summary, cell))
-        .fold(String::new(), |text, grid| text + &format!("### {}\n\n{}\n\n", grid.title, grid.to_markdown()))
+        .fold(String::new(), |text, grid| text + &block(&grid, summary))
+}
+
+fn meanings() -> String {
+    let line = |phase: &Phase| format!("  - *{}*: {}\n", phase.name(), phase.meaning());
+    Phase::ALL.iter().map(line).collect()
 }
 
 fn checks(checks: &[Check]) -> String {

@@ -1,0 +1,145 @@
+//! The command as a user meets it, as far as it needs no KVM.
+
+use std::fs;
+use std::process::Output;
+
+use assert_cmd::Command;
+
+fn pagehint(arguments: &[&str]) -> Output {
+    Command::cargo_bin("pagehint").unwrap().args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs, expects the code, and returns what was said on standard output or, for errors, on standard error.
+fn expect(code: i32, arguments: &[&str]) -> String {
+    let output = pagehint(arguments);
+    let said = if code == 0 { &output.stdout } else { &output.stderr };
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+    let said = text(said);
+    assert!(!said.contains("panicked") && !said.is_empty(), "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn list_names_every_preset_axis_and_plan() {
+    let list = expect(0, &["list"]);
+    for name in
+        ["hypercall-each", "ring-async", "--doorbell", "ioeventfd-mmio", "dontneed", "--guest-ring", "quick"]
+    {
+        assert!(list.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn schemas_are_json_and_speak_of_their_files() {
+    for (document, property) in
+        [("summary", "verdict"), ("trial", "ending"), ("environment", "kvm"), ("plan", "guest-ring")]
+    {
+        let schema: serde_json::Value = serde_json::from_str(&expect(0, &["schema", document])).unwrap();
+        assert!(schema.to_string().contains(&format!("\"{property}\"")), "{document}");
+    }
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(expect(0, &["completions", shell]).contains("compare"));
+    }
+}
+
+#[test]
+fn help_states_the_exit_codes() {
+    assert!(expect(0, &["--help"]).contains("77"));
+}
+
+#[test]
+fn wrong_usage_is_answered_with_2_and_the_way_out() {
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "Usage"),
+        (&["compare", "--quick", "--plan", "x.toml"], "cannot be used with"),
+        (&["compare", "--plan", "/no/such/plan.toml"], "default, quick"),
+        (&["compare", "--batch", "0"], "1 to 511"),
+        (&["compare", "--batch", "512", "--dry-run"], "1 to 511"),
+        (&["compare", "--rungs", "floor,floor"], "name each once"),
+        (&["compare", "--rungs", "flor"], "floor"),
+        (&["compare", "--order", "11"], "0..=10"),
+        (&["compare", "--blocks", "0"], "blocks is 0"),
+        (&["compare", "--arena", "3M"], "power of two"),
+        (&["compare", "--seed", "18446744073709551615"], "seed"),
+        (&["run", "--carrier", "pigeon"], "registers, batch, ring"),
+        (&["run", "--preset", "hypercall-each", "--doorbell", "ioeventfd-mmio"], "--servicer device"),
+        (&["run", "--completion", "return"], "poll or interrupt"),
+        (&["run", "--reports", "0"], "at least one report"),
+        (&["run", "--arena", "64X"], "64M"),
+    ];
+    for (arguments, way_out) in cases {
+        let said = expect(2, arguments);
+        assert!(said.contains(way_out), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_bad_plan_is_named_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bad.toml");
+    fs::write(&path, "name = \"bad\"\nrungs = [\"virtio\"]\nbatches = 3\n").unwrap();
+    let path = path.to_str().unwrap();
+    let said = expect(2, &["compare", "--dry-run", "--plan", path]);
+    assert!(said.contains(path) && said.contains("line 3") && said.contains("batches"), "{said}");
+}
+
+#[test]
+fn a_dry_run_shows_the_schedule_and_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::cargo_bin("pagehint")
+        .unwrap()
+        .current_dir(directory.path())
+        .args(["compare", "--dry-run", "--rungs", "floor,virtio", "--blocks", "3", "--seed", "5"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let shown = text(&output.stdout);
+    assert!(shown.contains("# schedule: 12 trials in 3 blocks") && shown.contains("seed = 5"), "{shown}");
+    assert!(shown.contains("estimate"));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_there_is_not_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("mine"), "precious").unwrap();
+    let path = directory.path().to_str().unwrap();
+    for command in ["compare", "run"] {
+        assert!(expect(1, &[command, "--out", path]).contains("not empty"));
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_directory_that_is_no_run_is_said_to_be_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    assert!(expect(1, &["report", path]).contains("no run directory"));
+    assert!(expect(1, &["report", "/no/such/run"]).contains("no run directory"));
+    fs::write(directory.path().join("environment.json"), "{}").unwrap();
+    assert!(expect(1, &["report", path]).contains("schema_version"));
+    fs::write(directory.path().join("environment.json"), "{\"schema_version\": 99}").unwrap();
+    assert!(expect(1, &["report", path]).contains("version 99"));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin("pagehint"))
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
