@@ -15,7 +15,9 @@ pub(super) trait Ringer {
     fn ring(word: u32, gpa: u64, pages: u64) -> Option<u64>;
 }
 
-// `rbx` is reserved by the compiler, so that it is exchanged in and out around the instruction.
+// `rbx` cannot be named as an operand, so that it is exchanged in and out around the instruction. The compiler
+// may still choose it for an unnamed one: everything but `gpa`, which is what is exchanged, is in a named
+// register.
 macro_rules! hypercall {
     ($name:ident, $instruction:literal) => {
         #[doc = concat!("`", $instruction, "`.")]
@@ -78,11 +80,11 @@ impl Ringer for CallStore {
         unsafe {
             asm!(
                 "xchg rbx, {gpa}",
-                "mov [{at}], {word:e}",
+                "mov [rdx], eax",
                 "xchg rbx, {gpa}",
                 gpa = inout(reg) gpa => _,
-                at = in(reg) CALL_MMIO.0,
-                word = in(reg) word,
+                in("rdx") CALL_MMIO.0,
+                in("eax") word,
                 in("rcx") pages,
                 options(nostack),
             );
