@@ -22,6 +22,8 @@ use crate::reclaim::Batch;
 mod chain;
 mod registers;
 
+use registers::Setup;
+
 /// A driver broke a queue beyond what one chain can: the device needs a reset (2.1.2).
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
@@ -59,10 +61,15 @@ pub enum RingError {
 pub(crate) struct Balloon {
     ram: Arc<GuestRam>,
     queues: [Queue; QUEUES as usize],
+    setups: [Setup; QUEUES as usize],
+    /// Head of the chain of the reporting queue that is fetched and not completed.
+    in_hand: Option<u16>,
     interrupt: EventFd,
     planted: Planted,
     status: u32,
     accepted: u64,
+    /// Whether a feature was accepted for which no bit of ours exists.
+    accepted_beyond: bool,
     device_features_half: u32,
     driver_features_half: u32,
     selected_queue: u16,
@@ -78,10 +85,13 @@ impl Balloon {
         Self {
             ram,
             queues: std::array::from_fn(|_| fresh_queue()),
+            setups: [Setup::default(); QUEUES as usize],
+            in_hand: None,
             interrupt,
             planted,
             status: 0,
             accepted: 0,
+            accepted_beyond: false,
             device_features_half: 0,
             driver_features_half: 0,
             selected_queue: 0,
@@ -108,6 +118,7 @@ impl Balloon {
             Ok(Some(head)) => {
                 let queue = &self.queues[usize::from(REPORTING_QUEUE)];
                 chain::walk(&self.ram, Gpa(queue.desc_table()), queue.size(), head, batch);
+                self.in_hand = Some(head);
                 Ok(Some(head))
             }
             Ok(None) => Ok(None),
@@ -116,11 +127,15 @@ impl Balloon {
     }
 
     /// Puts the chain `head` of the reporting queue into the used ring, with length 0 (nothing was written
-    /// into the pages: see 2.7.8.2), and interrupts the driver if it wants that.
+    /// into the pages: see 2.7.8.2), and interrupts the driver if it wants that. If the driver has taken the
+    /// queue away meanwhile, there is nobody to tell (2.4.1).
     ///
     /// # Errors
     /// [`RingError`], after which the device needs a reset.
     pub(crate) fn complete(&mut self, head: u16) -> Result<(), RingError> {
+        if self.in_hand.take() != Some(head) {
+            return Ok(());
+        }
         self.give_back(REPORTING_QUEUE, head)?;
         if self.planted.is(Fault::UsedTwice) {
             self.give_back(REPORTING_QUEUE, head)?;
@@ -158,9 +173,23 @@ impl Balloon {
             }
             Err(error) => return Err(RingError::Access { queue: number, what: error.to_string() }),
         };
-        let Some(head) = available.next().map(|chain| chain.head_index()) else { return Ok(None) };
+        let head = available.next().map(|chain| chain.head_index());
+        let Some(head) = head else { return self.nothing_left(number) };
         let size = queue.size();
         if head < size { Ok(Some(head)) } else { Err(RingError::Head { queue: number, head, size }) }
+    }
+
+    /// No head was found: none is there, or the entry it is in is not memory.
+    fn nothing_left(&self, number: u16) -> Result<Option<u16>, RingError> {
+        let (queue, memory) = (&self.queues[usize::from(number)], self.ram.memory());
+        let access = |what: String| RingError::Access { queue: number, what };
+        // Relaxed: no entry is read after this.
+        let index = queue.avail_idx(memory, Ordering::Relaxed).map_err(|what| access(what.to_string()))?;
+        if index.0 == queue.next_avail() || queue.is_valid(memory) {
+            Ok(None)
+        } else {
+            Err(access("it does not lie wholly in memory".into()))
+        }
     }
 
     fn give_back(&mut self, number: u16, head: u16) -> Result<(), RingError> {
@@ -208,8 +237,11 @@ impl Balloon {
 
     fn reset(&mut self) {
         self.queues = std::array::from_fn(|_| fresh_queue());
+        self.setups = [Setup::default(); QUEUES as usize];
+        self.in_hand = None;
         self.status = 0;
         self.accepted = 0;
+        self.accepted_beyond = false;
         self.device_features_half = 0;
         self.driver_features_half = 0;
         self.selected_queue = 0;

@@ -38,6 +38,12 @@ impl Batch {
         self.refused = Refused::default();
     }
 
+    /// What was taken.
+    #[cfg(test)]
+    pub(crate) fn ranges(&self) -> &[PageRange] {
+        &self.ranges
+    }
+
     /// Takes a range as the guest named it: rounded inwards, refused with its reason if nothing is left, if it
     /// wraps, or if any of it is not memory. Other ranges are not affected.
     pub(crate) fn push(&mut self, named: ByteRange, ram: &GuestRam) {

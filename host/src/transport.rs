@@ -16,7 +16,7 @@ mod ring;
 pub(crate) use batch::BatchPage;
 pub(crate) use empty::Empty;
 pub(crate) use registers::Registers;
-pub(crate) use ring::{Ring, lock};
+pub(crate) use ring::{Ring, lock, write};
 
 /// What the guest sent with its doorbell: see [`abi::calls`]. Nothing of it is checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

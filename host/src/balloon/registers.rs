@@ -1,8 +1,9 @@
 //! The balloon's virtio-mmio registers, version 2 (4.2.2), and its status machine (2.1, 3.1.1).
 
 use abi::virtio::balloon::{CONFIG_ACTUAL, CONFIG_SIZE, QUEUE_MAX, REPORTING_QUEUE};
-use abi::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, mmio, status};
+use abi::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
 use virtio_queue::{Queue, QueueT};
+use vm_memory::GuestAddress;
 
 use super::{Balloon, OFFERED, fresh_queue};
 
@@ -61,7 +62,12 @@ impl Balloon {
     }
 
     fn queue(&self) -> Option<&Queue> {
-        self.queues.get(usize::from(self.selected_queue))
+        self.queues.get(usize::from(self.selected_queue)).filter(|_| self.exists(self.selected_queue))
+    }
+
+    /// Whether there is such a queue: the reporting queue only if reporting was accepted (5.5.2).
+    const fn exists(&self, queue: u16) -> bool {
+        queue < REPORTING_QUEUE || queue == REPORTING_QUEUE && self.accepted & feature::PAGE_REPORTING != 0
     }
 
     /// Feature bits may be accepted until FEATURES_OK, and only such as were offered.
@@ -70,9 +76,8 @@ impl Balloon {
             return;
         }
         match self.driver_features_half {
-            0 => self.accepted = self.accepted & !0xffff_ffff | u64::from(bits),
-            1 => self.accepted = self.accepted & 0xffff_ffff | u64::from(bits) << 32,
-            _ => {}
+            half @ (0 | 1) => set_half(&mut self.accepted, half, bits),
+            _ => self.accepted_beyond |= bits != 0,
         }
     }
 
@@ -83,8 +88,8 @@ impl Balloon {
         }
         let mut wanted = wanted;
         // 2.2.2, 3.1.1: features we did not offer, or a driver from before version 1, are not accepted.
-        let acceptable =
-            self.accepted & !OFFERED == 0 && self.accepted & abi::virtio::feature::VERSION_1 != 0;
+        let offered = self.accepted & !OFFERED == 0 && !self.accepted_beyond;
+        let acceptable = offered && self.accepted & feature::VERSION_1 != 0;
         if !acceptable {
             wanted &= !status::FEATURES_OK;
         }
@@ -106,26 +111,80 @@ impl Balloon {
 
     /// Sets the selected queue up, which is allowed until it is ready (4.2.2.2).
     fn set_queue(&mut self, offset: u64, value: u32) {
+        let selected = usize::from(self.selected_queue);
         let configurable = self.status & status::FEATURES_OK != 0 && self.status & status::DRIVER_OK == 0;
-        let Some(queue) = self.queues.get_mut(usize::from(self.selected_queue)) else { return };
-        if offset == mmio::QUEUE_READY && value == 0 {
-            *queue = fresh_queue();
-        }
-        if !configurable || queue.ready() {
+        if !self.exists(self.selected_queue) {
             return;
         }
+        if offset == mmio::QUEUE_READY && value == 0 {
+            self.queues[selected] = fresh_queue();
+            if self.selected_queue == REPORTING_QUEUE {
+                self.in_hand = None;
+            }
+        }
+        if !configurable || self.queues[selected].ready() {
+            return;
+        }
+        if offset == mmio::QUEUE_READY && value == 1 {
+            // A queue that is none does not become ready, and the driver reads that back.
+            self.queues[selected] = self.setups[selected].queue().unwrap_or_else(fresh_queue);
+        } else {
+            self.setups[selected].write(offset, value);
+        }
+    }
+
+    /// Whether a write takes the queue of the chain in hand away. It has to wait until that chain is completed:
+    /// the driver may use the pages for other things as soon as the write is done (2.4.1, 4.2.2.2).
+    pub(crate) fn must_wait(&self, offset: u64, data: &[u8]) -> bool {
+        let reset = offset == mmio::STATUS;
+        let stop = offset == mmio::QUEUE_READY && self.selected_queue == REPORTING_QUEUE;
+        self.in_hand.is_some() && (reset || stop) && data == [0; 4]
+    }
+}
+
+/// The set-up registers of a queue, as the driver wrote them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    size: u32,
+    desc: u64,
+    driver: u64,
+    device: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { size: QUEUE_MAX.into(), desc: 0, driver: 0, device: 0 }
+    }
+}
+
+impl Setup {
+    const fn write(&mut self, offset: u64, value: u32) {
         match offset {
-            // A size that is none, or too large, leaves the queue as it is.
-            mmio::QUEUE_NUM => queue.set_size(u16::try_from(value).unwrap_or(0)),
-            mmio::QUEUE_READY => queue.set_ready(value == 1),
-            mmio::QUEUE_DESC_LOW => queue.set_desc_table_address(Some(value), None),
-            mmio::QUEUE_DESC_HIGH => queue.set_desc_table_address(None, Some(value)),
-            mmio::QUEUE_DRIVER_LOW => queue.set_avail_ring_address(Some(value), None),
-            mmio::QUEUE_DRIVER_HIGH => queue.set_avail_ring_address(None, Some(value)),
-            mmio::QUEUE_DEVICE_LOW => queue.set_used_ring_address(Some(value), None),
-            mmio::QUEUE_DEVICE_HIGH => queue.set_used_ring_address(None, Some(value)),
+            mmio::QUEUE_NUM => self.size = value,
+            mmio::QUEUE_DESC_LOW => set_half(&mut self.desc, 0, value),
+            mmio::QUEUE_DESC_HIGH => set_half(&mut self.desc, 1, value),
+            mmio::QUEUE_DRIVER_LOW => set_half(&mut self.driver, 0, value),
+            mmio::QUEUE_DRIVER_HIGH => set_half(&mut self.driver, 1, value),
+            mmio::QUEUE_DEVICE_LOW => set_half(&mut self.device, 0, value),
+            mmio::QUEUE_DEVICE_HIGH => set_half(&mut self.device, 1, value),
             _ => {}
         }
+    }
+
+    /// The queue these describe: `None` if the size is none of a split ring's or above ours (2.7), or a part is
+    /// misaligned (2.7) or was never placed. A queue that is not quite what the driver means would be read and
+    /// written in places that it never named.
+    fn queue(&self) -> Option<Queue> {
+        if [self.desc, self.driver, self.device].contains(&0) {
+            return None;
+        }
+        let mut queue = fresh_queue();
+        queue.try_set_size(u16::try_from(self.size).ok()?).ok()?;
+        queue.try_set_desc_table_address(GuestAddress(self.desc)).ok()?;
+        queue.try_set_avail_ring_address(GuestAddress(self.driver)).ok()?;
+        queue.try_set_used_ring_address(GuestAddress(self.device)).ok()?;
+        queue.set_ready(true);
+        Some(queue)
     }
 }
 
@@ -136,5 +195,14 @@ const fn half(bits: u64, which: u32) -> u32 {
         0 => bits as u32,
         1 => (bits >> 32) as u32,
         _ => 0,
+    }
+}
+
+/// Replaces the lower (0) or upper (1) 32 bits; there are no others.
+const fn set_half(bits: &mut u64, which: u32, value: u32) {
+    match which {
+        0 => *bits = *bits & !0xffff_ffff | value as u64,
+        1 => *bits = *bits & 0xffff_ffff | (value as u64) << 32,
+        _ => {}
     }
 }

@@ -28,6 +28,19 @@ pub(crate) fn lock(balloon: &Mutex<Balloon>) -> std::sync::MutexGuard<'_, Balloo
     balloon.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The driver writes a register. A write that takes the queue away waits for the thread that has a chain of it
+/// in hand.
+pub(crate) fn write(balloon: &Mutex<Balloon>, offset: u64, data: &[u8]) {
+    loop {
+        let mut device = lock(balloon);
+        if !device.must_wait(offset, data) {
+            return device.write(offset, data);
+        }
+        drop(device);
+        std::thread::yield_now();
+    }
+}
+
 impl Transport for Ring {
     fn fetch(&mut self, request: &Request, batch: &mut Batch) -> Result<Fetched, RingError> {
         if Operation::from_word(request.word) != Some(Operation::Kick) {
