@@ -35,6 +35,7 @@ pub mod noise;
 mod pipeline_tests;
 pub mod plan;
 pub mod progress;
+pub mod quantiles;
 pub mod record;
 pub mod report;
 pub mod schedule;

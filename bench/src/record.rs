@@ -17,6 +17,7 @@ use crate::axis::Named;
 use crate::executor::Stretch;
 use crate::histogram::{Phase, PhaseHistograms};
 use crate::ladder::Rung;
+use crate::quantiles::Quantiles;
 use crate::unit::{Clock, Unit};
 
 /// One trial, as a line of `trials.jsonl`.
@@ -296,66 +297,6 @@ fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
     .filter(|(_, count)| *count > 0)
     .map(|(reason, count)| (reason.to_owned(), count))
     .collect()
-}
-
-/// A distribution in the unit of its record.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Quantiles {
-    /// How many samples it rests on.
-    pub n: u64,
-    /// Mean.
-    pub mean: f64,
-    /// Median.
-    pub p50: f64,
-    /// 90th percentile.
-    pub p90: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// 99.9th percentile.
-    pub p999: f64,
-    /// Largest.
-    pub max: f64,
-}
-
-impl Quantiles {
-    /// Of a histogram of ticks whose exact mean is `mean` ticks.
-    #[must_use]
-    pub fn of(histogram: &hdrhistogram::Histogram<u64>, mean: f64, clock: Clock) -> Self {
-        let at = |quantile| tenths(clock.ns(crate::unit::float(histogram.value_at_quantile(quantile))));
-        Self {
-            n: histogram.len(),
-            mean: tenths(clock.ns(mean)),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: tenths(clock.ns(crate::unit::float(histogram.max()))),
-        }
-    }
-}
-
-impl Quantiles {
-    /// The same distribution with every figure divided: time a report into time a range. Dividing figures
-    /// loses nothing, dividing every sample would lose its last digits.
-    #[must_use]
-    pub fn over(self, ranges: u16) -> Self {
-        let by = f64::from(ranges.max(1));
-        let Self { n, mean, p50, p90, p99, p999, max } = self;
-        Self {
-            n,
-            mean: mean / by,
-            p50: p50 / by,
-            p90: p90 / by,
-            p99: p99 / by,
-            p999: p999 / by,
-            max: max / by,
-        }
-    }
-}
-
-/// Rounded to a tenth: a tick is not shorter, and files are read by people.
-fn tenths(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }
 
 /// [`Exits`] as they are written.
