@@ -1,0 +1,71 @@
+//! What a range costs on each rung, for several batches, without a discard: the transport alone.
+//!
+//! Each measurement is a trial of its own: a guest is booted, warmed up, and reports as often as criterion
+//! asks for. Verdicts come from `pagehint compare`, whose trials are interleaved; these figures are for
+//! watching one rung change.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use abi::axes::Axis;
+use bench::ladder::{CallBy, Rung, Transport};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use host::facts::Facts;
+use host::trial::{Observer, Sample, TrialSpec};
+
+mod common;
+
+/// Reports of one trial at most: more only repeats.
+const REPORTS: u64 = 400;
+
+/// Adds up what reports took.
+#[derive(Default)]
+struct Total {
+    ticks: u64,
+    reports: u64,
+}
+
+impl Observer for Total {
+    fn sample(&mut self, sample: &Sample) {
+        self.ticks += sample.total;
+        self.reports += 1;
+    }
+}
+
+fn ladder(criterion: &mut Criterion) {
+    let Some(facts) = common::facts() else { return };
+    let mut group = criterion.benchmark_group("ladder");
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    for rung in Rung::ALL.iter().copied() {
+        for batch in [1, 32, 256] {
+            if rung == Rung::Floor && batch > 1 {
+                continue;
+            }
+            let spec = spec(rung, batch, &facts);
+            group.throughput(Throughput::Elements(u64::from(batch)));
+            group.bench_function(BenchmarkId::new(rung.name(), batch), |bencher| {
+                bencher.iter_custom(|reports| timed(&spec, reports, &facts));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn spec(rung: Rung, batch: u16, facts: &Facts) -> TrialSpec {
+    let Transport { carrier, doorbell, servicer, completion } = rung.transport(CallBy::on(facts));
+    TrialSpec { carrier, doorbell, servicer, completion, batch, ..common::BASE }
+}
+
+/// The time `reports` reports take.
+fn timed(spec: &TrialSpec, reports: u64, facts: &Facts) -> Duration {
+    let mut total = Total::default();
+    let spec = TrialSpec { reports: reports.min(REPORTS), ..*spec };
+    let stop = Arc::new(AtomicBool::new(false));
+    let outcome = host::run(&spec, facts, &stop, &mut total).expect("a rung of the ladder runs");
+    let nanoseconds = total.ticks as f64 * 1e6 / f64::from(outcome.tsc_khz);
+    Duration::from_secs_f64(nanoseconds / 1e9 / total.reports.max(1) as f64 * reports as f64)
+}
+
+criterion_group!(benches, ladder);
+criterion_main!(benches);
