@@ -42,6 +42,8 @@ impl Grid {
         }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
+            // Narrow enough for a terminal of 120 columns.
+            column.set_padding((0, 1));
         }
         table.trim_fmt()
     }

@@ -30,7 +30,7 @@ fn scope(summary: &Summary) -> String {
     let spec = &summary.spec;
     let blocks = blocks(summary);
     let mut scope = format!(
-        "On this host ({}), with {} ranges of order {} a report and the {} workload, over {blocks} blocks; intervals are 95 %.",
+        "On this host ({}), with {} ranges of order {} a report and the {} workload, over {blocks} blocks; intervals are 95 %, so that one in twenty misses by chance.",
         summary.host, spec.batch, spec.order, spec.workload
     );
     if blocks < MIN_BLOCKS {
