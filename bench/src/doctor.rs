@@ -83,7 +83,7 @@ fn flavour(environment: &Environment) -> Finding {
 fn doorbell(record: &DoorbellRecord) -> Finding {
     let what = format!("doorbell {}, ring {}", record.doorbell, record.guest_ring);
     let found = match (record.round_trip_ns, &record.reason) {
-        (Some(ns), _) => format!("answers after {} (median)", Unit::Nanoseconds.show(float(ns))),
+        (Some(ns), _) => format!("answers after {} (mean)", Unit::Nanoseconds.show(float(ns))),
         (None, Some(reason)) => format!("does not answer: {reason}"),
         (None, None) => "does not answer".to_owned(),
     };

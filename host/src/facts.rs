@@ -32,7 +32,7 @@ impl Axis for Flavour {
 /// What a doorbell did when it was tried with a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answered {
-    /// It reached the host; the median round trip in nanoseconds as the guest saw it.
+    /// It reached the host; the mean round trip of some hundred rings in nanoseconds.
     After {
         /// Nanoseconds.
         round_trip_ns: u64,

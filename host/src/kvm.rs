@@ -22,11 +22,14 @@ pub enum KvmError {
     Missing,
     /// It may not be opened.
     #[error(
-        "/dev/kvm may not be opened: it belongs to group {group}; join it (usermod -aG {group} $USER, then log in again)"
+        "/dev/kvm may not be opened: it belongs to group {group}, mode {mode:o}; {}",
+        advice(group, *mode)
     )]
     Permission {
         /// The group that owns the device.
         group: String,
+        /// The permission bits of the device.
+        mode: u32,
     },
     /// It does something else.
     #[error("/dev/kvm cannot be used: {what}: {source}")]
@@ -60,22 +63,36 @@ pub(crate) fn open() -> Result<Kvm, KvmError> {
 fn refusal(error: io::Error) -> KvmError {
     match error.kind() {
         io::ErrorKind::NotFound => KvmError::Missing,
-        io::ErrorKind::PermissionDenied => KvmError::Permission { group: owner() },
+        io::ErrorKind::PermissionDenied => {
+            let (group, mode) = owner();
+            KvmError::Permission { group, mode }
+        }
         _ => KvmError::Unusable { what: "it does not open", source: error },
     }
 }
 
-/// The group `/dev/kvm` belongs to, by name if it has one.
-fn owner() -> String {
-    let Ok(device) = fs::metadata(DEVICE) else { return "kvm".to_owned() };
+/// What opens the device to somebody who may not: joining its group, if the group may.
+fn advice(group: &str, mode: u32) -> String {
+    const GROUP_READ_WRITE: u32 = 0o060;
+    if mode & GROUP_READ_WRITE == GROUP_READ_WRITE {
+        format!("join it (usermod -aG {group} $USER, then log in again)")
+    } else {
+        "as root: chgrp kvm /dev/kvm && chmod 660 /dev/kvm, then join group kvm".to_owned()
+    }
+}
+
+/// The group `/dev/kvm` belongs to, by name if it has one, and its permission bits.
+fn owner() -> (String, u32) {
+    let Ok(device) = fs::metadata(DEVICE) else { return ("kvm".to_owned(), 0o660) };
     let id = device.gid().to_string();
     let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-    groups
+    let name = groups
         .lines()
         .map(|line| line.split(':').collect::<Vec<_>>())
         .find(|fields| fields.get(2) == Some(&id.as_str()))
         .and_then(|fields| fields.first().map(ToString::to_string))
-        .unwrap_or(id)
+        .unwrap_or(id);
+    (name, device.mode() & 0o777)
 }
 
 /// Which KVM module is loaded.
