@@ -6,7 +6,7 @@
 //!    ├ ram         guest memory, the one checked door        facts     … as a value
 //!    ├ image, boot the payload and its first instruction     kvm       /dev/kvm, or why not
 //!    ├ assembly    puts the parts together
-//!    ├ machine     the vCPU and the exit loop
+//!    ├ machine     the vCPU and the exit loop                wiring    what is wired to it
 //!    ├ watchdog    deadlines
 //!    ├ session     the guest's control calls                 pairing   both sides' stamps → samples
 //!    │  └ proof    ledger against residency                  stats     KVM's own counters
@@ -29,8 +29,11 @@ pub mod axes;
 mod balloon;
 mod boot;
 mod clock;
+mod error;
 pub mod facts;
 mod fault;
+#[cfg(any(test, feature = "test-support"))]
+pub mod fuzzing;
 mod image;
 mod kvm;
 mod machine;
@@ -53,9 +56,14 @@ mod transport;
 pub mod trial;
 mod vcpu;
 mod watchdog;
+mod wiring;
 mod worker;
 
+pub use balloon::RingError;
+pub use error::TrialError;
 pub use fault::{Fault, Planted};
 pub use kvm::KvmError;
+pub use machine::{BuildError, ExitError};
 pub use probe::probe;
-pub use run::{TrialError, run, run_planted};
+pub use run::{run, run_planted};
+pub use worker::WorkerError;

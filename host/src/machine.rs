@@ -6,34 +6,22 @@ use abi::addr::Gpa;
 use abi::axes::{Bell, GuestRing};
 use abi::boot::BootInfo;
 use abi::calls::{Answer, CALL_PORT, CONTROL_PORT, Control, HYPERCALL_NUMBER, KICK_PORT, batch};
-use abi::layout::{BATCH, BOOT, CALL_MMIO, INTERRUPT_VECTOR, VIRTIO_MMIO};
+use abi::layout::{BATCH, BOOT, CALL_MMIO, VIRTIO_MMIO};
 use abi::virtio::balloon::REPORTING_QUEUE;
 use abi::virtio::mmio;
-use kvm_bindings::{
-    KVM_CAP_EXIT_HYPERCALL, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
-    kvm_irq_routing_msi,
-};
-use kvm_ioctls::{IoEventAddress, Kvm, SyncReg, VcpuExit, VcpuFd, VmFd};
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use kvm_ioctls::{Kvm, SyncReg, VcpuExit, VcpuFd, VmFd};
+use vmm_sys_util::eventfd::EventFd;
 
 use crate::boot::{self, BootError};
 use crate::clock::{HostTsc, TscOffset};
-use crate::facts::Flavour;
 use crate::image::{self, ImageError};
-use crate::kvm::{self, KvmError};
+use crate::kvm::KvmError;
 use crate::ram::{GuestRam, RamError};
 use crate::stats::Statistics;
 use crate::transport::Request;
 use crate::trial::Exits;
-use crate::vcpu;
 use crate::watchdog::{Kicked, Pulse};
-
-/// Interrupt line of the balloon, routed as a message to the vCPU's local APIC.
-const GSI: u32 = 5;
-/// Where interrupt messages go: local APIC 0 (SDM volume 3, 11.11).
-const MSI_ADDRESS: u32 = 0xfee0_0000;
-/// Three unused pages for KVM on processors that need them to run real mode; below 4 GiB, no memory there.
-const KVM_TSS: usize = 0xfffb_d000;
+use crate::{vcpu, wiring};
 
 /// Why there is no machine.
 #[derive(Debug, thiserror::Error)]
@@ -189,12 +177,12 @@ impl Machine {
     pub(crate) fn new(blueprint: &Blueprint<'_>) -> Result<Self, BuildError> {
         let Blueprint { kvm, ram, image, boot, ioeventfd } = blueprint;
         let vm = kvm.create_vm().map_err(KvmError::ioctl("no virtual machine can be made"))?;
-        wire_memory(&vm, ram)?;
+        wiring::memory(&vm, ram)?;
         if matches!(boot.bell, Bell::Vmcall | Bell::Vmmcall) {
-            forward_hypercalls(&vm)?;
+            wiring::hypercalls(&vm)?;
         }
-        let interrupt = wire_interrupt(&vm)?;
-        let kick = wire_kick(&vm, ioeventfd.then_some(boot.bell))?;
+        let interrupt = wiring::interrupt(&vm)?;
+        let kick = wiring::kick(&vm, ioeventfd.then_some(boot.bell))?;
 
         let entry = image::load(ram, image)?;
         boot::write_tables(ram)?;
@@ -411,59 +399,4 @@ fn device(gpa: u64) -> Option<Device> {
 /// A 32-bit value as an exit carries it; any other width is no word of ours.
 fn word(data: &[u8]) -> u32 {
     data.try_into().map_or(u32::MAX, u32::from_le_bytes)
-}
-
-fn wire_memory(vm: &VmFd, ram: &GuestRam) -> Result<(), BuildError> {
-    if kvm::flavour() == Flavour::Vmx {
-        vm.set_tss_address(KVM_TSS).map_err(KvmError::ioctl("KVM_SET_TSS_ADDR"))?;
-    }
-    vm.create_irq_chip().map_err(KvmError::ioctl("no interrupt controller can be made"))?;
-    vcpu::give_memory(vm, ram).map_err(KvmError::ioctl("guest memory is not accepted"))?;
-    Ok(())
-}
-
-fn forward_hypercalls(vm: &VmFd) -> Result<(), BuildError> {
-    let enable = kvm_enable_cap {
-        cap: KVM_CAP_EXIT_HYPERCALL,
-        args: [1 << HYPERCALL_NUMBER, 0, 0, 0],
-        ..Default::default()
-    };
-    vm.enable_cap(&enable).map_err(|_| BuildError::NoHypercallExit)
-}
-
-/// Routes the balloon's line as a message with its vector, as MSI-X does: no status register to read, no exit.
-fn wire_interrupt(vm: &VmFd) -> Result<EventFd, KvmError> {
-    let mut entry = kvm_irq_routing_entry { gsi: GSI, type_: KVM_IRQ_ROUTING_MSI, ..Default::default() };
-    entry.u.msi = kvm_irq_routing_msi {
-        address_lo: MSI_ADDRESS,
-        // A vector has eight bits.
-        data: u32::try_from(INTERRUPT_VECTOR).unwrap_or(0),
-        ..Default::default()
-    };
-    let routing = KvmIrqRouting::from_entries(&[entry]).map_err(|error| KvmError::Unusable {
-        what: "no interrupt route",
-        source: std::io::Error::other(format!("{error:?}")),
-    })?;
-    vm.set_gsi_routing(&routing).map_err(KvmError::ioctl("KVM_SET_GSI_ROUTING"))?;
-    let interrupt = eventfd()?;
-    vm.register_irqfd(&interrupt, GSI).map_err(KvmError::ioctl("KVM_IRQFD"))?;
-    Ok(interrupt)
-}
-
-/// Turns kicks into signals of an eventfd, with the queue's number as the value to match, as monitors do for a
-/// device of several queues.
-fn wire_kick(vm: &VmFd, bell: Option<Bell>) -> Result<EventFd, KvmError> {
-    let kick = EventFd::new(0).map_err(|source| KvmError::Unusable { what: "no eventfd", source })?;
-    let address = match bell {
-        Some(Bell::KickPort) => IoEventAddress::Pio(KICK_PORT.into()),
-        Some(Bell::NotifyRegister) => IoEventAddress::Mmio(VIRTIO_MMIO.0 + mmio::QUEUE_NOTIFY),
-        _ => return Ok(kick),
-    };
-    vm.register_ioevent(&kick, &address, u32::from(REPORTING_QUEUE))
-        .map_err(KvmError::ioctl("KVM_IOEVENTFD"))?;
-    Ok(kick)
-}
-
-fn eventfd() -> Result<EventFd, KvmError> {
-    EventFd::new(EFD_NONBLOCK).map_err(|source| KvmError::Unusable { what: "no eventfd", source })
 }

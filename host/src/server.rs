@@ -3,7 +3,7 @@
 use abi::calls::Answer;
 
 use crate::clock::HostTsc;
-use crate::run::TrialError;
+use crate::error::TrialError;
 use crate::service::Service;
 use crate::transport::Request;
 use crate::worker::Worker;

@@ -8,12 +8,12 @@ use abi::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, notes, repor
 
 use crate::balloon::Balloon;
 use crate::clock::{HostTsc, TscOffset};
+use crate::error::TrialError;
 use crate::machine::{Board, ExitError, Flow};
 use crate::pairing::{self, Call};
 use crate::proof::Prover;
 use crate::ram::GuestRam;
 use crate::reclaim::Taken;
-use crate::run::TrialError;
 use crate::server::Server;
 use crate::service::Service;
 use crate::stamps::Stamps;
