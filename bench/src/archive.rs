@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::SCHEMA_VERSION;
+use crate::cell::CellKey;
 use crate::environment::Environment;
 use crate::export::hlog::{self, HlogError, Merged};
 use crate::histogram::{Phase, PhaseHistograms};
 use crate::journal::file;
 use crate::plan::{Plan, PlanError};
 use crate::record::TrialRecord;
-use crate::summary::CellKey;
 
 /// A run as its directory tells it.
 pub struct Archive {

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::export::json::{self, Document};
+use crate::export::json;
+use crate::schema::Document;
 use exit::Code;
 
 /// Settles by measurement how a guest should tell its host which pages are free: hypercall or virtio queue.

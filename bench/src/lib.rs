@@ -18,6 +18,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 pub mod archive;
 pub mod axis;
+pub mod cell;
 pub mod checks;
 pub mod cli;
 pub mod doctor;
@@ -39,6 +40,7 @@ pub mod quantiles;
 pub mod record;
 pub mod report;
 pub mod schedule;
+pub mod schema;
 pub mod signals;
 pub mod statistics;
 pub mod summary;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::SCHEMA_VERSION;
 use crate::archive::Archive;
 use crate::axis::Named;
+use crate::cell::CellKey;
 use crate::checks::{self, Check};
 use crate::histogram::Phase;
 use crate::ladder::Rung;
@@ -21,35 +22,6 @@ use crate::statistics::Interval;
 use crate::unit::{Clock, Unit, float, ratio};
 use crate::verdict;
 use crate::waterfall::{Waterfall, waterfalls};
-
-/// What is compared with what.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct CellKey {
-    /// What the host did with the pages.
-    pub discard: Named<Discard>,
-    /// The rung; `None` for a transport that is none.
-    pub rung: Option<Named<Rung>>,
-}
-
-impl CellKey {
-    /// Of a trial.
-    #[must_use]
-    pub fn of(trial: &TrialRecord) -> Self {
-        Self { discard: trial.spec.discard, rung: trial.rung }
-    }
-
-    /// The rung's name.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        self.rung.map_or("custom", |rung| rung.0.name())
-    }
-
-    /// For sentences.
-    #[must_use]
-    pub fn title(self) -> String {
-        format!("{} with discard {}", self.label(), self.discard)
-    }
-}
 
 /// `summary.json`: what a run showed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]

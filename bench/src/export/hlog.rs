@@ -16,9 +16,9 @@ use hdrhistogram::serialization::interval_log::{
 };
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializeError, V2DeflateSerializer};
 
+use crate::cell::CellKey;
 use crate::histogram::{Phase, PhaseHistograms};
 use crate::record::TrialRecord;
-use crate::summary::CellKey;
 
 /// What the file is called.
 pub const FILE: &str = "histograms.hlog";

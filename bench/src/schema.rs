@@ -1,0 +1,34 @@
+//! The schemas of everything pagehint writes and reads.
+
+use schemars::{Schema, schema_for};
+
+use crate::environment::Environment;
+use crate::plan::Plan;
+use crate::record::TrialRecord;
+use crate::summary::Summary;
+
+/// A kind of file with a schema.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Document {
+    /// `summary.json`.
+    Summary,
+    /// A line of `trials.jsonl`.
+    Trial,
+    /// `environment.json`.
+    Environment,
+    /// A plan, as the object that its TOML is.
+    Plan,
+}
+
+impl Document {
+    /// Its JSON schema.
+    #[must_use]
+    pub fn schema(self) -> Schema {
+        match self {
+            Self::Summary => schema_for!(Summary),
+            Self::Trial => schema_for!(TrialRecord),
+            Self::Environment => schema_for!(Environment),
+            Self::Plan => schema_for!(Plan),
+        }
+    }
+}
