@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use host::TrialError;
 use host::facts::Facts;
@@ -12,7 +12,7 @@ use crate::histogram::PhaseHistograms;
 use crate::journal::{Journal, JournalError};
 use crate::ladder::{CallBy, Rung, Transport};
 use crate::plan::Plan;
-use crate::record::{Ending, Measured, Spec, TrialRecord};
+use crate::record::{Ending, Measured, Spec, Stretch, TrialRecord};
 use crate::schedule::Slot;
 
 /// Runs one trial. The real one is [`KvmExecutor`]; tests have one that needs no KVM.
@@ -118,13 +118,4 @@ pub fn run_one(
         Stretch { started, took: clock.elapsed() },
         ending,
     ))
-}
-
-/// When a trial ran.
-#[derive(Clone, Copy, Debug)]
-pub struct Stretch {
-    /// Wall clock time at its start.
-    pub started: SystemTime,
-    /// How long it took.
-    pub took: Duration,
 }

@@ -1,7 +1,7 @@
 //! What a trial leaves in the run directory: one line of JSON.
 
 use std::collections::BTreeMap;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use abi::addr::Order;
 use host::axes::{
@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::SCHEMA_VERSION;
 use crate::axis::Named;
-use crate::executor::Stretch;
 use crate::histogram::{Phase, PhaseHistograms};
 use crate::ladder::Rung;
 use crate::quantiles::Quantiles;
@@ -54,6 +53,15 @@ pub enum Ending {
         /// Why not, in a sentence.
         error: String,
     },
+}
+
+/// When a trial ran.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// Wall clock time at its start.
+    pub started: SystemTime,
+    /// How long it took.
+    pub took: Duration,
 }
 
 impl TrialRecord {

@@ -8,11 +8,11 @@ use host::facts::{Answered, DoorbellFact, Facts, Flavour};
 use host::trial::{Exits, Observer, Outcome, Proof, Refused, Sample, TrialSpec};
 
 use crate::environment::Environment;
-use crate::executor::{Executor, Stretch};
+use crate::executor::Executor;
 use crate::histogram::PhaseHistograms;
 use crate::ladder::{CallBy, Rung};
 use crate::plan::Plan;
-use crate::record::{Ending, Measured, Spec, TrialRecord};
+use crate::record::{Ending, Measured, Spec, Stretch, TrialRecord};
 
 /// A host whose hypercall works.
 pub(crate) fn facts() -> Facts {

@@ -60,10 +60,9 @@ mod wiring;
 mod worker;
 
 pub use balloon::RingError;
-pub use error::TrialError;
+pub use error::{BuildError, ExitError, TrialError};
 pub use fault::{Fault, Planted};
 pub use kvm::KvmError;
-pub use machine::{BuildError, ExitError};
 pub use probe::probe;
 pub use run::{run, run_planted};
 pub use worker::WorkerError;

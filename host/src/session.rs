@@ -8,8 +8,8 @@ use abi::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, notes, repor
 
 use crate::balloon::Balloon;
 use crate::clock::{HostTsc, TscOffset};
-use crate::error::TrialError;
-use crate::machine::{Board, ExitError, Flow};
+use crate::error::{ExitError, TrialError};
+use crate::machine::{Board, Flow};
 use crate::pairing::{self, Call};
 use crate::proof::Prover;
 use crate::ram::GuestRam;

@@ -14,8 +14,8 @@ use kvm_bindings::{
 use kvm_ioctls::{IoEventAddress, VmFd};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
+use crate::error::BuildError;
 use crate::kvm::KvmError;
-use crate::machine::BuildError;
 use crate::ram::GuestRam;
 use crate::vcpu;
 
