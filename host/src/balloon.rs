@@ -106,6 +106,13 @@ impl Balloon {
         self.status
     }
 
+    /// Where the used ring of one of the queues is, and how many entries it has.
+    #[cfg(any(test, feature = "test-support"))]
+    pub(crate) fn used_ring(&self, queue: u16) -> (u64, u16) {
+        let queue = &self.queues[usize::from(queue)];
+        (queue.used_ring(), queue.size())
+    }
+
     /// Takes the next chain of the reporting queue; its head, or `None` if there is none.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ impl Batch {
     }
 
     /// What was taken.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-support"))]
     pub(crate) fn ranges(&self) -> &[PageRange] {
         &self.ranges
     }

@@ -1,0 +1,4 @@
+//! Any words, to whatever makes values of words.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| host::fuzzing::abi(data));
