@@ -1,0 +1,132 @@
+//! What every suite on the real device needs: the facts, the transports, and what to do without a device.
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use abi::addr::Order;
+use host::axes::{
+    Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
+};
+use host::facts::{Facts, Flavour};
+use host::trial::TrialSpec;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Set to 1 where a missing device is a failure, not a reason to skip.
+const REQUIRE: &str = "PAGEHINT_REQUIRE_KVM";
+
+/// Seed of everything that is seeded.
+pub(crate) const SEED: u64 = 42;
+
+/// Bytes of the arena: the least there may be.
+pub(crate) const ARENA: u64 = 4 << 20;
+
+/// How a test ends.
+pub(crate) type Checked = Result<(), Failed>;
+
+/// Runs the tests of a suite one after the other: most count exits or take the time. Without a usable device
+/// all are listed as ignored, and the reason is printed.
+pub(crate) fn run(suite: impl FnOnce(&'static Facts) -> Vec<Trial>) -> ExitCode {
+    static FACTS: OnceLock<Facts> = OnceLock::new();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    match host::probe() {
+        Ok(facts) => {
+            let tests = suite(FACTS.get_or_init(|| facts));
+            libtest_mimic::run(&arguments, tests).exit_code()
+        }
+        Err(error) => {
+            println!("no KVM, no test: {error}");
+            let ignore = |test: Trial| test.with_ignored_flag(true);
+            let tests = suite(FACTS.get_or_init(nothing_known)).into_iter().map(ignore).collect();
+            let conclusion = libtest_mimic::run(&arguments, tests);
+            if env::var_os(REQUIRE).is_some_and(|value| value == "1") {
+                println!("{REQUIRE}=1: that is a failure");
+                return ExitCode::FAILURE;
+            }
+            conclusion.exit_code()
+        }
+    }
+}
+
+/// The facts of a machine without KVM: enough to name the tests.
+fn nothing_known() -> Facts {
+    Facts {
+        flavour: Flavour::Unknown,
+        capabilities: Vec::new(),
+        hypercall: Bell::Vmcall,
+        doorbells: Vec::new(),
+        instruction_ps: [None; 2],
+        ring0_emulated: false,
+        tsc_khz: 0,
+        tsc_offset: None,
+        payload_target: "",
+    }
+}
+
+/// A test that cannot be run over this transport, listed with the reason.
+pub(crate) fn ignored(name: String, reason: &'static str) -> Trial {
+    Trial::test(name, move || Err(reason.into())).with_ignored_flag(true).with_kind(reason)
+}
+
+/// One way for reports to travel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Transport {
+    /// What tests over it are called.
+    pub(crate) name: String,
+    pub(crate) carrier: Carrier,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) servicer: Servicer,
+    pub(crate) completion: Completion,
+}
+
+impl Transport {
+    fn new(name: &str, carrier: Carrier, doorbell: Doorbell, completion: Completion) -> Self {
+        let servicer = if doorbell.is_ioeventfd() { Servicer::Device } else { Servicer::Vcpu };
+        Self { name: name.into(), carrier, doorbell, servicer, completion }
+    }
+
+    /// A trial of everything plain over this transport.
+    pub(crate) fn spec(&self) -> TrialSpec {
+        TrialSpec {
+            carrier: self.carrier,
+            doorbell: self.doorbell,
+            servicer: self.servicer,
+            completion: self.completion,
+            discard: Discard::DontNeed,
+            coalesce: Coalesce::Each,
+            backing: Backing::Anon,
+            guest_ring: RingChoice::Auto,
+            workload: Workload::Random,
+            order: Order::default(),
+            batch: 32,
+            arena: Some(ARENA),
+            warmup: 4,
+            reports: 32,
+            seed: SEED,
+        }
+    }
+}
+
+/// The rungs of the ladder that report something, and the other combinations of carrier and doorbell.
+pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
+    let hypercall = |name: &str, carrier| {
+        if facts.answers(Doorbell::Hypercall) {
+            Transport::new(name, carrier, Doorbell::Hypercall, Completion::Return)
+        } else {
+            Transport::new(&format!("{name}-by-port"), carrier, Doorbell::Port, Completion::Return)
+        }
+    };
+    let new = Transport::new;
+    vec![
+        hypercall("hypercall-each", Carrier::Registers),
+        hypercall("hypercall-batch", Carrier::Batch),
+        hypercall("ring-hypercall", Carrier::Ring),
+        new("ring-sync", Carrier::Ring, Doorbell::Mmio, Completion::Return),
+        new("ring-async", Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll),
+        new("virtio", Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Interrupt),
+        new("registers-mmio", Carrier::Registers, Doorbell::Mmio, Completion::Return),
+        new("batch-mmio", Carrier::Batch, Doorbell::Mmio, Completion::Return),
+        new("ring-ioeventfd-port", Carrier::Ring, Doorbell::IoeventfdPort, Completion::Poll),
+    ]
+}

@@ -1,0 +1,109 @@
+//! A guest with a stamped memory, and what a report of it must leave behind.
+
+use std::time::{Duration, Instant};
+
+use abi::addr::ByteRange;
+use abi::axes::Completion;
+use abi::calls::step::Step;
+use abi::trace::notes;
+use host::axes::Coalesce;
+use host::facts::Facts;
+use host::rig::{GuestRam, Rig};
+use host::trial::{Refused, TrialSpec};
+use host::{RingError, TrialError, WorkerError};
+use libtest_mimic::Failed;
+
+use crate::common::{Checked, Transport};
+use crate::encoder::{Encoder, KICK, equal};
+use crate::memory::{LAST, Memory, Pages, pages};
+
+/// Nothing refused.
+pub(crate) const NONE: Refused =
+    Refused { empty: 0, wraps: 0, outside: 0, read_only: 0, indirect: 0, broken_chain: 0, bad_call: 0 };
+
+/// The guest.
+pub(crate) struct Guest {
+    pub(crate) rig: Rig,
+    memory: Memory,
+    interrupts: bool,
+    refused: Refused,
+}
+
+impl Guest {
+    /// Boots it; if the carrier is a ring, its driver is up.
+    pub(crate) fn boot(transport: &Transport, facts: &Facts, coalesce: Coalesce) -> Result<Self, Failed> {
+        let rig = Rig::new(&TrialSpec { coalesce, ..transport.spec() }, facts)?;
+        let memory = Memory::stamp(&rig)?;
+        let interrupts = transport.completion == Completion::Interrupt;
+        Ok(Self { rig, memory, interrupts, refused: NONE })
+    }
+
+    /// Its memory.
+    pub(crate) fn ram(&self) -> &GuestRam {
+        self.rig.ram()
+    }
+
+    /// Takes steps that are so many calls for the host, and waits until it has served them; the answers.
+    pub(crate) fn call(&mut self, steps: &[Step], calls: u64) -> Result<Vec<u64>, Failed> {
+        let interrupts = self.ram().read(notes::INTERRUPTS)?;
+        let served = self.rig.served() + calls;
+        let answers: Result<Vec<_>, TrialError> = steps.iter().map(|step| self.rig.step(*step)).collect();
+        let answers = answers?;
+        if !self.rig.await_served(served) {
+            return Err(format!("served {} calls, expected {served}", self.rig.served()).into());
+        }
+        if self.interrupts && calls > 0 {
+            self.rig.step(Step::Halt)?;
+            if self.ram().read(notes::INTERRUPTS)? == interrupts {
+                return Err("the device did not interrupt".into());
+            }
+        }
+        equal("calls served", self.rig.served(), served)?;
+        Ok(answers)
+    }
+
+    /// Reports ranges, of which so many must be refused, and checks the acknowledgement.
+    pub(crate) fn report(
+        &mut self,
+        encoder: &mut dyn Encoder,
+        ranges: &[ByteRange],
+        refused: u64,
+    ) -> Checked {
+        let steps = encoder.encode(self.ram(), ranges)?;
+        let answers = self.call(&steps, steps.len() as u64)?;
+        encoder.acknowledged(self.ram(), &answers, refused)
+    }
+
+    /// Checks that since the last look exactly these pages are gone and exactly this was refused.
+    pub(crate) fn expect(&mut self, gone: &[Pages], refused: &Refused) -> Checked {
+        self.memory.lost_only(&self.rig, gone)?;
+        self.refused.add(refused);
+        equal("refused since the start", self.rig.refused(), self.refused)
+    }
+
+    /// Kicks the device about a ring that is broken; what it was broken by.
+    pub(crate) fn break_ring(&mut self) -> Result<RingError, Failed> {
+        let mut ended = self.rig.step(KICK).map(drop);
+        // A device thread has its time; the guest is told at one of its next steps.
+        let patience = Instant::now() + Duration::from_secs(1);
+        while ended.is_ok() && Instant::now() < patience {
+            ended = self.rig.step(Step::Count { iterations: 1 }).map(drop);
+        }
+        match ended {
+            Err(TrialError::Ring(error)) => {
+                // The guest is still in the step that rang; the next one begins where it asks for it.
+                self.rig.resume()?;
+                Ok(error)
+            }
+            Err(TrialError::Worker(WorkerError::Ring(error))) => Ok(error),
+            Err(error) => Err(error.into()),
+            Ok(()) => Err("the ring was not found broken".into()),
+        }
+    }
+
+    /// Checks that a plain report is still served as if nothing had been.
+    pub(crate) fn still_served(&mut self, encoder: &mut dyn Encoder) -> Checked {
+        self.report(encoder, &[pages(LAST, 1)], 0)?;
+        self.expect(&[LAST..LAST + 1], &NONE)
+    }
+}

@@ -1,0 +1,40 @@
+//! One suite over every transport: whatever a guest names, only whole pages inside the named ranges are
+//! discarded, what is bad is refused and counted, and what is good is served and acknowledged all the same.
+//!
+//! A test is called `transport::case`. Where a transport's wire format cannot express a case, the case is
+//! listed as ignored, with the reason.
+//!
+//! | module | cases |
+//! |---|---|
+//! | [`ranges`] | ranges a guest may name: the same for every carrier |
+//! | [`calls`] | call words, batch counts, batch pages |
+//! | [`chains`] | descriptor chains and the available ring |
+//! | [`registers`] | the virtio registers and the status machine |
+//! | [`missteps`] | guests that hang, fault, panic, or address nobody |
+
+#![expect(clippy::single_range_in_vec_init, reason = "lists of page ranges, some of one range")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod calls;
+mod chains;
+mod encoder;
+mod guest;
+mod memory;
+mod missteps;
+mod ranges;
+mod registers;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    common::run(|facts| {
+        let suites = [ranges::tests, calls::tests, chains::tests, registers::tests, missteps::tests];
+        let transports = common::transports(facts);
+        transports
+            .iter()
+            .flat_map(|transport| suites.iter().flat_map(|suite| suite(transport, facts)))
+            .collect()
+    })
+}

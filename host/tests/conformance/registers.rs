@@ -1,0 +1,281 @@
+//! The virtio registers and the status machine, written by a driver that does not follow 3.1.1.
+//!
+//! Every case ends with a driver that resets the device, sets it up as it should, and reports.
+
+use abi::addr::Gpa;
+use abi::axes::Carrier;
+use abi::calls::step::Step;
+use abi::layout::VIRTIO_MMIO;
+use abi::virtio::balloon::{INFLATE_QUEUE, QUEUE_MAX, REPORTING_QUEUE};
+use abi::virtio::ring::DESC_WRITE;
+use abi::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
+use host::axes::{Coalesce, Servicer};
+use host::facts::Facts;
+use host::{RingError, TrialError};
+use libtest_mimic::{Failed, Trial};
+
+use crate::common::{Checked, Transport, ignored};
+use crate::encoder::{Descriptor, Driver, KICK, equal};
+use crate::guest::{Guest, NONE};
+use crate::memory::{RAM_END, page, pages};
+
+const NEGOTIATING: u32 = status::ACKNOWLEDGE | status::DRIVER;
+const NEGOTIATED: u32 = NEGOTIATING | status::FEATURES_OK;
+const LIVE: u32 = NEGOTIATED | status::DRIVER_OK;
+const FEATURES: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
+
+/// A page that is offered but must stay.
+const OFFERED: Descriptor = Descriptor { range: pages(5, 1), flags: DESC_WRITE, next: 0 };
+
+type Case = (&'static str, fn(&mut Guest, &mut Driver) -> Checked);
+
+const CASES: &[Case] = &[
+    ("says-what-it-is", |guest, _| {
+        equal("magic", guest.read(mmio::MAGIC_VALUE)?, mmio::MAGIC)?;
+        equal("version", guest.read(mmio::VERSION)?, mmio::VERSION_2)?;
+        equal("device", guest.read(mmio::DEVICE_ID)?, DEVICE_ID_BALLOON)?;
+        equal("status", guest.read(mmio::STATUS)?, LIVE)
+    }),
+    ("feature-not-offered", |guest, _| {
+        guest.negotiate(FEATURES | feature::INDIRECT_DESC)?;
+        equal("status", guest.read(mmio::STATUS)?, NEGOTIATING)
+    }),
+    ("driver-from-before-version-1", |guest, _| {
+        guest.negotiate(feature::PAGE_REPORTING)?;
+        equal("status", guest.read(mmio::STATUS)?, NEGOTIATING)
+    }),
+    ("queue-ready-before-features-ok", |guest, driver| {
+        guest.write(mmio::STATUS, 0)?;
+        guest.write(mmio::STATUS, NEGOTIATING)?;
+        guest.place(driver.placement().desc, driver.placement().avail, driver.placement().used)?;
+        guest.set_ready(u32::from(driver.size()))?;
+        equal("ready", guest.read(mmio::QUEUE_READY)?, 0)
+    }),
+    ("driver-ok-without-features-ok", |guest, driver| {
+        guest.write(mmio::STATUS, 0)?;
+        guest.write(mmio::STATUS, NEGOTIATING | status::DRIVER_OK)?;
+        equal("status", guest.read(mmio::STATUS)?, NEGOTIATING)?;
+        guest.offer_in_vain(driver)
+    }),
+    ("driver-ok-without-a-queue", |guest, driver| {
+        guest.negotiate(FEATURES)?;
+        guest.write(mmio::STATUS, LIVE)?;
+        guest.offer_in_vain(driver)
+    }),
+    ("queue-of-no-entries", |guest, driver| guest.queue_of(0, driver)),
+    ("queue-of-33-entries", |guest, driver| guest.queue_of(33, driver)),
+    ("queue-over-its-maximum", |guest, driver| guest.queue_of(u32::from(QUEUE_MAX) * 2, driver)),
+    ("queue-size-over-16-bits", |guest, driver| guest.queue_of(0x1_0000 + u32::from(driver.size()), driver)),
+    ("queue-selector-out-of-range", |guest, driver| {
+        guest.negotiate(FEATURES)?;
+        for selector in [3, 0xffff, 0x1_0000 + u32::from(REPORTING_QUEUE), u32::MAX] {
+            guest.write(mmio::QUEUE_SEL, selector)?;
+            equal("size of no queue", guest.read(mmio::QUEUE_NUM_MAX)?, 0)?;
+            guest.write(mmio::QUEUE_NUM, driver.size().into())?;
+            guest.write(mmio::QUEUE_READY, 1)?;
+            equal("no queue is ready", guest.read(mmio::QUEUE_READY)?, 0)?;
+        }
+        Ok(())
+    }),
+    ("queue-moved-while-live", |guest, driver| {
+        guest.write(mmio::QUEUE_SEL, REPORTING_QUEUE.into())?;
+        guest.write(mmio::QUEUE_NUM, 1)?;
+        guest.place(page(100), page(200), page(300))?;
+        guest.still_served(driver)
+    }),
+    ("status-bits-taken-back", |guest, driver| {
+        guest.write(mmio::STATUS, status::ACKNOWLEDGE)?;
+        equal("status", guest.read(mmio::STATUS)?, LIVE)?;
+        guest.still_served(driver)
+    }),
+    ("driver-says-needs-reset", |guest, driver| {
+        guest.write(mmio::STATUS, LIVE | status::DEVICE_NEEDS_RESET)?;
+        equal("status", guest.read(mmio::STATUS)?, LIVE)?;
+        guest.still_served(driver)
+    }),
+    ("kick-of-another-queue", |guest, driver| {
+        driver.table(guest.ram(), &[OFFERED])?;
+        driver.offer(guest.ram(), 0)?;
+        for queue in [INFLATE_QUEUE.into(), 1, 3, 0xffff, 0x1_0000 + u32::from(REPORTING_QUEUE), u32::MAX] {
+            guest.write(mmio::QUEUE_NOTIFY, queue)?;
+        }
+        equal("the used index", driver.used_index(guest.ram())?, 0)?;
+        guest.expect(&[], &NONE)?;
+        guest.call(&[KICK], 1)?;
+        driver.used(guest.ram(), &[0])?;
+        guest.expect(&[5..6], &NONE)
+    }),
+    ("interrupt-status-is-acknowledged", |guest, driver| {
+        guest.still_served(driver)?;
+        let pending = guest.read(mmio::INTERRUPT_STATUS)?;
+        guest.write(mmio::INTERRUPT_ACK, u32::MAX)?;
+        equal("nothing but used buffers", pending & !mmio::INTERRUPT_USED, 0)?;
+        equal("after the acknowledgement", guest.read(mmio::INTERRUPT_STATUS)?, 0)
+    }),
+    ("write-of-what-is-read-only", |guest, _| {
+        for register in [mmio::MAGIC_VALUE, mmio::DEVICE_ID, mmio::QUEUE_NUM_MAX, mmio::CONFIG_GENERATION] {
+            let before = guest.read(register)?;
+            guest.write(register, !before)?;
+            equal("read-only", guest.read(register)?, before)?;
+        }
+        Ok(())
+    }),
+    ("between-two-registers", |guest, _| {
+        guest.write(mmio::STATUS + 1, 0)?;
+        guest.write(mmio::STATUS - 2, 0)?;
+        equal("read across two", guest.read(mmio::STATUS + 2)?, 0)?;
+        equal("read of the last", guest.read(mmio::SIZE - 4)?, 0)?;
+        equal("status", guest.read(mmio::STATUS)?, LIVE)
+    }),
+    ("reset-in-the-middle", |guest, driver| {
+        driver.table(guest.ram(), &[OFFERED])?;
+        driver.offer(guest.ram(), 0)?;
+        guest.write(mmio::STATUS, 0)?;
+        equal("status", guest.read(mmio::STATUS)?, 0)?;
+        guest.call(&[KICK], 0)?;
+        equal("the used index", driver.used_index(guest.ram())?, 0)?;
+        guest.expect(&[], &NONE)
+    }),
+    ("queue-stopped-in-the-middle", |guest, driver| {
+        driver.table(guest.ram(), &[OFFERED])?;
+        driver.offer(guest.ram(), 0)?;
+        guest.write(mmio::QUEUE_SEL, REPORTING_QUEUE.into())?;
+        guest.write(mmio::QUEUE_READY, 0)?;
+        guest.call(&[KICK], 0)?;
+        equal("the used index", driver.used_index(guest.ram())?, 0)?;
+        guest.expect(&[], &NONE)
+    }),
+];
+
+/// Cases after which a device thread is gone.
+const BREAKS: &[Case] = &[
+    ("reset-after-a-broken-ring", |guest, driver| {
+        driver.move_on(guest.ram(), driver.size() + 1)?;
+        guest.break_ring()?;
+        equal("served while broken", guest.call(&[KICK], 0)?.len(), 1)?;
+        guest.expect(&[], &NONE)
+    }),
+    ("ring-outside-ram", |guest, driver| {
+        guest.negotiate(FEATURES)?;
+        guest.place(RAM_END, RAM_END, RAM_END)?;
+        guest.set_ready(u32::from(driver.size()))?;
+        guest.write(mmio::STATUS, LIVE)?;
+        let error = guest.break_ring()?;
+        if !matches!(error, RingError::Access { queue: REPORTING_QUEUE, .. }) {
+            return Err(format!("broken by another name: {error:?}").into());
+        }
+        guest.expect(&[], &NONE)
+    }),
+];
+
+/// The cases over one transport.
+pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
+    let test = |(name, case): &'static Case, reason: Option<&'static str>| {
+        let name = format!("{}::{name}", transport.name);
+        let reason = if transport.carrier == Carrier::Ring { reason } else { Some("no virtio driver") };
+        if let Some(reason) = reason {
+            return ignored(name, reason);
+        }
+        let transport = transport.clone();
+        Trial::test(name, move || check(*case, &transport, facts))
+    };
+    let ends = transport.servicer == Servicer::Device;
+    let ends = ends.then_some("a broken ring ends the device thread, and with it the trial");
+    let widths = ignored(
+        format!("{}::registers-of-odd-widths", transport.name),
+        "a step loads and stores 32 bits; see the balloon's unit tests",
+    );
+    CASES
+        .iter()
+        .map(|case| test(case, None))
+        .chain(BREAKS.iter().map(|case| test(case, ends)))
+        .chain([widths])
+        .collect()
+}
+
+fn check(case: fn(&mut Guest, &mut Driver) -> Checked, transport: &Transport, facts: &Facts) -> Checked {
+    let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
+    let mut driver = Driver::new(transport);
+    case(&mut guest, &mut driver)?;
+    guest.bring_up(&mut driver)?;
+    guest.report(&mut driver, &[pages(600, 1)], 0)?;
+    guest.expect(&[600..601], &NONE)
+}
+
+/// The registers, by single loads and stores of the guest.
+impl Guest {
+    fn read(&mut self, offset: u64) -> Result<u32, Failed> {
+        Ok(u32::try_from(self.rig.step(Step::Load { gpa: VIRTIO_MMIO.0 + offset })?)?)
+    }
+
+    fn write(&mut self, offset: u64, value: u32) -> Result<(), TrialError> {
+        self.rig.step(Step::Store { gpa: VIRTIO_MMIO.0 + offset, value }).map(drop)
+    }
+
+    /// Resets the device and asks for features.
+    fn negotiate(&mut self, features: u64) -> Checked {
+        self.write(mmio::STATUS, 0)?;
+        self.write(mmio::STATUS, NEGOTIATING)?;
+        for (half, bits) in (0..).zip(halves(features)) {
+            self.write(mmio::DRIVER_FEATURES_SEL, half)?;
+            self.write(mmio::DRIVER_FEATURES, bits)?;
+        }
+        Ok(self.write(mmio::STATUS, NEGOTIATED)?)
+    }
+
+    /// Says where the reporting queue is.
+    fn place(&mut self, desc: Gpa, avail: Gpa, used: Gpa) -> Checked {
+        self.write(mmio::QUEUE_SEL, REPORTING_QUEUE.into())?;
+        let parts = [mmio::QUEUE_DESC_LOW, mmio::QUEUE_DRIVER_LOW, mmio::QUEUE_DEVICE_LOW];
+        for (low, at) in parts.into_iter().zip([desc, avail, used]) {
+            let [low_bits, high_bits] = halves(at.0);
+            self.write(low, low_bits)?;
+            self.write(low + 4, high_bits)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the selected queue a size and makes it live.
+    fn set_ready(&mut self, size: u32) -> Checked {
+        self.write(mmio::QUEUE_NUM, size)?;
+        Ok(self.write(mmio::QUEUE_READY, 1)?)
+    }
+
+    /// Everything as it should be.
+    fn bring_up(&mut self, driver: &mut Driver) -> Checked {
+        self.negotiate(FEATURES)?;
+        driver.restart(self.ram())?;
+        let at = driver.placement();
+        self.place(at.desc, at.avail, at.used)?;
+        self.set_ready(at.size.into())?;
+        equal("ready", self.read(mmio::QUEUE_READY)?, 1)?;
+        self.write(mmio::STATUS, LIVE)?;
+        equal("status", self.read(mmio::STATUS)?, LIVE)
+    }
+
+    /// Everything as it should be but the size: the queue does not become live, and nothing in it is served.
+    fn queue_of(&mut self, size: u32, driver: &mut Driver) -> Checked {
+        self.negotiate(FEATURES)?;
+        let at = driver.placement();
+        self.place(at.desc, at.avail, at.used)?;
+        self.set_ready(size)?;
+        equal("ready", self.read(mmio::QUEUE_READY)?, 0)?;
+        self.write(mmio::STATUS, LIVE)?;
+        self.offer_in_vain(driver)
+    }
+
+    /// Offers a chain to a device that must not look at it.
+    fn offer_in_vain(&mut self, driver: &mut Driver) -> Checked {
+        driver.table(self.ram(), &[OFFERED])?;
+        driver.offer(self.ram(), 0)?;
+        self.call(&[KICK], 0)?;
+        equal("the used index", driver.used_index(self.ram())?, 0)?;
+        self.expect(&[], &NONE)
+    }
+}
+
+/// A value as the two registers have it.
+const fn halves(value: u64) -> [u32; 2] {
+    #[expect(clippy::cast_possible_truncation, reason = "split in two on purpose")]
+    [value as u32, (value >> 32) as u32]
+}
