@@ -56,7 +56,8 @@ unsafe impl Hal for StaticPages {
 /// A guest physical address as a pointer.
 pub(crate) fn pointer<T>(at: Gpa) -> NonNull<T> {
     let address = usize::try_from(at.0).unwrap_or(0);
-    NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap_or_else(|| panic!("{at}: no address"))
+    NonNull::new(core::ptr::with_exposed_provenance_mut(address))
+        .unwrap_or_else(|| panic!("{at}: no address"))
 }
 
 /// The registers of the device at `base`.
