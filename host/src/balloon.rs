@@ -106,11 +106,10 @@ impl Balloon {
         self.status
     }
 
-    /// Where the used ring of one of the queues is, and how many entries it has.
+    /// One of the queues, as it is set up.
     #[cfg(any(test, feature = "test-support"))]
-    pub(crate) fn used_ring(&self, queue: u16) -> (u64, u16) {
-        let queue = &self.queues[usize::from(queue)];
-        (queue.used_ring(), queue.size())
+    pub(crate) fn queue_numbered(&self, number: u16) -> &Queue {
+        &self.queues[usize::from(number)]
     }
 
     /// Takes the next chain of the reporting queue; its head, or `None` if there is none.

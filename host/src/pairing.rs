@@ -155,5 +155,7 @@ mod tests {
         assert_eq!(sample(&report(0, 110, 1), [early].into_iter(), OFFSET), None);
         let late = Call { guest: guest(10, 108, 110), host: host([40, 42, 50, 111, 112]) };
         assert_eq!(sample(&report(0, 110, 1), [late].into_iter(), OFFSET), None);
+        let outlasting = Call { guest: guest(10, 108, 110), host: host([40, 42, 50, 90, 95]) };
+        assert_eq!(sample(&report(0, 109, 1), [outlasting].into_iter(), OFFSET), None);
     }
 }

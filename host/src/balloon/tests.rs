@@ -2,6 +2,9 @@
 //!
 //! Section numbers are those of virtio 1.2.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use abi::addr::{PageRange, Pfn};
 use abi::virtio::balloon::{DEFLATE_QUEUE, INFLATE_QUEUE};
 use abi::virtio::ring::{DESC_INDIRECT, DESC_NEXT, DESC_WRITE};
@@ -12,6 +15,7 @@ use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::EFD_NONBLOCK;
 
 use super::*;
+use crate::transport;
 use crate::trial::Refused;
 
 /// Entries of the rings here.
@@ -781,6 +785,24 @@ fn what_takes_the_queue_away_waits_for_the_chain_in_hand() {
     assert_eq!(waits(&device), [true, false, false, false], "another queue");
     device.balloon.complete(0).unwrap();
     assert_eq!(waits(&device), [false; 4]);
+}
+
+#[test]
+fn a_reset_does_not_overtake_the_device_thread() {
+    let ram = ram();
+    let ring = mock(&ram, 0x1000);
+    let mut device = Device::up(&ram, &ring);
+    ring.add_desc_chains(&chain(0, &[0x200]), 0).unwrap();
+    device.fetch().unwrap();
+    let balloon = Mutex::new(device.balloon);
+    std::thread::scope(|scope| {
+        let reset = scope.spawn(|| transport::write(&balloon, mmio::STATUS, &[0; 4]));
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!reset.is_finished(), "the pages are still being discarded");
+        assert_eq!(transport::lock(&balloon).status(), UP);
+        transport::lock(&balloon).complete(0).unwrap();
+    });
+    assert_eq!((ring.used().idx().load(), transport::lock(&balloon).status()), (1, 0));
 }
 
 // The other queues.
