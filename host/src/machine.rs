@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use abi::addr::Gpa;
-use abi::axes::{Bell, GuestRing};
+use abi::axes::{Bell, Carrier, GuestRing, Program};
 use abi::boot::BootInfo;
 use abi::calls::{Answer, CALL_PORT, CONTROL_PORT, Control, HYPERCALL_NUMBER, KICK_PORT, batch};
 use abi::layout::{BATCH, BOOT, CALL_MMIO, VIRTIO_MMIO};
@@ -70,7 +70,7 @@ pub(crate) struct Machine {
     pub(crate) interrupt: EventFd,
     pub(crate) pulse: Arc<Pulse>,
     exits: Exits,
-    /// Whether the registers of a call come with its exit.
+    /// Whether the registers of a call come with its exit, and its answer is read.
     synced: bool,
     ring: GuestRing,
 }
@@ -92,7 +92,10 @@ impl Machine {
         ram.write_words(BOOT, &boot.to_words())?;
         let mut vcpu = vm.create_vcpu(0).map_err(KvmError::ioctl("no vCPU can be made"))?;
         boot::set_registers(kvm, &vcpu, boot.guest_ring, entry)?;
-        let synced = matches!(boot.bell, Bell::CallPort | Bell::CallStore);
+        // Only calls that name something have registers worth fetching and an answer worth leaving.
+        let named =
+            matches!(boot.carrier, Carrier::Registers | Carrier::Batch) || boot.program == Program::Obey;
+        let synced = named && matches!(boot.bell, Bell::CallPort | Bell::CallStore);
         if synced {
             vcpu.set_sync_valid_reg(SyncReg::Register);
         }
@@ -205,13 +208,15 @@ impl Machine {
         }
     }
 
-    /// A call that came without registers of its own: they are fetched, and the answer is left in memory.
+    /// A call by port or store. One that names something has its registers fetched and its answer left in
+    /// memory; a kick or an empty call has neither.
     fn call<B: Board>(&mut self, board: &mut B, word: u32, at: HostTsc) -> Result<(), B::Error> {
-        let mut request = Request { word, ..Request::default() };
-        if self.synced {
-            let registers = &self.vcpu.sync_regs_mut().regs;
-            (request.gpa, request.pages) = (registers.rbx, registers.rcx);
+        if !self.synced {
+            board.call(&Request { word, ..Request::default() }, at)?;
+            return Ok(());
         }
+        let registers = &self.vcpu.sync_regs_mut().regs;
+        let request = Request { word, gpa: registers.rbx, pages: registers.rcx };
         let answer = board.call(&request, at)?;
         Ok(self.ram.write(BATCH.offset(batch::ANSWER), answer.value()).map_err(ExitError::from)?)
     }

@@ -41,8 +41,9 @@ pub(crate) struct Pulse {
 impl Pulse {
     /// A sign of progress.
     pub(crate) fn beat(&self) {
-        // Relaxed: only ever compared with itself.
-        self.beats.fetch_add(1, Ordering::Relaxed);
+        // Relaxed: only ever compared with itself. Not one locked instruction, because it stands in the exit
+        // loop: of two threads that beat at once one beat may be lost, and the other shows the progress.
+        self.beats.store(self.beats.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// The device thread has failed and will not go on.
