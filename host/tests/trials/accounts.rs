@@ -11,6 +11,8 @@ use crate::sound;
 
 /// Ranges in a report: one, a few, and all there can be.
 const BATCHES: [u16; 3] = [1, 7, 511];
+/// What a payload is built for that runs in ring 0 everywhere.
+const BARE_TARGET: &str = "x86_64-unknown-none";
 /// The share of a report's time that the phases must explain, in percent.
 const EXPLAINED: u64 = 95;
 /// A busy machine may preempt the host between two stamps.
@@ -44,13 +46,10 @@ fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
         batches.iter().map(|batch| exits(format!("batch-{batch}"), TrialSpec { batch: *batch, ..spec }));
     let rings = [RingChoice::Zero, RingChoice::Three].map(|guest_ring| {
         let what = format!("guest-ring-{}", guest_ring.name());
-        if guest_ring == RingChoice::Three && transport.doorbell == Doorbell::Hypercall {
-            return ignored(
-                format!("{}::exits-{what}", transport.name),
-                "KVM refuses hypercalls from ring 3",
-            );
+        match cannot_run_in(guest_ring, transport, facts) {
+            Some(reason) => ignored(format!("{}::exits-{what}", transport.name), reason),
+            None => exits(what, TrialSpec { guest_ring, batch: 8, reports: 16, ..spec }),
         }
-        exits(what, TrialSpec { guest_ring, batch: 8, reports: 16, ..spec })
     });
     let phases = Discard::ALL.iter().map(|discard| {
         let spec = TrialSpec { discard: *discard, reports: 100, ..spec };
@@ -58,6 +57,19 @@ fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
         Trial::test(name, move || phases_explain_the_time(&spec, facts))
     });
     batches.chain(rings).chain(phases).collect()
+}
+
+/// Why a trial cannot be run in a guest ring, if it cannot.
+fn cannot_run_in(ring: RingChoice, transport: &Transport, facts: &Facts) -> Option<&'static str> {
+    match ring {
+        RingChoice::Three if transport.doorbell == Doorbell::Hypercall => {
+            Some("KVM refuses hypercalls from ring 3")
+        }
+        RingChoice::Zero if facts.ring0_emulated && facts.payload_target != BARE_TARGET => {
+            Some("KVM's emulator does not know all of a payload for the host's target")
+        }
+        _ => None,
+    }
 }
 
 /// Exits to user space that a trial's reports must cause.
