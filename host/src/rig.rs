@@ -65,7 +65,8 @@ impl Rig {
     /// Lets the guest take a step; what it found is returned ([`notes::ANSWER`]).
     ///
     /// # Errors
-    /// [`TrialError`] if the guest does not come back for the next step.
+    /// [`TrialError`] if the guest does not come back for the next step. After a [`TrialError::Ring`] it is still
+    /// in the interrupted step: [`Rig::resume`] takes it to the next.
     pub fn step(&mut self, step: Step) -> Result<u64, TrialError> {
         self.ram().write_words(STEP, &step.words())?;
         self.resume()?;

@@ -1,7 +1,7 @@
 //! Running one trial: build, run, tear down, account.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -56,6 +56,10 @@ pub fn run_planted(
     planted: Planted,
 ) -> Result<Outcome, TrialError> {
     let started = Instant::now();
+    // Relaxed: the flag carries nothing with it.
+    if stop.load(Ordering::Relaxed) {
+        return Err(TrialError::Stopped);
+    }
     spec.validate()?;
     let placement = Placement::choose();
     let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));

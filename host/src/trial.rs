@@ -91,19 +91,10 @@ pub enum SpecError {
         /// The most there is room for.
         max: u64,
     },
-    /// A batch of such blocks is larger than the largest arena.
-    #[error(
-        "{batch} blocks of order {order} are more than the {max} bytes an arena may have: use a smaller batch or order"
-    )]
-    TooMuch {
-        /// Ranges in a report.
-        batch: u16,
-        /// Their order.
-        order: Order,
-        /// The most there is room for, in bytes.
-        max: u64,
-    },
 }
+
+// The largest batch of the largest blocks fits in the largest arena: there is nothing to refuse.
+const _: () = assert!(BATCH_CAPACITY.next_power_of_two() * Order::MAX.pages() <= ARENA_MAX_PAGES);
 
 impl TrialSpec {
     /// Pages of the arena: as asked, else four batches' worth of blocks, at least 16 MiB, less if that would
@@ -176,9 +167,6 @@ impl TrialSpec {
             return Err(SpecError::NoReports);
         }
         let (least, max) = (self.least_pages(), ARENA_MAX_PAGES * PAGE_SIZE);
-        if least > ARENA_MAX_PAGES {
-            return Err(SpecError::TooMuch { batch: self.batch, order: self.order, max });
-        }
         if let Some(bytes) = self.arena {
             let min = (least * PAGE_SIZE).max(4 << 20);
             if !bytes.is_power_of_two() || bytes < min || bytes > max {

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "guest memory is raw memory, and the clock and ports are instructions")]
 
 use core::arch::asm;
-use core::arch::x86_64::{_mm_lfence, _rdtsc};
+use core::arch::x86_64::_rdtsc;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU16, Ordering};
 
@@ -73,9 +73,10 @@ impl<R: Ringer> Metal for Machine<R> {
 
     fn clock(&self) -> u64 {
         if self.fenced {
+            // Written out, because the intrinsic is a call where the payload is built without SSE. It keeps the
+            // counter from being read before the loads that precede it are done.
             // SAFETY: `lfence` has no preconditions on x86_64.
-            // It keeps the counter from being read before the loads that precede it are done.
-            unsafe { _mm_lfence() }
+            unsafe { asm!("lfence", options(nostack, preserves_flags)) }
         }
         // SAFETY: `rdtsc` has no preconditions while CR4.TSD is clear, and the host leaves it clear.
         unsafe { _rdtsc() }
