@@ -30,7 +30,7 @@ use crate::watchdog::Watchdog;
 const PATIENCE: Duration = Duration::from_secs(10);
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(100);
 
-/// Runs one trial: boots a guest, measures, tears down. `facts` are [`crate::probe`]'s. When `stop` becomes
+/// Runs one trial: boots a guest, measures, tears down. `facts` are [`crate::probe()`]'s. When `stop` becomes
 /// true the guest is kicked out and [`TrialError::Stopped`] returned within some milliseconds.
 ///
 /// # Errors
