@@ -142,6 +142,11 @@ pub enum TrialError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Huge pages were asked for, and the kernel gave none.
+    #[error(
+        "backing anon-thp got no huge page: /sys/kernel/mm/transparent_hugepage/enabled must be madvise or always, and memory not too fragmented"
+    )]
+    NoHugePages,
     /// The vCPU stopped.
     #[error(transparent)]
     Exit(ExitError),

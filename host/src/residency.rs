@@ -4,7 +4,7 @@
 //! the host something (Linux `Documentation/admin-guide/mm/pagemap.rst`). The frame numbers are hidden from
 //! ordinary users, these bits are not.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -43,11 +43,43 @@ impl Residency {
     }
 }
 
+/// Bytes of guest memory that are transparent huge pages now, from `/proc/self/smaps`.
+pub(crate) fn huge_bytes(ram: &GuestRam) -> io::Result<u64> {
+    let host = ram.host_range(ram.whole()).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(huge_bytes_in(&fs::read_to_string("/proc/self/smaps")?, host))
+}
+
+/// The sum of `AnonHugePages` over the mappings that start inside `range`.
+fn huge_bytes_in(smaps: &str, range: HostRange) -> u64 {
+    let mut inside = false;
+    let mut kib = 0;
+    for line in smaps.lines() {
+        if let Some(start) = line.split_once('-').and_then(|(start, _)| usize::from_str_radix(start, 16).ok())
+        {
+            inside = (range.address..range.address + range.bytes).contains(&start);
+        } else if let Some(value) = line.strip_prefix("AnonHugePages:").filter(|_| inside) {
+            kib += value.trim().trim_end_matches(" kB").parse().unwrap_or(0);
+        }
+    }
+    kib * 1024
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::reclaim::{Advice, advise};
     use abi::addr::{Order, Pfn};
+
+    #[test]
+    fn huge_pages_are_those_of_the_range() {
+        let smaps = "1000-3000 rw-p 0 0:0 0\nAnonHugePages:  2048 kB\n\
+                     3000-5000 rw-p 0 0:0 0\nRss: 12 kB\nAnonHugePages:  4096 kB\n\
+                     5000-6000 rw-p 0 0:0 0\nAnonHugePages:  2048 kB\n";
+        let bytes = |address, bytes| huge_bytes_in(smaps, HostRange { address, bytes });
+        assert_eq!(bytes(0x3000, 0x2000), 4 << 20);
+        assert_eq!(bytes(0x3000, 0x3000), 6 << 20);
+        assert_eq!(bytes(0x7000, 0x1000), 0);
+    }
 
     #[test]
     fn sees_writes_and_discards() {

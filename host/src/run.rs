@@ -71,6 +71,7 @@ pub fn run_planted(
         statistics: machine.statistics(),
         offset: machine.tsc_offset().ok_or(TrialError::NoClock)?,
         ram,
+        backing: spec.backing,
         observer,
         server,
         balloon,

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use abi::calls::{Answer, Control};
 use abi::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, notes, report_at};
 
+use crate::axes::Backing;
 use crate::balloon::Balloon;
 use crate::clock::{HostTsc, TscOffset};
 use crate::error::{ExitError, TrialError};
 use crate::machine::{Board, Flow};
 use crate::pairing::{self, Call};
-use crate::proof::Prover;
+use crate::proof::{ProofError, Prover};
 use crate::ram::GuestRam;
 use crate::reclaim::Taken;
+use crate::residency;
 use crate::server::Server;
 use crate::service::Service;
 use crate::stamps::Stamps;
@@ -44,6 +46,7 @@ pub(crate) struct Measured {
 /// Everything a trial's guest can reach, and everything it leaves.
 pub(crate) struct Session<'a> {
     pub(crate) ram: Arc<GuestRam>,
+    pub(crate) backing: Backing,
     pub(crate) observer: &'a mut dyn Observer,
     pub(crate) server: Server,
     pub(crate) balloon: Arc<Mutex<Balloon>>,
@@ -72,7 +75,10 @@ impl Board for Session<'_> {
 
     fn control(&mut self, control: Control, exits: &Exits) -> Result<Flow, TrialError> {
         match control {
-            Control::Ready => self.booted = self.started.elapsed(),
+            Control::Ready => {
+                self.booted = self.started.elapsed();
+                self.check_backing()?;
+            }
             Control::Begin => {
                 self.drain()?;
                 self.begin = self.mark(exits)?;
@@ -109,6 +115,17 @@ impl Board for Session<'_> {
 }
 
 impl Session<'_> {
+    /// Every page of the arena has been written: if huge pages were asked for, there must be some by now.
+    fn check_backing(&self) -> Result<(), TrialError> {
+        if self.backing == Backing::AnonThp {
+            let huge = residency::huge_bytes(&self.ram).map_err(ProofError::Pagemap)?;
+            if huge == 0 {
+                return Err(TrialError::NoHugePages);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the whole trace; what is measured goes to the observer.
     fn drain(&mut self) -> Result<(), TrialError> {
         let calls = self.ram.read(notes::CALLS).map_err(ExitError::from)?;
