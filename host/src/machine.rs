@@ -147,9 +147,9 @@ impl Machine {
                 Ok(VcpuExit::IoOut(CONTROL_PORT, data)) => {
                     let value = word(data);
                     self.exits.control += 1;
-                    let rip = || self.rip();
-                    let control =
-                        Control::from_value(value).ok_or_else(|| ExitError::Control { value, rip: rip() })?;
+                    let Some(control) = Control::from_value(value) else {
+                        return Err(ExitError::Control { value, rip: self.rip() }.into());
+                    };
                     if board.control(control, &self.exits)? == Flow::Leave {
                         return Ok(());
                     }
