@@ -62,7 +62,7 @@ impl Default for Plan {
             schema_version: SCHEMA_VERSION,
             name: "default".to_owned(),
             seed: 1,
-            blocks: 10,
+            blocks: 16,
             rungs: Rung::ALL.iter().copied().map(Named).collect(),
             discards: Discard::ALL.iter().copied().map(Named).collect(),
             batch: 32,
