@@ -200,6 +200,8 @@ impl Chains {
         let driver = status::ACKNOWLEDGE | status::DRIVER;
         for (register, value) in [
             (mmio::STATUS, driver),
+            (mmio::DRIVER_FEATURES_SEL, 0),
+            (mmio::DRIVER_FEATURES, low(feature::PAGE_REPORTING)),
             (mmio::DRIVER_FEATURES_SEL, 1),
             (mmio::DRIVER_FEATURES, low(feature::VERSION_1 >> 32)),
             (mmio::STATUS, driver | status::FEATURES_OK),
@@ -242,5 +244,25 @@ impl Chains {
     /// [`RingError`] if the ring is broken.
     pub fn complete(&mut self, head: u16) -> Result<(), RingError> {
         self.balloon.complete(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::addr::{Order, Pfn};
+
+    #[test]
+    fn an_offered_chain_is_fetched_whole_again_and_again() {
+        let ranges: Vec<_> = (0..32).map(|n| PageRange::block(Pfn(0x400 + n), Order::default())).collect();
+        let mut chains = Chains::new(&ranges).unwrap();
+        let mut batch = Batch::default();
+        for _ in 0..100 {
+            assert_eq!(chains.fetch(&mut batch).unwrap(), None, "nothing is offered");
+            chains.offer().unwrap();
+            let head = chains.fetch(&mut batch).unwrap().expect("a chain was offered");
+            assert_eq!(batch.ranges(), ranges);
+            chains.complete(head).unwrap();
+        }
     }
 }
