@@ -57,6 +57,14 @@ impl Axis for Carrier {
     }
 }
 
+impl Carrier {
+    /// Whether a call names something in its registers and reads an answer: see [`crate::calls`].
+    #[must_use]
+    pub const fn uses_registers(self) -> bool {
+        matches!(self, Self::Registers | Self::Batch)
+    }
+}
+
 /// The instruction with which the guest tells its host, and where that instruction points.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Bell {

@@ -10,6 +10,9 @@
 //! | pages | `rcx` | `rcx` |
 //! | answer | `rax` | [`batch::ANSWER`] |
 //!
+//! By port or store, registers and answer are only looked at for a carrier that uses them
+//! ([`crate::axes::Carrier::uses_registers`]): an empty call or a kick has neither.
+//!
 //! KVM lets exactly this hypercall through to user space, and only if `gpa` is page-aligned, `pages` is not
 //! zero and the range does not wrap (Linux `arch/x86/kvm/x86.c`, `KVM_HC_MAP_GPA_RANGE`); operations that
 //! need neither send [`IDLE_GPA`] and [`IDLE_PAGES`]. The attributes are free for the word.

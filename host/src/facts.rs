@@ -55,7 +55,7 @@ pub struct DoorbellFact {
     pub answered: Answered,
 }
 
-/// What [`crate::probe()`] found. It takes a second or so and starts real guests.
+/// What [`crate::probe()`] found. It starts real guests.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Facts {
     /// Which KVM.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use abi::addr::Gpa;
-use abi::axes::{Bell, Carrier, GuestRing, Program};
+use abi::axes::{Bell, GuestRing, Program};
 use abi::boot::BootInfo;
 use abi::calls::{Answer, CALL_PORT, CONTROL_PORT, Control, HYPERCALL_NUMBER, KICK_PORT, batch};
 use abi::layout::{BATCH, BOOT, CALL_MMIO, VIRTIO_MMIO};
@@ -93,8 +93,7 @@ impl Machine {
         let mut vcpu = vm.create_vcpu(0).map_err(KvmError::ioctl("no vCPU can be made"))?;
         boot::set_registers(kvm, &vcpu, boot.guest_ring, entry)?;
         // Only calls that name something have registers worth fetching and an answer worth leaving.
-        let named =
-            matches!(boot.carrier, Carrier::Registers | Carrier::Batch) || boot.program == Program::Obey;
+        let named = boot.carrier.uses_registers() || boot.program == Program::Obey;
         let synced = named && matches!(boot.bell, Bell::CallPort | Bell::CallStore);
         if synced {
             vcpu.set_sync_valid_reg(SyncReg::Register);

@@ -38,7 +38,7 @@ const ARENA_PAGES: u64 = 16;
 /// An instruction of a loop that takes longer than this is not executed by a processor.
 const EMULATED_PS: u64 = 20_000;
 
-/// Finds out what this host can do. Takes about a second.
+/// Finds out what this host can do. Starts a dozen small guests.
 ///
 /// # Errors
 /// [`KvmError`] if there is no usable KVM at all.
