@@ -16,9 +16,18 @@ const GENERAL_PROTECTION: u64 = 13;
 /// End of interrupt, as an x2APIC register.
 const X2APIC_EOI: u32 = 0x80b;
 
-/// Points the interrupt and the general protection vectors at their gates; all others stay absent, so that
-/// any other fault shuts the processor down where it happened.
+/// Vectors of the processor's own exceptions.
+const EXCEPTIONS: u64 = 32;
+/// An interrupt gate that is not present. An entry of zeroes would not do: its type is invalid, which is general
+/// protection (Intel SDM volume 3, 6.12.1), and for that there is a gate.
+const ABSENT: u64 = 0x0e00 << 32;
+
+/// Points the interrupt and the general protection vectors at their gates; those of all other exceptions are
+/// absent, so that any other fault shuts the processor down where it happened.
 pub(super) fn install() {
+    for vector in 0..EXCEPTIONS {
+        store_word(IDT.offset(vector * 16), ABSENT);
+    }
     set(INTERRUPT_VECTOR, interrupt as *const () as u64, 1);
     set(GENERAL_PROTECTION, halt_for_ring3 as *const () as u64, 2);
 }
