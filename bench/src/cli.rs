@@ -3,6 +3,7 @@
 mod compare;
 mod doctor;
 pub mod exit;
+mod lab;
 mod list;
 mod options;
 mod report;
@@ -15,6 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::export::json;
+use crate::lab::inside;
 use crate::schema::Document;
 use exit::Code;
 
@@ -38,11 +40,16 @@ enum Command {
     Compare(Box<options::CompareOptions>),
     /// Run one trial, every axis a flag.
     Run(Box<options::RunOptions>),
+    /// Run the ladder, or any program, on hardware virtualisation that is emulated and counted in instructions.
+    Lab(Box<options::LabOptions>),
     /// Rebuild the report of a run directory, finished or killed, and print it.
     Report {
         /// The run directory.
         directory: PathBuf,
     },
+    /// The first process of the lab's machine.
+    #[command(name = inside::COMMAND, hide = true)]
+    LabInside,
     /// List presets, axes with their values, and built-in plans.
     List,
     /// Print the JSON schema of a file pagehint writes or reads.
@@ -67,6 +74,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Code> {
         Command::Doctor { json } => doctor::run(*json, out),
         Command::Compare(options) => compare::run(options, out),
         Command::Run(options) => run::run(options, out),
+        Command::Lab(options) => lab::run(options, out),
+        Command::LabInside => inside::first_process().map(|()| Code::Fine),
         Command::Report { directory } => report::run(directory, out),
         Command::List => list::run(out),
         Command::Schema { document } => {

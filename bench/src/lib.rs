@@ -28,6 +28,7 @@ pub mod executor;
 pub mod export;
 pub mod histogram;
 pub mod journal;
+pub mod lab;
 pub mod ladder;
 pub mod machine;
 pub mod meaning;

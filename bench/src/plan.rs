@@ -13,8 +13,12 @@ use crate::axis::Named;
 use crate::ladder::{CallBy, Rung, Transport};
 
 /// The plans that come with the command: name, text.
-pub const BUILT_IN: [(&str, &str); 2] =
-    [("default", include_str!("../plans/default.toml")), ("quick", include_str!("../plans/quick.toml"))];
+pub const BUILT_IN: [(&str, &str); 4] = [
+    ("default", include_str!("../plans/default.toml")),
+    ("quick", include_str!("../plans/quick.toml")),
+    ("lab", include_str!("../plans/lab.toml")),
+    ("lab-check", include_str!("../plans/lab-check.toml")),
+];
 
 /// The most blocks a plan may have.
 const MAX_BLOCKS: u32 = 10_000;

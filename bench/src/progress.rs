@@ -82,3 +82,15 @@ impl Listener for Progress {
         self.block = Some(record.block);
     }
 }
+
+/// Passes on what a run in another machine says of its progress.
+pub struct Follower;
+impl Follower {
+    pub fn new() -> Self {
+        Self
+    }
+    pub fn hear(&mut self, line: &str) {
+        eprint_line(line)
+    }
+    pub fn finish(&self) {}
+}

@@ -1,9 +1,7 @@
 //! `pagehint compare`.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::exit::Code;
 use super::options::CompareOptions;
@@ -14,7 +12,6 @@ use crate::ladder::CallBy;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::schedule::schedule;
-use crate::time::Utc;
 use crate::{estimate, report, signals, terminal};
 
 pub(super) fn run(options: &CompareOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
@@ -24,7 +21,7 @@ pub(super) fn run(options: &CompareOptions, out: &mut dyn Write) -> anyhow::Resu
     if options.dry_run {
         return dry_run(&plan, out);
     }
-    let directory = options.out.clone().unwrap_or_else(|| default_directory(&plan));
+    let directory = options.run.directory(&plan);
     Journal::check_empty(&directory)?;
     let stop = signals::stop_flag()?;
     let facts = host::probe()?;
@@ -59,11 +56,6 @@ fn finish(journal: &Journal, tally: Tally, out: &mut dyn Write) -> anyhow::Resul
         );
     }
     Ok(if report::failed(&summary) { Code::Error } else { Code::Fine })
-}
-
-fn default_directory(plan: &Plan) -> PathBuf {
-    let now = Utc::from(SystemTime::now()).stamp();
-    PathBuf::from("results/runs").join(format!("{now}-{}", plan.name))
 }
 
 fn dry_run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Code> {

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use host::trial::SpecError;
 use host::{KvmError, TrialError};
 
+use crate::lab::LabError;
 use crate::plan::PlanError;
 
 /// For `--help`.
 pub(super) const HELP: &str = "Exit codes: 0 fine, 1 error (a failed trial or check included), 2 usage (a plan \
-that cannot be run included), 77 no usable KVM.";
+that cannot be run included), 3 a path has grown, 77 no usable KVM, or no lab.";
 
 /// How the process ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,8 +22,12 @@ pub enum Code {
     Error,
     /// What was asked for makes no sense.
     Usage,
-    /// There is no usable KVM.
-    NoKvm,
+    /// A path has grown.
+    Grown,
+    /// There is no usable KVM, or no lab.
+    Unavailable,
+    /// As a program ended that was run in the lab.
+    Program(u8),
 }
 
 impl From<Code> for ExitCode {
@@ -31,7 +36,9 @@ impl From<Code> for ExitCode {
             Code::Fine => Self::SUCCESS,
             Code::Error => Self::FAILURE,
             Code::Usage => Self::from(2),
-            Code::NoKvm => Self::from(77),
+            Code::Grown => Self::from(3),
+            Code::Unavailable => Self::from(77),
+            Code::Program(code) => Self::from(code),
         }
     }
 }
@@ -41,12 +48,16 @@ impl From<Code> for ExitCode {
 pub fn of(error: &anyhow::Error) -> Code {
     let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     let no_kvm = |error: &TrialError| matches!(error, TrialError::Kvm(_));
+    let no_lab = |error: &LabError| matches!(error, LabError::Missing { .. });
     if error.downcast_ref::<io::Error>().is_some_and(closed) {
         Code::Fine
     } else if error.is::<PlanError>() || error.is::<SpecError>() {
         Code::Usage
-    } else if error.is::<KvmError>() || error.downcast_ref::<TrialError>().is_some_and(no_kvm) {
-        Code::NoKvm
+    } else if error.is::<KvmError>()
+        || error.downcast_ref::<TrialError>().is_some_and(no_kvm)
+        || error.downcast_ref::<LabError>().is_some_and(no_lab)
+    {
+        Code::Unavailable
     } else {
         Code::Error
     }
@@ -58,8 +69,8 @@ mod tests {
 
     #[test]
     fn errors_have_their_codes() {
-        assert_eq!(of(&KvmError::Missing.into()), Code::NoKvm);
-        assert_eq!(of(&TrialError::from(KvmError::Missing).into()), Code::NoKvm);
+        assert_eq!(of(&KvmError::Missing.into()), Code::Unavailable);
+        assert_eq!(of(&TrialError::from(KvmError::Missing).into()), Code::Unavailable);
         assert_eq!(of(&TrialError::Stopped.into()), Code::Error);
         assert_eq!(of(&SpecError::NoReports.into()), Code::Usage);
         assert_eq!(of(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Code::Fine);

@@ -1,6 +1,7 @@
 //! Flags, and how they change a plan or a trial.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use abi::addr::Order;
 use clap::Args;
@@ -8,8 +9,11 @@ use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Ring
 use host::trial::TrialSpec;
 
 use crate::axis::Named;
+use crate::lab::LabClock;
+use crate::lab::kernel::Choice;
 use crate::ladder::{CallBy, Rung, Transport};
 use crate::plan::{Plan, PlanError};
+use crate::time::Utc;
 
 /// What every trial has, whatever its transport.
 #[derive(Args, Debug)]
@@ -87,15 +91,29 @@ pub(super) struct CompareOptions {
     /// Take the quick plan: the same ladder, fewer samples.
     #[arg(long, conflicts_with = "plan")]
     quick: bool,
+    /// Show the resolved plan, the schedule and an estimate; run no trial and write nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) run: PlanOptions,
+}
+
+impl CompareOptions {
+    /// The plan with the flags in it.
+    pub(super) fn plan(&self) -> Result<Plan, PlanError> {
+        self.run.plan(if self.quick { "quick" } else { "default" })
+    }
+}
+
+/// A plan, what is changed of it, and where its run goes.
+#[derive(Args, Debug)]
+pub(super) struct PlanOptions {
     /// A plan: a TOML file, or the name of a built-in one.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// Where the run directory goes; it must not hold anything. [default: results/runs/TIME-PLAN]
     #[arg(long, value_name = "DIR")]
-    pub(super) out: Option<PathBuf>,
-    /// Show the resolved plan, the schedule and an estimate; run no trial and write nothing.
-    #[arg(long)]
-    pub(super) dry_run: bool,
+    out: Option<PathBuf>,
     /// Rounds; every block runs every cell once.
     #[arg(long)]
     blocks: Option<u32>,
@@ -109,11 +127,11 @@ pub(super) struct CompareOptions {
     common: Common,
 }
 
-impl CompareOptions {
-    /// The plan with the flags in it.
-    pub(super) fn plan(&self) -> Result<Plan, PlanError> {
+impl PlanOptions {
+    /// The plan with the flags in it; a built-in one if none is named.
+    pub(super) fn plan(&self, unnamed: &str) -> Result<Plan, PlanError> {
         let mut plan = match &self.plan {
-            None => Plan::built_in(if self.quick { "quick" } else { "default" })?,
+            None => Plan::built_in(unnamed)?,
             Some(path) => match path.to_str().filter(|_| !path.exists()).map(Plan::built_in) {
                 Some(Ok(plan)) => plan,
                 _ => Plan::read(path)?,
@@ -125,6 +143,37 @@ impl CompareOptions {
         self.common.change(&mut plan);
         Ok(plan)
     }
+
+    /// Where the run of `plan` goes.
+    pub(super) fn directory(&self, plan: &Plan) -> PathBuf {
+        let now = Utc::from(SystemTime::now()).stamp();
+        self.out.clone().unwrap_or_else(|| PathBuf::from("results/runs").join(format!("{now}-{}", plan.name)))
+    }
+}
+
+/// Flags of `lab`.
+#[derive(Args, Debug)]
+pub(super) struct LabOptions {
+    /// What time is in the lab: instructions, which repeat exactly, or the clock on the wall, which is quicker.
+    #[arg(long, default_value_t = Named(LabClock::Instructions))]
+    pub(super) clock: Named<LabClock>,
+    /// Debian's kernel to boot: a series (6.1, 6.12), a package, or a .deb file. [default: that of --against, else 6.1]
+    #[arg(long)]
+    pub(super) kernel: Option<Choice>,
+    /// How long the lab may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    pub(super) deadline: u64,
+    /// Install and download nothing.
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// A run to compare with: fail if any rung has grown.
+    #[arg(long, value_name = "DIR")]
+    pub(super) against: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) run: PlanOptions,
+    /// Run this program in the lab instead, with its arguments; its exit code is ours.
+    #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["against", "PlanOptions"])]
+    pub(super) program: Vec<String>,
 }
 
 /// Flags of `run`.

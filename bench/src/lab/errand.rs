@@ -1,0 +1,56 @@
+//! What is to be done inside the machine: a file in its initramfs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the errand lies in the initramfs.
+pub const FILE: &str = "/errand.json";
+/// Where a program that was taken along lies.
+pub const PROGRAM: &str = "/bin/program";
+/// Where the run directory is made that is brought back.
+pub const RUN: &str = "/run/out";
+
+/// What the first process is to do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Errand {
+    /// Kernel modules to load, in this order; files of [`super::initramfs::MODULES`].
+    pub modules: Vec<String>,
+    /// A program and its arguments.
+    pub command: Vec<String>,
+    /// What the program's environment holds beside the path.
+    pub environment: BTreeMap<String, String>,
+    /// Text files the program is to find, by path.
+    pub files: BTreeMap<String, String>,
+    /// Whether what the program prints on standard output goes to the console. Standard error always does.
+    pub shows_output: bool,
+}
+
+impl Errand {
+    /// To run the plan and bring the run directory back.
+    #[must_use]
+    pub fn compare(modules: Vec<String>, plan: String) -> Self {
+        const PLAN: &str = "/plan.toml";
+        let command = [super::inside::PROGRAM, "compare", "--plan", PLAN, "--out", RUN];
+        Self {
+            modules,
+            command: command.map(str::to_owned).to_vec(),
+            environment: BTreeMap::new(),
+            files: BTreeMap::from([(PLAN.to_owned(), plan)]),
+            shows_output: false,
+        }
+    }
+
+    /// To run a program that was taken along, with what our environment says to us and to tests.
+    #[must_use]
+    pub fn program(modules: Vec<String>, arguments: &[String]) -> Self {
+        let ours = |name: &str| name.starts_with("PAGEHINT_") || name.starts_with("RUST_");
+        Self {
+            modules,
+            command: std::iter::once(PROGRAM.to_owned()).chain(arguments.iter().cloned()).collect(),
+            environment: std::env::vars().filter(|(name, _)| ours(name)).collect(),
+            files: BTreeMap::new(),
+            shows_output: true,
+        }
+    }
+}

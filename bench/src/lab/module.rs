@@ -1,0 +1,113 @@
+//! A kernel module as it lies in a package: perhaps compressed, with a list of what has to be loaded before.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use elf::ElfBytes;
+use elf::endian::AnyEndian;
+use lzma_rust2::XzReader;
+
+/// What the file names of modules end in.
+const PLAIN: &str = ".ko";
+const XZ: &str = ".ko.xz";
+
+/// The modules of a package as they are in it, by name.
+#[derive(Default)]
+pub struct Modules {
+    files: BTreeMap<String, File>,
+}
+
+struct File {
+    bytes: Vec<u8>,
+    compressed: bool,
+}
+
+impl Modules {
+    /// Whether a file of this name is a module we can read.
+    #[must_use]
+    pub fn is_module(file_name: &str) -> bool {
+        file_name.ends_with(PLAIN) || file_name.ends_with(XZ)
+    }
+
+    /// Adds a file. One that is no module is left out.
+    pub fn add(&mut self, file_name: &str, bytes: Vec<u8>) {
+        let stem = |ending| file_name.strip_suffix(ending).map(canonical);
+        if let Some(name) = stem(PLAIN) {
+            self.files.insert(name, File { bytes, compressed: false });
+        } else if let Some(name) = stem(XZ) {
+            self.files.insert(name, File { bytes, compressed: true });
+        }
+    }
+
+    /// A module and all it depends on, uncompressed, in the order to load them.
+    ///
+    /// # Errors
+    /// The name of a module that is not there or cannot be read.
+    pub fn with_dependencies(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
+        let mut ordered = Vec::new();
+        self.visit(&canonical(name), &mut ordered)?;
+        Ok(ordered)
+    }
+
+    fn visit(&self, name: &str, ordered: &mut Vec<(String, Vec<u8>)>) -> Result<(), String> {
+        if ordered.iter().any(|(known, _)| known == name) {
+            return Ok(());
+        }
+        let file = self.files.get(name).ok_or_else(|| format!("module {name}"))?;
+        let bytes = file.unpacked().map_err(|error| format!("readable module {name} ({error})"))?;
+        // A module cannot depend on itself, and the kernel's build refuses circles.
+        for dependency in dependencies(&bytes).ok_or_else(|| format!("readable module {name}"))? {
+            self.visit(&canonical(&dependency), ordered)?;
+        }
+        ordered.push((name.to_owned(), bytes));
+        Ok(())
+    }
+}
+
+impl File {
+    fn unpacked(&self) -> io::Result<Vec<u8>> {
+        if !self.compressed {
+            return Ok(self.bytes.clone());
+        }
+        let mut plain = Vec::new();
+        XzReader::new(self.bytes.as_slice(), true).read_to_end(&mut plain)?;
+        Ok(plain)
+    }
+}
+
+/// The kernel takes `-` and `_` in module names for the same.
+fn canonical(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// The `depends=` of the module's `.modinfo`.
+fn dependencies(module: &[u8]) -> Option<Vec<String>> {
+    let file = ElfBytes::<AnyEndian>::minimal_parse(module).ok()?;
+    let header = file.section_header_by_name(".modinfo").ok()??;
+    let (info, _) = file.section_data(&header).ok()?;
+    let depends = info.split(|byte| *byte == 0).find_map(|field| field.strip_prefix(b"depends="))?;
+    let names = std::str::from_utf8(depends).ok()?;
+    Some(names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_kernels() {
+        let mut modules = Modules::default();
+        modules.add("kvm-amd.ko.xz", vec![]);
+        modules.add("README", vec![]);
+        assert_eq!(modules.files.keys().collect::<Vec<_>>(), ["kvm_amd"]);
+        assert!(Modules::is_module("kvm.ko") && !Modules::is_module("kvm.o"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        assert_eq!(Modules::default().with_dependencies("kvm-amd").unwrap_err(), "module kvm_amd");
+        let mut modules = Modules::default();
+        modules.add("kvm.ko", b"not a module".to_vec());
+        assert_eq!(modules.with_dependencies("kvm").unwrap_err(), "readable module kvm");
+    }
+}

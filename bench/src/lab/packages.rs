@@ -1,0 +1,98 @@
+//! What has to be on this machine, and how it gets there: with apt when we are root, else by saying how.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::LabError;
+
+/// The emulator, and the package that has it.
+const EMULATOR: [&str; 2] = ["qemu-system-x86_64", "qemu-system-x86"];
+
+/// Whether anything may be fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fetching {
+    /// Packages are downloaded, and installed if we are root.
+    Allowed,
+    /// Only what is there is used.
+    Forbidden,
+}
+
+/// The emulator on the path, installed first if that is allowed and possible.
+///
+/// # Errors
+/// [`LabError::Missing`] with the command that installs it.
+pub fn emulator(fetching: Fetching, say: &mut dyn FnMut(&str)) -> Result<PathBuf, LabError> {
+    let [program, package] = EMULATOR;
+    let remedy = format!("apt-get update && apt-get install --no-install-recommends {package}");
+    let missing =
+        || LabError::Missing { what: format!("{program} is not installed"), remedy: remedy.clone() };
+    if let Some(found) = find(program) {
+        return Ok(found);
+    }
+    if fetching == Fetching::Forbidden || !is_root() || find("apt-get").is_none() {
+        return Err(missing());
+    }
+    say(&format!("installing {package}: {remedy}"));
+    output(Command::new("apt-get").arg("update"))?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--yes", "--no-install-recommends", package]);
+    output(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    find(program).ok_or_else(missing)
+}
+
+/// A program on the path.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| is_program(file))
+}
+
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether apt lets us install.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Runs a command to its end; what it printed on standard output.
+///
+/// # Errors
+/// [`LabError::Command`] with what it said.
+pub fn output(command: &mut Command) -> Result<Vec<u8>, LabError> {
+    let shown = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let failed = |said: String| LabError::Command { command: shown.clone(), said };
+    let output = command.output().map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(failed(if said.trim().is_empty() { output.status.to_string() } else { said.trim().to_owned() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_fails_says_why() {
+        let error = output(Command::new("ls").arg("/no/such/directory")).unwrap_err().to_string();
+        assert!(error.contains("ls /no/such/directory") && error.contains("No such file"), "{error}");
+        let error = output(&mut Command::new("no-such-program")).unwrap_err().to_string();
+        assert!(error.contains("no-such-program"), "{error}");
+    }
+
+    #[test]
+    fn programs_are_found_on_the_path() {
+        assert!(find("ls").is_some_and(|file| file.is_absolute()));
+        assert_eq!(find("no-such-program"), None);
+    }
+}
