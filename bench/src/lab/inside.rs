@@ -68,7 +68,12 @@ fn load(module: &str) -> anyhow::Result<()> {
 fn run(errand: &Errand) -> anyhow::Result<ExitStatus> {
     let (program, arguments) = errand.command.split_first().context("the errand names no program")?;
     let mut command = Command::new(program);
-    command.args(arguments).envs(&errand.environment).env("PATH", "/bin").env("LD_LIBRARY_PATH", "/lib");
+    command
+        .args(arguments)
+        .env("TERM", "dumb")
+        .envs(&errand.environment)
+        .env("PATH", "/bin")
+        .env("LD_LIBRARY_PATH", "/lib");
     command.current_dir("/tmp").stdin(Stdio::null());
     if !errand.shows_output {
         command.stdout(Stdio::null());

@@ -41,15 +41,8 @@ pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
 /// Why a range cannot be named over a transport, if it cannot.
 pub(crate) fn cannot_name(transport: &Transport, range: ByteRange) -> Option<&'static str> {
     let whole_pages = range.len.is_multiple_of(PAGE_SIZE);
-    let ends_in_memory = range.len > 0 && range.gpa.0.checked_add(range.len).is_some();
     match transport.carrier {
         Carrier::Registers if !whole_pages => Some("a call names its length in pages"),
-        Carrier::Registers
-            if transport.doorbell == Doorbell::Hypercall
-                && !(range.gpa.is_page_aligned() && ends_in_memory) =>
-        {
-            Some("KVM itself refuses such a hypercall")
-        }
         Carrier::Batch if !(whole_pages && range.gpa.is_page_aligned()) => Some("an entry names whole pages"),
         Carrier::Batch if range.len / PAGE_SIZE > batch::ENTRY_MAX_PAGES => {
             Some("an entry has 12 bits for the number of pages")
@@ -57,6 +50,16 @@ pub(crate) fn cannot_name(transport: &Transport, range: ByteRange) -> Option<&'s
         Carrier::Ring if u32::try_from(range.len).is_err() => Some("a descriptor's length has 32 bits"),
         _ => None,
     }
+}
+
+/// What KVM answers to a hypercall it does not hand to us (`-KVM_EINVAL`).
+pub(crate) const REFUSED_BY_KVM: u64 = 22_u64.wrapping_neg();
+
+/// Whether KVM refuses such a call itself, before its host hears of it (Linux `arch/x86/kvm/x86.c`,
+/// `KVM_HC_MAP_GPA_RANGE`).
+pub(crate) fn refused_by_kvm(transport: &Transport, gpa: Gpa, pages: u64) -> bool {
+    let wraps = (gpa.0 / PAGE_SIZE).checked_add(pages).is_none();
+    transport.doorbell == Doorbell::Hypercall && (!gpa.is_page_aligned() || pages == 0 || wraps)
 }
 
 /// One range a call.
