@@ -5,6 +5,26 @@
 
 use abi::addr::{ByteRange, PageRange};
 
+#[cfg(feature = "detour")]
+pub(crate) use detour::walk as detour;
+
+/// Nothing: only the test of the gate on path length is built with a detour.
+#[cfg(not(feature = "detour"))]
+pub(crate) const fn detour() {}
+
+#[cfg(feature = "detour")]
+mod detour {
+    /// Times two instructions are about two per cent of the shortest call, which takes some 5000 (`results/reference/lab`).
+    const TURNS: u32 = 50;
+
+    /// Walks about a hundred instructions for nothing.
+    pub(crate) fn walk() {
+        for turn in 0..TURNS {
+            std::hint::black_box(turn);
+        }
+    }
+}
+
 use crate::ram::GuestRam;
 
 /// What can be broken.

@@ -6,7 +6,7 @@ use abi::calls::Answer;
 
 use crate::balloon::RingError;
 use crate::clock::HostTsc;
-use crate::fault::{Fault, Planted};
+use crate::fault::{self, Fault, Planted};
 use crate::reclaim::{Batch, Reclaimer, Taken};
 use crate::stamps::{Stamp, Stamps};
 use crate::transport::{Fetched, Request, Transport};
@@ -48,6 +48,7 @@ impl Service {
         let mut picked_up = picked_up;
         loop {
             let began = HostTsc::now();
+            fault::detour();
             self.batch.clear();
             if self.transport.fetch(request, &mut self.batch)? == Fetched::Nothing {
                 return Ok(answer);

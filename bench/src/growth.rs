@@ -1,0 +1,120 @@
+//! Whether paths have grown: a run counted in instructions against another of the same plan.
+//!
+//! Such runs repeat to the instruction, so that a change of one per cent is a change of the code, not of the
+//! weather. Medians are compared: a timer's interrupt that happens to fall into a report is no path of ours.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use host::axes::Discard;
+
+use crate::axis::Named;
+use crate::histogram::Phase;
+use crate::ladder::Rung;
+use crate::summary::{CellSummary, Summary, find};
+use crate::unit::{Unit, ratio};
+
+/// By what share a path may grow.
+pub const TOLERANCE: f64 = 0.01;
+
+/// Why two runs cannot be compared. The message says what to do.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum GrowthError {
+    /// A figure in another unit than instructions.
+    #[error("the {which} run is not counted in instructions but in {}: only such runs repeat exactly", unit.name())]
+    NotInstructions {
+        /// Which run.
+        which: &'static str,
+        /// Its unit.
+        unit: Unit,
+    },
+    /// Runs of different plans.
+    #[error("the reference was made with another plan: give --plan the plan.toml of its directory, or make a new reference")]
+    OtherPlan,
+    /// A rung only one of them has.
+    #[error("{rung} with discard {discard} ran only in one of the two: make a new reference")]
+    Alone {
+        /// The rung.
+        rung: Named<Rung>,
+        /// The discard.
+        discard: Named<Discard>,
+    },
+}
+
+/// One rung with one discard, then and now.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// The rung.
+    pub rung: Named<Rung>,
+    /// What the host did with the pages.
+    pub discard: Named<Discard>,
+    /// Median instructions a report in the reference.
+    pub before: f64,
+    /// The same now.
+    pub after: f64,
+    /// The phase that changed most, and by how much.
+    pub mostly: (Named<Phase>, f64),
+}
+
+impl Change {
+    /// By what share it changed.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        ratio(self.after, self.before) - 1.0
+    }
+
+    /// Whether it grew by more than [`TOLERANCE`].
+    #[must_use]
+    pub fn has_grown(&self) -> bool {
+        self.share() > TOLERANCE
+    }
+
+    /// Whether it shrank by more than [`TOLERANCE`]: time for a new reference.
+    #[must_use]
+    pub fn has_shrunk(&self) -> bool {
+        self.share() < -TOLERANCE
+    }
+}
+
+/// Every rung of the reference against the same one now.
+///
+/// # Errors
+/// [`GrowthError`] if they cannot be compared.
+pub fn changes(reference: &Summary, now: &Summary) -> Result<Vec<Change>, GrowthError> {
+    for (which, summary) in [("reference", reference), ("new", now)] {
+        if summary.unit != Unit::Instructions {
+            return Err(GrowthError::NotInstructions { which, unit: summary.unit });
+        }
+    }
+    if reference.plan != now.plan {
+        return Err(GrowthError::OtherPlan);
+    }
+    let alone = |cell: &CellSummary, rung| GrowthError::Alone { rung, discard: cell.discard };
+    let ladder = |summary: &Summary| -> Vec<(Named<Rung>, CellSummary)> {
+        summary.cells.iter().filter_map(|cell| Some((cell.rung?, cell.clone()))).collect()
+    };
+    let mut changes = Vec::new();
+    for (rung, before) in ladder(reference) {
+        let after = find(&now.cells, rung.0, before.discard.0).ok_or_else(|| alone(&before, rung))?;
+        changes.push(change(rung, &before, after));
+    }
+    for (rung, after) in ladder(now) {
+        find(&reference.cells, rung.0, after.discard.0).ok_or_else(|| alone(&after, rung))?;
+    }
+    Ok(changes)
+}
+
+fn change(rung: Named<Rung>, before: &CellSummary, after: &CellSummary) -> Change {
+    let p50 = |cell: &CellSummary, phase| cell.phase(phase).time.p50;
+    let mostly = Phase::PARTS
+        .into_iter()
+        .map(|phase| (Named(phase), p50(after, phase) - p50(before, phase)))
+        .max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+    Change {
+        rung,
+        discard: before.discard,
+        before: before.per_report.p50,
+        after: after.per_report.p50,
+        mostly: mostly.unwrap_or((Named(Phase::Remainder), 0.0)),
+    }
+}

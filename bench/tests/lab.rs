@@ -1,0 +1,157 @@
+//! The lab as a user meets it. It needs an emulator and a kernel that have been fetched (`make lab`); without them
+//! these tests are listed as ignored, and fail where `PAGEHINT_REQUIRE_LAB=1` says that they must run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A small ladder: both ends, each once.
+const SMALL: &[&str] = &[
+    "--plan",
+    "lab-check",
+    "--rungs",
+    "hypercall-each,hypercall-batch,virtio",
+    "--warmup",
+    "2",
+    "--reports",
+    "4",
+];
+/// How long a process may take to go away once it has been told to.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Checked = Result<(), Failed>;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let tests: &[(&str, fn() -> Checked)] = &[
+        ("two-runs-of-a-seed-are-the-same", two_runs_are_the_same),
+        ("a-program-ends-as-it-would-here", a_program_ends_as_here),
+        ("a-lab-that-hangs-is-ended-at-its-deadline", hung_lab_is_ended),
+        ("a-lab-that-is-killed-leaves-nothing", || leaves_nothing("KILL")),
+        ("a-lab-that-is-stopped-leaves-nothing", || leaves_nothing("TERM")),
+    ];
+    let missing = if arguments.list { None } else { missing() };
+    let required = std::env::var_os("PAGEHINT_REQUIRE_LAB").is_some_and(|value| value == "1");
+    let trials = tests.iter().map(|(name, test)| match (&missing, required) {
+        (None, _) => Trial::test(*name, test),
+        (Some(why), true) => {
+            let why = why.clone();
+            Trial::test(*name, move || Err(why.into()))
+        }
+        (Some(why), false) => Trial::test(*name, || Ok(())).with_ignored_flag(true).with_kind(why),
+    });
+    let arguments = Arguments { test_threads: Some(1), ..arguments };
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+fn lab(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pagehint"));
+    command.args(["lab", "--offline"]).args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn output(command: &mut Command) -> Result<Output, Failed> {
+    Ok(command.output()?)
+}
+
+/// Why the lab cannot be had, in its own words.
+fn missing() -> Option<String> {
+    let true_ = lab(&["--clock", "wall", "--", "/bin/true"]).output().ok()?;
+    (true_.status.code() == Some(77)).then(|| String::from_utf8_lossy(&true_.stderr).trim().to_owned())
+}
+
+fn expect(what: &str, holds: bool, output: &Output) -> Checked {
+    if holds { Ok(()) } else { Err(format!("{what}: {output:?}").into()) }
+}
+
+fn two_runs_are_the_same() -> Checked {
+    let place = tempfile::tempdir()?;
+    let run = |name: &str| -> Result<PathBuf, Failed> {
+        let directory = place.path().join(name);
+        let output = output(lab(SMALL).arg("--out").arg(&directory))?;
+        expect("it ends well", output.status.success(), &output)?;
+        Ok(directory)
+    };
+    let (one, two) = (run("one")?, run("two")?);
+    for file in ["summary.json", "percentiles.csv", "trials.jsonl", "plan.toml"] {
+        if fs::read(one.join(file))? != fs::read(two.join(file))? {
+            return Err(format!("{file} of two runs of the same seed differ").into());
+        }
+    }
+    let text = |file: &str| fs::read_to_string(one.join(file));
+    let holds = [
+        ("the unit is instructions", text("summary.json")?.contains("\"unit\": \"instructions\"")),
+        ("the hypercall is real", text("environment.json")?.contains("\"calls_by_port\": false")),
+        ("the lab is named", text("environment.json")?.contains("\"kernel_package\"")),
+        ("the report speaks of instructions", text("report.md")?.contains(" instr ")),
+        ("and of no time", !text("report.md")?.contains(" µs") && !text("report.md")?.contains(" ns")),
+    ];
+    match holds.iter().find(|(_, holds)| !holds) {
+        Some((what, _)) => Err(format!("it does not hold that {what}").into()),
+        None => Ok(()),
+    }
+}
+
+fn a_program_ends_as_here() -> Checked {
+    let program =
+        ["--clock", "wall", "--", "/bin/sh", "-c", "echo here is $0; echo and there >&2; exit 7", "x"];
+    let output = output(&mut lab(&program))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    expect("its exit code is ours", output.status.code() == Some(7), &output)?;
+    expect("it is heard", said.contains("here is x\n") && said.contains("and there\n"), &output)
+}
+
+fn hung_lab_is_ended() -> Checked {
+    let began = Instant::now();
+    let hung =
+        ["--clock", "wall", "--deadline", "8", "--", "/bin/sh", "-c", "echo last words; while :; do :; done"];
+    let output = output(&mut lab(&hung))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    expect("it fails", output.status.code() == Some(1), &output)?;
+    expect("it says so", said.contains("within 8 s") && said.contains("last words"), &output)?;
+    expect("in time", began.elapsed() < Duration::from_secs(8) + PATIENCE, &output)
+}
+
+/// Ends a lab in the middle with a signal: no emulator runs on, and no file is left.
+fn leaves_nothing(signal: &str) -> Checked {
+    let files = tempfile::tempdir()?;
+    let run = files.path().join("run");
+    let mut command = lab(SMALL);
+    command.arg("--out").arg(&run).env("TMPDIR", files.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut lab = command.spawn()?;
+    let emulator = within(|| child_of(&lab)).ok_or("no emulator was started")?;
+    // It has begun to boot.
+    std::thread::sleep(Duration::from_millis(500));
+    Command::new("kill").args([format!("-{signal}"), lab.id().to_string()]).status()?;
+    lab.wait()?;
+    let gone = within(|| (!Path::new("/proc").join(emulator.to_string()).exists()).then_some(()));
+    gone.ok_or_else(|| format!("the emulator, process {emulator}, still runs"))?;
+    match fs::read_dir(files.path())?.next() {
+        None => Ok(()),
+        Some(left) => Err(format!("{} is left", left?.path().display()).into()),
+    }
+}
+
+/// Tries until there is something, or patience ends.
+fn within<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            found => return found,
+        }
+    }
+}
+
+/// A child process that is an emulator.
+fn child_of(parent: &Child) -> Option<u32> {
+    let children = format!("/proc/{0}/task/{0}/children", parent.id());
+    let children = fs::read_to_string(children).ok()?;
+    let is_emulator = |child: &u32| {
+        fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.starts_with("qemu-system"))
+    };
+    children.split_whitespace().filter_map(|child| child.parse().ok()).find(is_emulator)
+}
