@@ -80,12 +80,24 @@ pub enum Bell {
     KickPort,
     /// A 32-bit store of the queue's number to [`crate::virtio::mmio::QUEUE_NOTIFY`].
     NotifyRegister,
+    /// `vmcall` with a number that KVM answers itself ([`crate::calls::HYPERCALL_NUMBER_IN_KERNEL`]).
+    VmcallToKernel,
+    /// `vmmcall` with that number.
+    VmmcallToKernel,
 }
 
 impl Axis for Bell {
     const AXIS: &'static str = "bell";
-    const ALL: &'static [Self] =
-        &[Self::Vmcall, Self::Vmmcall, Self::CallPort, Self::CallStore, Self::KickPort, Self::NotifyRegister];
+    const ALL: &'static [Self] = &[
+        Self::Vmcall,
+        Self::Vmmcall,
+        Self::CallPort,
+        Self::CallStore,
+        Self::KickPort,
+        Self::NotifyRegister,
+        Self::VmcallToKernel,
+        Self::VmmcallToKernel,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -95,7 +107,17 @@ impl Axis for Bell {
             Self::CallStore => "call-store",
             Self::KickPort => "kick-port",
             Self::NotifyRegister => "notify-register",
+            Self::VmcallToKernel => "vmcall-to-kernel",
+            Self::VmmcallToKernel => "vmmcall-to-kernel",
         }
+    }
+}
+
+impl Bell {
+    /// Whether every ring is answered in a register, whatever it asks for: see [`crate::calls`].
+    #[must_use]
+    pub const fn answers_in_a_register(self) -> bool {
+        matches!(self, Self::Vmcall | Self::Vmmcall | Self::VmcallToKernel | Self::VmmcallToKernel)
     }
 }
 

@@ -16,9 +16,15 @@
 //! KVM lets exactly this hypercall through to user space, and only if `gpa` is page-aligned, `pages` is not
 //! zero and the range does not wrap (Linux `arch/x86/kvm/x86.c`, `KVM_HC_MAP_GPA_RANGE`); operations that
 //! need neither send [`IDLE_GPA`] and [`IDLE_PAGES`]. The attributes are free for the word.
+//!
+//! A call with [`HYPERCALL_NUMBER_IN_KERNEL`] asks for nothing and never reaches the host's user space: KVM
+//! answers 0 in `rax`, or an error if it knows no such call or the guest is not in ring 0.
 
 /// `KVM_HC_MAP_GPA_RANGE`, the one hypercall KVM forwards to user space (`KVM_CAP_EXIT_HYPERCALL`).
 pub const HYPERCALL_NUMBER: u64 = 12;
+/// `KVM_HC_VAPIC_POLL_IRQ`, a hypercall that KVM answers itself with 0: its only effect is the exit into KVM
+/// (Linux `Documentation/virt/kvm/x86/hypercalls.rst`).
+pub const HYPERCALL_NUMBER_IN_KERNEL: u64 = 1;
 /// Sent as gpa where an operation has none.
 pub const IDLE_GPA: u64 = 0;
 /// Sent as pages where an operation has none.

@@ -206,7 +206,8 @@ pub mod notes {
     pub const CALLS: Gpa = word(0);
     /// Reports made since the start.
     pub const REPORTS: Gpa = word(1);
-    /// Ranges the host answered to have refused, or calls it answered with an error.
+    /// Ranges that answers said were refused, or calls that were answered with an error; by the host, or by
+    /// KVM if the host never saw the call.
     pub const REFUSED: Gpa = word(2);
     /// [`crate::digest::Digest::sum`] of what was reported.
     pub const DIGEST_SUM: Gpa = word(3);

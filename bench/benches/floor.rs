@@ -10,7 +10,7 @@ use std::time::Duration;
 use abi::axes::{Axis, GuestRing};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use host::TrialError;
-use host::axes::{RingChoice, Servicer};
+use host::axes::RingChoice;
 use host::facts::{Answered, DoorbellFact, Facts};
 use host::parts::Knocker;
 use host::trial::TrialSpec;
@@ -103,7 +103,7 @@ fn floor(criterion: &mut Criterion) {
 fn knocker(fact: &DoorbellFact, facts: &Facts) -> Result<Knocker, TrialError> {
     let spec = TrialSpec {
         doorbell: fact.doorbell,
-        servicer: if fact.doorbell.is_ioeventfd() { Servicer::Device } else { Servicer::Vcpu },
+        servicer: fact.doorbell.servicer(),
         guest_ring: match fact.guest_ring {
             GuestRing::Zero => RingChoice::Zero,
             GuestRing::Three => RingChoice::Three,

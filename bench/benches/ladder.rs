@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use abi::axes::Axis;
-use bench::ladder::{CallBy, Rung, Transport};
+use bench::calls::Calls;
+use bench::ladder::{Rung, Transport};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use host::facts::Facts;
 use host::trial::{Observer, Sample, TrialSpec};
@@ -35,14 +36,19 @@ impl Observer for Total {
 
 fn ladder(criterion: &mut Criterion) {
     let Some(facts) = common::facts() else { return };
+    let calls = Calls::on(&facts);
     let mut group = criterion.benchmark_group("ladder");
     group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     for rung in Rung::ALL.iter().copied() {
+        if let Some(reason) = calls.refusal(rung) {
+            eprintln!("SKIPPED ladder/{}: {reason}", rung.name());
+            continue;
+        }
         for batch in [1, 32, 256] {
-            if rung == Rung::Floor && batch > 1 {
+            if !rung.names_pages() && batch > 1 {
                 continue;
             }
-            let spec = spec(rung, batch, &facts);
+            let spec = spec(rung, batch, &calls);
             group.throughput(Throughput::Elements(u64::from(batch)));
             group.bench_function(BenchmarkId::new(rung.name(), batch), |bencher| {
                 bencher.iter_custom(|reports| timed(&spec, reports, &facts));
@@ -52,8 +58,8 @@ fn ladder(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn spec(rung: Rung, batch: u16, facts: &Facts) -> TrialSpec {
-    let Transport { carrier, doorbell, servicer, completion } = rung.transport(CallBy::on(facts));
+fn spec(rung: Rung, batch: u16, calls: &Calls) -> TrialSpec {
+    let Transport { carrier, doorbell, servicer, completion } = rung.transport(calls.by);
     TrialSpec { carrier, doorbell, servicer, completion, batch, ..common::BASE }
 }
 

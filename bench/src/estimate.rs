@@ -65,9 +65,9 @@ mod tests {
     fn more_reports_and_more_blocks_take_longer() {
         let facts = crate::testing::facts();
         let estimate = |plan: &Plan| duration(plan, &facts, CallBy::Hypercall);
-        let plan = Plan::default();
+        let plan = crate::testing::plan();
         let once = estimate(&plan);
-        assert!(once > AROUND * 7 * 2 * plan.blocks);
+        assert!(once > AROUND * 8 * 2 * plan.blocks);
         assert_eq!(estimate(&Plan { blocks: 2 * plan.blocks, ..plan.clone() }), once * 2);
         assert!(estimate(&Plan { reports: 10 * plan.reports, ..plan }) > once);
     }

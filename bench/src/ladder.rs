@@ -10,6 +10,8 @@ use host::facts::Facts;
 /// A rung of the ladder, in order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Rung {
+    /// An empty call that KVM answers itself: what a hypercall served inside the kernel would cost at least.
+    InKernel,
     /// An empty doorbell: what an exit costs here.
     Floor,
     /// One hypercall a range.
@@ -29,6 +31,7 @@ pub enum Rung {
 impl Axis for Rung {
     const AXIS: &'static str = "rung";
     const ALL: &'static [Self] = &[
+        Self::InKernel,
         Self::Floor,
         Self::HypercallEach,
         Self::HypercallBatch,
@@ -40,6 +43,7 @@ impl Axis for Rung {
 
     fn name(self) -> &'static str {
         match self {
+            Self::InKernel => "in-kernel",
             Self::Floor => "floor",
             Self::HypercallEach => "hypercall-each",
             Self::HypercallBatch => "hypercall-batch",
@@ -58,7 +62,7 @@ pub struct Transport {
     pub carrier: Carrier,
     /// How the host is told.
     pub doorbell: Doorbell,
-    /// Which thread acts.
+    /// Who acts.
     pub servicer: Servicer,
     /// How the guest learns.
     pub completion: Completion,
@@ -83,16 +87,25 @@ struct Step {
     meaning: &'static str,
 }
 
-const FLOOR: Transport = Transport {
+const IN_KERNEL: Transport = Transport {
     carrier: Carrier::Empty,
-    doorbell: Doorbell::Hypercall,
-    servicer: Servicer::Vcpu,
+    doorbell: Doorbell::HypercallKernel,
+    servicer: Servicer::Kernel,
     completion: Completion::Return,
 };
 
-const FLOOR_MEANING: &str = "an empty doorbell: what an exit costs here";
+const IN_KERNEL_MEANING: &str =
+    "an empty call that KVM answers itself: no exit to user space (only where KVM answers it)";
 
 const STEPS: &[Step] = &[
+    Step {
+        // Which number a call has is who serves it: KVM answers one itself and leaves the other to user space.
+        // Two axes, one choice.
+        to: Rung::Floor,
+        changes: &[Change::Doorbell(Doorbell::Hypercall), Change::Servicer(Servicer::Vcpu)],
+        cause: "leaving the kernel",
+        meaning: "an empty doorbell: what an exit costs here",
+    },
     Step {
         to: Rung::HypercallEach,
         changes: &[Change::Carrier(Carrier::Registers)],
@@ -149,7 +162,7 @@ impl Transport {
     }
 }
 
-/// With what the hypercall presets call their host.
+/// With what the hypercall presets, from the floor on, call their host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CallBy {
     /// The hypercall instruction.
@@ -185,7 +198,7 @@ impl Rung {
             .iter()
             .take_while(|step| step.to <= self)
             .flat_map(|step| step.changes)
-            .fold(FLOOR, |transport, change| transport.with(*change));
+            .fold(IN_KERNEL, |transport, change| transport.with(*change));
         match (here.doorbell, call) {
             (Doorbell::Hypercall, CallBy::Port) => here.with(Change::Doorbell(Doorbell::Port)),
             _ => here,
@@ -195,7 +208,7 @@ impl Rung {
     /// The rung in a line.
     #[must_use]
     pub fn meaning(self) -> &'static str {
-        self.step().map_or(FLOOR_MEANING, |step| step.meaning)
+        self.step().map_or(IN_KERNEL_MEANING, |step| step.meaning)
     }
 
     /// What the step from the rung before to this one adds or saves, as the subject of a sentence.
@@ -216,18 +229,18 @@ impl Rung {
         match self {
             Self::HypercallEach => u64::from(batch),
             Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
-            Self::RingAsync | Self::Virtio => 0,
+            Self::InKernel | Self::RingAsync | Self::Virtio => 0,
         }
     }
 
     /// Whether reports of this rung name pages at all.
     #[must_use]
     pub fn names_pages(self) -> bool {
-        self != Self::Floor
+        !matches!(self, Self::InKernel | Self::Floor)
     }
 
-    /// Ranges that a report of `batch` ranges stands for: the floor's one doorbell stands for one range, as
-    /// each of `hypercall-each`'s does.
+    /// Ranges that a report of `batch` ranges stands for: the one doorbell of a rung that names no pages stands
+    /// for one range, as each of `hypercall-each`'s does.
     #[must_use]
     pub fn ranges_a_report(self, batch: u16) -> u16 {
         if self.names_pages() { batch } else { 1 }
@@ -268,9 +281,13 @@ mod tests {
         for call in [CallBy::Hypercall, CallBy::Port] {
             for pair in Rung::ALL.windows(2) {
                 let [before, after] = [pair[0].transport(call), pair[1].transport(call)];
-                // The one step that cannot be cut smaller: an eventfd implies the device thread, and the
-                // device thread implies that the guest looks for the answer.
-                let expected = if pair[1] == Rung::RingAsync { 3 } else { 1 };
+                // The steps that cannot be cut smaller: a call's number implies who serves it; an eventfd
+                // implies the device thread, and the device thread implies that the guest looks for the answer.
+                let expected = match pair[1] {
+                    Rung::Floor => 2,
+                    Rung::RingAsync => 3,
+                    _ => 1,
+                };
                 assert_eq!(distance(before, after), expected, "{} -> {}", pair[0].name(), pair[1].name());
             }
         }
@@ -278,7 +295,7 @@ mod tests {
 
     #[test]
     fn every_change_of_a_step_changes_something() {
-        let mut here = FLOOR;
+        let mut here = IN_KERNEL;
         for step in STEPS {
             for change in step.changes {
                 assert_ne!(here.with(*change), here, "{:?} of {}", change, step.to.name());
@@ -288,14 +305,29 @@ mod tests {
         assert_eq!(STEPS.iter().map(|step| step.to).collect::<Vec<_>>(), Rung::ALL[1..]);
     }
 
+    fn spec(transport: Transport) -> host::trial::TrialSpec {
+        crate::plan::Plan::default().spec_of(transport, host::axes::Discard::None, 0)
+    }
+
+    // If one of the halves below ever becomes valid, the ladder should get a rung for it.
+
+    #[test]
+    fn the_kernel_cannot_be_left_by_halves() {
+        let in_kernel = Rung::InKernel.transport(CallBy::Hypercall);
+        assert!(spec(in_kernel).validate().is_ok());
+        assert!(spec(in_kernel.with(Change::Servicer(Servicer::Vcpu))).validate().is_err());
+        assert!(spec(in_kernel.with(Change::Doorbell(Doorbell::Hypercall))).validate().is_err());
+    }
+
+    #[test]
+    fn how_the_host_is_called_changes_nothing_inside_the_kernel() {
+        assert_eq!(Rung::InKernel.transport(CallBy::Port), Rung::InKernel.transport(CallBy::Hypercall));
+    }
+
     #[test]
     fn the_device_thread_cannot_be_split_off() {
-        // If one of these ever becomes valid, the ladder should get a rung for it.
         use host::axes::Backing;
         let sync = Rung::RingSync.transport(CallBy::Hypercall);
-        let spec = |transport: Transport| {
-            crate::plan::Plan::default().spec_of(transport, host::axes::Discard::None, 0)
-        };
         assert!(spec(sync.with(Change::Servicer(Servicer::Device))).validate().is_err());
         assert!(spec(sync.with(Change::Doorbell(Doorbell::IoeventfdMmio))).validate().is_err());
         let half =

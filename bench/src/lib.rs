@@ -4,7 +4,7 @@
 //!
 //! | file | from | to |
 //! |---|---|---|
-//! | [`plan`] | a TOML file | which trials, checked |
+//! | [`plan`] | a TOML file | which trials, for this host ([`calls`]), checked |
 //! | [`schedule`] | the plan | interleaved, seeded blocks |
 //! | [`executor`] | a trial's choices | [`histogram`]s and an outcome |
 //! | [`record`] | both | a line in the run directory, at once |
@@ -18,6 +18,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 pub mod archive;
 pub mod axis;
+pub mod calls;
 pub mod cell;
 pub mod checks;
 pub mod cli;

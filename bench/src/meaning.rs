@@ -29,6 +29,7 @@ impl Meaning for Doorbell {
             Self::Mmio => "an MMIO write: an exit to the vCPU thread",
             Self::IoeventfdPort => "a port write that KVM turns into an eventfd",
             Self::IoeventfdMmio => "an MMIO write that KVM turns into an eventfd",
+            Self::HypercallKernel => "vmcall or vmmcall answered by KVM itself, no exit",
         }
     }
 }
@@ -38,6 +39,7 @@ impl Meaning for Servicer {
         match self {
             Self::Vcpu => "the vCPU's own thread, between two KVM_RUNs",
             Self::Device => "a thread of the device, woken by an eventfd",
+            Self::Kernel => "KVM itself: user space never hears of it",
         }
     }
 }

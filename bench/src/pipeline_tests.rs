@@ -29,7 +29,7 @@ impl Listener for Count {
 }
 
 fn plan() -> Plan {
-    Plan { name: "test".into(), blocks: 6, reports: 20, warmup: 0, ..Plan::default() }
+    Plan { name: "test".into(), blocks: 6, reports: 20, warmup: 0, ..crate::testing::plan() }
 }
 
 fn run(directory: &Path, mut executor: FakeExecutor) -> Tally {
@@ -52,9 +52,9 @@ fn standing(summary: &Summary, what: &str) -> Standing {
 fn a_plan_becomes_a_report() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), FakeExecutor::default());
-    assert_eq!(tally, Tally { measured: 84, failed: 0, missing: 0 });
+    assert_eq!(tally, Tally { measured: 96, failed: 0, missing: 0 });
     let summary = report::rebuild(directory.path()).unwrap();
-    assert_eq!(summary.cells.len(), 14);
+    assert_eq!(summary.cells.len(), 16);
     assert!(!report::failed(&summary), "{:#?}", summary.checks);
 
     // The fake's costs come back out of the far end: 31 exits of 1 µs spared over 32 ranges.
@@ -62,6 +62,10 @@ fn a_plan_becomes_a_report() {
     assert_eq!(batch.from, Named(Rung::HypercallEach));
     assert!((batch.per_range.mean + 31.0 / 32.0 * 1000.0).abs() < 5.0, "{batch:?}");
     assert!(batch.per_range.shows_difference());
+    // The other half of an exit: 1000 ticks of half a nanosecond.
+    let floor = summary.cell(Rung::Floor, Discard::None).unwrap().step.unwrap();
+    assert_eq!(floor.from, Named(Rung::InKernel));
+    assert!((floor.per_range.mean - 500.0).abs() < 20.0, "{floor:?}");
     // The call and the notify register cost the same there: nothing may be claimed.
     let sync = summary.cell(Rung::RingSync, Discard::None).unwrap().step.unwrap();
     assert!(!sync.per_range.shows_difference(), "{sync:?}");
@@ -75,6 +79,8 @@ fn a_plan_becomes_a_report() {
     let verdict = summary.verdict.join("\n");
     assert!(verdict.contains("coalescing exits matters more than everything else"), "{verdict}");
     assert!(verdict.contains("notify register instead of the call: no difference shown"), "{verdict}");
+    assert!(verdict.contains("leaving the kernel costs a call +"), "{verdict}");
+    assert!(!verdict.contains("in-kernel is the cheapest"), "it names no pages: {verdict}");
 
     let text = fs::read_to_string(directory.path().join("report.md")).unwrap();
     for part in [&summary.host, "| hypercall-batch", "## Checks", "ok: no byte was lost"] {
@@ -85,14 +91,14 @@ fn a_plan_becomes_a_report() {
     assert!(csv.lines().all(|line| line.split(',').count() == columns));
     let read: Summary =
         serde_json::from_slice(&fs::read(directory.path().join("summary.json")).unwrap()).unwrap();
-    assert_eq!((read.verdict, read.cells.len()), (summary.verdict, 14));
+    assert_eq!((read.verdict, read.cells.len()), (summary.verdict, 16));
 }
 
 #[test]
 fn a_failed_trial_is_kept_and_the_run_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), FakeExecutor { fails_at: Some(3), ..FakeExecutor::default() });
-    assert_eq!(tally, Tally { measured: 83, failed: 1, missing: 0 });
+    assert_eq!(tally, Tally { measured: 95, failed: 1, missing: 0 });
     let summary = report::rebuild(directory.path()).unwrap();
     assert!(summary.failed[&3].contains("/dev/kvm"));
     assert_eq!(standing(&summary, "ran to its end"), Standing::Fails);
@@ -102,9 +108,9 @@ fn a_failed_trial_is_kept_and_the_run_goes_on() {
 fn what_ended_before_a_signal_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), FakeExecutor { stopped_at: Some(20), ..FakeExecutor::default() });
-    assert_eq!(tally, Tally { measured: 20, failed: 0, missing: 64 });
+    assert_eq!(tally, Tally { measured: 20, failed: 0, missing: 76 });
     let summary = report::rebuild(directory.path()).unwrap();
-    assert_eq!((summary.measured, summary.planned), (20, 84));
+    assert_eq!((summary.measured, summary.planned), (20, 96));
     assert_eq!(standing(&summary, "ran to its end"), Standing::Doubtful);
     assert!(summary.verdict[0].contains("no difference can be shown"), "{:?}", summary.verdict);
 }
@@ -129,7 +135,7 @@ fn torn_ends_are_left_out_and_said() {
         fs::write(&path, &text[..text.len() - 30]).unwrap();
     }
     let archive = Archive::open(directory.path()).unwrap();
-    assert_eq!(archive.trials.len(), 83);
+    assert_eq!(archive.trials.len(), 95);
     assert_eq!(archive.remarks.len(), 2, "{:?}", archive.remarks);
     report::rebuild(directory.path()).unwrap();
 }
@@ -162,5 +168,5 @@ fn every_way_a_directory_can_be_wrong_has_its_sentence() {
     fs::remove_file(&plan).unwrap();
     fs::remove_file(run_at.join(hlog::FILE)).unwrap();
     let summary = report::rebuild(&run_at).unwrap();
-    assert_eq!(summary.remarks.len(), 14, "every cell says that its histograms are missing");
+    assert_eq!(summary.remarks.len(), 16, "every cell says that its histograms are missing");
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::SCHEMA_VERSION;
 use crate::axis::Named;
+use crate::calls::Calls;
 use crate::ladder::{CallBy, Rung, Transport};
 
 /// The plans that come with the command: name, text.
@@ -35,7 +36,9 @@ pub struct Plan {
     pub seed: u64,
     /// Rounds: every block runs every cell once.
     pub blocks: u32,
-    /// Rungs of the ladder.
+    /// Rungs of the ladder. Left out or empty: every rung the host can run; the plan in a run directory names
+    /// those that ran.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<Named<Rung>>,
     /// What the host does with the pages; each rung runs with each.
     pub discards: Vec<Named<Discard>>,
@@ -67,7 +70,7 @@ impl Default for Plan {
             name: "default".to_owned(),
             seed: 1,
             blocks: 16,
-            rungs: Rung::ALL.iter().copied().map(Named).collect(),
+            rungs: Vec::new(),
             discards: Discard::ALL.iter().copied().map(Named).collect(),
             batch: 32,
             order: 0,
@@ -119,6 +122,16 @@ pub enum PlanError {
         /// What to change.
         change: String,
     },
+    /// A rung that the plan names cannot be run on this host.
+    #[error("in the plan {plan}, {rung} cannot be run: the KVM of this host does not answer hypercalls itself ({reason}); leave {rung} out of rungs, or use a host with kvm_intel or kvm_amd", rung = .rung.name())]
+    NotHere {
+        /// The plan's name.
+        plan: String,
+        /// The rung.
+        rung: Rung,
+        /// What happened when it was tried.
+        reason: String,
+    },
     /// A trial of the plan cannot be run.
     #[error("in the plan {plan}, {rung} with discard {discard}: {source}")]
     Trial {
@@ -168,15 +181,28 @@ impl Plan {
         toml::to_string(self).unwrap_or_else(|error| format!("# {error}\n"))
     }
 
-    /// Checks everything before a virtual machine is started.
+    /// The plan as a host that makes `calls` of its guest's runs it: every rung is named, and everything is
+    /// checked before a virtual machine is started for it.
     ///
     /// # Errors
     /// [`PlanError`] names the first key that will not do, or the first trial that cannot be run.
-    pub fn validate(&self, call: CallBy) -> Result<(), PlanError> {
+    pub fn on(mut self, calls: &Calls) -> Result<Self, PlanError> {
+        if self.rungs.is_empty() {
+            self.rungs = calls.rungs().map(Named).collect();
+        }
         self.validate_keys()?;
+        self.validate_trials(calls)?;
+        Ok(self)
+    }
+
+    fn validate_trials(&self, calls: &Calls) -> Result<(), PlanError> {
         for rung in &self.rungs {
+            if let Some(reason) = calls.refusal(rung.0) {
+                let reason = reason.to_owned();
+                return Err(PlanError::NotHere { plan: self.name.clone(), rung: rung.0, reason });
+            }
             for discard in &self.discards {
-                self.spec(rung.0, discard.0, call, 0).validate().map_err(|source| PlanError::Trial {
+                self.spec(rung.0, discard.0, calls.by, 0).validate().map_err(|source| PlanError::Trial {
                     plan: self.name.clone(),
                     rung: rung.0.name(),
                     discard: discard.0.name(),
@@ -266,13 +292,23 @@ fn distinct<A: Axis>(values: &[Named<A>]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::InKernel;
 
     fn parse(text: &str) -> Result<Plan, PlanError> {
         Plan::parse("test.toml", text)
     }
 
+    /// A host whose KVM answers no hypercall itself.
+    fn silent(by: CallBy) -> Calls {
+        Calls { by, in_kernel: InKernel::Not { reason: "the guest shut down".into() } }
+    }
+
+    fn answering(by: CallBy) -> Calls {
+        Calls { by, in_kernel: InKernel::Answers }
+    }
+
     fn refusal(plan: &Plan) -> String {
-        plan.validate(CallBy::Hypercall).unwrap_err().to_string()
+        plan.clone().on(&silent(CallBy::Hypercall)).unwrap_err().to_string()
     }
 
     #[test]
@@ -286,9 +322,35 @@ mod tests {
         for (name, _) in BUILT_IN {
             let plan = Plan::built_in(name).unwrap();
             assert_eq!(plan.name, name);
-            plan.validate(CallBy::Hypercall).unwrap();
-            plan.validate(CallBy::Port).unwrap();
+            for by in [CallBy::Hypercall, CallBy::Port] {
+                for calls in [silent(by), answering(by), Calls::untried(by)] {
+                    plan.clone().on(&calls).unwrap();
+                }
+            }
         }
+    }
+
+    #[test]
+    fn a_plan_that_names_no_rung_runs_all_that_the_host_can() {
+        let rungs = |plan: &Plan, calls: &Calls| plan.clone().on(calls).unwrap().rungs;
+        let all: Vec<_> = Rung::ALL.iter().copied().map(Named).collect();
+        for text in ["", "rungs = []"] {
+            let plan = parse(text).unwrap();
+            assert_eq!(rungs(&plan, &answering(CallBy::Hypercall)), all);
+            assert_eq!(rungs(&plan, &silent(CallBy::Port)), all[1..]);
+            assert_eq!(rungs(&plan, &Calls::untried(CallBy::Port)), all[1..]);
+        }
+        let named = parse("rungs = [\"virtio\"]").unwrap();
+        assert_eq!(rungs(&named, &answering(CallBy::Hypercall)), [Named(Rung::Virtio)]);
+    }
+
+    #[test]
+    fn a_rung_the_host_cannot_run_is_refused_with_the_reason() {
+        let plan = parse("rungs = [\"in-kernel\", \"floor\"]").unwrap();
+        let said = refusal(&plan);
+        assert!(said.contains("the guest shut down") && said.contains("leave in-kernel out"), "{said}");
+        plan.clone().on(&answering(CallBy::Port)).unwrap();
+        plan.on(&Calls::untried(CallBy::Port)).unwrap();
     }
 
     #[test]
@@ -296,6 +358,9 @@ mod tests {
         let plan = Plan { arena: Some(64 << 20), batch: 7, seed: i64::MAX as u64, ..Plan::default() };
         assert_eq!(parse(&plan.to_toml()).unwrap(), plan);
         assert_eq!(parse(&Plan::default().to_toml()).unwrap(), Plan::default());
+        let resolved = Plan::default().on(&silent(CallBy::Port)).unwrap();
+        assert!(resolved.to_toml().contains("\"floor\", \"hypercall-each\""), "{}", resolved.to_toml());
+        assert_eq!(parse(&resolved.to_toml()).unwrap(), resolved);
     }
 
     #[test]
@@ -314,12 +379,12 @@ mod tests {
         assert!(refusal(&Plan { blocks: 0, ..plan.clone() }).contains("blocks is 0"));
         assert!(refusal(&Plan { name: "a/b".into(), ..plan.clone() }).contains("a/b"));
         assert!(refusal(&Plan { seed: u64::MAX, ..plan.clone() }).contains("seed"));
-        assert!(refusal(&Plan { rungs: vec![], ..plan.clone() }).contains("rungs"));
+        assert!(refusal(&Plan { discards: vec![], ..plan.clone() }).contains("discards"));
         let twice = vec![Named(Rung::Floor), Named(Rung::Floor)];
         assert!(refusal(&Plan { rungs: twice, ..plan.clone() }).contains("1 of them different"));
         assert!(refusal(&Plan { schema_version: 9, ..plan.clone() }).contains("schema-version is 9"));
         let ring3 = Plan { guest_ring: Named(RingChoice::Three), ..plan };
         assert!(refusal(&ring3).contains("floor with discard none"));
-        ring3.validate(CallBy::Port).unwrap();
+        ring3.on(&silent(CallBy::Port)).unwrap();
     }
 }

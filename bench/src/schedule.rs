@@ -36,7 +36,7 @@ pub struct Slot {
     pub seed: u64,
 }
 
-/// All trials of a plan, in order. The same plan gives the same schedule.
+/// All trials of a plan that names its rungs ([`Plan::on`]), in order. The same plan gives the same schedule.
 #[must_use]
 pub fn schedule(plan: &Plan) -> Vec<Slot> {
     let cells: Vec<Cell> = plan
@@ -138,7 +138,10 @@ mod tests {
     #[test]
     fn another_seed_gives_another_order() {
         let order = |seed| {
-            schedule(&Plan { seed, ..Plan::default() }).iter().map(|slot| slot.cell).collect::<Vec<_>>()
+            schedule(&Plan { seed, ..crate::testing::plan() })
+                .iter()
+                .map(|slot| slot.cell)
+                .collect::<Vec<_>>()
         };
         assert_ne!(order(1), order(2));
     }

@@ -1,6 +1,6 @@
 //! The answer in plain words. Every sentence is computed, and none says more than its interval does.
 
-use host::axes::Discard;
+use host::axes::{Discard, Doorbell};
 
 use crate::axis::Named;
 use crate::ladder::Rung;
@@ -12,7 +12,7 @@ use crate::waterfall::{Fall, Waterfall};
 /// The answer of a run. Empty if the run has nothing to compare.
 #[must_use]
 pub fn sentences(summary: &Summary) -> Vec<String> {
-    let mut sentences = Vec::new();
+    let mut sentences: Vec<String> = leaving_the_kernel(summary).into_iter().collect();
     for waterfall in &summary.waterfalls {
         sentences.extend(about(summary, waterfall));
     }
@@ -49,6 +49,33 @@ fn blocks(summary: &Summary) -> usize {
 #[must_use]
 pub fn show(unit: Unit, interval: &Interval) -> String {
     unit.show_interval(interval.mean, interval.low, interval.high)
+}
+
+/// What it costs a call to leave the kernel; nothing is said of it where the floor calls with another instruction.
+/// Neither rung names pages, so that its discard changes nothing: the first that ran will do.
+fn leaving_the_kernel(summary: &Summary) -> Option<String> {
+    let discard = *summary.discards().first()?;
+    let inside = summary.cell(Rung::InKernel, discard)?;
+    let outside = summary.cell(Rung::Floor, discard)?;
+    if outside.doorbell.0 != Doorbell::Hypercall {
+        return None;
+    }
+    let more = outside.step?.per_range;
+    let unit = summary.unit;
+    let difference = if more.shows_difference() {
+        format!("leaving the kernel costs a call {}", show(unit, &more))
+    } else {
+        format!("no difference shown: {}", show(unit, &more))
+    };
+    Some(format!(
+        "An empty call takes {} if KVM answers it itself ({}) and {} if user space does ({}; medians of {} and {} reports); {difference}.",
+        unit.show(inside.per_report.p50),
+        inside.label(),
+        unit.show(outside.per_report.p50),
+        outside.label(),
+        inside.reports,
+        outside.reports
+    ))
 }
 
 fn action(discard: Discard) -> &'static str {

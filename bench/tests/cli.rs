@@ -26,9 +26,17 @@ fn expect(code: i32, arguments: &[&str]) -> String {
 #[test]
 fn list_names_every_preset_axis_and_plan() {
     let list = expect(0, &["list"]);
-    for name in
-        ["hypercall-each", "ring-async", "--doorbell", "ioeventfd-mmio", "dontneed", "--guest-ring", "quick"]
-    {
+    for name in [
+        "in-kernel",
+        "hypercall-kernel",
+        "hypercall-each",
+        "ring-async",
+        "--doorbell",
+        "ioeventfd-mmio",
+        "dontneed",
+        "--guest-ring",
+        "quick",
+    ] {
         assert!(list.contains(name), "{name}");
     }
 }
@@ -73,6 +81,10 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["run", "--preset", "hypercall-each", "--doorbell", "ioeventfd-mmio"], "--servicer device"),
         (&["run", "--completion", "return"], "poll or interrupt"),
         (&["run", "--reports", "0"], "at least one report"),
+        (&["run", "--doorbell", "hypercall-kernel"], "--servicer kernel"),
+        (&["run", "--preset", "in-kernel", "--carrier", "ring"], "--carrier empty"),
+        (&["run", "--preset", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
+        (&["compare", "--rungs", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
         (&["run", "--arena", "64X"], "64M"),
     ];
     for (arguments, way_out) in cases {

@@ -19,7 +19,9 @@ mod machine;
 #[cfg(not(target_os = "none"))]
 mod runtime;
 
-use bells::{CallPort, CallStore, KickPort, NotifyRegister, Ringer, Vmcall, Vmmcall};
+use bells::{
+    CallPort, CallStore, KickPort, NotifyRegister, Ringer, Vmcall, VmcallToKernel, Vmmcall, VmmcallToKernel,
+};
 use machine::Machine;
 
 /// Where the host starts the processor, with a stack and in 64-bit mode.
@@ -40,6 +42,8 @@ unsafe extern "C" fn _start() -> ! {
         Bell::CallStore => start::<CallStore>(&info),
         Bell::KickPort => start::<KickPort>(&info),
         Bell::NotifyRegister => start::<NotifyRegister>(&info),
+        Bell::VmcallToKernel => start::<VmcallToKernel>(&info),
+        Bell::VmmcallToKernel => start::<VmmcallToKernel>(&info),
     }
 }
 

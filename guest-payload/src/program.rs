@@ -18,7 +18,7 @@ mod report;
 /// [`StartError`] if the balloon cannot be brought up.
 pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
     match (info.program, info.carrier) {
-        (Program::Report, Carrier::Empty) => report::run(metal, info, Empty),
+        (Program::Report, Carrier::Empty) => report::run(metal, info, Empty::new(info.bell)),
         (Program::Report, Carrier::Registers) => report::run(metal, info, Registers::default()),
         (Program::Report, Carrier::Batch) => report::run(metal, info, Batch::default()),
         (Program::Report, Carrier::Ring) => {

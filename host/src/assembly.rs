@@ -45,8 +45,11 @@ impl Assembly {
         placement: Option<Placement>,
     ) -> Result<Self, TrialError> {
         spec.validate()?;
-        if spec.doorbell == Doorbell::Hypercall && !facts.answers(Doorbell::Hypercall) {
-            return Err(TrialError::NoHypercall);
+        if spec.doorbell.is_hypercall() && !facts.answers(spec.doorbell) {
+            return Err(match spec.servicer {
+                Servicer::Kernel => TrialError::NoKernelHypercall,
+                Servicer::Vcpu | Servicer::Device => TrialError::NoHypercall,
+            });
         }
         let kvm = kvm::open()?;
         let boot = boot_info(spec, facts, program);
@@ -65,6 +68,7 @@ impl Assembly {
         );
         let server = match spec.servicer {
             Servicer::Vcpu => Server::Vcpu(Box::new(service)),
+            Servicer::Kernel => Server::Kernel(Box::new(service)),
             Servicer::Device => {
                 let processor = placement.map(|placement| placement.device);
                 let pulse = Arc::clone(&machine.pulse);
@@ -80,7 +84,7 @@ fn boot_info(spec: &TrialSpec, facts: &Facts, program: Program) -> BootInfo {
     let guest_ring = match spec.guest_ring {
         RingChoice::Zero => GuestRing::Zero,
         RingChoice::Three => GuestRing::Three,
-        RingChoice::Auto if spec.doorbell == Doorbell::Hypercall || !facts.ring0_emulated => GuestRing::Zero,
+        RingChoice::Auto if spec.doorbell.is_hypercall() || !facts.ring0_emulated => GuestRing::Zero,
         RingChoice::Auto => GuestRing::Three,
     };
     BootInfo {
@@ -110,6 +114,8 @@ fn boot_info(spec: &TrialSpec, facts: &Facts, program: Program) -> BootInfo {
 pub(crate) const fn bell(carrier: Carrier, doorbell: Doorbell, hypercall: Bell) -> Bell {
     match (doorbell, carrier) {
         (Doorbell::Hypercall, _) => hypercall,
+        (Doorbell::HypercallKernel, _) if matches!(hypercall, Bell::Vmmcall) => Bell::VmmcallToKernel,
+        (Doorbell::HypercallKernel, _) => Bell::VmcallToKernel,
         (Doorbell::Port, _) => Bell::CallPort,
         (Doorbell::Mmio, Carrier::Ring) | (Doorbell::IoeventfdMmio, _) => Bell::NotifyRegister,
         (Doorbell::Mmio, _) => Bell::CallStore,

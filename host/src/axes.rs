@@ -15,12 +15,20 @@ pub enum Doorbell {
     IoeventfdPort,
     /// An MMIO write that KVM turns into an eventfd signal.
     IoeventfdMmio,
+    /// `vmcall` or `vmmcall` with a number that KVM answers itself: an exit to KVM, none to user space.
+    HypercallKernel,
 }
 
 impl Axis for Doorbell {
     const AXIS: &'static str = "doorbell";
-    const ALL: &'static [Self] =
-        &[Self::Hypercall, Self::Port, Self::Mmio, Self::IoeventfdPort, Self::IoeventfdMmio];
+    const ALL: &'static [Self] = &[
+        Self::Hypercall,
+        Self::Port,
+        Self::Mmio,
+        Self::IoeventfdPort,
+        Self::IoeventfdMmio,
+        Self::HypercallKernel,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -29,6 +37,7 @@ impl Axis for Doorbell {
             Self::Mmio => "mmio",
             Self::IoeventfdPort => "ioeventfd-port",
             Self::IoeventfdMmio => "ioeventfd-mmio",
+            Self::HypercallKernel => "hypercall-kernel",
         }
     }
 }
@@ -39,25 +48,44 @@ impl Doorbell {
     pub const fn is_ioeventfd(self) -> bool {
         matches!(self, Self::IoeventfdPort | Self::IoeventfdMmio)
     }
+
+    /// Whether it is the hypercall instruction, which KVM takes from ring 0 only.
+    #[must_use]
+    pub const fn is_hypercall(self) -> bool {
+        matches!(self, Self::Hypercall | Self::HypercallKernel)
+    }
+
+    /// The one servicer it has.
+    #[must_use]
+    pub const fn servicer(self) -> Servicer {
+        match self {
+            Self::Hypercall | Self::Port | Self::Mmio => Servicer::Vcpu,
+            Self::IoeventfdPort | Self::IoeventfdMmio => Servicer::Device,
+            Self::HypercallKernel => Servicer::Kernel,
+        }
+    }
 }
 
-/// Which host thread acts on a report.
+/// Who acts on a report.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Servicer {
     /// The vCPU's own thread, between two `KVM_RUN`s.
     Vcpu,
     /// A thread of the device, woken by an eventfd.
     Device,
+    /// KVM itself, inside the kernel: user space never hears of it.
+    Kernel,
 }
 
 impl Axis for Servicer {
     const AXIS: &'static str = "servicer";
-    const ALL: &'static [Self] = &[Self::Vcpu, Self::Device];
+    const ALL: &'static [Self] = &[Self::Vcpu, Self::Device, Self::Kernel];
 
     fn name(self) -> &'static str {
         match self {
             Self::Vcpu => "vcpu",
             Self::Device => "device",
+            Self::Kernel => "kernel",
         }
     }
 }

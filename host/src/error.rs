@@ -129,6 +129,19 @@ pub enum TrialError {
     /// This KVM does not deliver hypercalls.
     #[error("hypercalls are not delivered by this KVM: use --doorbell port")]
     NoHypercall,
+    /// This KVM does not answer hypercalls.
+    #[error(
+        "this KVM does not answer hypercalls itself (`pagehint doctor` says what happened): use --preset floor, or a host with kvm_intel or kvm_amd"
+    )]
+    NoKernelHypercall,
+    /// KVM refused calls, which the host never saw.
+    #[error(
+        "KVM itself refused {calls} of the guest's calls: use --guest-ring 0, and a doorbell that `pagehint doctor` says answers"
+    )]
+    RefusedByKvm {
+        /// How many.
+        calls: u64,
+    },
     /// This KVM does not say how the guest's clock relates to ours.
     #[error(
         "this KVM does not state the guest's clock offset or frequency (Linux 5.16 does): nothing could be timed"

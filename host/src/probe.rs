@@ -11,12 +11,13 @@ use abi::boot::BootInfo;
 use abi::calls::step::Step;
 use abi::calls::{Answer, Control};
 use abi::layout::{ARENA, STEP};
+use abi::trace::notes;
 use kvm_bindings::KVM_CAP_BINARY_STATS_FD;
 use kvm_ioctls::{Cap, Kvm};
 
 use crate::affinity::{Pinned, Placement};
 use crate::assembly::bell;
-use crate::axes::Doorbell;
+use crate::axes::{Doorbell, Servicer};
 use crate::clock::HostTsc;
 use crate::error::{BuildError, ExitError};
 use crate::facts::{Answered, DoorbellFact, Facts};
@@ -25,6 +26,7 @@ use crate::kvm::{self, KvmError};
 use crate::machine::{Blueprint, Board, Flow, Machine};
 use crate::ram::GuestRam;
 use crate::session::panic_message;
+use crate::stats::Statistics;
 use crate::transport::Request;
 use crate::trial::Exits;
 use crate::watchdog::Watchdog;
@@ -219,15 +221,48 @@ fn try_doorbell(kvm: &Kvm, doorbell: Doorbell, guest_ring: GuestRing, hypercall:
         Err(error) => return Answered::Not { reason: error.to_string() },
     };
     let mut stopwatch = Stopwatch::new(&probe.ram, Vec::new());
+    let counted = HypercallCount::begin(&probe.machine);
     if let Err(error) = probe.run(&mut stopwatch) {
         return Answered::Not { reason: error.to_string() };
     }
-    let heard = if doorbell.is_ioeventfd() { signals(&probe) } else { stopwatch.calls };
+    // An answer of KVM's own shows nowhere but in the guest, which counts those that are errors.
+    let refused = probe.ram.read(notes::REFUSED).unwrap_or(RINGS);
+    if refused > 0 {
+        return Answered::Not { reason: format!("KVM refused {refused} of {RINGS} calls") };
+    }
+    let heard = match doorbell.servicer() {
+        Servicer::Vcpu => stopwatch.calls,
+        Servicer::Device => signals(&probe),
+        // Where KVM keeps no statistics the guest's word must do: its calls returned, and none was refused.
+        Servicer::Kernel => counted.and_then(|counted| counted.end()).unwrap_or(RINGS),
+    };
     if heard == RINGS {
         let round_trip_ns = u64::try_from(stopwatch.took.as_nanos()).unwrap_or(u64::MAX) / RINGS;
         Answered::After { round_trip_ns }
     } else {
         Answered::Not { reason: format!("the guest rang {RINGS} times and {heard} arrived") }
+    }
+}
+
+/// The hypercalls of a vCPU as KVM counts them, from some moment on.
+struct HypercallCount {
+    statistics: Statistics,
+    before: Vec<u64>,
+}
+
+impl HypercallCount {
+    /// From now on; `None` where KVM keeps no statistics.
+    fn begin(machine: &Machine) -> Option<Self> {
+        let statistics = machine.statistics()?;
+        let before = statistics.read().ok()?;
+        Some(Self { statistics, before })
+    }
+
+    /// Until now; `None` if KVM keeps no such statistic.
+    fn end(&self) -> Option<u64> {
+        let after = self.statistics.read().ok()?;
+        let changes = self.statistics.difference(&self.before, &after);
+        changes.into_iter().find_map(|(name, change)| (name == "hypercalls").then_some(change))
     }
 }
 

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
-use abi::axes::{Carrier, Program};
+use abi::axes::Program;
 use abi::boot::BootInfo;
 use abi::trace::{Violation, notes};
 
 use crate::affinity::{Pinned, Placement};
 use crate::assembly::Assembly;
-use crate::axes::Servicer;
 use crate::error::ExitError;
 use crate::error::TrialError;
 use crate::facts::Facts;
@@ -76,7 +75,7 @@ pub fn run_planted(
         server,
         balloon,
         stamps,
-        stamped: !(spec.carrier == Carrier::Empty && spec.servicer == Servicer::Device),
+        stamped: spec.is_stamped(),
         started,
         booted: Duration::ZERO,
         begin: Mark::default(),
@@ -99,6 +98,13 @@ pub fn run_planted(
 fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outcome, TrialError> {
     let Session { begin, end, measured, .. } = session;
     let note = |at: Gpa| session.ram.read(at).map_err(ExitError::from);
+    // What the guest was refused and the host did not refuse was KVM's doing: a call that KVM turns away is no
+    // call, and nothing that was timed of it may stand.
+    let refused = session.refused();
+    let by_kvm = note(notes::REFUSED)?.saturating_sub(refused.total());
+    if by_kvm > 0 {
+        return Err(TrialError::RefusedByKvm { calls: by_kvm });
+    }
     let mut violations = Vec::new();
     for violation in Violation::ALL {
         match note(notes::violations(violation))? {
@@ -121,7 +127,7 @@ fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outco
         madvise_calls: end.taken.madvise_calls - begin.taken.madvise_calls,
         discarded_pages: end.taken.discarded_pages - begin.taken.discarded_pages,
         madvise_failures: end.taken.madvise_failures - begin.taken.madvise_failures,
-        refused: session.refused(),
+        refused,
         reported_digest: note(notes::DIGEST_SUM)?,
         taken_digest: session.server.with(Service::taken).digest.sum,
         proof: session.prover.proof(),

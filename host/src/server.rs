@@ -14,6 +14,8 @@ pub(crate) enum Server {
     Vcpu(Box<Service>),
     /// The device thread.
     Device(Worker),
+    /// KVM itself: the service is never asked, and its accounts stay empty.
+    Kernel(Box<Service>),
 }
 
 impl Server {
@@ -21,15 +23,15 @@ impl Server {
     pub(crate) fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, TrialError> {
         match self {
             Self::Vcpu(service) => Ok(service.serve(request, at)?),
-            // With an ioeventfd the doorbell does not come here; a guest that calls all the same is told so.
-            Self::Device(_) => Ok(Answer::NoSuchCall),
+            // The doorbell does not come here then; a guest that calls all the same is told so.
+            Self::Device(_) | Self::Kernel(_) => Ok(Answer::NoSuchCall),
         }
     }
 
     /// Looks at the service, between two of its calls.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&Service) -> T) -> T {
         match self {
-            Self::Vcpu(service) => look(service),
+            Self::Vcpu(service) | Self::Kernel(service) => look(service),
             Self::Device(worker) => worker.with(look),
         }
     }
@@ -38,7 +40,7 @@ impl Server {
     pub(crate) fn error_or(&self, ran: Result<(), TrialError>) -> Result<(), TrialError> {
         match self {
             Self::Device(worker) => worker.error().map_or(ran, |error| Err(error.into())),
-            Self::Vcpu(_) => ran,
+            Self::Vcpu(_) | Self::Kernel(_) => ran,
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Session<'a> {
     pub(crate) server: Server,
     pub(crate) balloon: Arc<Mutex<Balloon>>,
     pub(crate) stamps: Arc<Stamps>,
-    /// Whether every call leaves a stamp: not if nobody serves it.
+    /// [`crate::trial::TrialSpec::is_stamped`].
     pub(crate) stamped: bool,
     pub(crate) offset: TscOffset,
     pub(crate) statistics: Option<Statistics>,

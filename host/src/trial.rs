@@ -18,7 +18,7 @@ pub struct TrialSpec {
     pub carrier: Carrier,
     /// How the host is told.
     pub doorbell: Doorbell,
-    /// Which thread acts.
+    /// Who acts.
     pub servicer: Servicer,
     /// How the guest learns.
     pub completion: Completion,
@@ -60,7 +60,7 @@ pub enum SpecError {
         why: &'static str,
     },
     /// Doorbell and servicer do not go together.
-    #[error("doorbell {doorbell} is served by the {needs} thread: use --servicer {needs}", doorbell = .doorbell.name(), needs = .needs.name())]
+    #[error("doorbell {doorbell} is served by {who}: use --servicer {needs}", doorbell = .doorbell.name(), who = who(*.needs), needs = .needs.name())]
     WrongServicer {
         /// The doorbell.
         doorbell: Doorbell,
@@ -68,7 +68,7 @@ pub enum SpecError {
         needs: Servicer,
     },
     /// The hypercall needs the guest kernel's mode.
-    #[error("the hypercall doorbell needs --guest-ring 0: KVM refuses hypercalls from ring 3")]
+    #[error("the hypercall doorbells need --guest-ring 0: KVM refuses hypercalls from ring 3")]
     HypercallInRing3,
     /// No batch, or one larger than a batch page.
     #[error("a batch has 1 to {BATCH_CAPACITY} ranges, not {batch}")]
@@ -91,6 +91,15 @@ pub enum SpecError {
         /// The most there is room for.
         max: u64,
     },
+}
+
+/// For sentences.
+const fn who(servicer: Servicer) -> &'static str {
+    match servicer {
+        Servicer::Vcpu => "the vCPU's thread",
+        Servicer::Device => "the device thread",
+        Servicer::Kernel => "KVM itself",
+    }
 }
 
 // The largest batch of the largest blocks fits in the largest arena: there is nothing to refuse.
@@ -126,20 +135,36 @@ impl TrialSpec {
         }
     }
 
+    /// Whether every call leaves stamps of the host: not if nobody in user space serves it.
+    #[must_use]
+    pub const fn is_stamped(&self) -> bool {
+        match self.servicer {
+            Servicer::Vcpu => true,
+            Servicer::Device => !matches!(self.carrier, Carrier::Empty),
+            Servicer::Kernel => false,
+        }
+    }
+
     /// Whether the choices go together, before anything is started.
     ///
     /// # Errors
     /// [`SpecError`], with what to change.
     pub fn validate(&self) -> Result<(), SpecError> {
         let mismatch = |other, why| Err(SpecError::Mismatch { carrier: self.carrier, other, why });
-        let needs = if self.doorbell.is_ioeventfd() { Servicer::Device } else { Servicer::Vcpu };
+        let needs = self.doorbell.servicer();
         if self.servicer != needs {
             return Err(SpecError::WrongServicer { doorbell: self.doorbell, needs });
         }
-        if self.doorbell == Doorbell::Hypercall && self.guest_ring == RingChoice::Three {
+        if self.doorbell.is_hypercall() && self.guest_ring == RingChoice::Three {
             return Err(SpecError::HypercallInRing3);
         }
         match self.carrier {
+            Carrier::Registers | Carrier::Batch | Carrier::Ring if self.servicer == Servicer::Kernel => {
+                return mismatch(
+                    self.doorbell.name(),
+                    "KVM answers such a call itself and looks at no ranges; use --carrier empty",
+                );
+            }
             Carrier::Registers | Carrier::Batch if self.doorbell.is_ioeventfd() => {
                 return mismatch(
                     self.doorbell.name(),
@@ -370,4 +395,70 @@ pub struct Outcome {
     pub boot_ns: u64,
     /// The whole trial, in nanoseconds.
     pub elapsed_ns: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call that KVM answers itself.
+    const IN_KERNEL: TrialSpec = TrialSpec {
+        carrier: Carrier::Empty,
+        doorbell: Doorbell::HypercallKernel,
+        servicer: Servicer::Kernel,
+        completion: Completion::Return,
+        discard: Discard::None,
+        coalesce: Coalesce::Each,
+        backing: Backing::Anon,
+        guest_ring: RingChoice::Auto,
+        workload: Workload::Random,
+        order: Order::HUGE,
+        batch: 32,
+        arena: None,
+        warmup: 0,
+        reports: 1,
+        seed: 1,
+    };
+
+    fn refusal(spec: &TrialSpec) -> String {
+        spec.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_call_that_kvm_answers_goes_with_one_transport_from_ring_0() {
+        for guest_ring in [RingChoice::Auto, RingChoice::Zero] {
+            TrialSpec { guest_ring, ..IN_KERNEL }.validate().unwrap();
+        }
+        for servicer in [Servicer::Vcpu, Servicer::Device] {
+            assert!(refusal(&TrialSpec { servicer, ..IN_KERNEL }).contains("--servicer kernel"));
+        }
+        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring] {
+            assert!(refusal(&TrialSpec { carrier, ..IN_KERNEL }).contains("--carrier empty"));
+        }
+        for completion in [Completion::Poll, Completion::Interrupt] {
+            assert!(refusal(&TrialSpec { completion, ..IN_KERNEL }).contains("--completion return"));
+        }
+        let guest_ring = RingChoice::Three;
+        assert!(refusal(&TrialSpec { guest_ring, ..IN_KERNEL }).contains("--guest-ring 0"));
+    }
+
+    #[test]
+    fn kvm_serves_no_other_doorbell() {
+        for doorbell in Doorbell::ALL.iter().copied().filter(|bell| *bell != Doorbell::HypercallKernel) {
+            let needs = doorbell.servicer();
+            let spec = TrialSpec { doorbell, ..IN_KERNEL };
+            assert_eq!(spec.validate(), Err(SpecError::WrongServicer { doorbell, needs }));
+        }
+    }
+
+    #[test]
+    fn only_what_user_space_serves_is_stamped() {
+        assert!(!IN_KERNEL.is_stamped());
+        let port = TrialSpec { doorbell: Doorbell::Port, servicer: Servicer::Vcpu, ..IN_KERNEL };
+        assert!(port.is_stamped());
+        let ring = Carrier::Ring;
+        let kick = TrialSpec { doorbell: Doorbell::IoeventfdMmio, servicer: Servicer::Device, ..IN_KERNEL };
+        assert!(!kick.is_stamped());
+        assert!(TrialSpec { carrier: ring, ..kick }.is_stamped());
+    }
 }

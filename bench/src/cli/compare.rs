@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::exit::Code;
 use super::options::CompareOptions;
+use crate::calls::Calls;
 use crate::environment::Environment;
 use crate::executor::{KvmExecutor, Tally, run_all};
 use crate::journal::Journal;
@@ -17,16 +18,16 @@ use crate::{estimate, report, signals, terminal};
 pub(super) fn run(options: &CompareOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let plan = options.plan()?;
     // Once before KVM is asked for anything; calling by port allows all that calling by hypercall does.
-    plan.validate(CallBy::Port)?;
+    plan.clone().on(&Calls::untried(CallBy::Port))?;
     if options.dry_run {
-        return dry_run(&plan, out);
+        return dry_run(plan, out);
     }
     let directory = options.run.directory(&plan);
     Journal::check_empty(&directory)?;
     let stop = signals::stop_flag()?;
     let facts = host::probe()?;
     let environment = Environment::here(&facts);
-    plan.validate(environment.call())?;
+    let plan = plan.on(&Calls::on(&facts))?;
     let mut journal = Journal::create(&directory, &environment, Some(&plan))?;
 
     let slots = schedule(&plan);
@@ -58,19 +59,19 @@ fn finish(journal: &Journal, tally: Tally, out: &mut dyn Write) -> anyhow::Resul
     Ok(if report::failed(&summary) { Code::Error } else { Code::Fine })
 }
 
-fn dry_run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Code> {
+fn dry_run(plan: Plan, out: &mut dyn Write) -> anyhow::Result<Code> {
     let facts = host::probe();
-    let call = facts.as_ref().map_or(CallBy::Hypercall, CallBy::on);
-    plan.validate(call)?;
+    let calls = facts.as_ref().map_or(Calls::untried(CallBy::Hypercall), Calls::on);
+    let (plan, call) = (plan.on(&calls)?, calls.by);
     writeln!(out, "# plan\n{}", plan.to_toml())?;
-    let slots = schedule(plan);
+    let slots = schedule(&plan);
     writeln!(out, "# schedule: {} trials in {} blocks", slots.len(), plan.blocks)?;
     let width = slots.last().map_or(1, |slot| slot.trial.to_string().len());
     for slot in &slots {
         let spec = plan.spec(slot.cell.rung, slot.cell.discard, call, slot.seed);
         writeln!(
             out,
-            "{:>width$}  block {:<3} {:<16} {:<9} doorbell {:<14} seed {}",
+            "{:>width$}  block {:<3} {:<16} {:<9} doorbell {:<16} seed {}",
             slot.trial,
             slot.block,
             crate::axis::Named(slot.cell.rung),
@@ -81,7 +82,7 @@ fn dry_run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<Code> {
     }
     match &facts {
         Ok(facts) => {
-            let seconds = estimate::duration(plan, facts, call).as_secs_f64();
+            let seconds = estimate::duration(&plan, facts, call).as_secs_f64();
             writeln!(
                 out,
                 "# about {seconds:.0} s: an estimate, from the doorbells of this host and guesses"

@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use super::exit::Code;
 use super::options::LabOptions;
+use crate::calls::Calls;
 use crate::journal::Journal;
 use crate::lab::emulator::Emulator;
 use crate::lab::errand::Errand;
@@ -53,8 +54,9 @@ fn run_program(
 }
 
 fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
+    // The machine inside resolves it; here it is only checked, before anything is fetched.
     let plan = options.run.plan("lab")?;
-    plan.validate(CallBy::Hypercall)?;
+    plan.clone().on(&Calls::untried(CallBy::Hypercall))?;
     let directory = options.run.directory(&plan);
     Journal::check_empty(&directory)?;
     let stop = signals::stop_flag()?;

@@ -35,14 +35,26 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
     writeln!(out, "\nPlans (compare --plan NAME)")?;
     for (name, _) in BUILT_IN {
         let plan = Plan::built_in(name)?;
-        let cells = plan.rungs.len() * plan.discards.len();
+        let discards: Vec<String> = plan.discards.iter().map(Named::to_string).collect();
         writeln!(
             out,
-            "  {name:<16} {cells} cells, {} blocks, {} reports of {} ranges of order {} a trial",
-            plan.blocks, plan.reports, plan.batch, plan.order
+            "  {name:<16} {}, with discards {}; {} blocks, {} reports of {} ranges of order {} a trial",
+            rungs(&plan),
+            discards.join(", "),
+            plan.blocks,
+            plan.reports,
+            plan.batch,
+            plan.order
         )?;
     }
     Ok(Code::Fine)
+}
+
+fn rungs(plan: &Plan) -> String {
+    match plan.rungs.len() {
+        0 => "every rung this host can run".to_owned(),
+        some => format!("{some} rungs"),
+    }
 }
 
 fn axis<A: Meaning>(out: &mut dyn Write) -> io::Result<()> {

@@ -117,7 +117,7 @@ pub(super) struct PlanOptions {
     /// Rounds; every block runs every cell once.
     #[arg(long)]
     blocks: Option<u32>,
-    /// Rungs of the ladder, separated by commas.
+    /// Rungs of the ladder, separated by commas. [default: the plan's]
     #[arg(long, value_delimiter = ',', value_name = "RUNG,…")]
     rungs: Option<Vec<Named<Rung>>>,
     /// What the host does with the pages, separated by commas.
@@ -188,7 +188,7 @@ pub(super) struct RunOptions {
     /// How the host is told.
     #[arg(long, help_heading = "Transport")]
     doorbell: Option<Named<Doorbell>>,
-    /// Which host thread acts.
+    /// Who acts.
     #[arg(long, help_heading = "Transport")]
     servicer: Option<Named<Servicer>>,
     /// How the guest learns.

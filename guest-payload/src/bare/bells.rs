@@ -4,7 +4,7 @@
 
 use core::arch::asm;
 
-use abi::calls::{CALL_PORT, HYPERCALL_NUMBER, KICK_PORT};
+use abi::calls::{CALL_PORT, HYPERCALL_NUMBER, HYPERCALL_NUMBER_IN_KERNEL, KICK_PORT};
 use abi::layout::{CALL_MMIO, VIRTIO_MMIO};
 use abi::virtio::balloon::REPORTING_QUEUE;
 use abi::virtio::mmio::QUEUE_NOTIFY;
@@ -19,8 +19,8 @@ pub(super) trait Ringer {
 // may still choose it for an unnamed one: everything but `gpa`, which is what is exchanged, is in a named
 // register.
 macro_rules! hypercall {
-    ($name:ident, $instruction:literal) => {
-        #[doc = concat!("`", $instruction, "`.")]
+    ($name:ident, $instruction:literal, $number:ident) => {
+        #[doc = concat!("`", $instruction, "` with [`", stringify!($number), "`].")]
         pub(super) struct $name;
 
         impl Ringer for $name {
@@ -34,7 +34,7 @@ macro_rules! hypercall {
                         $instruction,
                         "xchg rbx, {gpa}",
                         gpa = inout(reg) gpa => _,
-                        inout("rax") HYPERCALL_NUMBER => answer,
+                        inout("rax") $number => answer,
                         in("rcx") pages,
                         in("rdx") u64::from(word),
                         options(nostack),
@@ -46,8 +46,10 @@ macro_rules! hypercall {
     };
 }
 
-hypercall!(Vmcall, "vmcall");
-hypercall!(Vmmcall, "vmmcall");
+hypercall!(Vmcall, "vmcall", HYPERCALL_NUMBER);
+hypercall!(Vmmcall, "vmmcall", HYPERCALL_NUMBER);
+hypercall!(VmcallToKernel, "vmcall", HYPERCALL_NUMBER_IN_KERNEL);
+hypercall!(VmmcallToKernel, "vmmcall", HYPERCALL_NUMBER_IN_KERNEL);
 
 /// `out` to the call port.
 pub(super) struct CallPort;

@@ -184,4 +184,4 @@ fn arena(info: &BootInfo) -> impl Iterator<Item = Pfn> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,14 +1,27 @@
 //! Nothing: the doorbell alone.
 
 use abi::addr::{Gpa, PageRange};
+use abi::axes::Bell;
 use abi::calls::{IDLE_GPA, IDLE_PAGES, Operation};
 
 use super::{Transport, Verdict};
 use crate::metal::Metal;
 
 /// Carries nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Empty;
+#[derive(Clone, Copy, Debug)]
+pub struct Empty {
+    /// Whether the doorbell answers: a call that KVM refuses is quick, and must not pass for one that was
+    /// answered.
+    answered: bool,
+}
+
+impl Empty {
+    /// Nothing, told by `bell`.
+    #[must_use]
+    pub const fn new(bell: Bell) -> Self {
+        Self { answered: bell.answers_in_a_register() }
+    }
+}
 
 impl<M: Metal> Transport<M> for Empty {
     fn capacity(&self) -> usize {
@@ -21,7 +34,8 @@ impl<M: Metal> Transport<M> for Empty {
         metal.ring(Operation::Nothing.word(), Gpa(IDLE_GPA), IDLE_PAGES);
     }
 
-    fn wait(&mut self, _: &mut M) -> Verdict {
-        Verdict::default()
+    fn wait(&mut self, metal: &mut M) -> Verdict {
+        let refused = self.answered && metal.answer() != 0;
+        Verdict { refused: refused.into(), violation: None }
     }
 }

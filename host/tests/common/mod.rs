@@ -82,8 +82,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     fn new(name: &str, carrier: Carrier, doorbell: Doorbell, completion: Completion) -> Self {
-        let servicer = if doorbell.is_ioeventfd() { Servicer::Device } else { Servicer::Vcpu };
-        Self { name: name.into(), carrier, doorbell, servicer, completion }
+        Self { name: name.into(), carrier, doorbell, servicer: doorbell.servicer(), completion }
     }
 
     /// A trial of everything plain over this transport.

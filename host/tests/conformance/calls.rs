@@ -160,7 +160,7 @@ fn makes_calls(transport: &Transport) -> bool {
     match transport.doorbell {
         Doorbell::Hypercall | Doorbell::Port => true,
         Doorbell::Mmio => transport.carrier != Carrier::Ring,
-        Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio => false,
+        Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel => false,
     }
 }
 

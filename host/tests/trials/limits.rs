@@ -13,6 +13,7 @@ use host::facts::Facts;
 use host::trial::{Sample, SpecError, TrialSpec};
 use libtest_mimic::Trial;
 
+use crate::accounts::floor;
 use crate::common::{Checked, Transport, ignored};
 use crate::sound;
 use crate::trial::Samples;
@@ -46,12 +47,31 @@ pub(crate) fn tests(transports: &[Transport], facts: &'static Facts) -> Vec<Tria
     tests.extend(CASES.iter().map(|(name, change, error)| {
         Trial::test(format!("refuses::{name}"), move || refuses(change(spec), error, facts))
     }));
-    tests.push(if facts.answers(Doorbell::Hypercall) {
-        ignored("refuses::hypercall-that-is-not-delivered".into(), "hypercalls are delivered here")
-    } else {
-        Trial::test("refuses::hypercall-that-is-not-delivered", move || refuses_hypercalls(spec, facts))
-    });
+    tests.extend([
+        unless_answered(Doorbell::Hypercall, "refuses::hypercall-that-is-not-delivered", facts, |ended| {
+            matches!(ended, TrialError::NoHypercall)
+        }),
+        unless_answered(
+            Doorbell::HypercallKernel,
+            "refuses::hypercall-that-kvm-does-not-answer",
+            facts,
+            |ended| matches!(ended, TrialError::NoKernelHypercall),
+        ),
+    ]);
     tests
+}
+
+/// A trial with a doorbell that does not answer here must end with its own error.
+fn unless_answered(
+    doorbell: Doorbell,
+    name: &str,
+    facts: &'static Facts,
+    is_its_own: fn(&TrialError) -> bool,
+) -> Trial {
+    if facts.answers(doorbell) {
+        return ignored(name.to_owned(), "the doorbell answers here");
+    }
+    Trial::test(name, move || refuses_doorbell(doorbell, facts, is_its_own))
 }
 
 /// Raises the flag some time after the trial began.
@@ -103,6 +123,20 @@ const CASES: &[Case] = &[
         "hypercall-from-ring-3",
         |spec| TrialSpec { doorbell: Doorbell::Hypercall, guest_ring: RingChoice::Three, ..spec },
         SpecError::HypercallInRing3,
+    ),
+    (
+        "hypercall-to-the-kernel-from-ring-3",
+        |_| TrialSpec { guest_ring: RingChoice::Three, ..floor(Doorbell::HypercallKernel).spec() },
+        SpecError::HypercallInRing3,
+    ),
+    (
+        "hypercall-to-the-kernel-with-a-ring",
+        |spec| TrialSpec { doorbell: Doorbell::HypercallKernel, servicer: Servicer::Kernel, ..spec },
+        SpecError::Mismatch {
+            carrier: Carrier::Ring,
+            other: "hypercall-kernel",
+            why: "KVM answers such a call itself and looks at no ranges; use --carrier empty",
+        },
     ),
     (
         "registers-with-an-eventfd",
@@ -159,11 +193,11 @@ fn refuses(spec: TrialSpec, error: &SpecError, facts: &Facts) -> Checked {
     Ok(())
 }
 
-fn refuses_hypercalls(spec: TrialSpec, facts: &Facts) -> Checked {
-    let spec = TrialSpec { doorbell: Doorbell::Hypercall, servicer: Servicer::Vcpu, ..spec };
+fn refuses_doorbell(doorbell: Doorbell, facts: &Facts, is_its_own: fn(&TrialError) -> bool) -> Checked {
+    let spec = floor(doorbell).spec();
     let stop = Arc::new(AtomicBool::new(false));
     let ended = host::run(&spec, facts, &stop, &mut Samples::default());
-    assert!(matches!(ended, Err(TrialError::NoHypercall)), "ended with {ended:?}");
+    assert!(ended.as_ref().is_err_and(is_its_own), "ended with {ended:?}");
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::metal::fake::{Fake, Rung};
 use crate::transport::{Batch, Empty, Registers};
 
-fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
+pub(crate) fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
     BootInfo {
         program: Program::Report,
         guest_ring: GuestRing::Three,
@@ -115,14 +115,26 @@ fn a_refusal_is_counted() {
 fn an_empty_report_is_one_call() {
     let mut metal =
         Fake::new(|_, rung| assert_eq!(Operation::from_word(rung.word), Some(Operation::Nothing)));
-    run(&mut metal, &info(Carrier::Empty, Afterwards::Kept), Empty);
+    run(&mut metal, &info(Carrier::Empty, Afterwards::Kept), Empty::new(Bell::CallPort));
     assert_eq!((metal.rings, metal.load(notes::CALLS)), (65, 65));
+}
+
+#[test]
+fn an_empty_call_that_is_refused_is_counted_where_there_is_an_answer() {
+    // What KVM answers to a call it does not know: -KVM_ENOSYS.
+    let unknown = 1000_u64.wrapping_neg();
+    for (bell, refused) in [(Bell::VmcallToKernel, 65), (Bell::Vmmcall, 65), (Bell::CallPort, 0)] {
+        let mut metal = Fake::new(|_, _| {});
+        metal.answer_with(unknown);
+        run(&mut metal, &info(Carrier::Empty, Afterwards::Kept), Empty::new(bell));
+        assert_eq!(metal.load(notes::REFUSED), refused, "{bell:?}");
+    }
 }
 
 #[test]
 fn a_full_trace_is_drained() {
     let mut metal = Fake::new(|_, _| {});
     let info = BootInfo { reports: 3000, ..info(Carrier::Empty, Afterwards::Kept) };
-    run(&mut metal, &info, Empty);
+    run(&mut metal, &info, Empty::new(Bell::CallPort));
     assert_eq!(metal.said.iter().filter(|said| **said == Control::Drain).count(), 2);
 }
