@@ -5,10 +5,20 @@
 #   make check   what has to pass before a commit: format, lints, docs, benches compiled, tests
 #   make bench   criterion benches
 #   make doctor  what this host can do
+#
+# The lab: hardware virtualisation, emulated and counted in instructions; what it needs is fetched when root.
+#
+#   make lab         the ladder in instructions
+#   make lab-check   the gate on path length: fails if a rung takes over 1 % more than results/reference/lab-check
+#   make lab-accept  makes what lab-check measured last the new reference
+#   make lab-test    the conformance suite in the lab, where hypercalls are delivered
 
 CARGO ?= cargo
+PAGEHINT = target/release/pagehint
+CHECK = lab-check
+REFERENCE = results/reference/lab-check
 
-.PHONY: run test check bench doctor lint tools
+.PHONY: run test check bench doctor lab lab-check lab-accept lab-test lint tools
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -21,6 +31,24 @@ bench: tools
 
 doctor: tools
 	$(CARGO) run --release --locked -- doctor
+
+lab: tools
+	$(CARGO) run --release --locked -- lab
+
+lab-check: tools
+	rm -rf target/$(CHECK)
+	$(CARGO) run --release --locked -- lab --plan $(CHECK) --out target/$(CHECK) --against $(REFERENCE)
+
+lab-accept:
+	@test -f target/$(CHECK)/summary.json || { echo "nothing has been measured: make lab-check"; exit 1; }
+	rm -rf $(REFERENCE)
+	cp -R target/$(CHECK) $(REFERENCE)
+
+# Cargo hands every test program to the lab instead of running it here.
+lab-test: tools
+	$(CARGO) build --release --locked
+	PAGEHINT_REQUIRE_KVM=1 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(CURDIR)/$(PAGEHINT) lab --clock wall --" \
+		$(CARGO) test --locked -p pagehint-host --test conformance
 
 check: lint test
 

@@ -17,6 +17,9 @@ use crate::unit::{Unit, ratio};
 /// By what share a path may grow.
 pub const TOLERANCE: f64 = 0.01;
 
+/// What is said of a rung that has grown; a terminal shows it in red.
+pub const GREW: &str = "GREW";
+
 /// Why two runs cannot be compared. The message says what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GrowthError {
@@ -73,6 +76,18 @@ impl Change {
     #[must_use]
     pub fn has_shrunk(&self) -> bool {
         self.share() < -TOLERANCE
+    }
+
+    /// What to say of it, if anything.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        if self.has_grown() {
+            GREW
+        } else if self.has_shrunk() {
+            "shrank"
+        } else {
+            ""
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod environment;
 pub mod estimate;
 pub mod executor;
 pub mod export;
+pub mod growth;
 pub mod histogram;
 pub mod journal;
 pub mod lab;

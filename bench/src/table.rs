@@ -5,9 +5,10 @@ use comfy_table::{Cell, CellAlignment, Table, TableStyle};
 use host::axes::Discard;
 
 use crate::axis::Named;
+use crate::growth::Change;
 use crate::histogram::Phase;
 use crate::summary::{CellSummary, Summary};
-use crate::unit::{float, percent, ratio};
+use crate::unit::{Unit, float, percent, ratio, signed_percent};
 use crate::verdict;
 
 /// What a cell that freed nothing says; a terminal shows it in red.
@@ -122,6 +123,26 @@ pub fn phases(summary: &Summary, discard: Discard) -> Grid {
         header,
         rows: rows.collect(),
     }
+}
+
+/// Rungs then and now, in instructions.
+#[must_use]
+pub fn growth(changes: &[Change]) -> Grid {
+    let unit = Unit::Instructions;
+    let header = strings(["", "discard", "reference", "now", "change", "", "mostly in"]);
+    let rows = changes.iter().map(|change| {
+        let (phase, by) = change.mostly;
+        vec![
+            change.rung.to_string(),
+            change.discard.to_string(),
+            unit.show(change.before),
+            unit.show(change.after),
+            signed_percent(change.share()),
+            change.word().to_owned(),
+            if by == 0.0 { String::new() } else { format!("{phase} {}", unit.show_change(by)) },
+        ]
+    });
+    Grid { title: "instructions a report, median, against the reference".to_owned(), header, rows: rows.collect() }
 }
 
 /// Every phase of one cell.

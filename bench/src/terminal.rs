@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::checks::{Check, Standing};
+use crate::growth::{Change, GREW};
 use crate::summary::{CellSummary, Summary};
 use crate::table::{self, FREED_NOTHING, Grid};
 
@@ -56,6 +57,16 @@ pub fn show_one(out: &mut dyn Write, summary: &Summary, cell: &CellSummary) -> i
         cell.reports
     )?;
     checks(out, &summary.checks)
+}
+
+/// Prints rungs against those of a reference, what grew in red.
+///
+/// # Errors
+/// As the writer's.
+pub fn show_growth(out: &mut dyn Write, changes: &[Change]) -> io::Result<()> {
+    let grid = table::growth(changes);
+    writeln!(out, "\n{}", paint(BOLD, &grid.title))?;
+    writeln!(out, "{}", grid.to_text().replace(GREW, &paint(RED, GREW)))
 }
 
 fn head(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {

@@ -98,6 +98,12 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A change as people read it: to a hundredth of a per cent, because instructions are counted exactly.
+#[must_use]
+pub fn signed_percent(share: f64) -> String {
+    format!("{:+.2} %", share * 100.0)
+}
+
 /// A count as a number to calculate with. Counts of a run stay far below 2^52.
 #[must_use]
 pub fn float(count: u64) -> f64 {

@@ -66,7 +66,38 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let summary = report::rebuild(&directory).context("the run in the lab came to nothing")?;
     terminal::show(out, &summary)?;
     writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
-    Ok(if report::failed(&summary) { Code::Error } else { Code::Fine })
+    if report::failed(&summary) {
+        return Ok(Code::Error);
+    }
+    match &options.against {
+        Some(reference) => against(reference, &directory, &summary, out),
+        None => Ok(Code::Fine),
+    }
+}
+
+/// The gate on path length.
+fn against(reference: &Path, directory: &Path, now: &Summary, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let archive = Archive::open(reference)?;
+    let changes = growth::changes(&Summary::of(&archive), now)?;
+    terminal::show_growth(out, &changes)?;
+    let here = environment(directory)?;
+    for (what, then, now) in archive.environment.built_with().differences(&here.built_with()) {
+        terminal::bullet(out, "note:", &format!("{what} was {then} in the reference and is {now}"))?;
+    }
+    let grown = changes.iter().filter(|change| change.has_grown()).count();
+    let shrunk = changes.iter().filter(|change| change.has_shrunk()).count();
+    let limit = percent(TOLERANCE);
+    let (new, old) = (directory.display(), reference.display());
+    let accept = format!("`rm -r {old} && cp -R {new} {old}` (make lab-accept), with the reason in the commit");
+    if grown > 0 {
+        writeln!(out, "\n{grown} of {} paths grew by more than {limit}. If that is meant to be: {accept}.", changes.len())?;
+        return Ok(Code::Grown);
+    }
+    writeln!(out, "\nno path grew by more than {limit}")?;
+    if shrunk > 0 {
+        writeln!(out, "{shrunk} shrank by more than that; to keep it so: {accept}.")?;
+    }
+    Ok(Code::Fine)
 }
 
 fn compare(lab: &Lab, plan: String, stop: &AtomicBool) -> anyhow::Result<Returned> {
