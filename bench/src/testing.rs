@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use host::TrialError;
 use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing};
-use host::facts::{Answered, DoorbellFact, Facts, Flavour};
+use host::facts::{Answered, Counter, DoorbellFact, Facts, Flavour};
 use host::trial::{Exits, Observer, Outcome, Proof, Refused, Sample, TrialSpec};
 
 use crate::environment::Environment;
@@ -28,6 +28,7 @@ pub(crate) fn facts() -> Facts {
         doorbells: vec![answer(Doorbell::Hypercall, 1500), answer(Doorbell::Mmio, 2500)],
         instruction_ps: [Some(300), None],
         ring0_emulated: false,
+        counter: Counter::Time,
         tsc_khz: 2_000_000,
         tsc_offset: Some(-5),
         payload_target: "x86_64-unknown-none",

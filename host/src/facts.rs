@@ -29,6 +29,28 @@ impl Axis for Flavour {
     }
 }
 
+/// What the time stamp counter counts, as [`crate::probe()`] has measured it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counter {
+    /// Time, in ticks of a frequency that KVM states: every real processor.
+    Time,
+    /// Executed instructions, one a tick, those of guest, KVM, kernel and user space together: an emulator that
+    /// makes its clock of them.
+    Instructions,
+}
+
+impl Axis for Counter {
+    const AXIS: &'static str = "counter";
+    const ALL: &'static [Self] = &[Self::Time, Self::Instructions];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Instructions => "instructions",
+        }
+    }
+}
+
 /// What a doorbell did when it was tried with a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answered {
@@ -71,7 +93,10 @@ pub struct Facts {
     pub instruction_ps: [Option<u64>; 2],
     /// Whether KVM emulates ring 0 instruction by instruction.
     pub ring0_emulated: bool,
-    /// Frequency of the guest's time stamp counter in kHz.
+    /// What the time stamp counter counts.
+    pub counter: Counter,
+    /// Frequency of the guest's time stamp counter in kHz, as KVM states it. It says nothing where the counter
+    /// counts instructions.
     pub tsc_khz: u32,
     /// Guest minus host time stamp counter, as KVM states it; `None` if this KVM does not say.
     pub tsc_offset: Option<i64>,

@@ -17,7 +17,7 @@ use kvm_ioctls::{Cap, Kvm};
 use crate::affinity::{Pinned, Placement};
 use crate::assembly::bell;
 use crate::axes::Doorbell;
-use crate::clock::HostTsc;
+use crate::clock::{self, HostTsc};
 use crate::error::{BuildError, ExitError};
 use crate::facts::{Answered, DoorbellFact, Facts};
 use crate::image::{PAYLOAD, PAYLOAD_TARGET};
@@ -55,8 +55,8 @@ pub fn probe() -> Result<Facts, KvmError> {
             doorbells.push(DoorbellFact { doorbell, guest_ring, answered });
         }
     }
-    let clock = Probe::build(&kvm, probe_boot(Program::Obey, GuestRing::Three, Bell::CallPort), false);
-    let (tsc_khz, tsc_offset) = clock.map_or((0, None), |probe| {
+    let still = Probe::build(&kvm, probe_boot(Program::Obey, GuestRing::Three, Bell::CallPort), false);
+    let (tsc_khz, tsc_offset) = still.map_or((0, None), |probe| {
         (probe.machine.tsc_khz().unwrap_or(0), probe.machine.tsc_offset().map(|offset| offset.0))
     });
     Ok(Facts {
@@ -66,6 +66,7 @@ pub fn probe() -> Result<Facts, KvmError> {
         doorbells,
         instruction_ps,
         ring0_emulated,
+        counter: clock::counter(),
         tsc_khz,
         tsc_offset,
         payload_target: PAYLOAD_TARGET,

@@ -8,7 +8,7 @@ use abi::addr::Order;
 use host::axes::{
     Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
 };
-use host::facts::{Facts, Flavour};
+use host::facts::{Counter, Facts, Flavour};
 use host::trial::TrialSpec;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -58,6 +58,7 @@ fn nothing_known() -> Facts {
         doorbells: Vec::new(),
         instruction_ps: [None; 2],
         ring0_emulated: false,
+        counter: Counter::Time,
         tsc_khz: 0,
         tsc_offset: None,
         payload_target: "",
