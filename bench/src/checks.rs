@@ -242,12 +242,7 @@ fn clocks(measured: &[(&TrialRecord, &Measured)]) -> Check {
         })
         .collect();
     let reports: u64 = measured.iter().map(|(_, m)| m.reports).sum();
-    none_of(
-        "time stamps of guest and host are in order",
-        Standing::Fails,
-        &faults,
-        format!("{reports} reports"),
-    )
+    none_of("stamps of guest and host are in order", Standing::Fails, &faults, format!("{reports} reports"))
 }
 
 fn explained(summary: &Summary) -> Check {
@@ -265,15 +260,15 @@ fn explained(summary: &Summary) -> Check {
 fn drift(summary: &Summary) -> Check {
     let (mut faults, mut most, mut least) = (Vec::new(), 0.0_f64, u64::MAX);
     for cell in &summary.cells {
-        let p50 = |phase| cell.phase(phase).time.p50;
-        least = least.min(cell.phase(Phase::FirstTenth).time.n);
+        let p50 = |phase| cell.phase(phase).cost.p50;
+        least = least.min(cell.phase(Phase::FirstTenth).cost.n);
         let drift = ratio(p50(Phase::LastTenth), p50(Phase::FirstTenth)) - 1.0;
         most = most.max(drift.abs());
         if drift.abs() > DRIFT {
             faults.push(format!("{}: {:+.0} %", cell.title(), drift * 100.0));
         }
     }
-    let what = "the last tenth of the trials is as fast as the first";
+    let what = "the last tenth of the trials costs what the first does";
     if least < TENTH {
         let detail = format!("{least} reports in a tenth are too few to say: use more --reports");
         return check(what, Standing::Unknown, detail);
@@ -348,7 +343,7 @@ impl CellSummary {
     /// A phase of it; all 0 if it has none.
     #[must_use]
     pub fn phase(&self, phase: Phase) -> crate::summary::PhaseSummary {
-        let nothing = crate::summary::PhaseSummary { time: Default::default(), share: 0.0 };
+        let nothing = crate::summary::PhaseSummary { cost: Default::default(), share: 0.0 };
         self.phases.get(&crate::axis::Named(phase)).copied().unwrap_or(nothing)
     }
 }

@@ -1,4 +1,5 @@
-//! What this host can do: the KVM flavour, its capabilities, which doorbells answer and how fast.
+//! What this host can do: the KVM flavour, its capabilities, what its counter counts, which doorbells answer
+//! and at what cost.
 
 use crate::axes::{Axis, Bell, Doorbell, GuestRing};
 
@@ -54,10 +55,10 @@ impl Axis for Counter {
 /// What a doorbell did when it was tried with a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answered {
-    /// It reached the host; the mean round trip of some hundred rings in nanoseconds.
+    /// It reached the host; the mean round trip of some hundred rings.
     After {
-        /// Nanoseconds.
-        round_trip_ns: u64,
+        /// Ticks of the time stamp counter.
+        round_trip_ticks: u64,
     },
     /// It did not; why, in a sentence.
     Not {
@@ -88,9 +89,9 @@ pub struct Facts {
     pub hypercall: Bell,
     /// Every doorbell from every ring.
     pub doorbells: Vec<DoorbellFact>,
-    /// Picoseconds an instruction of a simple loop takes in ring 0 and in ring 3; `None` if the guest did not
-    /// come up there.
-    pub instruction_ps: [Option<u64>; 2],
+    /// Ticks of the time stamp counter that an instruction of a simple loop takes in ring 0 and in ring 3;
+    /// `None` if the guest did not come up there.
+    pub instruction_ticks: [Option<f64>; 2],
     /// Whether KVM emulates ring 0 instruction by instruction.
     pub ring0_emulated: bool,
     /// What the time stamp counter counts.

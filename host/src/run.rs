@@ -15,7 +15,7 @@ use crate::assembly::Assembly;
 use crate::axes::Servicer;
 use crate::error::ExitError;
 use crate::error::TrialError;
-use crate::facts::Facts;
+use crate::facts::{Counter, Facts};
 use crate::fault::Planted;
 use crate::image::PAYLOAD;
 use crate::proof::{ProofError, Prover};
@@ -69,6 +69,7 @@ pub fn run_planted(
     let mut session = Session {
         prover: Prover::new(&ram, boot.arena_pages)?,
         statistics: machine.statistics(),
+        counter: facts.counter,
         offset: machine.tsc_offset().ok_or(TrialError::NoClock)?,
         ram,
         backing: spec.backing,
@@ -107,9 +108,11 @@ fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outco
         }
     }
     let statistics = session.statistics.as_ref();
+    let timed = |duration| (session.counter == Counter::Time).then(|| nanoseconds(duration));
     Ok(Outcome {
         bell: boot.bell,
         guest_ring: boot.guest_ring,
+        counter: session.counter,
         tsc_khz,
         tsc_offset: session.offset.0,
         reports: measured.reports,
@@ -129,8 +132,8 @@ fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outco
         violations,
         interrupts: note(notes::INTERRUPTS)?,
         memory_beside_ram: memory_beside(&session.ram).map_err(ProofError::Pagemap)?,
-        boot_ns: nanoseconds(session.booted),
-        elapsed_ns: nanoseconds(session.started.elapsed()),
+        boot_ns: timed(session.booted),
+        elapsed_ns: timed(session.started.elapsed()),
     })
 }
 

@@ -10,6 +10,7 @@ use crate::axes::Backing;
 use crate::balloon::Balloon;
 use crate::clock::{HostTsc, TscOffset};
 use crate::error::{ExitError, TrialError};
+use crate::facts::Counter;
 use crate::machine::{Board, Flow};
 use crate::pairing::{self, Call};
 use crate::proof::{ProofError, Prover};
@@ -53,6 +54,7 @@ pub(crate) struct Session<'a> {
     pub(crate) stamps: Arc<Stamps>,
     /// Whether every call leaves a stamp: not if nobody serves it.
     pub(crate) stamped: bool,
+    pub(crate) counter: Counter,
     pub(crate) offset: TscOffset,
     pub(crate) statistics: Option<Statistics>,
     pub(crate) prover: Prover,

@@ -56,7 +56,7 @@ fn nothing_known() -> Facts {
         capabilities: Vec::new(),
         hypercall: Bell::Vmcall,
         doorbells: Vec::new(),
-        instruction_ps: [None; 2],
+        instruction_ticks: [None; 2],
         ring0_emulated: false,
         counter: Counter::Time,
         tsc_khz: 0,
