@@ -13,7 +13,7 @@ use crate::ladder::Rung;
 use crate::record::{Measured, TrialRecord};
 use crate::statistics::Interval;
 use crate::summary::{CellSummary, Summary, paired};
-use crate::unit::{percent, ratio};
+use crate::unit::{Unit, percent, ratio};
 use crate::witness::{self, Agreement};
 
 /// The least share of a report that the phases should explain.
@@ -71,6 +71,7 @@ pub fn all(summary: &Summary, trials: &[TrialRecord]) -> Vec<Check> {
     let mut checks = vec![complete(summary), oracle(&measured), same_pages(&measured), refused(&measured)];
     checks.extend(freed(summary));
     checks.extend([exits(summary, &measured), witnesses(&measured), clocks(&measured)]);
+    checks.extend(idle(summary, &measured));
     checks.extend([explained(summary), drift(summary), memory(&measured), one_mode(summary)]);
     checks.extend(twice_the_same(summary));
     checks
@@ -243,6 +244,25 @@ fn clocks(measured: &[(&TrialRecord, &Measured)]) -> Check {
         .collect();
     let reports: u64 = measured.iter().map(|(_, m)| m.reports).sum();
     none_of("stamps of guest and host are in order", Standing::Fails, &faults, format!("{reports} reports"))
+}
+
+/// Where instructions are counted, an idle machine moves the counter on without executing any.
+fn idle(summary: &Summary, measured: &[(&TrialRecord, &Measured)]) -> Option<Check> {
+    if summary.unit != Unit::Instructions {
+        return None;
+    }
+    let what = "the machine never went idle while it was measured";
+    let mut faults = Vec::new();
+    for (trial, m) in measured {
+        let Some(ticks) = m.idle_ticks else {
+            let detail = "the kernel does not say: /proc/timer_list has to be there, and readable";
+            return Some(check(what, Standing::Unknown, detail.to_owned()));
+        };
+        if ticks > 0 {
+            faults.push(format!("{ticks} ticks of trial {} are no instructions", trial.trial));
+        }
+    }
+    Some(none_of(what, Standing::Fails, &faults, "every tick is an instruction".to_owned()))
 }
 
 fn explained(summary: &Summary) -> Check {

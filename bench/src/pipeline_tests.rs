@@ -95,9 +95,9 @@ fn a_plan_becomes_a_report() {
     assert_eq!((read.verdict, read.cells.len()), (summary.verdict, 14));
 }
 
-/// A run whose counter counts instructions.
-fn run_in_the_lab(directory: &Path) -> Summary {
-    let executor = FakeExecutor { counts_instructions: true, ..FakeExecutor::default() };
+/// A run whose counter counts instructions, with what its kernel says about idling.
+fn run_in_the_lab(directory: &Path, idle_ticks: Option<u64>) -> Summary {
+    let executor = FakeExecutor { counts_instructions: true, idle_ticks, ..FakeExecutor::default() };
     run_at(directory, &lab(), executor);
     report::rebuild(directory).unwrap()
 }
@@ -114,8 +114,9 @@ fn speaks_of_time(text: &str) -> Option<&str> {
 #[test]
 fn a_run_of_instructions_speaks_of_no_time_in_any_file() {
     let directory = tempfile::tempdir().unwrap();
-    let summary = run_in_the_lab(directory.path());
+    let summary = run_in_the_lab(directory.path(), Some(0));
     assert!(!report::failed(&summary), "{:#?}", summary.checks);
+    assert_eq!(standing(&summary, "never went idle"), Standing::Holds);
     for name in ["report.md", "summary.json", "percentiles.csv", file::TRIALS, file::ENVIRONMENT] {
         let text = fs::read_to_string(directory.path().join(name)).unwrap();
         assert!(text.contains("instructions"), "{name}");
@@ -133,11 +134,23 @@ fn a_run_of_instructions_speaks_of_no_time_in_any_file() {
 fn the_same_instructions_give_the_same_summary_wherever_and_whenever() {
     let summary = || {
         let directory = tempfile::tempdir().unwrap();
-        run_in_the_lab(directory.path());
+        run_in_the_lab(directory.path(), Some(0));
         ["summary.json", "percentiles.csv", file::TRIALS, hlog::FILE]
             .map(|name| fs::read(directory.path().join(name)).unwrap())
     };
     assert!(summary() == summary());
+}
+
+#[test]
+fn ticks_that_nobody_executed_are_no_instructions() {
+    let directory = tempfile::tempdir().unwrap();
+    let summary = run_in_the_lab(&directory.path().join("idle"), Some(17));
+    assert_eq!(standing(&summary, "never went idle"), Standing::Fails);
+    let summary = run_in_the_lab(&directory.path().join("silent"), None);
+    assert_eq!(standing(&summary, "never went idle"), Standing::Unknown);
+    run(&directory.path().join("time"), FakeExecutor::default());
+    let summary = report::rebuild(&directory.path().join("time")).unwrap();
+    assert!(summary.checks.iter().all(|check| !check.what.contains("idle")));
 }
 
 #[test]

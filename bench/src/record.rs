@@ -230,6 +230,10 @@ pub struct Measured {
     pub interrupts: u64,
     /// Resident memory of the process beside guest memory at the trial's end, in bytes.
     pub memory_beside_ram: u64,
+    /// Where instructions are counted: ticks during which the kernel was idle by its own account, and which
+    /// nobody executed. Absent for time, and where the kernel does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idle_ticks: Option<u64>,
     /// From nothing to the guest's first sign of life, in nanoseconds; absent where nothing tells the time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub boot_ns: Option<u64>,
@@ -279,6 +283,7 @@ impl Measured {
                 .collect(),
             interrupts: outcome.interrupts,
             memory_beside_ram: outcome.memory_beside_ram,
+            idle_ticks: outcome.idle_ticks,
             boot_ns: outcome.boot_ns,
             elapsed_ns: outcome.elapsed_ns,
             phases,

@@ -63,6 +63,8 @@ pub(crate) struct FakeExecutor {
     pub(crate) scrambled_at: Option<usize>,
     /// Whether its counter counts instructions.
     pub(crate) counts_instructions: bool,
+    /// What its kernel says about idling.
+    pub(crate) idle_ticks: Option<u64>,
 }
 
 impl FakeExecutor {
@@ -109,6 +111,7 @@ impl Executor for FakeExecutor {
             observer.sample(&sample);
         }
         let mut outcome = outcome(spec, calls, self.counter());
+        outcome.idle_ticks = self.idle_ticks;
         if now == self.scrambled_at {
             outcome.violations.push((abi::trace::Violation::Scrambled, 1));
         }
@@ -168,6 +171,7 @@ fn outcome(spec: &TrialSpec, calls: u64, counter: Counter) -> Outcome {
         violations: Vec::new(),
         interrupts: 0,
         memory_beside_ram: 8 << 20,
+        idle_ticks: None,
         boot_ns: timed(50_000_000),
         elapsed_ns: timed(60_000_000),
     }

@@ -17,6 +17,7 @@ use crate::error::ExitError;
 use crate::error::TrialError;
 use crate::facts::{Counter, Facts};
 use crate::fault::Planted;
+use crate::idle;
 use crate::image::PAYLOAD;
 use crate::proof::{ProofError, Prover};
 use crate::ram::GuestRam;
@@ -132,6 +133,7 @@ fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outco
         violations,
         interrupts: note(notes::INTERRUPTS)?,
         memory_beside_ram: memory_beside(&session.ram).map_err(ProofError::Pagemap)?,
+        idle_ticks: idled(begin, end, tsc_khz),
         boot_ns: timed(session.booted),
         elapsed_ns: timed(session.started.elapsed()),
     })
@@ -146,6 +148,11 @@ const fn difference(before: &Exits, after: &Exits) -> Exits {
         control: after.control - before.control,
         interrupted: after.interrupted - before.interrupted,
     }
+}
+
+/// Ticks that the kernel idled away from one mark to the other, if it says.
+fn idled(begin: &Mark, end: &Mark, tsc_khz: u32) -> Option<u64> {
+    Some(idle::ticks(end.slept?.checked_sub(begin.slept?)?, tsc_khz))
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

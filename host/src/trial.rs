@@ -370,6 +370,10 @@ pub struct Outcome {
     pub interrupts: u64,
     /// Resident memory of this process beside guest memory at the trial's end, in bytes.
     pub memory_beside_ram: u64,
+    /// Ticks of the counter during which the kernel was idle in the measured part, by its own account: ticks
+    /// that nobody executed. Looked at only where the counter counts instructions, and `None` where the kernel
+    /// does not say.
+    pub idle_ticks: Option<u64>,
     /// From nothing to the guest's first sign of life, in nanoseconds; `None` where the counter counts
     /// instructions, because no clock of such a machine tells the time.
     pub boot_ns: Option<u64>,
