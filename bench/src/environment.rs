@@ -29,6 +29,9 @@ pub struct Environment {
     pub pagehint: String,
     /// Revision it was built from; empty if that is not known.
     pub revision: String,
+    /// The compiler it was built with, as that calls itself; empty if that is not known.
+    #[serde(default)]
+    pub rustc: String,
     /// Whether it was built with optimisation.
     pub optimised: bool,
     /// The command line.
@@ -129,6 +132,7 @@ impl Environment {
             date: Utc::from(SystemTime::now()).to_string(),
             pagehint: env!("CARGO_PKG_VERSION").to_owned(),
             revision: env!("PAGEHINT_REVISION").to_owned(),
+            rustc: env!("PAGEHINT_RUSTC").to_owned(),
             optimised: !cfg!(debug_assertions),
             command: std::env::args().collect(),
             kvm: Kvm::from(facts),
