@@ -16,6 +16,7 @@ use crate::histogram::{Phase, PhaseHistograms};
 use crate::journal::file;
 use crate::plan::{Plan, PlanError};
 use crate::record::TrialRecord;
+use crate::unit::Unit;
 
 /// A run as its directory tells it.
 pub struct Archive {
@@ -72,6 +73,18 @@ pub enum ArchiveError {
         /// Its version.
         found: u32,
     },
+    /// Figures that cannot stand beside each other.
+    #[error("trial {trial} of {} is in {found}, its {} says {expected}: put the file that belongs to the run back", path.display(), file::ENVIRONMENT)]
+    Unit {
+        /// The directory.
+        path: PathBuf,
+        /// The trial.
+        trial: u32,
+        /// What its figures are in.
+        found: Unit,
+        /// What the run's are in.
+        expected: Unit,
+    },
     /// The plan is damaged.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -96,13 +109,14 @@ impl Archive {
         if !path.is_file() {
             return Err(ArchiveError::NotARun { path: directory.to_owned() });
         }
-        let environment = parse(&read(&path)?, &path, 1)?;
+        let environment: Environment = parse(&read(&path)?, &path, 1)?;
         let mut remarks = Vec::new();
         let plan = read_plan(directory)?;
         let trials = read_trials(&directory.join(file::TRIALS), &mut remarks)?;
         if trials.is_empty() {
             return Err(ArchiveError::Empty { path: directory.to_owned() });
         }
+        one_unit(directory, environment.kvm.clock.unit(), &trials)?;
         let merged = read_histograms(directory, &trials, &mut remarks)?;
         Ok(Self { environment, plan, trials, merged, remarks })
     }
@@ -142,6 +156,17 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, line: usize) -> Result<T
         return Err(ArchiveError::Version { path: path.to_owned(), found });
     }
     serde_json::from_slice(text).map_err(damaged)
+}
+
+/// A figure in one unit is never shown in the other.
+fn one_unit(directory: &Path, expected: Unit, trials: &[TrialRecord]) -> Result<(), ArchiveError> {
+    let units = trials.iter().filter_map(|trial| Some((trial.trial, trial.measured()?.clock.unit())));
+    match units.into_iter().find(|(_, unit)| *unit != expected) {
+        Some((trial, found)) => {
+            Err(ArchiveError::Unit { path: directory.to_owned(), trial, found, expected })
+        }
+        None => Ok(()),
+    }
 }
 
 fn read_plan(directory: &Path) -> Result<Option<Plan>, ArchiveError> {

@@ -13,7 +13,7 @@ use crate::ladder::Rung;
 use crate::record::{Measured, TrialRecord};
 use crate::statistics::Interval;
 use crate::summary::{CellSummary, Summary, paired};
-use crate::unit::{percent, ratio};
+use crate::unit::{Unit, percent, ratio};
 use crate::witness::{self, Agreement};
 
 /// The least share of a report that the phases should explain.
@@ -71,6 +71,7 @@ pub fn all(summary: &Summary, trials: &[TrialRecord]) -> Vec<Check> {
     let mut checks = vec![complete(summary), oracle(&measured), same_pages(&measured), refused(&measured)];
     checks.extend(freed(summary));
     checks.extend([exits(summary, &measured), witnesses(&measured), clocks(&measured)]);
+    checks.extend(idle(summary, &measured));
     checks.extend([explained(summary), drift(summary), memory(&measured), one_mode(summary)]);
     checks.extend(twice_the_same(summary));
     checks
@@ -242,12 +243,26 @@ fn clocks(measured: &[(&TrialRecord, &Measured)]) -> Check {
         })
         .collect();
     let reports: u64 = measured.iter().map(|(_, m)| m.reports).sum();
-    none_of(
-        "time stamps of guest and host are in order",
-        Standing::Fails,
-        &faults,
-        format!("{reports} reports"),
-    )
+    none_of("stamps of guest and host are in order", Standing::Fails, &faults, format!("{reports} reports"))
+}
+
+/// Where instructions are counted, an idle machine moves the counter on without executing any.
+fn idle(summary: &Summary, measured: &[(&TrialRecord, &Measured)]) -> Option<Check> {
+    if summary.unit != Unit::Instructions {
+        return None;
+    }
+    let what = "the machine never went idle while it was measured";
+    let mut faults = Vec::new();
+    for (trial, m) in measured {
+        let Some(ticks) = m.idle_ticks else {
+            let detail = "the kernel does not say: /proc/timer_list has to be there, and readable";
+            return Some(check(what, Standing::Unknown, detail.to_owned()));
+        };
+        if ticks > 0 {
+            faults.push(format!("{ticks} ticks of trial {} are no instructions", trial.trial));
+        }
+    }
+    Some(none_of(what, Standing::Fails, &faults, "every tick is an instruction".to_owned()))
 }
 
 fn explained(summary: &Summary) -> Check {
@@ -265,15 +280,15 @@ fn explained(summary: &Summary) -> Check {
 fn drift(summary: &Summary) -> Check {
     let (mut faults, mut most, mut least) = (Vec::new(), 0.0_f64, u64::MAX);
     for cell in &summary.cells {
-        let p50 = |phase| cell.phase(phase).time.p50;
-        least = least.min(cell.phase(Phase::FirstTenth).time.n);
+        let p50 = |phase| cell.phase(phase).cost.p50;
+        least = least.min(cell.phase(Phase::FirstTenth).cost.n);
         let drift = ratio(p50(Phase::LastTenth), p50(Phase::FirstTenth)) - 1.0;
         most = most.max(drift.abs());
         if drift.abs() > DRIFT {
             faults.push(format!("{}: {:+.0} %", cell.title(), drift * 100.0));
         }
     }
-    let what = "the last tenth of the trials is as fast as the first";
+    let what = "the last tenth of the trials costs what the first does";
     if least < TENTH {
         let detail = format!("{least} reports in a tenth are too few to say: use more --reports");
         return check(what, Standing::Unknown, detail);
@@ -348,7 +363,7 @@ impl CellSummary {
     /// A phase of it; all 0 if it has none.
     #[must_use]
     pub fn phase(&self, phase: Phase) -> crate::summary::PhaseSummary {
-        let nothing = crate::summary::PhaseSummary { time: Default::default(), share: 0.0 };
+        let nothing = crate::summary::PhaseSummary { cost: Default::default(), share: 0.0 };
         self.phases.get(&crate::axis::Named(phase)).copied().unwrap_or(nothing)
     }
 }

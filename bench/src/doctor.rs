@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::environment::{DoorbellRecord, Environment};
 use crate::machine::{Machine, chosen};
 use crate::noise::Noise;
-use crate::unit::{Unit, float, percent};
+use crate::unit::{Clock, Unit, float, percent};
 
 /// How long to listen for noise.
 const LISTEN: Duration = Duration::from_millis(200);
@@ -22,8 +22,9 @@ const NOISY: f64 = 0.01;
 pub struct Examination {
     /// The host as a run would record it.
     pub environment: Environment,
-    /// How quiet it is.
-    pub noise: Noise,
+    /// How quiet it is; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub noise: Option<Noise>,
     /// What was found, and what to change.
     pub findings: Vec<Finding>,
 }
@@ -45,8 +46,8 @@ impl Examination {
     #[must_use]
     pub fn of(facts: &Facts) -> Self {
         let environment = Environment::here(facts);
-        let noise = Noise::listen(LISTEN);
-        let findings = findings(&environment, &noise);
+        let noise = environment.kvm.clock.tells_time().then(|| Noise::listen(LISTEN));
+        let findings = findings(&environment, noise.as_ref());
         Self { environment, noise, findings }
     }
 }
@@ -55,12 +56,18 @@ fn finding(what: &str, found: String, change: Option<&str>) -> Finding {
     Finding { what: what.to_owned(), found, change: change.map(str::to_owned) }
 }
 
-fn findings(environment: &Environment, noise: &Noise) -> Vec<Finding> {
+fn findings(environment: &Environment, noise: Option<&Noise>) -> Vec<Finding> {
     let machine = &environment.machine;
     let mut findings = vec![flavour(environment)];
-    findings.extend(environment.kvm.doorbells.iter().map(doorbell));
+    let unit = environment.kvm.clock.unit();
+    findings.extend(environment.kvm.doorbells.iter().map(|record| doorbell(record, unit)));
     findings.extend([hypercalls(environment), speed(environment), clock(environment)]);
-    findings.extend([thp(machine), quiet(noise), load(machine), governor(machine), processors(machine)]);
+    findings.extend([thp(machine), quiet(noise)]);
+    // What others do, and how fast the processor runs, changes no count of instructions.
+    if environment.kvm.clock.tells_time() {
+        findings.extend([load(machine), governor(machine)]);
+    }
+    findings.push(processors(environment));
     findings.extend(swap(machine));
     findings
 }
@@ -80,10 +87,10 @@ fn flavour(environment: &Environment) -> Finding {
     finding("kvm", found, change)
 }
 
-fn doorbell(record: &DoorbellRecord) -> Finding {
+fn doorbell(record: &DoorbellRecord, unit: Unit) -> Finding {
     let what = format!("doorbell {}, ring {}", record.doorbell, record.guest_ring);
-    let found = match (record.round_trip_ns, &record.reason) {
-        (Some(ns), _) => format!("answers after {} (mean)", Unit::Nanoseconds.show(float(ns))),
+    let found = match (record.round_trip, &record.reason) {
+        (Some(cost), _) => format!("answers after {} (mean)", unit.show(cost)),
         (None, Some(reason)) => format!("does not answer: {reason}"),
         (None, None) => "does not answer".to_owned(),
     };
@@ -109,11 +116,10 @@ fn hypercalls(environment: &Environment) -> Finding {
 
 fn speed(environment: &Environment) -> Finding {
     let kvm = &environment.kvm;
-    let each = |ps: Option<u64>| {
-        ps.map_or("did not come up".to_owned(), |ps| format!("{:.2} ns", float(ps) / 1000.0))
-    };
-    let [zero, three] = kvm.instruction_ps.map(each);
-    let found = format!("an instruction takes {zero} in ring 0, {three} in ring 3");
+    let each =
+        |cost: Option<f64>| cost.map_or("did not come up".to_owned(), |cost| kvm.clock.unit().show(cost));
+    let [zero, three] = kvm.instruction.map(each);
+    let found = format!("an instruction costs {zero} in ring 0, {three} in ring 3");
     let change = kvm.ring0_emulated.then_some(
         "this KVM emulates guest ring 0: keep --guest-ring auto, which uses ring 3 where the doorbell allows it",
     );
@@ -123,15 +129,18 @@ fn speed(environment: &Environment) -> Finding {
 fn clock(environment: &Environment) -> Finding {
     let Environment { kvm, machine, .. } = environment;
     let offset = kvm.tsc_offset.map_or("not stated by KVM".to_owned(), |offset| offset.to_string());
-    let found = format!(
-        "TSC at {:.1} MHz, {}, guest offset {offset}, kernel clock {}",
-        f64::from(kvm.tsc_khz) / 1000.0,
-        if machine.invariant_tsc { "invariant" } else { "not known to be invariant" },
-        machine.clocksource
-    );
+    let counts = match kvm.clock {
+        Clock::Time { tsc_khz } => format!(
+            "TSC at {:.1} MHz, {}",
+            f64::from(tsc_khz) / 1000.0,
+            if machine.invariant_tsc { "invariant" } else { "not known to be invariant" },
+        ),
+        Clock::Instructions => "TSC counts executed instructions, one a tick, and tells no time".to_owned(),
+    };
+    let found = format!("{counts}, guest offset {offset}, kernel clock {}", machine.clocksource);
     let change = if kvm.tsc_offset.is_none() {
         Some("stamps of host and guest cannot be compared: use Linux 5.16 or later (KVM_VCPU_TSC_OFFSET)")
-    } else if !machine.invariant_tsc {
+    } else if kvm.clock.tells_time() && !machine.invariant_tsc {
         Some("pin the frequency: ticks are only as long as each other at one frequency")
     } else {
         None
@@ -153,7 +162,10 @@ fn thp(machine: &Machine) -> Finding {
     finding("huge pages", if found.is_empty() { "none".to_owned() } else { found.join(", ") }, change)
 }
 
-fn quiet(noise: &Noise) -> Finding {
+fn quiet(noise: Option<&Noise>) -> Finding {
+    let Some(noise) = noise else {
+        return finding("noise", "not listened for: instructions are counted, not time".to_owned(), None);
+    };
     let show = |ns| Unit::Nanoseconds.show(float(ns));
     let found = format!(
         "{} gaps above 10 µs in {}, the longest {}, {} of the time",
@@ -191,10 +203,12 @@ fn governor(machine: &Machine) -> Finding {
     }
 }
 
-fn processors(machine: &Machine) -> Finding {
+fn processors(environment: &Environment) -> Finding {
+    let Environment { machine, kvm, .. } = environment;
     let smt = machine.smt.as_deref().unwrap_or("not stated");
     let found = format!("{} usable, hyper-threading {smt}", machine.cores);
-    let change = (machine.cores < 2)
+    // An emulator that counts instructions has one processor, and more would not make its counts better.
+    let change = (machine.cores < 2 && kvm.clock.tells_time())
         .then_some("the device thread of ring-async and virtio needs a core of its own: use two or more");
     finding("processors", found, change)
 }
@@ -208,6 +222,7 @@ fn swap(machine: &Machine) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use host::facts::Counter;
 
     #[test]
     fn what_can_be_better_comes_with_a_way() {
@@ -218,11 +233,27 @@ mod tests {
         environment.machine.governor = Some("powersave".into());
         environment.machine.thp.insert("enabled".into(), "always madvise [never]".into());
         let noise = Noise { spun_ns: 100, gaps: 3, longest_ns: 30, lost_ns: 50 };
-        let findings = findings(&environment, &noise);
+        let findings = findings(&environment, Some(&noise));
         let change = |what: &str| findings.iter().find(|f| f.what == what).unwrap().change.clone();
         for what in ["hypercall", "guest", "processors", "frequency", "huge pages", "noise"] {
             assert!(change(what).is_some(), "{what}");
         }
         assert!(change("clock").is_none_or(|change| change.contains("frequency")));
+    }
+
+    #[test]
+    fn where_instructions_are_counted_nothing_is_said_of_time() {
+        let facts = Facts { counter: Counter::Instructions, ..crate::testing::facts() };
+        let Examination { environment, noise, findings } = Examination::of(&facts);
+        assert_eq!((noise, environment.kvm.clock), (None, Clock::Instructions));
+        let found = |what: &str| findings.iter().find(|f| f.what == what).unwrap().found.clone();
+        assert!(found("clock").contains("executed instructions"), "{}", found("clock"));
+        assert!(found("guest").contains("instr in ring 0"), "{}", found("guest"));
+        assert!(found("doorbell hypercall, ring 0").contains("3000 instr"));
+        for Finding { what, found, .. } in &findings {
+            for word in ["ns", "µs", "ms", "MHz", "minutes"] {
+                assert!(!found.split([' ', ',']).any(|found| found == word), "{what}: {found}");
+            }
+        }
     }
 }

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use host::axes::{Carrier, Discard};
-use host::facts::{Answered, Facts};
+use host::facts::{Answered, Counter, Facts};
 use host::trial::TrialSpec;
 
 use crate::ladder::CallBy;
 use crate::plan::Plan;
 use crate::schedule::schedule;
+use crate::unit::float;
 
 /// Guest image, memory, a few checks: what a trial takes before and after its reports.
 const AROUND: Duration = Duration::from_millis(60);
@@ -20,14 +21,17 @@ const TOUCH: Duration = Duration::from_micros(1);
 /// A doorbell the probe has no figure for.
 const UNKNOWN: Duration = Duration::from_micros(50);
 
-/// The time all trials of a plan may take.
+/// The time all trials of a plan may take; `None` where instructions are counted, which say nothing about it.
 #[must_use]
-pub fn duration(plan: &Plan, facts: &Facts, call: CallBy) -> Duration {
-    schedule(plan)
-        .iter()
-        .map(|slot| plan.spec(slot.cell.rung, slot.cell.discard, call, slot.seed))
-        .map(|spec| trial(&spec, facts))
-        .sum()
+pub fn duration(plan: &Plan, facts: &Facts, call: CallBy) -> Option<Duration> {
+    let trials = || {
+        schedule(plan)
+            .iter()
+            .map(|slot| plan.spec(slot.cell.rung, slot.cell.discard, call, slot.seed))
+            .map(|spec| trial(&spec, facts))
+            .sum()
+    };
+    (facts.counter == Counter::Time).then(trials)
 }
 
 fn trial(spec: &TrialSpec, facts: &Facts) -> Duration {
@@ -50,11 +54,16 @@ fn round_trip(spec: &TrialSpec, facts: &Facts) -> Duration {
         .iter()
         .filter(|fact| fact.doorbell == spec.doorbell)
         .filter_map(|fact| match fact.answered {
-            Answered::After { round_trip_ns } => Some(Duration::from_nanos(round_trip_ns)),
+            Answered::After { round_trip_ticks } => Some(of_ticks(round_trip_ticks, facts.tsc_khz)),
             Answered::Not { .. } => None,
         })
         .max()
         .unwrap_or(UNKNOWN)
+}
+
+/// Ticks of a counter of time.
+fn of_ticks(ticks: u64, tsc_khz: u32) -> Duration {
+    Duration::from_secs_f64(float(ticks) / 1e3 / f64::from(tsc_khz.max(1)))
 }
 
 #[cfg(test)]
@@ -64,11 +73,22 @@ mod tests {
     #[test]
     fn more_reports_and_more_blocks_take_longer() {
         let facts = crate::testing::facts();
-        let estimate = |plan: &Plan| duration(plan, &facts, CallBy::Hypercall);
+        let estimate = |plan: &Plan| duration(plan, &facts, CallBy::Hypercall).unwrap();
         let plan = crate::testing::plan();
         let once = estimate(&plan);
         assert!(once > AROUND * 8 * 2 * plan.blocks);
         assert_eq!(estimate(&Plan { blocks: 2 * plan.blocks, ..plan.clone() }), once * 2);
         assert!(estimate(&Plan { reports: 10 * plan.reports, ..plan }) > once);
+    }
+
+    #[test]
+    fn a_round_trip_is_as_long_as_its_ticks() {
+        assert_eq!(of_ticks(3000, 2_000_000), Duration::from_nanos(1500));
+    }
+
+    #[test]
+    fn instructions_say_nothing_about_how_long_a_run_takes() {
+        let facts = Facts { counter: Counter::Instructions, ..crate::testing::facts() };
+        assert_eq!(duration(&Plan::default(), &facts, CallBy::Hypercall), None);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use host::TrialError;
-use host::facts::Facts;
+use host::facts::{Counter, Facts};
 use host::trial::{Observer, Outcome, TrialSpec};
 
 use crate::histogram::PhaseHistograms;
@@ -22,6 +22,9 @@ pub trait Executor {
     /// # Errors
     /// [`TrialError`] if it has no outcome.
     fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError>;
+
+    /// What the counter of its machine counts.
+    fn counter(&self) -> Counter;
 }
 
 /// Runs trials on `/dev/kvm`.
@@ -35,6 +38,10 @@ pub struct KvmExecutor<'a> {
 impl Executor for KvmExecutor<'_> {
     fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
         host::run(spec, self.facts, &self.stop, observer)
+    }
+
+    fn counter(&self) -> Counter {
+        self.facts.counter
     }
 }
 
@@ -69,7 +76,7 @@ pub fn run_all(
     journal: &mut Journal,
     listener: &mut dyn Listener,
 ) -> Result<Tally, JournalError> {
-    let mut histograms = PhaseHistograms::new();
+    let mut histograms = PhaseHistograms::new(executor.counter());
     let mut tally = Tally::default();
     for (done, slot) in slots.iter().enumerate() {
         let spec = plan.spec(slot.cell.rung, slot.cell.discard, call, slot.seed);
@@ -108,14 +115,9 @@ pub fn run_one(
         Err(TrialError::Stopped) => return None,
         Err(error) => Ending::Failed { error: error.to_string() },
     };
+    let took = clock.elapsed();
+    let stretch = (executor.counter() == Counter::Time).then_some(Stretch { started, took });
     let TrialSpec { carrier, doorbell, servicer, completion, .. } = *spec;
     let rung = Rung::of(Transport { carrier, doorbell, servicer, completion });
-    Some(TrialRecord::new(
-        trial,
-        block,
-        rung,
-        Spec::from(*spec),
-        Stretch { started, took: clock.elapsed() },
-        ending,
-    ))
+    Some(TrialRecord::new(trial, block, rung, Spec::from(*spec), stretch, ending))
 }

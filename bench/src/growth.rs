@@ -32,7 +32,9 @@ pub enum GrowthError {
         unit: Unit,
     },
     /// Runs of different plans.
-    #[error("the reference was made with another plan: give --plan the plan.toml of its directory, or make a new reference")]
+    #[error(
+        "the reference was made with another plan: give --plan the plan.toml of its directory, or make a new reference"
+    )]
     OtherPlan,
     /// A rung only one of them has.
     #[error("{rung} with discard {discard} ran only in one of the two: make a new reference")]
@@ -120,7 +122,7 @@ pub fn changes(reference: &Summary, now: &Summary) -> Result<Vec<Change>, Growth
 }
 
 fn change(rung: Named<Rung>, before: &CellSummary, after: &CellSummary) -> Change {
-    let p50 = |cell: &CellSummary, phase| cell.phase(phase).time.p50;
+    let p50 = |cell: &CellSummary, phase| cell.phase(phase).cost.p50;
     let mostly = Phase::PARTS
         .into_iter()
         .map(|phase| (Named(phase), p50(after, phase) - p50(before, phase)))

@@ -5,14 +5,32 @@
 
 use abi::axes::Axis;
 use hdrhistogram::Histogram;
+use host::facts::Counter;
 use host::trial::{Observer, Sample};
 
 use crate::unit::{float, ratio};
 
-/// The largest value a histogram holds, in ticks: a minute and a half at 3 GHz.
-const MAX_TICKS: u64 = 1 << 38;
-/// Significant decimal digits a histogram keeps.
-const DIGITS: u8 = 3;
+/// What a histogram can tell apart.
+#[derive(Clone, Copy)]
+struct Precision {
+    /// Significant decimal digits.
+    digits: u8,
+    /// The largest value, in ticks.
+    max: u64,
+    /// Pages that the counts between a power of two and the next fill.
+    pages: u64,
+}
+
+impl Precision {
+    const fn of(counter: Counter) -> Self {
+        match counter {
+            // A minute and a half at 3 GHz; 1024 counts of 8 bytes to a power of two.
+            Counter::Time => Self { digits: 3, max: 1 << 38, pages: 2 },
+            // Counts repeat, so that a digit more says something; 16384 counts to a power of two.
+            Counter::Instructions => Self { digits: 4, max: 1 << 32, pages: 32 },
+        }
+    }
+}
 
 /// What is recorded of every report. See [`Sample`] for what each means.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -148,10 +166,11 @@ pub struct PhaseHistograms {
 }
 
 impl PhaseHistograms {
-    /// Allocates and touches all of them: about 4 MiB.
+    /// Allocates and touches all of them: about 4 MiB, and 40 MiB for the further digit of instructions.
     #[must_use]
-    pub fn new() -> Self {
-        let series = std::array::from_fn(|_| Series { histogram: touched(), sum: 0 });
+    pub fn new(counter: Counter) -> Self {
+        let precision = Precision::of(counter);
+        let series = std::array::from_fn(|_| Series { histogram: touched(precision), sum: 0 });
         Self { series, expected: 0, seen: 0 }
     }
 
@@ -182,12 +201,6 @@ impl PhaseHistograms {
         let series = &mut self.series[phase as usize];
         series.histogram.saturating_record(ticks);
         series.sum = series.sum.saturating_add(ticks);
-    }
-}
-
-impl Default for PhaseHistograms {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -225,22 +238,22 @@ impl Observer for PhaseHistograms {
 
 /// An empty histogram whose counts are all in memory: zeroed pages fresh from the kernel would fault in the
 /// middle of a trial.
-fn touched() -> Histogram<u64> {
-    let mut histogram = empty();
-    // A count in every 512 (a page of 8-byte counts) is enough; there are 1024 values to a power of two.
+fn touched(precision: Precision) -> Histogram<u64> {
+    let mut histogram = empty(precision);
     let mut value = 1;
-    while value < MAX_TICKS {
-        histogram.saturating_record(value);
-        histogram.saturating_record(value + value / 2);
+    while value < precision.max {
+        for page in 0..precision.pages {
+            histogram.saturating_record(value + value * page / precision.pages);
+        }
         value *= 2;
     }
     histogram.reset();
     histogram
 }
 
-#[expect(clippy::expect_used, reason = "constant bounds, and a test makes one")]
-fn empty() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, MAX_TICKS, DIGITS).expect("valid bounds")
+#[expect(clippy::expect_used, reason = "constant bounds, and a test makes one of each")]
+fn empty(precision: Precision) -> Histogram<u64> {
+    Histogram::new_with_bounds(1, precision.max, precision.digits).expect("valid bounds")
 }
 
 #[cfg(test)]
@@ -260,7 +273,7 @@ mod tests {
 
     #[test]
     fn samples_are_counted_once_in_every_phase() {
-        let mut histograms = PhaseHistograms::new();
+        let mut histograms = PhaseHistograms::new(Counter::Time);
         histograms.reset(100);
         for total in 1..=100 {
             histograms.sample(&sample(total * 1000));
@@ -284,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_single_report_is_in_both_tenths() {
-        let mut histograms = PhaseHistograms::new();
+        let mut histograms = PhaseHistograms::new(Counter::Time);
         histograms.reset(1);
         histograms.sample(&sample(7));
         assert_eq!(histograms.histogram(Phase::FirstTenth).len(), 1);
@@ -293,13 +306,24 @@ mod tests {
 
     #[test]
     fn the_absurd_neither_panics_nor_grows() {
-        let mut histograms = PhaseHistograms::new();
+        let mut histograms = PhaseHistograms::new(Counter::Time);
         let size = histograms.histogram(Phase::Total).distinct_values();
         histograms.reset(2);
         histograms.sample(&sample(u64::MAX));
         histograms.sample(&sample(0));
         let total = histograms.histogram(Phase::Total);
         assert_eq!((total.len(), total.distinct_values(), total.is_auto_resize()), (2, size, false));
-        assert!(total.max() >= MAX_TICKS);
+        assert!(total.max() >= Precision::of(Counter::Time).max);
+    }
+
+    #[test]
+    fn instructions_are_told_apart_one_by_one_up_to_some_ten_thousand() {
+        let mut histograms = PhaseHistograms::new(Counter::Instructions);
+        histograms.reset(1);
+        histograms.sample(&sample(32_767));
+        assert_eq!(histograms.histogram(Phase::Total).value_at_quantile(0.5), 32_767);
+        histograms.reset(1);
+        histograms.sample(&sample(1_594_323));
+        assert!(histograms.histogram(Phase::Total).value_at_quantile(0.5).abs_diff(1_594_323) < 64);
     }
 }

@@ -86,7 +86,7 @@ impl Journal {
         let trials = File::create(&path).map_err(failed(&path))?;
         let path = directory.join(hlog::FILE);
         let mut histograms = File::create(&path).map_err(failed(&path))?;
-        hlog::begin(&mut histograms, SystemTime::now()).map_err(failed(&path))?;
+        hlog::begin(&mut histograms, environment.kvm.clock, SystemTime::now()).map_err(failed(&path))?;
         Ok(Self { directory: directory.to_owned(), trials, histograms })
     }
 

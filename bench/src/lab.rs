@@ -38,7 +38,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use abi::axes::Axis;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use crate::axis::Named;
 use console::Heard;
 use emulator::{Emulated, Emulator};
 use errand::Errand;
@@ -171,6 +174,18 @@ impl Lab {
         self.kernel.modules.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// What is to be known about it, after a run that took so long.
+    #[must_use]
+    pub fn described(&self, took: Duration) -> Described {
+        Described {
+            clock: Named(self.clock),
+            emulator: self.emulator.version.clone(),
+            kernel_package: self.kernel.package.clone(),
+            kernel_version: self.kernel.version.clone(),
+            took_s: took.as_secs_f64(),
+        }
+    }
+
     /// Boots the machine, has it run the errand and waits for it to power off. `program` is taken along under
     /// the path the errand calls it by; this program always is. Every line of the console goes to `hear`.
     ///
@@ -217,6 +232,7 @@ impl Lab {
         let began = Instant::now();
         loop {
             match machine.console.next(LOOK) {
+                Heard::Line(line) if is_farewell(&line) => {}
                 Heard::Line(line) => hear(&line),
                 Heard::Nothing => {}
                 Heard::End => {
@@ -234,6 +250,26 @@ impl Lab {
             }
         }
     }
+}
+
+/// The kernel's last line, which says nothing about what was run and cannot be turned off.
+fn is_farewell(line: &str) -> bool {
+    line.starts_with('[') && line.ends_with("] reboot: Power down")
+}
+
+/// What `environment.json` says of the lab a run took place in.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Described {
+    /// What time is in it.
+    pub clock: Named<LabClock>,
+    /// What the emulator says it is.
+    pub emulator: String,
+    /// The package its kernel and modules came in.
+    pub kernel_package: String,
+    /// That package's version.
+    pub kernel_version: String,
+    /// What it took, boot included, in seconds by the clock on the wall of the machine that emulated it.
+    pub took_s: f64,
 }
 
 /// How a machine ended.

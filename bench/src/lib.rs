@@ -14,7 +14,7 @@
 //! | [`export`], [`table`] | all of it | files and a terminal |
 
 /// Version of every file this crate writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 pub mod archive;
 pub mod axis;

@@ -19,7 +19,7 @@ pub struct Machine {
     pub family_model_stepping: [u32; 3],
     /// Whether the time stamp counter runs at a constant rate in all states.
     pub invariant_tsc: bool,
-    /// Who runs this machine, if it is a virtual one.
+    /// Who runs this machine, if it is a virtual one; `QEMU` if that emulates its processor (TCG).
     pub hypervisor: Option<String>,
     /// Processors this process may use.
     pub cores: usize,
@@ -76,6 +76,13 @@ impl Machine {
             machine.load = [load.one, load.five, load.fifteen];
         }
         machine
+    }
+
+    /// Whether its processor is emulated: QEMU calls itself hypervisor (`TCGTCGTCGTCG` in leaf 0x4000_0000) only
+    /// where it executes every instruction itself.
+    #[must_use]
+    pub fn is_emulated(&self) -> bool {
+        self.hypervisor.as_deref() == Some("QEMU")
     }
 
     fn read_processor(&mut self) {
@@ -149,6 +156,13 @@ mod tests {
         let machine = Machine::here();
         assert!(machine.cores > 0 && machine.memory > 1 << 20);
         assert!(!machine.cpu.is_empty() && machine.kernel.contains('.'));
+    }
+
+    #[test]
+    fn only_qemu_itself_is_an_emulator() {
+        let run_by = |name: &str| Machine { hypervisor: Some(name.into()), ..Machine::default() };
+        assert!(run_by("QEMU").is_emulated());
+        assert!(!run_by("KVM").is_emulated() && !Machine::default().is_emulated());
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::sync::atomic::AtomicBool;
 
 use host::axes::Discard;
 
+use crate::SCHEMA_VERSION;
 use crate::archive::{Archive, ArchiveError};
 use crate::axis::Named;
 use crate::checks::Standing;
+use crate::environment::Environment;
 use crate::executor::{Listener, Tally, run_all};
 use crate::export::hlog;
 use crate::journal::{Journal, JournalError, file};
@@ -18,7 +20,8 @@ use crate::record::TrialRecord;
 use crate::report::{self, ReportError};
 use crate::schedule::schedule;
 use crate::summary::Summary;
-use crate::testing::{FakeExecutor, environment};
+use crate::terminal;
+use crate::testing::{FakeExecutor, environment, lab};
 
 struct Count(Vec<usize>);
 
@@ -32,9 +35,13 @@ fn plan() -> Plan {
     Plan { name: "test".into(), blocks: 6, reports: 20, warmup: 0, ..crate::testing::plan() }
 }
 
-fn run(directory: &Path, mut executor: FakeExecutor) -> Tally {
+fn run(directory: &Path, executor: FakeExecutor) -> Tally {
+    run_at(directory, &environment(), executor)
+}
+
+fn run_at(directory: &Path, environment: &Environment, mut executor: FakeExecutor) -> Tally {
     let plan = plan();
-    let mut journal = Journal::create(directory, &environment(), Some(&plan)).unwrap();
+    let mut journal = Journal::create(directory, environment, Some(&plan)).unwrap();
     let mut count = Count(Vec::new());
     let stop = AtomicBool::new(false);
     let slots = schedule(&plan);
@@ -92,6 +99,75 @@ fn a_plan_becomes_a_report() {
     let read: Summary =
         serde_json::from_slice(&fs::read(directory.path().join("summary.json")).unwrap()).unwrap();
     assert_eq!((read.verdict, read.cells.len()), (summary.verdict, 16));
+}
+
+/// A run whose counter counts instructions, with what its kernel says about idling.
+fn run_in_the_lab(directory: &Path, idle_ticks: Option<u64>) -> Summary {
+    let executor = FakeExecutor { counts_instructions: true, idle_ticks, ..FakeExecutor::default() };
+    run_at(directory, &lab(), executor);
+    report::rebuild(directory).unwrap()
+}
+
+/// Whether some word of a text is a unit of time.
+fn speaks_of_time(text: &str) -> Option<&str> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && !"_'".contains(c));
+    words.into_iter().find(|word| {
+        ["ns", "µs", "ms", "s", "seconds", "nanoseconds", "tsc_khz", "started_s", "took_s"].contains(word)
+            || word.ends_with("_ns")
+    })
+}
+
+#[test]
+fn a_run_of_instructions_speaks_of_no_time_in_any_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let summary = run_in_the_lab(directory.path(), Some(0));
+    assert!(!report::failed(&summary), "{:#?}", summary.checks);
+    assert_eq!(standing(&summary, "never went idle"), Standing::Holds);
+    for name in ["report.md", "summary.json", "percentiles.csv", file::TRIALS, file::ENVIRONMENT] {
+        let text = fs::read_to_string(directory.path().join(name)).unwrap();
+        assert!(text.contains("instructions"), "{name}");
+        assert_eq!(speaks_of_time(&text), None, "{name}");
+    }
+    let mut shown = Vec::new();
+    terminal::show(&mut shown, &summary).unwrap();
+    terminal::show_one(&mut shown, &summary, &summary.cells[0]).unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains(" instr ") && shown.contains("not time"), "{shown}");
+    assert_eq!(speaks_of_time(&shown), None, "{shown}");
+}
+
+#[test]
+fn the_same_instructions_give_the_same_summary_wherever_and_whenever() {
+    let summary = || {
+        let directory = tempfile::tempdir().unwrap();
+        run_in_the_lab(directory.path(), Some(0));
+        ["summary.json", "percentiles.csv", file::TRIALS, hlog::FILE]
+            .map(|name| fs::read(directory.path().join(name)).unwrap())
+    };
+    assert!(summary() == summary());
+}
+
+#[test]
+fn ticks_that_nobody_executed_are_no_instructions() {
+    let directory = tempfile::tempdir().unwrap();
+    let summary = run_in_the_lab(&directory.path().join("idle"), Some(17));
+    assert_eq!(standing(&summary, "never went idle"), Standing::Fails);
+    let summary = run_in_the_lab(&directory.path().join("silent"), None);
+    assert_eq!(standing(&summary, "never went idle"), Standing::Unknown);
+    run(&directory.path().join("time"), FakeExecutor::default());
+    let summary = report::rebuild(&directory.path().join("time")).unwrap();
+    assert!(summary.checks.iter().all(|check| !check.what.contains("idle")));
+}
+
+#[test]
+fn a_figure_in_one_unit_is_not_shown_in_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    run_at(directory.path(), &lab(), FakeExecutor::default());
+    let refusal = report::rebuild(directory.path()).unwrap_err().to_string();
+    assert!(
+        refusal.contains("trial 0") && refusal.contains("is in ns, its environment.json says instructions"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -156,7 +232,11 @@ fn every_way_a_directory_can_be_wrong_has_its_sentence() {
     run(&run_at, FakeExecutor::default());
     let trials = run_at.join(file::TRIALS);
     let good = fs::read_to_string(&trials).unwrap();
-    fs::write(&trials, good.replacen("\"schema_version\":1", "\"schema_version\":7", 1)).unwrap();
+    fs::write(
+        &trials,
+        good.replacen(&format!("\"schema_version\":{SCHEMA_VERSION}"), "\"schema_version\":7", 1),
+    )
+    .unwrap();
     assert!(refusal(&run_at).to_string().contains("schema version 7"));
     fs::write(&trials, good.replacen("\"hypercall", "\"hipercall", 1)).unwrap();
     assert!(refusal(&run_at).to_string().contains("line "));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::unit::{Clock, float};
 
-/// A distribution in the unit of its record.
+/// A distribution in the unit of its record or file.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
     /// How many samples it rests on.
@@ -26,24 +26,24 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    /// Of a histogram of ticks whose exact mean is `mean` ticks.
+    /// Of a histogram of ticks whose exact mean is `mean` ticks, in the unit of `clock`.
     #[must_use]
     pub fn of(histogram: &Histogram<u64>, mean: f64, clock: Clock) -> Self {
-        let at = |quantile| tenths(clock.ns(float(histogram.value_at_quantile(quantile))));
+        let at = |quantile| tenths(clock.figure(float(histogram.value_at_quantile(quantile))));
         Self {
             n: histogram.len(),
-            mean: tenths(clock.ns(mean)),
+            mean: tenths(clock.figure(mean)),
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
-            max: tenths(clock.ns(float(histogram.max()))),
+            max: tenths(clock.figure(float(histogram.max()))),
         }
     }
 }
 
 impl Quantiles {
-    /// The same distribution with every figure divided: time a report into time a range. Dividing figures
+    /// The same distribution with every figure divided: cost a report into cost a range. Dividing figures
     /// loses nothing, dividing every sample would lose its last digits.
     #[must_use]
     pub fn over(self, ranges: u16) -> Self {
@@ -74,7 +74,7 @@ mod tests {
     fn figures_are_those_of_the_samples() {
         let mut histogram = Histogram::new(3).unwrap();
         (1..=1000_u64).for_each(|ticks| histogram.record(ticks).unwrap());
-        let quantiles = Quantiles::of(&histogram, 500.5, Clock { tsc_khz: 500_000 });
+        let quantiles = Quantiles::of(&histogram, 500.5, Clock::Time { tsc_khz: 500_000 });
         let Quantiles { n, mean, p50, p99, max, .. } = quantiles;
         assert_eq!(n, 1000);
         for (figure, expected) in [(mean, 1001.0), (p50, 1000.0), (p99, 1980.0), (max, 2000.0)] {
@@ -82,8 +82,10 @@ mod tests {
         }
         assert!((quantiles.over(4).p50 - p50 / 4.0).abs() < 1e-9);
         assert_eq!(
-            Quantiles::of(&Histogram::new(3).unwrap(), 0.0, Clock { tsc_khz: 1 }),
+            Quantiles::of(&Histogram::new(3).unwrap(), 0.0, Clock::Time { tsc_khz: 1 }),
             Quantiles::default()
         );
+        let counted = Quantiles::of(&histogram, 500.5, Clock::Instructions);
+        assert!((counted.p50 - 500.0).abs() < 1e-9 && (counted.mean - 500.5).abs() < 1e-9, "{counted:?}");
     }
 }

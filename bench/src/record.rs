@@ -17,7 +17,7 @@ use crate::axis::Named;
 use crate::histogram::{Phase, PhaseHistograms};
 use crate::ladder::Rung;
 use crate::quantiles::Quantiles;
-use crate::unit::{Clock, Unit};
+use crate::unit::Clock;
 
 /// One trial, as a line of `trials.jsonl`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -31,10 +31,12 @@ pub struct TrialRecord {
     /// The rung of the ladder this is; absent if its transport is none of them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rung: Option<Named<Rung>>,
-    /// Start, in seconds since 1970.
-    pub started_s: f64,
-    /// Duration, booting and tearing down included, in seconds.
-    pub took_s: f64,
+    /// Start, in seconds since 1970; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub started_s: Option<f64>,
+    /// Duration, booting and tearing down included, in seconds; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub took_s: Option<f64>,
     /// Every choice of the trial.
     pub spec: Spec,
     /// What came of it.
@@ -65,24 +67,24 @@ pub struct Stretch {
 }
 
 impl TrialRecord {
-    /// The record of a trial that has just ended.
+    /// The record of a trial that has just ended; without a stretch where nothing tells the time.
     #[must_use]
     pub fn new(
         trial: u32,
         block: u32,
         rung: Option<Rung>,
         spec: Spec,
-        stretch: Stretch,
+        stretch: Option<Stretch>,
         ending: Ending,
     ) -> Self {
-        let started = stretch.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = |stretch: Stretch| stretch.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             schema_version: SCHEMA_VERSION,
             trial,
             block,
             rung: rung.map(Named),
-            started_s: started.as_secs_f64(),
-            took_s: stretch.took.as_secs_f64(),
+            started_s: stretch.map(|stretch| started(stretch).as_secs_f64()),
+            took_s: stretch.map(|stretch| stretch.took.as_secs_f64()),
             spec,
             ending,
         }
@@ -189,8 +191,9 @@ pub struct Measured {
     pub bell: Named<Bell>,
     /// The mode the guest ran in.
     pub guest_ring: Named<GuestRing>,
-    /// Frequency of the time stamp counter in kHz.
-    pub tsc_khz: u32,
+    /// What the figures of `phases` are in and, for time, the frequency of the time stamp counter.
+    #[serde(flatten)]
+    pub clock: Clock,
     /// Guest minus host time stamp counter, as KVM states it.
     pub tsc_offset: i64,
     /// Reports measured.
@@ -203,7 +206,7 @@ pub struct Measured {
     pub disordered: u64,
     /// Exits to user space by our count.
     pub exits: ExitCounts,
-    /// Change of KVM's own statistics, by KVM's names.
+    /// Change of KVM's own statistics, by KVM's names; without its durations where nothing tells the time.
     pub kvm_stats: BTreeMap<String, u64>,
     /// `madvise` calls made for reports.
     pub madvise_calls: u64,
@@ -227,12 +230,16 @@ pub struct Measured {
     pub interrupts: u64,
     /// Resident memory of the process beside guest memory at the trial's end, in bytes.
     pub memory_beside_ram: u64,
-    /// From nothing to the guest's first sign of life, in nanoseconds.
-    pub boot_ns: u64,
-    /// The whole trial as the runner saw it, in nanoseconds.
-    pub elapsed_ns: u64,
-    /// What the figures of `phases` are in.
-    pub unit: Unit,
+    /// Where instructions are counted: ticks during which the kernel was idle by its own account, and which
+    /// nobody executed. Absent for time, and where the kernel does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idle_ticks: Option<u64>,
+    /// From nothing to the guest's first sign of life, in nanoseconds; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub boot_ns: Option<u64>,
+    /// The whole trial as the runner saw it, in nanoseconds; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub elapsed_ns: Option<u64>,
     /// Every phase of a report.
     pub phases: BTreeMap<Named<Phase>, Quantiles>,
 }
@@ -242,7 +249,7 @@ impl Measured {
     #[must_use]
     pub fn new(outcome: &Outcome, histograms: &PhaseHistograms) -> Self {
         use abi::axes::Axis;
-        let clock = Clock { tsc_khz: outcome.tsc_khz };
+        let clock = Clock::of(outcome.counter, outcome.tsc_khz);
         let phases = Phase::ALL
             .iter()
             .map(|phase| {
@@ -253,14 +260,14 @@ impl Measured {
         Self {
             bell: Named(outcome.bell),
             guest_ring: Named(outcome.guest_ring),
-            tsc_khz: outcome.tsc_khz,
+            clock,
             tsc_offset: outcome.tsc_offset,
             reports: outcome.reports,
             ranges: outcome.ranges,
             calls: outcome.calls,
             disordered: outcome.disordered,
             exits: outcome.exits.into(),
-            kvm_stats: outcome.kvm_stats.iter().cloned().collect(),
+            kvm_stats: statistics(outcome, clock),
             madvise_calls: outcome.madvise_calls,
             discarded_pages: outcome.discarded_pages,
             madvise_failures: outcome.madvise_failures,
@@ -276,9 +283,9 @@ impl Measured {
                 .collect(),
             interrupts: outcome.interrupts,
             memory_beside_ram: outcome.memory_beside_ram,
+            idle_ticks: outcome.idle_ticks,
             boot_ns: outcome.boot_ns,
             elapsed_ns: outcome.elapsed_ns,
-            unit: Unit::Nanoseconds,
             phases,
         }
     }
@@ -288,6 +295,12 @@ impl Measured {
     pub fn phase(&self, phase: Phase) -> Quantiles {
         self.phases.get(&Named(phase)).copied().unwrap_or_default()
     }
+}
+
+/// KVM's statistics. It keeps durations too, and marks them by their names.
+fn statistics(outcome: &Outcome, clock: Clock) -> BTreeMap<String, u64> {
+    let says_something = |name: &str| clock.tells_time() || !name.ends_with("_ns");
+    outcome.kvm_stats.iter().filter(|(name, _)| says_something(name)).cloned().collect()
 }
 
 fn refusals(refused: &Refused) -> BTreeMap<String, u64> {

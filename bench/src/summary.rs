@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::quantiles::Quantiles;
 use crate::record::{Ending, ProofCounts, Spec, TrialRecord};
 use crate::statistics::Interval;
-use crate::unit::{Clock, Unit, float, ratio};
+use crate::unit::{Unit, float, ratio};
 use crate::verdict;
 use crate::waterfall::{Waterfall, waterfalls};
 
@@ -30,8 +30,6 @@ pub struct Summary {
     pub schema_version: u32,
     /// The host in one line. No figure below means anything on another.
     pub host: String,
-    /// When the run began, UTC.
-    pub date: String,
     /// What is to be known about this host.
     pub notes: Vec<String>,
     /// What is missing or was left out.
@@ -41,7 +39,7 @@ pub struct Summary {
     pub plan: Option<Plan>,
     /// The choices of the first trial; transport and discard differ from cell to cell.
     pub spec: Spec,
-    /// What all times are in.
+    /// What all figures are in that count neither trials, blocks, reports, exits nor pages.
     pub unit: Unit,
     /// Trials that were to be run.
     pub planned: usize,
@@ -75,17 +73,17 @@ pub struct CellSummary {
     pub trials: usize,
     /// Reports it rests on.
     pub reports: u64,
-    /// Time a range.
+    /// Cost a range.
     pub per_range: Quantiles,
-    /// Time a report.
+    /// Cost a report.
     pub per_report: Quantiles,
     /// Exits to user space for every thousand ranges.
     pub exits_per_1000_ranges: f64,
     /// Every phase of a report.
     pub phases: BTreeMap<Named<Phase>, PhaseSummary>,
-    /// Share of the summed time that the phases explain.
+    /// Share of the summed cost that the phases explain.
     pub explained: f64,
-    /// Median time a range in each block.
+    /// Median cost a range in each block.
     pub block_medians: BTreeMap<u32, f64>,
     /// Against the rung before, if both ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -93,7 +91,7 @@ pub struct CellSummary {
     /// Share of the transport (all but the discard) in report and refault together.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub transport_share: Option<Interval>,
-    /// Median time to bring back a page.
+    /// Median cost of bringing back a page.
     pub refault_per_page: f64,
     /// What the kernel said, in pages.
     pub proof: ProofCounts,
@@ -102,10 +100,10 @@ pub struct CellSummary {
 /// One phase of a cell.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseSummary {
-    /// Its time.
+    /// Its cost.
     #[serde(flatten)]
-    pub time: Quantiles,
-    /// Its share in the summed time of all reports.
+    pub cost: Quantiles,
+    /// Its share in the summed cost of all reports.
     pub share: f64,
 }
 
@@ -114,7 +112,7 @@ pub struct PhaseSummary {
 pub struct Step {
     /// The rung before.
     pub from: Named<Rung>,
-    /// Time a range more, paired by block.
+    /// Cost a range more, paired by block.
     pub per_range: Interval,
 }
 
@@ -134,12 +132,11 @@ impl Summary {
         let mut summary = Self {
             schema_version: SCHEMA_VERSION,
             host: environment.host.clone(),
-            date: environment.date.clone(),
             notes: environment.notes(),
             remarks: remarks.clone(),
             plan: plan.clone(),
             spec: trials[0].spec,
-            unit: Unit::Nanoseconds,
+            unit: environment.kvm.clock.unit(),
             planned: plan.as_ref().map_or(trials.len(), |plan| crate::schedule::schedule(plan).len()),
             measured: trials.iter().filter(|trial| trial.measured().is_some()).count(),
             failed: trials.iter().filter_map(failure).collect(),
@@ -185,22 +182,20 @@ fn cell(
     seed: u64,
 ) -> CellSummary {
     let measured = || trials.iter().filter_map(|trial| trial.measured());
-    let clock = Clock { tsc_khz: measured().map(|m| m.tsc_khz).next().unwrap_or_default() };
     let mean = |phase| {
-        let sum: f64 = measured().map(|m| m.phase(phase)).map(|time| time.mean * float(time.n)).sum();
+        let sum: f64 = measured().map(|m| m.phase(phase)).map(|cost| cost.mean * float(cost.n)).sum();
         ratio(sum, float(measured().map(|m| m.phase(phase).n).sum()))
     };
-    let time = |phase| {
-        let ticks = |mean: f64| mean / clock.ns(1.0);
-        histograms
-            .get(&(key, phase))
-            .map(|histogram| Quantiles::of(histogram, ticks(mean(phase)), clock))
-            .unwrap_or_default()
+    let cost = |phase| {
+        let clock = measured().next()?.clock;
+        let histogram = histograms.get(&(key, phase))?;
+        Some(Quantiles::of(histogram, clock.ticks(mean(phase)), clock))
     };
+    let cost = |phase| cost(phase).unwrap_or_default();
     let whole = mean(Phase::Total);
     let phases: BTreeMap<_, _> = Phase::ALL
         .iter()
-        .map(|phase| (Named(*phase), PhaseSummary { time: time(*phase), share: ratio(mean(*phase), whole) }))
+        .map(|phase| (Named(*phase), PhaseSummary { cost: cost(*phase), share: ratio(mean(*phase), whole) }))
         .collect();
     let exits: u64 = measured().map(|m| m.exits.transport()).sum();
     let ranges: u64 = trials
@@ -219,11 +214,11 @@ fn cell(
         guest_rings,
         trials: trials.len(),
         reports: measured().map(|m| m.reports).sum(),
-        per_range: time(Phase::Total).over(ranges_a_report(trials[0])),
-        per_report: time(Phase::Total),
+        per_range: cost(Phase::Total).over(ranges_a_report(trials[0])),
+        per_report: cost(Phase::Total),
         exits_per_1000_ranges: 1000.0 * ratio(float(exits), float(ranges)),
         explained: 1.0 - ratio(mean(Phase::Remainder), whole),
-        refault_per_page: ratio(time(Phase::Refault).p50, pages_a_report),
+        refault_per_page: ratio(cost(Phase::Refault).p50, pages_a_report),
         phases,
         block_medians: trials
             .iter()

@@ -65,7 +65,16 @@ pub fn ladder(summary: &Summary, discard: Discard) -> Grid {
     }
     let rows =
         summary.cells.iter().filter(|cell| cell.discard.0 == discard).map(|cell| row(summary, cell, reached));
-    Grid { title: title(summary, discard, "median and 99th percentile"), header, rows: rows.collect() }
+    let what = format!("median and 99th percentile{}", counted(summary.unit));
+    Grid { title: title(summary, discard, &what), header, rows: rows.collect() }
+}
+
+/// What a title says about figures that are no time.
+fn counted(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Nanoseconds => "",
+        Unit::Instructions => " in executed instructions",
+    }
 }
 
 fn title(summary: &Summary, discard: Discard, what: &str) -> String {
@@ -119,7 +128,7 @@ pub fn phases(summary: &Summary, discard: Discard) -> Grid {
         row
     });
     Grid {
-        title: title(summary, discard, "share of each phase in the time of a report"),
+        title: title(summary, discard, "share of each phase in the cost of a report"),
         header,
         rows: rows.collect(),
     }
@@ -142,7 +151,11 @@ pub fn growth(changes: &[Change]) -> Grid {
             if by == 0.0 { String::new() } else { format!("{phase} {}", unit.show_change(by)) },
         ]
     });
-    Grid { title: "instructions a report, median, against the reference".to_owned(), header, rows: rows.collect() }
+    Grid {
+        title: "instructions a report, median, against the reference".to_owned(),
+        header,
+        rows: rows.collect(),
+    }
 }
 
 /// Every phase of one cell.
@@ -153,12 +166,15 @@ pub fn one_cell(summary: &Summary, cell: &CellSummary) -> Grid {
     let unit = summary.unit;
     let rows = Phase::ALL.iter().map(|phase| {
         let figures = cell.phase(*phase);
-        let time = figures.time;
+        let cost = figures.cost;
         let share = if Phase::PARTS.contains(phase) { percent(figures.share) } else { String::new() };
         let mut row = vec![phase.name().to_owned()];
-        row.extend([time.p50, time.p90, time.p99, time.p999, time.max, time.mean].map(|t| unit.show(t)));
-        row.extend([share, time.n.to_string()]);
+        row.extend(
+            [cost.p50, cost.p90, cost.p99, cost.p999, cost.max, cost.mean].map(|cost| unit.show(cost)),
+        );
+        row.extend([share, cost.n.to_string()]);
         row
     });
-    Grid { title: format!("{}, a report", cell.title()), header, rows: rows.collect() }
+    let title = format!("{}, a report{}", cell.title(), counted(unit));
+    Grid { title, header, rows: rows.collect() }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use host::TrialError;
 use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, Servicer};
-use host::facts::{Answered, DoorbellFact, Facts, Flavour};
+use host::facts::{Answered, Counter, DoorbellFact, Facts, Flavour};
 use host::trial::{Exits, Observer, Outcome, Proof, Refused, Sample, TrialSpec};
 
 use crate::calls::Calls;
@@ -12,27 +12,29 @@ use crate::environment::Environment;
 use crate::executor::Executor;
 use crate::histogram::PhaseHistograms;
 use crate::ladder::{CallBy, Rung};
+use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::record::{Ending, Measured, Spec, Stretch, TrialRecord};
 
 /// A host whose hypercall works.
 pub(crate) fn facts() -> Facts {
-    let answer = |doorbell, round_trip_ns| DoorbellFact {
+    let answer = |doorbell, round_trip_ticks| DoorbellFact {
         doorbell,
         guest_ring: GuestRing::Zero,
-        answered: Answered::After { round_trip_ns },
+        answered: Answered::After { round_trip_ticks },
     };
     Facts {
         flavour: Flavour::Vmx,
         capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true)],
         hypercall: Bell::Vmcall,
         doorbells: vec![
-            answer(Doorbell::Hypercall, 1500),
-            answer(Doorbell::Mmio, 2500),
-            answer(Doorbell::HypercallKernel, 500),
+            answer(Doorbell::Hypercall, 3000),
+            answer(Doorbell::Mmio, 10000),
+            answer(Doorbell::HypercallKernel, 1000),
         ],
-        instruction_ps: [Some(300), None],
+        instruction_ticks: [Some(0.6), None],
         ring0_emulated: false,
+        counter: Counter::Time,
         tsc_khz: 2_000_000,
         tsc_offset: Some(-5),
         payload_target: "x86_64-unknown-none",
@@ -49,6 +51,15 @@ pub(crate) fn environment() -> Environment {
     Environment::here(&facts())
 }
 
+/// The same on a machine that counts instructions.
+pub(crate) fn lab() -> Environment {
+    let mut environment = Environment::here(&Facts { counter: Counter::Instructions, ..facts() });
+    environment.host = "the lab, counted in instructions".to_owned();
+    // The settings of the machine that runs the tests have names of their own.
+    environment.machine = Machine::default();
+    environment
+}
+
 /// A machine on which an exit costs 2000 ticks, one that KVM answers itself 1000, waking a thread 9000, an
 /// interrupt 5000, a discard 300 a range.
 #[derive(Default)]
@@ -61,6 +72,10 @@ pub(crate) struct FakeExecutor {
     pub(crate) stopped_at: Option<usize>,
     /// The trial whose guest finds a page scrambled.
     pub(crate) scrambled_at: Option<usize>,
+    /// Whether its counter counts instructions.
+    pub(crate) counts_instructions: bool,
+    /// What its kernel says about idling.
+    pub(crate) idle_ticks: Option<u64>,
 }
 
 impl FakeExecutor {
@@ -106,15 +121,21 @@ impl Executor for FakeExecutor {
             calls += sample.calls;
             observer.sample(&sample);
         }
-        let mut outcome = outcome(spec, calls);
+        let mut outcome = outcome(spec, calls, self.counter());
+        outcome.idle_ticks = self.idle_ticks;
         if now == self.scrambled_at {
             outcome.violations.push((abi::trace::Violation::Scrambled, 1));
         }
         Ok(outcome)
     }
+
+    fn counter(&self) -> Counter {
+        if self.counts_instructions { Counter::Instructions } else { Counter::Time }
+    }
 }
 
-fn outcome(spec: &TrialSpec, calls: u64) -> Outcome {
+fn outcome(spec: &TrialSpec, calls: u64, counter: Counter) -> Outcome {
+    let timed = |ns| (counter == Counter::Time).then_some(ns);
     let by = |doorbell| if spec.doorbell == doorbell { calls } else { 0 };
     let exits = Exits {
         hypercall: by(Doorbell::Hypercall),
@@ -130,6 +151,7 @@ fn outcome(spec: &TrialSpec, calls: u64) -> Outcome {
     Outcome {
         bell: Bell::Vmcall,
         guest_ring: GuestRing::Zero,
+        counter,
         tsc_khz: 2_000_000,
         tsc_offset: -5,
         reports: spec.reports,
@@ -141,6 +163,7 @@ fn outcome(spec: &TrialSpec, calls: u64) -> Outcome {
             ("fpu_reload".into(), exits.transport() + exits.control),
             ("hypercalls".into(), exits.hypercall + by(Doorbell::HypercallKernel)),
             ("mmio_exits".into(), exits.mmio),
+            ("halt_wait_ns".into(), 7),
         ],
         madvise_calls: if discards { calls } else { 0 },
         discarded_pages: 0,
@@ -159,21 +182,22 @@ fn outcome(spec: &TrialSpec, calls: u64) -> Outcome {
         violations: Vec::new(),
         interrupts: 0,
         memory_beside_ram: 8 << 20,
-        boot_ns: 50_000_000,
-        elapsed_ns: 60_000_000,
+        idle_ticks: None,
+        boot_ns: timed(50_000_000),
+        elapsed_ns: timed(60_000_000),
     }
 }
 
 /// A trial of `hypercall-batch` all of whose reports took `total` ticks.
 pub(crate) fn trial(number: u32, total: u64) -> (TrialRecord, PhaseHistograms) {
     let spec = Plan::default().spec(Rung::HypercallBatch, Discard::None, CallBy::Hypercall, 1);
-    let mut histograms = PhaseHistograms::new();
+    let mut histograms = PhaseHistograms::new(Counter::Time);
     histograms.reset(spec.reports);
     for _ in 0..spec.reports {
         histograms.sample(&Sample { total, ranges: 32, calls: 1, ..Sample::default() });
     }
-    let measured = Measured::new(&outcome(&spec, spec.reports), &histograms);
-    let stretch = Stretch { started: SystemTime::UNIX_EPOCH, took: Duration::from_millis(5) };
+    let measured = Measured::new(&outcome(&spec, spec.reports, Counter::Time), &histograms);
+    let stretch = Some(Stretch { started: SystemTime::UNIX_EPOCH, took: Duration::from_millis(5) });
     let ending = Ending::Measured(Box::new(measured));
     (TrialRecord::new(number, 0, Some(Rung::HypercallBatch), Spec::from(spec), stretch, ending), histograms)
 }

@@ -25,15 +25,15 @@ pub struct Waterfall {
     pub from: Named<Rung>,
     /// Where it ends.
     pub to: Named<Rung>,
-    /// Time a range more at the end than at the start.
+    /// Cost a range more at the end than at the start.
     pub whole: Interval,
-    /// Time a range more at the end than by one call a batch, which has its coalescing and nothing else of
+    /// Cost a range more at the end than by one call a batch, which has its coalescing and nothing else of
     /// it; absent if that rung did not run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub beyond_batching: Option<Interval>,
     /// What each rung adds to the one before.
     pub steps: Vec<Fall>,
-    /// By how much more the step to one call a batch changes the time a range than all later steps together,
+    /// By how much more the step to one call a batch changes the cost a range than all later steps together,
     /// signs left aside; absent if that rung did not run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub coalescing_over_rest: Option<Interval>,
@@ -46,7 +46,7 @@ pub struct Fall {
     pub to: Named<Rung>,
     /// What changes, as the subject of a sentence.
     pub cause: String,
-    /// Time a range more.
+    /// Cost a range more.
     pub per_range: Interval,
     /// The phase in which most of it lies; absent if no phase holds half of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -59,7 +59,7 @@ pub struct Fall {
 pub struct Place {
     /// The phase.
     pub phase: Named<Phase>,
-    /// Time a range more.
+    /// Cost a range more.
     pub change: f64,
 }
 
@@ -103,7 +103,7 @@ fn fall(cells: &[CellSummary], cell: &CellSummary) -> Option<Fall> {
 fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {
     // A range as the cell counts it, whatever its batch.
     let a_range = |cell: &CellSummary, phase| {
-        cell.phase(phase).time.p50 * ratio(cell.per_range.p50, cell.per_report.p50)
+        cell.phase(phase).cost.p50 * ratio(cell.per_range.p50, cell.per_report.p50)
     };
     Phase::PARTS
         .into_iter()

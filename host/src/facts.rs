@@ -1,4 +1,5 @@
-//! What this host can do: the KVM flavour, its capabilities, which doorbells answer and how fast.
+//! What this host can do: the KVM flavour, its capabilities, what its counter counts, which doorbells answer
+//! and at what cost.
 
 use crate::axes::{Axis, Bell, Doorbell, GuestRing};
 
@@ -29,13 +30,35 @@ impl Axis for Flavour {
     }
 }
 
+/// What the time stamp counter counts, as [`crate::probe()`] has measured it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counter {
+    /// Time, in ticks of a frequency that KVM states: every real processor.
+    Time,
+    /// Executed instructions, one a tick, those of guest, KVM, kernel and user space together: an emulator that
+    /// makes its clock of them.
+    Instructions,
+}
+
+impl Axis for Counter {
+    const AXIS: &'static str = "counter";
+    const ALL: &'static [Self] = &[Self::Time, Self::Instructions];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Instructions => "instructions",
+        }
+    }
+}
+
 /// What a doorbell did when it was tried with a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answered {
-    /// It reached the host; the mean round trip of some hundred rings in nanoseconds.
+    /// It reached the host; the mean round trip of some hundred rings.
     After {
-        /// Nanoseconds.
-        round_trip_ns: u64,
+        /// Ticks of the time stamp counter.
+        round_trip_ticks: u64,
     },
     /// It did not; why, in a sentence.
     Not {
@@ -66,12 +89,15 @@ pub struct Facts {
     pub hypercall: Bell,
     /// Every doorbell from every ring.
     pub doorbells: Vec<DoorbellFact>,
-    /// Picoseconds an instruction of a simple loop takes in ring 0 and in ring 3; `None` if the guest did not
-    /// come up there.
-    pub instruction_ps: [Option<u64>; 2],
+    /// Ticks of the time stamp counter that an instruction of a simple loop takes in ring 0 and in ring 3;
+    /// `None` if the guest did not come up there.
+    pub instruction_ticks: [Option<f64>; 2],
     /// Whether KVM emulates ring 0 instruction by instruction.
     pub ring0_emulated: bool,
-    /// Frequency of the guest's time stamp counter in kHz.
+    /// What the time stamp counter counts.
+    pub counter: Counter,
+    /// Frequency of the guest's time stamp counter in kHz, as KVM states it. It says nothing where the counter
+    /// counts instructions.
     pub tsc_khz: u32,
     /// Guest minus host time stamp counter, as KVM states it; `None` if this KVM does not say.
     pub tsc_offset: Option<i64>,

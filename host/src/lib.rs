@@ -10,6 +10,7 @@
 //!    ├ watchdog    deadlines
 //!    ├ session     the guest's control calls                 pairing   both sides' stamps → samples
 //!    │  └ proof    ledger against residency                  stats     KVM's own counters
+//!    │                                                       idle      whether the kernel idled
 //!    ├ server      who serves: this thread or the worker     worker    the device thread
 //!    ├ service     fetch → discard → complete, stamped
 //!    │  ├ transport  a module a carrier, as in the payload
@@ -34,6 +35,7 @@ pub mod facts;
 mod fault;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzzing;
+mod idle;
 mod image;
 mod kvm;
 mod machine;

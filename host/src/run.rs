@@ -14,8 +14,9 @@ use crate::affinity::{Pinned, Placement};
 use crate::assembly::Assembly;
 use crate::error::ExitError;
 use crate::error::TrialError;
-use crate::facts::Facts;
+use crate::facts::{Counter, Facts};
 use crate::fault::Planted;
+use crate::idle;
 use crate::image::PAYLOAD;
 use crate::proof::{ProofError, Prover};
 use crate::ram::GuestRam;
@@ -68,6 +69,7 @@ pub fn run_planted(
     let mut session = Session {
         prover: Prover::new(&ram, boot.arena_pages)?,
         statistics: machine.statistics(),
+        counter: facts.counter,
         offset: machine.tsc_offset().ok_or(TrialError::NoClock)?,
         ram,
         backing: spec.backing,
@@ -113,9 +115,11 @@ fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outco
         }
     }
     let statistics = session.statistics.as_ref();
+    let timed = |duration| (session.counter == Counter::Time).then(|| nanoseconds(duration));
     Ok(Outcome {
         bell: boot.bell,
         guest_ring: boot.guest_ring,
+        counter: session.counter,
         tsc_khz,
         tsc_offset: session.offset.0,
         reports: measured.reports,
@@ -135,8 +139,9 @@ fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outco
         violations,
         interrupts: note(notes::INTERRUPTS)?,
         memory_beside_ram: memory_beside(&session.ram).map_err(ProofError::Pagemap)?,
-        boot_ns: nanoseconds(session.booted),
-        elapsed_ns: nanoseconds(session.started.elapsed()),
+        idle_ticks: idled(begin, end, tsc_khz),
+        boot_ns: timed(session.booted),
+        elapsed_ns: timed(session.started.elapsed()),
     })
 }
 
@@ -149,6 +154,11 @@ const fn difference(before: &Exits, after: &Exits) -> Exits {
         control: after.control - before.control,
         interrupted: after.interrupted - before.interrupted,
     }
+}
+
+/// Ticks that the kernel idled away from one mark to the other, if it says.
+fn idled(begin: &Mark, end: &Mark, tsc_khz: u32) -> Option<u64> {
+    Some(idle::ticks(end.slept?.checked_sub(begin.slept?)?, tsc_khz))
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

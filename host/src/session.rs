@@ -10,6 +10,8 @@ use crate::axes::Backing;
 use crate::balloon::Balloon;
 use crate::clock::{HostTsc, TscOffset};
 use crate::error::{ExitError, TrialError};
+use crate::facts::Counter;
+use crate::idle;
 use crate::machine::{Board, Flow};
 use crate::pairing::{self, Call};
 use crate::proof::{ProofError, Prover};
@@ -32,6 +34,9 @@ pub(crate) struct Mark {
     pub(crate) exits: Exits,
     pub(crate) statistics: Vec<u64>,
     pub(crate) taken: Taken,
+    /// How long the kernel had been idle, in nanoseconds of its clock; looked at only where instructions are
+    /// counted, and `None` where it does not say.
+    pub(crate) slept: Option<u64>,
 }
 
 /// What the trace of the measured part held.
@@ -53,6 +58,7 @@ pub(crate) struct Session<'a> {
     pub(crate) stamps: Arc<Stamps>,
     /// [`crate::trial::TrialSpec::is_stamped`].
     pub(crate) stamped: bool,
+    pub(crate) counter: Counter,
     pub(crate) offset: TscOffset,
     pub(crate) statistics: Option<Statistics>,
     pub(crate) prover: Prover,
@@ -204,6 +210,7 @@ impl Session<'_> {
             exits: *exits,
             statistics: statistics.unwrap_or_default(),
             taken: self.server.with(Service::taken),
+            slept: if self.counter == Counter::Instructions { idle::slept() } else { None },
         })
     }
 

@@ -10,6 +10,7 @@ use crate::axes::{
     Axis, Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, GuestRing, RingChoice, Servicer,
     Workload,
 };
+use crate::facts::Counter;
 
 /// Every choice of one trial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -353,7 +354,10 @@ pub struct Outcome {
     pub bell: Bell,
     /// The mode the guest ran in.
     pub guest_ring: GuestRing,
-    /// Frequency of the time stamp counter in kHz.
+    /// What the time stamp counter counts.
+    pub counter: Counter,
+    /// Frequency of the time stamp counter in kHz, as KVM states it. It says nothing where the counter counts
+    /// instructions.
     pub tsc_khz: u32,
     /// Guest minus host time stamp counter, as KVM states it.
     pub tsc_offset: i64,
@@ -391,10 +395,15 @@ pub struct Outcome {
     pub interrupts: u64,
     /// Resident memory of this process beside guest memory at the trial's end, in bytes.
     pub memory_beside_ram: u64,
-    /// From nothing to the guest's first sign of life, in nanoseconds.
-    pub boot_ns: u64,
-    /// The whole trial, in nanoseconds.
-    pub elapsed_ns: u64,
+    /// Ticks of the counter during which the kernel was idle in the measured part, by its own account: ticks
+    /// that nobody executed. Looked at only where the counter counts instructions, and `None` where the kernel
+    /// does not say.
+    pub idle_ticks: Option<u64>,
+    /// From nothing to the guest's first sign of life, in nanoseconds; `None` where the counter counts
+    /// instructions, because no clock of such a machine tells the time.
+    pub boot_ns: Option<u64>,
+    /// The whole trial, in nanoseconds; `None` as above.
+    pub elapsed_ns: Option<u64>,
 }
 
 #[cfg(test)]

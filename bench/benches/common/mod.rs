@@ -3,12 +3,17 @@
 use abi::addr::Order;
 use abi::axes::{Carrier, Completion, Workload};
 use host::axes::{Backing, Coalesce, Discard, Doorbell, RingChoice, Servicer};
-use host::facts::Facts;
+use host::facts::{Counter, Facts};
 use host::trial::TrialSpec;
 
-/// What this host can do. Without KVM the bench says so and measures nothing.
+/// What this host can do. Without KVM, or where nothing tells the time, the bench says so and measures nothing.
 pub(crate) fn facts() -> Option<Facts> {
-    host::probe().inspect_err(|error| eprintln!("SKIPPED: {error}")).ok()
+    let facts = host::probe().inspect_err(|error| eprintln!("SKIPPED: {error}")).ok()?;
+    if facts.counter == Counter::Instructions {
+        eprintln!("SKIPPED: this machine counts instructions, and criterion takes time");
+        return None;
+    }
+    Some(facts)
 }
 
 /// An empty doorbell; the benches change what they sweep.

@@ -32,7 +32,7 @@ pub(super) fn run(options: &CompareOptions, out: &mut dyn Write) -> anyhow::Resu
 
     let slots = schedule(&plan);
     let mut executor = KvmExecutor { facts: &facts, stop: Arc::clone(&stop) };
-    let mut progress = Progress::new(slots.len());
+    let mut progress = Progress::new(slots.len(), facts.counter);
     let tally = run_all(&plan, environment.call(), &slots, &mut executor, &stop, &mut journal, &mut progress);
     progress.finish();
     finish(&journal, tally?, out)
@@ -82,11 +82,13 @@ fn dry_run(plan: Plan, out: &mut dyn Write) -> anyhow::Result<Code> {
     }
     match &facts {
         Ok(facts) => {
-            let seconds = estimate::duration(&plan, facts, call).as_secs_f64();
-            writeln!(
-                out,
-                "# about {seconds:.0} s: an estimate, from the doorbells of this host and guesses"
-            )?;
+            match estimate::duration(&plan, facts, call).map(|estimate| estimate.as_secs_f64()) {
+                Some(seconds) => writeln!(
+                    out,
+                    "# about {seconds:.0} s: an estimate, from the doorbells of this host and guesses"
+                )?,
+                None => writeln!(out, "# no estimate: this machine counts instructions and tells no time")?,
+            }
             if let Some(note) = call.note() {
                 writeln!(out, "# note: {note}")?;
             }

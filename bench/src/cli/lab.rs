@@ -2,24 +2,29 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 
 use super::exit::Code;
 use super::options::LabOptions;
+use crate::archive::Archive;
 use crate::calls::Calls;
-use crate::journal::Journal;
+use crate::environment::Environment;
+use crate::growth::{self, Change, TOLERANCE};
+use crate::journal::{Journal, file};
 use crate::lab::emulator::Emulator;
 use crate::lab::errand::Errand;
-use crate::lab::kernel::{Choice, Store};
+use crate::lab::kernel::{Choice, Kernel, Store};
 use crate::lab::packages::{self, Fetching};
 use crate::lab::parcel::Returned;
-use crate::lab::{Lab, LabError};
+use crate::lab::{Described, Lab, LabError};
 use crate::ladder::CallBy;
 use crate::progress::Follower;
+use crate::summary::Summary;
+use crate::unit::percent;
 use crate::{report, signals, terminal};
 
 /// The series whose kernel is booted if nothing else is said.
@@ -40,7 +45,7 @@ fn run_program(
     out: &mut dyn Write,
 ) -> anyhow::Result<Code> {
     let stop = signals::stop_flag()?;
-    let lab = lab(options)?;
+    let lab = lab(options, None)?;
     let errand = Errand::program(lab.module_names(), arguments);
     let mut closed = Ok(());
     let mut hear = |line: &str| {
@@ -59,71 +64,123 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     plan.clone().on(&Calls::untried(CallBy::Hypercall))?;
     let directory = options.run.directory(&plan);
     Journal::check_empty(&directory)?;
+    let reference = options.against.as_deref().map(Archive::open).transpose()?;
     let stop = signals::stop_flag()?;
-    let lab = lab(options)?;
+    let lab = lab(options, reference.as_ref())?;
+    let (began, clock) = (SystemTime::now(), Instant::now());
     let returned = compare(&lab, plan.to_toml(), &stop)?;
     bring_back(&returned, &directory)?;
-    let summary = report::rebuild(&directory).context("the run in the lab came to nothing")?;
+    let here = described(&directory, began, lab.described(clock.elapsed()))?;
+    let summary = report::rebuild(&directory)?;
     terminal::show(out, &summary)?;
     writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
     if report::failed(&summary) {
         return Ok(Code::Error);
     }
-    match &options.against {
-        Some(reference) => against(reference, &directory, &summary, out),
-        None => Ok(Code::Fine),
+    match (&reference, &options.against) {
+        (Some(reference), Some(old)) => {
+            let gate = gate(reference, &summary, &here, out)?;
+            if gate.changed {
+                let (new, old) = (directory.display(), old.display());
+                writeln!(
+                    out,
+                    "If that is meant to be, make this run the reference and say why in the commit:"
+                )?;
+                writeln!(out, "  rm -r {old} && cp -R {new} {old}")?;
+            }
+            Ok(if gate.grown { Code::Grown } else { Code::Fine })
+        }
+        _ => Ok(Code::Fine),
     }
 }
 
-/// The gate on path length.
-fn against(reference: &Path, directory: &Path, now: &Summary, out: &mut dyn Write) -> anyhow::Result<Code> {
-    let archive = Archive::open(reference)?;
-    let changes = growth::changes(&Summary::of(&archive), now)?;
+/// What the gate on path length says.
+struct Gate {
+    /// A path has grown.
+    grown: bool,
+    /// A path has grown or shrunk: the reference no longer describes the code.
+    changed: bool,
+}
+
+/// Holds a run against the reference, rung by rung.
+fn gate(reference: &Archive, now: &Summary, here: &Environment, out: &mut dyn Write) -> anyhow::Result<Gate> {
+    let changes = growth::changes(&Summary::of(reference), now)?;
     terminal::show_growth(out, &changes)?;
-    let here = environment(directory)?;
-    for (what, then, now) in archive.environment.built_with().differences(&here.built_with()) {
-        terminal::bullet(out, "note:", &format!("{what} was {then} in the reference and is {now}"))?;
+    for ((what, then), (_, now)) in reference.environment.made_by().into_iter().zip(here.made_by()) {
+        if then != now {
+            let sentence = format!("{what} is not the reference's: {then} there, {now} here");
+            terminal::bullet(out, "note:", &sentence)?;
+        }
     }
-    let grown = changes.iter().filter(|change| change.has_grown()).count();
-    let shrunk = changes.iter().filter(|change| change.has_shrunk()).count();
-    let limit = percent(TOLERANCE);
-    let (new, old) = (directory.display(), reference.display());
-    let accept = format!("`rm -r {old} && cp -R {new} {old}` (make lab-accept), with the reason in the commit");
-    if grown > 0 {
-        writeln!(out, "\n{grown} of {} paths grew by more than {limit}. If that is meant to be: {accept}.", changes.len())?;
-        return Ok(Code::Grown);
-    }
-    writeln!(out, "\nno path grew by more than {limit}")?;
-    if shrunk > 0 {
-        writeln!(out, "{shrunk} shrank by more than that; to keep it so: {accept}.")?;
-    }
-    Ok(Code::Fine)
+    let count = |which: fn(&Change) -> bool| changes.iter().filter(|change| which(change)).count();
+    let (grown, shrunk, limit) = (count(Change::has_grown), count(Change::has_shrunk), percent(TOLERANCE));
+    writeln!(
+        out,
+        "\nof {} paths, {grown} grew by more than {limit} and {shrunk} shrank by more",
+        changes.len()
+    )?;
+    Ok(Gate { grown: grown > 0, changed: grown + shrunk > 0 })
 }
 
 fn compare(lab: &Lab, plan: String, stop: &AtomicBool) -> anyhow::Result<Returned> {
     let mut follower = Follower::new();
     let errand = Errand::compare(lab.module_names(), plan);
-    let returned = lab.run(&errand, None, stop, &mut |line| follower.hear(line));
-    follower.finish();
-    Ok(returned?)
+    Ok(lab.run(&errand, None, stop, &mut |line| follower.hear(line))?)
 }
 
 /// Everything it takes, fetched if it has to be.
-fn lab(options: &LabOptions) -> Result<Lab, LabError> {
+fn lab(options: &LabOptions, reference: Option<&Archive>) -> Result<Lab, LabError> {
     let fetching = if options.offline { Fetching::Forbidden } else { Fetching::Allowed };
     // Standard error may be closed; that is no reason not to go on.
     let mut say = |line: &str| drop(writeln!(std::io::stderr(), "lab: {line}"));
     let emulator = Emulator::new(packages::emulator(fetching, &mut say)?)?;
-    let choice = options.kernel.clone().unwrap_or_else(|| Choice::Series(SERIES.to_owned()));
-    let kernel = Store::of_user().kernel(&choice, fetching, &mut say)?;
+    let kernel = kernel(options, reference, fetching, &mut say)?;
     say(&format!("{}, {} {}, clock {}", emulator.version, kernel.package, kernel.version, options.clock));
     Ok(Lab { kernel, emulator, clock: options.clock.0, deadline: Duration::from_secs(options.deadline) })
+}
+
+/// The kernel that was asked for; else the reference's, because a path through another has another length; else the
+/// newest of the usual series.
+fn kernel(
+    options: &LabOptions,
+    reference: Option<&Archive>,
+    fetching: Fetching,
+    say: &mut dyn FnMut(&str),
+) -> Result<Kernel, LabError> {
+    let store = Store::of_user();
+    if let Some(choice) = &options.kernel {
+        return store.kernel(choice, fetching, say);
+    }
+    let series = Choice::Series(SERIES.to_owned());
+    let Some(lab) = reference.and_then(|reference| reference.environment.lab.as_ref()) else {
+        return store.kernel(&series, fetching, say);
+    };
+    let the_same = store.kernel(&Choice::Package(lab.kernel_package.clone()), fetching, say);
+    the_same.or_else(|error| {
+        say(&format!("the reference's kernel cannot be had ({error}); taking the newest {SERIES}"));
+        store.kernel(&series, fetching, say)
+    })
+}
+
+fn environment(directory: &Path) -> anyhow::Result<Environment> {
+    let path = directory.join(file::ENVIRONMENT);
+    let text = fs::read(&path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&text).with_context(|| path.display().to_string())
+}
+
+/// Completes what the run says of where it took place.
+fn described(directory: &Path, began: SystemTime, lab: Described) -> anyhow::Result<Environment> {
+    let environment =
+        environment(directory).context("the run in the lab came to nothing")?.brought_back(began, lab);
+    let path = directory.join(file::ENVIRONMENT);
+    fs::write(&path, environment.to_json()).with_context(|| path.display().to_string())?;
+    Ok(environment)
 }
 
 fn bring_back(returned: &Returned, directory: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     for (name, bytes) in &returned.files {
-        let path: PathBuf = directory.join(name);
+        let path = directory.join(name);
         fs::write(&path, bytes).with_context(|| path.display().to_string())?;
     }
     Ok(())

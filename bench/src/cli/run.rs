@@ -27,7 +27,7 @@ pub(super) fn run(options: &RunOptions, out: &mut dyn Write) -> anyhow::Result<C
     spec.validate()?;
 
     let mut executor = KvmExecutor { facts: &facts, stop: Arc::clone(&stop) };
-    let mut histograms = PhaseHistograms::new();
+    let mut histograms = PhaseHistograms::new(facts.counter);
     let Some(record) = run_one(0, 0, &spec, &mut executor, &mut histograms) else {
         anyhow::bail!("stopped by a signal before the trial ended");
     };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::archive::Archive;
-use crate::unit::{Clock, float};
+use crate::unit::float;
 
 /// What the file is called.
 pub const FILE: &str = "percentiles.csv";
@@ -20,10 +20,10 @@ pub fn percentiles(archive: &Archive) -> String {
     else {
         return text;
     };
-    let clock = Clock { tsc_khz: measured.tsc_khz };
+    let clock = measured.clock;
     for ((cell, phase), histogram) in &archive.merged.histograms {
         for quantile in QUANTILES {
-            let value = clock.ns(float(histogram.value_at_quantile(quantile)));
+            let value = clock.figure(float(histogram.value_at_quantile(quantile)));
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
@@ -33,7 +33,7 @@ pub fn percentiles(archive: &Archive) -> String {
                 spec.batch,
                 spec.order,
                 crate::axis::Named(*phase),
-                measured.unit.name(),
+                clock.unit(),
                 histogram.len()
             );
         }

@@ -2,7 +2,8 @@
 //!
 //! Every line is one phase of one trial, tagged `rung.discard.bBATCH.phase`; a comment line before them gives
 //! the trial's number, which other programs skip and [`merge`] goes by. Values are ticks, because turning
-//! buckets into nanoseconds would round them a second time; `trials.jsonl` has the frequency.
+//! buckets into nanoseconds would round them a second time; `trials.jsonl` has the frequency. Where ticks are
+//! instructions nothing tells the time: the stamps that the format wants of every line are 0 there.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -19,24 +20,30 @@ use hdrhistogram::serialization::{Deserializer, V2DeflateSerializeError, V2Defla
 use crate::cell::CellKey;
 use crate::histogram::{Phase, PhaseHistograms};
 use crate::record::TrialRecord;
+use crate::unit::Clock;
 
 /// What the file is called.
 pub const FILE: &str = "histograms.hlog";
 
 const TRIAL: &str = "[Trial: ";
 
-/// Writes the head of the log.
+/// Writes the head of the log: what its values are, and when it was begun if anything tells the time.
 ///
 /// # Errors
 /// As the writer's.
-pub fn begin(out: &mut impl Write, started: SystemTime) -> io::Result<()> {
-    IntervalLogWriterBuilder::new()
-        .add_comment("[pagehint: one line a phase and trial; values are ticks of the time stamp counter]")
-        .add_comment("[to nanoseconds: value * 1000000 / tsc_khz, which is in trials.jsonl]")
-        .with_start_time(started)
-        .with_base_time(SystemTime::UNIX_EPOCH)
-        .begin_log_with(out, &mut V2DeflateSerializer::new())
-        .map(|_| ())
+pub fn begin(out: &mut impl Write, clock: Clock, started: SystemTime) -> io::Result<()> {
+    let mut log = IntervalLogWriterBuilder::new();
+    match clock {
+        Clock::Time { .. } => log
+            .add_comment("[pagehint: one line a phase and trial; values are ticks of the time stamp counter]")
+            .add_comment("[to nanoseconds: value * 1000000 / tsc_khz, which is in trials.jsonl]")
+            .with_start_time(started)
+            .with_base_time(SystemTime::UNIX_EPOCH),
+        Clock::Instructions => log
+            .add_comment("[pagehint: one line a phase and trial; values are executed instructions]")
+            .add_comment("[nothing tells the time there: start and length of every line are 0]"),
+    };
+    log.begin_log_with(out, &mut V2DeflateSerializer::new()).map(|_| ())
 }
 
 /// Writes the histograms of one trial.
@@ -48,8 +55,8 @@ pub fn append(out: &mut impl Write, record: &TrialRecord, histograms: &PhaseHist
     let mut log = IntervalLogWriterBuilder::new()
         .add_comment(&format!("{TRIAL}{}]", record.trial))
         .begin_log_with(out, &mut serializer)?;
-    let started = Duration::from_secs_f64(record.started_s.max(0.0));
-    let took = Duration::from_secs_f64(record.took_s.max(0.0));
+    let [started, took] = [record.started_s, record.took_s]
+        .map(|seconds| Duration::from_secs_f64(seconds.unwrap_or_default().max(0.0)));
     for phase in Phase::ALL {
         let tag = tag(record, *phase);
         log.write_histogram(histograms.histogram(*phase), started, took, Tag::new(&tag)).map_err(io_error)?;
@@ -127,7 +134,7 @@ pub fn merge(log: &[u8], cells: &BTreeMap<u32, CellKey>) -> Result<Merged, HlogE
         let histogram: Histogram<u64> = deserializer
             .deserialize(&mut bytes.as_slice())
             .map_err(|error| damaged(&format!("{error:?}")))?;
-        let sum = merged.histograms.entry((cell, phase)).or_insert_with(growing);
+        let sum = merged.histograms.entry((cell, phase)).or_insert_with(|| growing(&histogram));
         sum.add(&histogram).map_err(|error| damaged(&error.to_string()))?;
     }
     Ok(merged)
@@ -138,10 +145,11 @@ fn trial_comment(line: &[u8]) -> Option<u32> {
     comment.strip_prefix(TRIAL)?.trim_end().strip_suffix(']')?.parse().ok()
 }
 
-/// Only as large as what is in it: a run has hundreds of these, and nothing is being timed any more.
-#[expect(clippy::expect_used, reason = "three digits are within 0 to 5")]
-fn growing() -> Histogram<u64> {
-    Histogram::new(3).expect("valid precision")
+/// As precise as `like`, but only as large as what is in it: a run has hundreds of these, and nothing is being
+/// measured any more.
+#[expect(clippy::expect_used, reason = "the precision of a histogram that exists")]
+fn growing(like: &Histogram<u64>) -> Histogram<u64> {
+    Histogram::new(like.sigfig()).expect("valid precision")
 }
 
 #[cfg(test)]
@@ -151,7 +159,7 @@ mod tests {
 
     fn log_of(totals: &[u64]) -> (Vec<u8>, BTreeMap<u32, CellKey>) {
         let mut log = Vec::new();
-        begin(&mut log, SystemTime::UNIX_EPOCH).unwrap();
+        begin(&mut log, Clock::Time { tsc_khz: 1 }, SystemTime::UNIX_EPOCH).unwrap();
         let mut cells = BTreeMap::new();
         for (trial, total) in (0..).zip(totals) {
             let (record, histograms) = testing::trial(trial, *total);
@@ -171,6 +179,21 @@ mod tests {
         assert_eq!(total.len(), 2 * one.histogram(Phase::Total).len());
         assert!(total.equivalent(total.min(), 1000) && total.equivalent(total.max(), 3000));
         assert!(String::from_utf8(log).unwrap().contains("Tag=hypercall-batch.none.b32.total,"));
+    }
+
+    #[test]
+    fn a_log_of_instructions_tells_no_time() {
+        let mut log = Vec::new();
+        begin(&mut log, Clock::Instructions, SystemTime::now()).unwrap();
+        let (mut record, histograms) = testing::trial(0, 1000);
+        (record.started_s, record.took_s) = (None, None);
+        append(&mut log, &record, &histograms).unwrap();
+        let text = String::from_utf8(log).unwrap();
+        assert!(text.contains("values are executed instructions"), "{text}");
+        assert!(["nanoseconds", "StartTime", "BaseTime"].iter().all(|word| !text.contains(word)), "{text}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("Tag=")).collect();
+        assert_eq!(lines.len(), Phase::ALL.len());
+        assert!(lines.iter().all(|line| line.contains(",0.000,0.000,")), "{}", lines[0]);
     }
 
     #[test]

@@ -17,14 +17,14 @@ const QUESTION: &str = "How should a guest tell its host which pages are free: b
 The ladder goes from one to the other and changes one choice a rung, so that the cost of each choice shows by itself.";
 
 const HOW_TO_READ: &str = "\
-- *a report* is a batch of ranges told to the host and acknowledged; *a range* is its time over the number of ranges.
+- *a report* is a batch of ranges told to the host and acknowledged; *a range* is what it costs over the number of ranges.
 - *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with a 95 % bootstrap \
 interval over blocks. `~` marks an interval that holds 0, or rests on fewer than six blocks: no difference shown.
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
 - *freed* is the share of reported pages that the kernel no longer held afterwards, looked at in reports made for this.
 - *refault* is what touching a reported page again cost over touching a resident one.
-- Phases follow one another and add up to the report. Shares are of summed time, so rare long reports weigh as much as \
-they took.
+- Phases follow one another and add up to the report. Shares are of summed cost, so rare dear reports weigh as much as \
+they cost.
 ";
 
 /// The file of a run.
@@ -58,10 +58,11 @@ fn list(sentences: &[String]) -> String {
 }
 
 fn host(summary: &Summary, environment: &Environment) -> String {
-    let Environment { pagehint, revision, .. } = environment;
+    let Environment { pagehint, revision, date, kvm, .. } = environment;
+    let whose = if kvm.clock.tells_time() { "" } else { " by a clock that counts instructions" };
     let revision = if revision.is_empty() { String::new() } else { format!(" ({revision})") };
     let mut lines =
-        vec![format!("**{}**", summary.host), format!("{}, pagehint {pagehint}{revision}", summary.date)];
+        vec![format!("**{}**", summary.host), format!("{date}{whose}, pagehint {pagehint}{revision}")];
     lines.extend(summary.notes.iter().map(|note| format!("Note: {note}.")));
     lines.extend(summary.remarks.iter().map(|remark| format!("Remark: {remark}.")));
     list(&lines)

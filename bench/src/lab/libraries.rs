@@ -45,7 +45,7 @@ fn loader(program: &[u8]) -> Result<Option<PathBuf>, elf::ParseError> {
     let file = ElfBytes::<AnyEndian>::minimal_parse(program)?;
     let segments = file.segments();
     let Some(header) =
-        segments.iter().flat_map(|table| table.iter()).find(|segment| segment.p_type == PT_INTERP)
+        segments.iter().flat_map(elf::parse::ParsingTable::iter).find(|segment| segment.p_type == PT_INTERP)
     else {
         return Ok(None);
     };

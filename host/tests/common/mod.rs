@@ -8,7 +8,7 @@ use abi::addr::Order;
 use host::axes::{
     Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
 };
-use host::facts::{Facts, Flavour};
+use host::facts::{Counter, Facts, Flavour};
 use host::trial::TrialSpec;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -56,8 +56,9 @@ fn nothing_known() -> Facts {
         capabilities: Vec::new(),
         hypercall: Bell::Vmcall,
         doorbells: Vec::new(),
-        instruction_ps: [None; 2],
+        instruction_ticks: [None; 2],
         ring0_emulated: false,
+        counter: Counter::Time,
         tsc_khz: 0,
         tsc_offset: None,
         payload_target: "",
