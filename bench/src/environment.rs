@@ -208,6 +208,12 @@ impl Environment {
                     .to_owned(),
             );
         }
+        if self.machine.decodes_hypercalls() {
+            notes.push(
+                "this processor does not say where the next instruction is (NRIPS), so that KVM decodes every hypercall: some 1500 instructions that other AMD processors spare it; compare with doorbell port"
+                    .to_owned(),
+            );
+        }
         if cfg!(feature = "detour") {
             notes.push("this pagehint was built with a detour, to test the gate on path length".to_owned());
         }

@@ -134,6 +134,15 @@ fn turbo() -> Option<bool> {
     off.or_else(|| line("/sys/devices/system/cpu/cpufreq/boost").map(|on| on == "1"))
 }
 
+impl Machine {
+    /// Whether kvm-amd has to fetch and decode the instruction of a hypercall to find the next one: the processor
+    /// does not save that (AMD APM volume 2, 15.7.1), as none that QEMU emulates does.
+    #[must_use]
+    pub fn decodes_hypercalls(&self) -> bool {
+        self.kvm_parameters.get("kvm_amd.nrips").is_some_and(|value| matches!(value.as_str(), "0" | "N"))
+    }
+}
+
 fn kvm_parameters() -> BTreeMap<String, String> {
     ["kvm", "kvm_intel", "kvm_amd", "kvm_pvm"]
         .into_iter()

@@ -23,10 +23,11 @@ const SMALL: &[&str] = &[
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Checked = Result<(), Failed>;
+type Test = fn() -> Checked;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: &[(&str, fn() -> Checked)] = &[
+    let tests: &[(&str, Test)] = &[
         ("two-runs-of-a-seed-are-the-same", two_runs_are_the_same),
         ("a-program-ends-as-it-would-here", a_program_ends_as_here),
         ("a-lab-that-hangs-is-ended-at-its-deadline", hung_lab_is_ended),

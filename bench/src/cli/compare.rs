@@ -35,7 +35,21 @@ pub(super) fn run(options: &CompareOptions, out: &mut dyn Write) -> anyhow::Resu
     let mut progress = Progress::new(slots.len(), facts.counter);
     let tally = run_all(&plan, environment.call(), &slots, &mut executor, &stop, &mut journal, &mut progress);
     progress.finish();
+    if options.no_report {
+        return unreported(&journal, tally?, out);
+    }
     finish(&journal, tally?, out)
+}
+
+/// Leaves what was measured to `pagehint report`.
+fn unreported(journal: &Journal, tally: Tally, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let Tally { measured, failed, missing } = tally;
+    writeln!(
+        out,
+        "{}: {measured} trials measured, {failed} failed, {missing} missing",
+        journal.directory().display()
+    )?;
+    Ok(if failed + missing > 0 { Code::Error } else { Code::Fine })
 }
 
 /// Derives everything from the run directory, as `pagehint report` would, and prints it.

@@ -94,6 +94,9 @@ pub(super) struct CompareOptions {
     /// Show the resolved plan, the schedule and an estimate; run no trial and write nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Write down what is measured, and leave tables, answer and checks to `pagehint report`.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) no_report: bool,
     #[command(flatten)]
     pub(super) run: PlanOptions,
 }
