@@ -135,3 +135,44 @@ fn change(rung: Named<Rung>, before: &CellSummary, after: &CellSummary) -> Chang
         mostly: mostly.unwrap_or((Named(Phase::Remainder), 0.0)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Archive;
+    use crate::testing;
+
+    /// A run in which every report took `total`.
+    fn run(total: u64) -> Summary {
+        let (record, histograms) = testing::trial(0, total);
+        let mut summary = Summary::of(&Archive::of_one(testing::environment(), record, &histograms).unwrap());
+        summary.unit = Unit::Instructions;
+        summary
+    }
+
+    #[test]
+    fn one_per_cent_is_let_pass_and_two_are_not() {
+        let before = run(10_000);
+        for (total, grown, shrunk) in
+            [(10_000, false, false), (10_090, false, false), (10_200, true, false), (9_800, false, true)]
+        {
+            let changes = changes(&before, &run(total)).unwrap();
+            let [change] = changes.as_slice() else { panic!("{changes:?}") };
+            assert_eq!((change.has_grown(), change.has_shrunk()), (grown, shrunk), "{change:?}");
+        }
+    }
+
+    #[test]
+    fn runs_that_cannot_be_compared_are_refused() {
+        let counted = run(1000);
+        let timed = Summary { unit: Unit::Nanoseconds, ..counted.clone() };
+        let error = changes(&counted, &timed).unwrap_err();
+        assert_eq!(error, GrowthError::NotInstructions { which: "new", unit: Unit::Nanoseconds });
+        let planned = Summary { plan: Some(testing::plan()), ..counted.clone() };
+        assert_eq!(changes(&planned, &counted).unwrap_err(), GrowthError::OtherPlan);
+        let none = Summary { cells: Vec::new(), ..counted.clone() };
+        for (a, b) in [(&counted, &none), (&none, &counted)] {
+            assert!(matches!(changes(a, b), Err(GrowthError::Alone { .. })));
+        }
+    }
+}

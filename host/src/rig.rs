@@ -33,13 +33,14 @@ use crate::transport::{self, Request, lock};
 use crate::trial::{Exits, Refused, TrialSpec};
 use crate::watchdog::Watchdog;
 
-/// How long a step may take.
-const DEADLINE: Duration = Duration::from_millis(400);
+/// How long a step may take if nothing else is said: long enough for an emulated processor on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The guest and its host.
 pub struct Rig {
     parts: Assembly,
     exits: Exits,
+    patience: Duration,
 }
 
 impl Rig {
@@ -57,9 +58,14 @@ impl Rig {
     /// As [`Rig::new`].
     pub fn with_image(spec: &TrialSpec, facts: &Facts, image: &[u8]) -> Result<Self, TrialError> {
         let parts = Assembly::new(spec, facts, Program::Obey, image, Planted::NONE, Placement::choose())?;
-        let mut rig = Self { parts, exits: Exits::default() };
+        let mut rig = Self { parts, exits: Exits::default(), patience: PATIENCE };
         rig.resume()?;
         Ok(rig)
+    }
+
+    /// Changes how long a step may take: for guests that are to exceed it.
+    pub const fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Lets the guest take a step; what it found is returned ([`notes::ANSWER`]).
@@ -81,7 +87,7 @@ impl Rig {
         let Assembly { machine, ram, balloon, server, .. } = &mut self.parts;
         let stop = Arc::new(AtomicBool::new(false));
         let _watchdog =
-            Watchdog::new(Arc::clone(&machine.pulse), DEADLINE, stop).map_err(TrialError::Watchdog)?;
+            Watchdog::new(Arc::clone(&machine.pulse), self.patience, stop).map_err(TrialError::Watchdog)?;
         let mut board = Obeying { ram, balloon, server, exits: &mut self.exits };
         let ran = machine.run(&mut board);
         server.error_or(ran)
@@ -92,7 +98,7 @@ impl Rig {
     /// Returns whether it has, within the deadline.
     #[must_use]
     pub fn await_served(&self, calls: u64) -> bool {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + self.patience;
         while self.served() < calls {
             if Instant::now() > deadline {
                 return false;

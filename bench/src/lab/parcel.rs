@@ -66,7 +66,26 @@ pub fn unpack(bytes: &[u8]) -> io::Result<Returned> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_over_the_line_is_a_parcel_or_an_error(
+            at in 0..2048_usize,
+            noise in proptest::collection::vec(any::<u8>(), 0..600),
+        ) {
+            let mut bytes = parcel();
+            let end = (at + noise.len()).min(bytes.len());
+            bytes[at.min(end)..end].copy_from_slice(&noise[..end - at.min(end)]);
+            // Neither panics; a name that is a path is never handed on.
+            if let Ok(returned) = unpack(&bytes) {
+                prop_assert!(returned.files.keys().all(|name| !name.contains('/') && name != ".."));
+            }
+            let _ = unpack(&noise);
+        }
+    }
 
     fn parcel() -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();

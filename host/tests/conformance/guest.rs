@@ -85,7 +85,7 @@ impl Guest {
     pub(crate) fn break_ring(&mut self) -> Result<RingError, Failed> {
         let mut ended = self.rig.step(KICK).map(drop);
         // A device thread has its time; the guest is told at one of its next steps.
-        let patience = Instant::now() + Duration::from_secs(1);
+        let patience = Instant::now() + Duration::from_secs(10);
         while ended.is_ok() && Instant::now() < patience {
             ended = self.rig.step(Step::Count { iterations: 1 }).map(drop);
         }

@@ -1,5 +1,7 @@
 //! Guests that hang, fault, panic, or talk to nobody: each is a typed error, and no page is lost.
 
+use std::time::Duration;
+
 use abi::addr::Gpa;
 use abi::calls::CONTROL_PORT;
 use abi::calls::step::Step;
@@ -16,6 +18,8 @@ use crate::memory::RAM_END;
 /// A step, and whether an error is the one it must lead to.
 type Case = (&'static str, Step, fn(&TrialError) -> bool);
 
+/// How long a guest hangs before it is given up.
+const HANGING: Duration = Duration::from_millis(400);
 const UNKNOWN_PORT: u16 = 0x999;
 const UNKNOWN_DEVICE: Gpa = Gpa(0xd000_3000);
 const CONTROL_BEYOND: u32 = 9;
@@ -67,6 +71,9 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 
 fn check_step((_, step, is_expected): &Case, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
+    if *step == Step::Hang {
+        guest.rig.set_patience(HANGING);
+    }
     match guest.rig.step(*step) {
         Err(error) if is_expected(&error) => guest.expect(&[], &NONE),
         other => Err(format!("ended with {other:x?}").into()),
