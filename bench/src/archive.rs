@@ -105,11 +105,7 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`] if it is no run directory or a file in it is damaged.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
-        let path = directory.join(file::ENVIRONMENT);
-        if !path.is_file() {
-            return Err(ArchiveError::NotARun { path: directory.to_owned() });
-        }
-        let environment: Environment = parse(&read(&path)?, &path, 1)?;
+        let environment = Self::environment(directory)?;
         let mut remarks = Vec::new();
         let plan = read_plan(directory)?;
         let trials = read_trials(&directory.join(file::TRIALS), &mut remarks)?;
@@ -119,6 +115,18 @@ impl Archive {
         one_unit(directory, environment.kvm.clock.unit(), &trials)?;
         let merged = read_histograms(directory, &trials, &mut remarks)?;
         Ok(Self { environment, plan, trials, merged, remarks })
+    }
+
+    /// Reads where a run took place, and nothing else of it.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn environment(directory: &Path) -> Result<Environment, ArchiveError> {
+        let path = directory.join(file::ENVIRONMENT);
+        if !path.is_file() {
+            return Err(ArchiveError::NotARun { path: directory.to_owned() });
+        }
+        parse(&read(&path)?, &path, 1)
     }
 
     /// A single trial that is in no directory.

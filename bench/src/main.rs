@@ -16,6 +16,9 @@ fn main() -> ExitCode {
             if code != cli::exit::Code::Fine {
                 // Standard error may be closed too; there is nobody left to tell.
                 let _ = writeln!(anstream::stderr(), "pagehint: {error}");
+                if let Some(way_out) = cli::exit::way_out(&error) {
+                    let _ = writeln!(anstream::stderr(), "pagehint: {way_out}");
+                }
             }
             code.into()
         }

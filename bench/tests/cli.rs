@@ -1,6 +1,7 @@
 //! The command as a user meets it, as far as it needs no KVM.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use assert_cmd::Command;
@@ -86,11 +87,55 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["run", "--preset", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
         (&["compare", "--rungs", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
         (&["run", "--arena", "64X"], "64M"),
+        (&["lab", "--kernel", "newest"], "a series such as 6.1"),
+        (&["lab", "--clock", "moon"], "instructions, wall"),
+        (&["lab", "--batch", "0"], "1 to 511"),
+        (&["lab", "--plan", "quick", "--", "/bin/true"], "cannot be used with"),
+        (&["lab", "--against", "x", "--", "/bin/true"], "cannot be used with"),
     ];
     for (arguments, way_out) in cases {
         let said = expect(2, arguments);
         assert!(said.contains(way_out), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn without_an_emulator_the_lab_says_how_to_have_one() {
+    let nothing = tempfile::tempdir().unwrap();
+    let output = Command::cargo_bin("pagehint")
+        .unwrap()
+        .env("PATH", nothing.path())
+        .args(["lab", "--offline", "--out", "/no/such/run"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(77));
+    let said = text(&output.stderr);
+    let way_out = "apt-get update && apt-get install --no-install-recommends qemu-system-x86";
+    assert!(said.contains("qemu-system-x86_64 is not installed") && said.contains(way_out), "{said}");
+}
+
+#[test]
+fn without_a_kernel_the_lab_says_how_to_have_one() {
+    let nothing = tempfile::tempdir().unwrap();
+    let program = nothing.path().join("qemu-system-x86_64");
+    fs::write(&program, "#!/bin/sh\necho an emulator\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::cargo_bin("pagehint")
+        .unwrap()
+        .env("PATH", nothing.path())
+        .env("XDG_CACHE_HOME", nothing.path())
+        .args(["lab", "--offline", "--kernel", "linux-image-6.1.0-1-cloud-amd64", "--out", "/no/such/run"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(77));
+    let said = text(&output.stderr);
+    assert!(said.contains("apt-get download linux-image-6.1.0-1-cloud-amd64"), "{said}");
+}
+
+#[test]
+fn the_labs_first_process_is_nothing_to_start() {
+    assert!(expect(1, &["lab-inside"]).contains("use `pagehint lab`"));
+    assert!(expect(1, &["lab", "--against", "/no/such/run"]).contains("no run directory"));
 }
 
 #[test]
@@ -124,7 +169,7 @@ fn what_is_there_is_not_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("mine"), "precious").unwrap();
     let path = directory.path().to_str().unwrap();
-    for command in ["compare", "run"] {
+    for command in ["compare", "run", "lab"] {
         assert!(expect(1, &[command, "--out", path]).contains("not empty"));
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

@@ -63,6 +63,13 @@ pub fn of(error: &anyhow::Error) -> Code {
     }
 }
 
+/// What else can be done about an error that the error itself does not know of.
+#[must_use]
+pub fn way_out(error: &anyhow::Error) -> Option<&'static str> {
+    (of(error) == Code::Unavailable && !error.is::<LabError>())
+        .then_some("without KVM there is the lab, which emulates the hardware too: pagehint lab")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +78,10 @@ mod tests {
     fn errors_have_their_codes() {
         assert_eq!(of(&KvmError::Missing.into()), Code::Unavailable);
         assert_eq!(of(&TrialError::from(KvmError::Missing).into()), Code::Unavailable);
+        assert!(way_out(&KvmError::Missing.into()).is_some_and(|way_out| way_out.contains("pagehint lab")));
+        let no_lab = LabError::Missing { what: "x".into(), remedy: "y".into() };
+        assert!(way_out(&no_lab.into()).is_none());
+        assert_eq!(of(&LabError::Stopped.into()), Code::Error);
         assert_eq!(of(&TrialError::Stopped.into()), Code::Error);
         assert_eq!(of(&SpecError::NoReports.into()), Code::Usage);
         assert_eq!(of(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Code::Fine);

@@ -6,8 +6,6 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
-
 use super::exit::Code;
 use super::options::LabOptions;
 use crate::archive::Archive;
@@ -69,8 +67,7 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let lab = lab(options, reference.as_ref())?;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let returned = compare(&lab, plan.to_toml(), &stop)?;
-    bring_back(&returned, &directory)?;
-    let here = described(&directory, began, lab.described(clock.elapsed()))?;
+    let here = bring_back(&returned, &directory, began, lab.described(clock.elapsed()))?;
     let summary = report::rebuild(&directory)?;
     terminal::show(out, &summary)?;
     writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
@@ -162,26 +159,26 @@ fn kernel(
     })
 }
 
-fn environment(directory: &Path) -> anyhow::Result<Environment> {
-    let path = directory.join(file::ENVIRONMENT);
-    let text = fs::read(&path).with_context(|| path.display().to_string())?;
-    serde_json::from_slice(&text).with_context(|| path.display().to_string())
-}
-
-/// Completes what the run says of where it took place.
-fn described(directory: &Path, began: SystemTime, lab: Described) -> anyhow::Result<Environment> {
-    let environment =
-        environment(directory).context("the run in the lab came to nothing")?.brought_back(began, lab);
-    let path = directory.join(file::ENVIRONMENT);
-    fs::write(&path, environment.to_json()).with_context(|| path.display().to_string())?;
-    Ok(environment)
-}
-
-fn bring_back(returned: &Returned, directory: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+/// Writes what came back into the run directory, and completes what it says of where the run took place.
+fn bring_back(
+    returned: &Returned,
+    directory: &Path,
+    began: SystemTime,
+    lab: Described,
+) -> anyhow::Result<Environment> {
+    let exit = returned.exit;
+    anyhow::ensure!(
+        returned.files.contains_key(file::TRIALS),
+        "the run in the lab ended with exit code {exit} before anything was measured; what it said is above"
+    );
+    let failed = |path: &Path| LabError::file(format!("{} cannot be written", path.display()));
+    fs::create_dir_all(directory).map_err(failed(directory))?;
     for (name, bytes) in &returned.files {
         let path = directory.join(name);
-        fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+        fs::write(&path, bytes).map_err(failed(&path))?;
     }
-    Ok(())
+    let environment = Archive::environment(directory)?.brought_back(began, lab);
+    let path = directory.join(file::ENVIRONMENT);
+    fs::write(&path, environment.to_json()).map_err(failed(&path))?;
+    Ok(environment)
 }

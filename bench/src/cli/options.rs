@@ -154,6 +154,26 @@ impl PlanOptions {
     }
 }
 
+/// What is about a plan in [`LabOptions`], and means nothing for a program.
+const OF_PLANS: [&str; 16] = [
+    "against",
+    "plan",
+    "out",
+    "blocks",
+    "rungs",
+    "discards",
+    "batch",
+    "order",
+    "workload",
+    "backing",
+    "coalesce",
+    "guest_ring",
+    "warmup",
+    "reports",
+    "arena",
+    "seed",
+];
+
 /// Flags of `lab`.
 #[derive(Args, Debug)]
 pub(super) struct LabOptions {
@@ -175,7 +195,7 @@ pub(super) struct LabOptions {
     #[command(flatten)]
     pub(super) run: PlanOptions,
     /// Run this program in the lab instead, with its arguments; its exit code is ours.
-    #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["against", "PlanOptions"])]
+    #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = OF_PLANS)]
     pub(super) program: Vec<String>,
 }
 
