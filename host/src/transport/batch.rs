@@ -10,22 +10,29 @@ use crate::balloon::RingError;
 use crate::ram::GuestRam;
 use crate::reclaim::Batch;
 
+/// Bytes of an entry.
+const ENTRY_BYTES: usize = size_of::<u64>();
+/// Bytes of all entries of a page.
+const ENTRIES_BYTES: usize = BATCH_LENGTH * ENTRY_BYTES;
+const _: () = assert!(ENTRY_BYTES as u64 == batch::ENTRY_SIZE);
+
 /// Takes a page of ranges.
 #[derive(Debug)]
 pub(crate) struct BatchPage {
     ram: Arc<GuestRam>,
-    /// The guest's page is copied before it is looked at: it may change it at any time.
-    entries: Box<[u64; BATCH_LENGTH]>,
+    /// The guest's page is copied before it is looked at: it may change it at any time. In one piece, which is what
+    /// a page has over a ring.
+    entries: Box<[u8; ENTRIES_BYTES]>,
     error: Option<Answer>,
 }
 
 impl BatchPage {
     pub(crate) fn new(ram: Arc<GuestRam>) -> Self {
-        Self { ram, entries: Box::new([0; BATCH_LENGTH]), error: None }
+        Self { ram, entries: Box::new([0; ENTRIES_BYTES]), error: None }
     }
 
     /// Copies the entries of a call, or says what is wrong with it.
-    fn copy(&mut self, request: &Request) -> Result<&[u64], Answer> {
+    fn copy(&mut self, request: &Request) -> Result<impl Iterator<Item = u64>, Answer> {
         let Some(Operation::Batch { count }) = Operation::from_word(request.word) else {
             return Err(Answer::NoSuchCall);
         };
@@ -37,19 +44,19 @@ impl BatchPage {
         if !page.is_page_aligned() || page.0.checked_add(abi::addr::PAGE_SIZE).is_none() {
             return Err(Answer::BadPage);
         }
-        let entries = &mut self.entries[..usize::from(count)];
-        self.ram.read_into(page.offset(batch::ENTRIES), entries).map_err(|_| Answer::BadPage)?;
-        Ok(entries)
+        let entries = &mut self.entries[..usize::from(count) * ENTRY_BYTES];
+        self.ram.read_bytes(page.offset(batch::ENTRIES), entries).map_err(|_| Answer::BadPage)?;
+        Ok(entries.as_chunks().0.iter().map(|entry| u64::from_le_bytes(*entry)))
     }
 }
 
 impl Transport for BatchPage {
     fn fetch(&mut self, request: &Request, batch: &mut Batch) -> Result<Fetched, RingError> {
         let ram = Arc::clone(&self.ram);
-        self.error = match self.copy(request) {
+        let error = match self.copy(request) {
             Ok(entries) => {
                 for entry in entries {
-                    match batch::range(*entry) {
+                    match batch::range(entry) {
                         Ok(named) => batch.push(named, &ram),
                         Err(_) => batch.refused.wraps += 1,
                     }
@@ -61,6 +68,7 @@ impl Transport for BatchPage {
                 Some(answer)
             }
         };
+        self.error = error;
         Ok(Fetched::Call)
     }
 
