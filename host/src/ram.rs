@@ -10,7 +10,9 @@ use std::io;
 
 use abi::addr::{ByteRange, Gpa, PageRange, bytes_of, pages_for};
 use vm_memory::mmap::MmapRegionBuilder;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap, GuestRegionMmap};
+use vm_memory::{
+    GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryMmap, GuestRegionMmap, VolatileSlice,
+};
 
 mod mapping;
 
@@ -125,11 +127,7 @@ impl GuestRam {
     /// # Errors
     /// [`RamError::Access`] if any of them is not in memory.
     pub fn read_into(&self, gpa: Gpa, words: &mut [u64]) -> Result<(), RamError> {
-        let mut at = gpa;
-        for word in words {
-            *word = self.read(at)?;
-            at = at.offset(8);
-        }
+        self.door(gpa, size_of_val(words))?.copy_to(words);
         Ok(())
     }
 
@@ -138,7 +136,7 @@ impl GuestRam {
     /// # Errors
     /// [`RamError::Access`] if it is not in memory.
     pub fn read(&self, gpa: Gpa) -> Result<u64, RamError> {
-        self.memory.read_obj(GuestAddress(gpa.0)).map_err(|source| RamError::Access { gpa, source })
+        self.read_words(gpa).map(|[word]| word)
     }
 
     /// Writes words.
@@ -146,11 +144,7 @@ impl GuestRam {
     /// # Errors
     /// [`RamError::Access`] if any of them is not in memory.
     pub fn write_words(&self, gpa: Gpa, words: &[u64]) -> Result<(), RamError> {
-        let mut at = gpa;
-        for word in words {
-            self.write(at, *word)?;
-            at = at.offset(8);
-        }
+        self.door(gpa, size_of_val(words))?.copy_from(words);
         Ok(())
     }
 
@@ -159,7 +153,7 @@ impl GuestRam {
     /// # Errors
     /// [`RamError::Access`] if it is not in memory.
     pub fn write(&self, gpa: Gpa, word: u64) -> Result<(), RamError> {
-        self.memory.write_obj(word, GuestAddress(gpa.0)).map_err(|source| RamError::Access { gpa, source })
+        self.write_words(gpa, &[word])
     }
 
     /// Reads bytes.
@@ -167,7 +161,14 @@ impl GuestRam {
     /// # Errors
     /// [`RamError::Access`] if any of them is not in memory.
     pub fn read_bytes(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), RamError> {
-        self.memory.read_slice(bytes, GuestAddress(gpa.0)).map_err(|source| RamError::Access { gpa, source })
+        self.door(gpa, bytes.len())?.copy_to(bytes);
+        Ok(())
+    }
+
+    /// The one door: so many bytes from `gpa` on, if all of them are memory. Checked once an access, whatever its
+    /// size; vm-memory's own reads and writes of objects would look for regions again and again.
+    fn door(&self, gpa: Gpa, bytes: usize) -> Result<VolatileSlice<'_>, RamError> {
+        self.memory.get_slice(GuestAddress(gpa.0), bytes).map_err(|source| RamError::Access { gpa, source })
     }
 
     /// Whether every page of the range is memory.

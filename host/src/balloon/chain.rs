@@ -7,7 +7,6 @@
 
 use abi::addr::{ByteRange, Gpa};
 use abi::virtio::ring::{DESC_INDIRECT, DESC_NEXT, DESC_SIZE, DESC_WRITE};
-use vm_memory::{Bytes, GuestAddress};
 
 use crate::ram::GuestRam;
 use crate::reclaim::Batch;
@@ -58,7 +57,7 @@ fn take(ram: &GuestRam, descriptor: Descriptor, batch: &mut Batch) {
 
 fn read(ram: &GuestRam, at: Gpa) -> Option<Descriptor> {
     let mut bytes = [0; 16];
-    ram.memory().read_slice(&mut bytes, GuestAddress(at.0)).ok()?;
+    ram.read_bytes(at, &mut bytes).ok()?;
     let (addr, rest) = bytes.split_first_chunk::<8>()?;
     let (len, rest) = rest.split_first_chunk::<4>()?;
     let (flags, rest) = rest.split_first_chunk::<2>()?;
