@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::export::json;
-use crate::lab::inside;
+use crate::lab::{inside, places};
 use crate::schema::Document;
 use exit::Code;
 
@@ -48,7 +48,7 @@ enum Command {
         directory: PathBuf,
     },
     /// The first process of the lab's machine.
-    #[command(name = inside::COMMAND, hide = true)]
+    #[command(name = places::FIRST_PROCESS, hide = true)]
     LabInside,
     /// List presets, axes with their values, and built-in plans.
     List,

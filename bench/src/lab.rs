@@ -13,7 +13,7 @@
 //! | [`initramfs`] | all of it in one archive |
 //! | [`emulator`] | QEMU: its command line and its process |
 //! | [`console`] | what the machine says while it runs |
-//! | [`errand`], [`parcel`] | what is to be done inside, and what comes back |
+//! | [`errand`], [`parcel`], [`places`] | what is to be done inside, what comes back, and where things lie |
 //! | [`inside`] | the first process of the machine |
 //!
 //! Nothing is left behind: the archive and what comes back are files without a name, and the emulator dies with
@@ -29,6 +29,7 @@ pub mod libraries;
 pub mod module;
 pub mod packages;
 pub mod parcel;
+pub mod places;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -203,9 +204,9 @@ impl Lab {
         initramfs.kernel_modules(&self.kernel)?;
         initramfs.errand(errand)?;
         let myself = std::env::current_exe().map_err(LabError::file("this program cannot be found"))?;
-        initramfs.program(&myself, inside::PROGRAM)?;
+        initramfs.program(&myself, places::PAGEHINT)?;
         if let Some(program) = program {
-            initramfs.program(program, errand::PROGRAM)?;
+            initramfs.program(program, places::PROGRAM)?;
         }
         let initramfs = initramfs.finish()?;
         let mut back = unnamed()?;

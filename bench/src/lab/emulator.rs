@@ -13,7 +13,8 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::console::Console;
 use super::packages::output;
-use super::{LabClock, LabError, inside};
+use super::places::{FIRST_PROCESS, PAGEHINT};
+use super::{LabClock, LabError};
 
 /// Memory of the machine in MiB.
 const MEMORY: u32 = 1500;
@@ -105,7 +106,7 @@ pub fn arguments(machine: &Emulated<'_>) -> Vec<String> {
     let back = format!("file,id=back,path={}", path(machine.back));
     let initramfs = path(machine.initramfs);
     let image = machine.image.display().to_string();
-    let parameters = format!("{KERNEL} rdinit={} -- {}", inside::PROGRAM, inside::COMMAND);
+    let parameters = format!("{KERNEL} rdinit={PAGEHINT} -- {FIRST_PROCESS}");
     let mut words = accelerator;
     // Nothing that is not asked for: no display, no disk, no network.
     words.extend(["-nodefaults", "-display", "none", "-no-reboot", "-smp", "1", "-m", &memory]);

@@ -4,17 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the errand lies in the initramfs.
-pub const FILE: &str = "/errand.json";
-/// Where a program that was taken along lies.
-pub const PROGRAM: &str = "/bin/program";
-/// Where the run directory is made that is brought back.
-pub const RUN: &str = "/run/out";
+use super::places::{PAGEHINT, PLAN, PROGRAM, RUN};
 
 /// What the first process is to do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Errand {
-    /// Kernel modules to load, in this order; files of [`super::initramfs::MODULES`].
+    /// Kernel modules to load, in this order; files of [`super::places::MODULES`].
     pub modules: Vec<String>,
     /// A program and its arguments.
     pub command: Vec<String>,
@@ -30,8 +25,7 @@ impl Errand {
     /// To run the plan and bring the run directory back; its report is made outside, where that costs nothing.
     #[must_use]
     pub fn compare(modules: Vec<String>, plan: String) -> Self {
-        const PLAN: &str = "/plan.toml";
-        let command = [super::inside::PROGRAM, "compare", "--plan", PLAN, "--out", RUN, "--no-report"];
+        let command = [PAGEHINT, "compare", "--plan", PLAN, "--out", RUN, "--no-report"];
         Self {
             modules,
             command: command.map(str::to_owned).to_vec(),

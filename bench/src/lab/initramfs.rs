@@ -7,16 +7,10 @@ use std::path::Path;
 
 use cpio::newc::{self, ModeFileType};
 
-use super::errand::{self, Errand};
+use super::errand::Errand;
 use super::kernel::Kernel;
+use super::places::{ERRAND, LIBRARIES, MODULES, MOUNTS};
 use super::{LabError, libraries};
-
-/// Where modules lie.
-pub const MODULES: &str = "/modules";
-/// Where libraries lie: where every loader looks last.
-const LIBRARIES: &str = "/lib";
-/// Places to mount things on.
-const PLACES: [&str; 5] = ["/proc", "/sys", "/dev", "/tmp", "/run"];
 
 /// An archive in the making (`newc`, Linux Documentation/driver-api/early-userspace/buffer-format.rst).
 pub struct Initramfs {
@@ -64,7 +58,7 @@ impl Initramfs {
     /// # Errors
     /// [`LabError::File`].
     pub fn errand(&mut self, errand: &Errand) -> Result<(), LabError> {
-        self.file(errand::FILE, crate::export::json::pretty(errand).as_bytes(), 0o644)?;
+        self.file(ERRAND, crate::export::json::pretty(errand).as_bytes(), 0o644)?;
         errand.files.iter().try_for_each(|(path, text)| self.file(path, text.as_bytes(), 0o644))
     }
 
@@ -73,7 +67,7 @@ impl Initramfs {
     /// # Errors
     /// [`LabError::File`].
     pub fn finish(mut self) -> Result<File, LabError> {
-        for place in PLACES {
+        for (_, place) in MOUNTS {
             self.directory(place)?;
         }
         let archive = newc::trailer(self.archive).map_err(unwritten())?;

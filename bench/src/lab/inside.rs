@@ -11,16 +11,9 @@ use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, finit_module, reboot};
 use rustix::termios::{OptionalActions, tcdrain, tcgetattr, tcsetattr};
 
-use super::errand::{self, Errand, RUN};
-use super::initramfs::MODULES;
+use super::errand::Errand;
 use super::parcel;
-
-/// This program in the machine.
-pub const PROGRAM: &str = "/bin/pagehint";
-/// The command that makes it the first process.
-pub const COMMAND: &str = "lab-inside";
-/// The second serial line, over which things are sent back.
-const BACK: &str = "/dev/ttyS1";
+use super::places::{BACK, ERRAND, FIRST_PROCESS, MODULES, MOUNTS, RUN};
 
 /// Does everything and powers off. It returns only if this is not the first process of a lab.
 ///
@@ -28,8 +21,8 @@ const BACK: &str = "/dev/ttyS1";
 /// When this process is not the first of its machine, or the machine does not power off.
 pub fn first_process() -> anyhow::Result<()> {
     anyhow::ensure!(
-        std::process::id() == 1 && Path::new(errand::FILE).exists(),
-        "{COMMAND} is the first process of a lab's machine and nothing else: use `pagehint lab`"
+        std::process::id() == 1 && Path::new(ERRAND).exists(),
+        "{FIRST_PROCESS} is the first process of a lab's machine and nothing else: use `pagehint lab`"
     );
     if let Err(error) = run_errand() {
         // The console is all there is; whoever started the machine shows its last lines.
@@ -40,7 +33,7 @@ pub fn first_process() -> anyhow::Result<()> {
 
 fn run_errand() -> anyhow::Result<()> {
     prepare()?;
-    let errand: Errand = serde_json::from_slice(&fs::read(errand::FILE)?).context(errand::FILE)?;
+    let errand: Errand = serde_json::from_slice(&fs::read(ERRAND)?).context(ERRAND)?;
     for module in &errand.modules {
         load(module).with_context(|| format!("module {module}"))?;
     }
@@ -51,9 +44,7 @@ fn run_errand() -> anyhow::Result<()> {
 
 /// What programs expect to find.
 fn prepare() -> anyhow::Result<()> {
-    for (kind, place) in
-        [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp"), ("tmpfs", "/run")]
-    {
+    for (kind, place) in MOUNTS {
         mount(kind, place, kind, MountFlags::empty(), None)
             .with_context(|| format!("{place} cannot be mounted"))?;
     }
