@@ -119,9 +119,9 @@ fn hung_lab_is_ended() -> Checked {
 /// Ends a lab in the middle with a signal: no emulator runs on, and no file is left.
 fn leaves_nothing(signal: &str) -> Checked {
     let files = tempfile::tempdir()?;
-    let run = files.path().join("run");
-    let mut command = lab(SMALL);
-    command.arg("--out").arg(&run).env("TMPDIR", files.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    // It never ends by itself: that it is gone is our doing.
+    let mut command = lab(&["--clock", "wall", "--", "/bin/sh", "-c", "while :; do :; done"]);
+    command.env("TMPDIR", files.path()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut lab = command.spawn()?;
     let emulator = within(|| child_of(&lab)).ok_or("no emulator was started")?;
     // It has begun to boot.
