@@ -61,7 +61,7 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let plan = options.run.plan("lab")?;
     plan.clone().on(&Calls::untried(CallBy::Hypercall))?;
     let directory = options.run.directory(&plan);
-    Journal::check_empty(&directory)?;
+    Journal::check_writable(&directory)?;
     let reference = options.against.as_deref().map(Archive::open).transpose()?;
     let stop = signals::stop_flag()?;
     let lab = lab(options, reference.as_ref())?;
@@ -168,7 +168,7 @@ fn bring_back(
 ) -> anyhow::Result<Environment> {
     let exit = returned.exit;
     anyhow::ensure!(
-        returned.files.contains_key(file::TRIALS),
+        returned.files.get(file::TRIALS).is_some_and(|trials| !trials.is_empty()),
         "the run in the lab ended with exit code {exit} before anything was measured; what it said is above"
     );
     let failed = |path: &Path| LabError::file(format!("{} cannot be written", path.display()));
