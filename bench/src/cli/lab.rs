@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::exit::Code;
@@ -49,10 +49,13 @@ fn run_program(
     let mut hear = |line: &str| {
         if closed.is_ok() {
             closed = writeln!(out, "{line}").and_then(|()| out.flush());
+            // Nobody hears the rest: it is not waited for. Relaxed: the flag carries nothing with it.
+            stop.fetch_or(closed.is_err(), Ordering::Relaxed);
         }
     };
-    let returned = lab.run(&errand, Some(program), &stop, &mut hear)?;
+    let returned = lab.run(&errand, Some(program), &stop, &mut hear);
     closed?;
+    let returned = returned?;
     Ok(Code::Program(u8::try_from(returned.exit).unwrap_or(u8::MAX)))
 }
 
