@@ -153,6 +153,16 @@ impl LabError {
         let what = what.into();
         move |source| Self::File { what, source }
     }
+
+    /// Of something that is missing only because nothing may be fetched.
+    fn without_offline(self) -> Self {
+        match self {
+            Self::Missing { what, remedy } => {
+                Self::Missing { what, remedy: format!("leave out --offline; or {remedy}") }
+            }
+            other => other,
+        }
+    }
 }
 
 /// A lab ready to run errands.
@@ -198,7 +208,10 @@ impl Lab {
         stop: &AtomicBool,
         hear: &mut dyn FnMut(&str),
     ) -> Result<Returned, LabError> {
-        let unnamed = || tempfile::tempfile().map_err(LabError::file("no temporary file can be made"));
+        let unnamed = || {
+            tempfile::tempfile()
+                .map_err(LabError::file("no temporary file can be made (TMPDIR names another directory)"))
+        };
         let mut initramfs = Initramfs::new(unnamed()?);
         initramfs.kernel_modules(&self.kernel)?;
         initramfs.errand(errand)?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -43,6 +43,7 @@ fn run_program(
     out: &mut dyn Write,
 ) -> anyhow::Result<Code> {
     let stop = signals::stop_flag()?;
+    let program = &found(program)?;
     let lab = lab(options, None)?;
     let errand = Errand::program(lab.module_names(), arguments);
     let mut closed = Ok(());
@@ -57,6 +58,19 @@ fn run_program(
     closed?;
     let returned = returned?;
     Ok(Code::Program(u8::try_from(returned.exit).unwrap_or(u8::MAX)))
+}
+
+/// A program by its path or, as a shell has it, by its name.
+fn found(program: &Path) -> Result<PathBuf, LabError> {
+    let name = program.to_str().filter(|name| !name.contains('/'));
+    if program.is_file() {
+        Ok(program.to_owned())
+    } else {
+        name.and_then(packages::find).ok_or_else(|| LabError::Program {
+            program: program.to_owned(),
+            reason: "there is no such file; give its path, or a name that is on the PATH".to_owned(),
+        })
+    }
 }
 
 fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {

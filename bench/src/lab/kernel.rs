@@ -113,7 +113,7 @@ impl Store {
         match self.kept(&package) {
             Some(kernel) => Ok(kernel),
             None if fetching == Fetching::Allowed => self.fetch(&package, say),
-            None => Err(missing(&package)),
+            None => Err(missing(&package).without_offline()),
         }
     }
 
@@ -134,11 +134,14 @@ impl Store {
             let names = names.unwrap_or_default();
             String::from_utf8_lossy(&names).lines().map(str::to_owned).collect()
         };
-        newest(offered()).or_else(|| newest(kept())).ok_or_else(|| LabError::Missing {
-            what: format!("no Debian kernel {PREFIX}{series}.…{SUFFIX} is known here"),
-            remedy: format!(
-                "apt-get update && apt-cache pkgnames {PREFIX}{series}, or name another with --kernel"
-            ),
+        newest(offered()).or_else(|| newest(kept())).ok_or_else(|| {
+            let unknown = LabError::Missing {
+                what: format!("no Debian kernel {PREFIX}{series}.…{SUFFIX} is known here"),
+                remedy: format!(
+                    "apt-get update && apt-cache pkgnames {PREFIX}{series}, or name another with --kernel"
+                ),
+            };
+            if fetching == Fetching::Forbidden { unknown.without_offline() } else { unknown }
         })
     }
 
@@ -395,7 +398,8 @@ mod tests {
         for choice in [choice, Choice::Series("6.1".into())] {
             let error = store.kernel(&choice, Fetching::Forbidden, &mut |_| ()).unwrap_err();
             assert!(
-                matches!(&error, LabError::Missing { remedy, .. } if remedy.contains("apt-get update")),
+                matches!(&error, LabError::Missing { remedy, .. }
+                    if remedy.contains("apt-get update") && remedy.contains("--offline")),
                 "{error}"
             );
         }
