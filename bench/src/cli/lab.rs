@@ -102,7 +102,7 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
                 )?;
                 writeln!(out, "  rm -r {old} && cp -R {new} {old}")?;
             }
-            Ok(if gate.grown { Code::Grown } else { Code::Fine })
+            Ok(gate.code())
         }
         _ => Ok(Code::Fine),
     }
@@ -114,6 +114,12 @@ struct Gate {
     grown: bool,
     /// A path has grown or shrunk: the reference no longer describes the code.
     changed: bool,
+}
+
+impl Gate {
+    fn code(&self) -> Code {
+        if self.grown { Code::Grown } else { Code::Fine }
+    }
 }
 
 /// Holds a run against the reference, rung by rung.
@@ -198,4 +204,54 @@ fn bring_back(
     let path = directory.join(file::ENVIRONMENT);
     fs::write(&path, environment.to_json()).map_err(failed(&path))?;
     Ok(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axis::Named;
+    use crate::lab::LabClock;
+    use crate::testing;
+
+    /// A run counted in instructions in which every report took `total`.
+    fn run(total: u64) -> Archive {
+        let (record, histograms) = testing::trial(0, total);
+        Archive::of_one(testing::lab(), record, &histograms).unwrap()
+    }
+
+    #[test]
+    fn the_gate_is_shut_to_a_longer_path_and_open_to_a_shorter() {
+        for (total, code, changed) in
+            [(10_000, Code::Fine, false), (10_200, Code::Grown, true), (9_800, Code::Fine, true)]
+        {
+            let now = run(total);
+            let mut out = Vec::new();
+            let gate = gate(&run(10_000), &Summary::of(&now), &now.environment, &mut out).unwrap();
+            assert_eq!(
+                (gate.code(), gate.changed),
+                (code, changed),
+                "{total}: {}",
+                String::from_utf8_lossy(&out)
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_that_measured_nothing_leaves_no_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("run");
+        let lab = Described {
+            clock: Named(LabClock::Instructions),
+            emulator: String::new(),
+            kernel_package: String::new(),
+            kernel_version: String::new(),
+            took_s: 0.0,
+        };
+        for files in [[].into(), [(file::TRIALS.to_owned(), Vec::new())].into()] {
+            let returned = Returned { exit: 137, files };
+            let error = bring_back(&returned, &directory, SystemTime::UNIX_EPOCH, lab.clone()).unwrap_err();
+            assert!(error.to_string().contains("exit code 137"), "{error}");
+            assert!(!directory.exists());
+        }
+    }
 }
