@@ -61,6 +61,23 @@ impl Journal {
         if filled { Err(JournalError::NotEmpty { path: directory.to_owned() }) } else { Ok(()) }
     }
 
+    /// Whether a run directory can be written here, of which nothing is left yet: for a run whose files come only at
+    /// its end.
+    ///
+    /// # Errors
+    /// [`JournalError`] if there is something in it, or it cannot be made or written.
+    pub fn check_writable(directory: &Path) -> Result<(), JournalError> {
+        let failed = |source| JournalError::Write { path: directory.to_owned(), source };
+        Self::check_empty(directory)?;
+        let is_new = !directory.exists();
+        fs::create_dir_all(directory).map_err(failed)?;
+        let tried = tempfile::tempfile_in(directory).map_err(failed);
+        if is_new {
+            fs::remove_dir(directory).map_err(failed)?;
+        }
+        tried.map(drop)
+    }
+
     /// Starts a run directory: what is known before the first trial is in it when this returns.
     ///
     /// # Errors
@@ -116,5 +133,27 @@ impl Journal {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_whether_a_directory_can_be_written_leaves_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let new = place.path().join("new");
+        Journal::check_writable(&new).unwrap();
+        assert!(!new.exists());
+        fs::create_dir(&new).unwrap();
+        Journal::check_writable(&new).unwrap();
+        assert!(new.read_dir().unwrap().next().is_none());
+        fs::write(new.join("file"), "").unwrap();
+        assert!(matches!(Journal::check_writable(&new), Err(JournalError::NotEmpty { .. })));
+        for impossible in [new.join("file/run"), PathBuf::from("/proc/run")] {
+            let error = Journal::check_writable(&impossible).unwrap_err();
+            assert!(matches!(error, JournalError::Write { .. }), "{error}");
+        }
     }
 }

@@ -154,6 +154,16 @@ impl LabError {
         let what = what.into();
         move |source| Self::File { what, source }
     }
+
+    /// Of something that is missing only because nothing may be fetched.
+    fn without_offline(self) -> Self {
+        match self {
+            Self::Missing { what, remedy } => {
+                Self::Missing { what, remedy: format!("leave out --offline; or {remedy}") }
+            }
+            other => other,
+        }
+    }
 }
 
 /// A lab ready to run errands.
@@ -199,7 +209,10 @@ impl Lab {
         stop: &AtomicBool,
         hear: &mut dyn FnMut(&str),
     ) -> Result<Returned, LabError> {
-        let unnamed = || tempfile::tempfile().map_err(LabError::file("no temporary file can be made"));
+        let unnamed = || {
+            tempfile::tempfile()
+                .map_err(LabError::file("no temporary file can be made (TMPDIR names another directory)"))
+        };
         let mut initramfs = Initramfs::new(unnamed()?);
         initramfs.kernel_modules(&self.kernel)?;
         initramfs.errand(errand)?;
@@ -233,8 +246,11 @@ impl Lab {
         let began = Instant::now();
         loop {
             match machine.console.next(LOOK) {
-                Heard::Line(line) if is_farewell(&line) => {}
-                Heard::Line(line) => hear(&line),
+                Heard::Line(line) => {
+                    if let Some(line) = without_farewell(&line) {
+                        hear(line);
+                    }
+                }
                 Heard::Nothing => {}
                 Heard::End => {
                     let status =
@@ -253,9 +269,15 @@ impl Lab {
     }
 }
 
-/// The kernel's last line, which says nothing about what was run and cannot be turned off.
-fn is_farewell(line: &str) -> bool {
-    line.starts_with('[') && line.ends_with("] reboot: Power down")
+/// A line without the kernel's last words, which say nothing about what was run and cannot be turned off; `None` if
+/// they are all of it. They follow what a program printed last on the same line, if it did not end it.
+fn without_farewell(line: &str) -> Option<&str> {
+    let Some(before) = line.strip_suffix("] reboot: Power down") else { return Some(line) };
+    let stamp = |text: &str| text.trim_start().bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match before.rsplit_once('[') {
+        Some((said, at)) if stamp(at) => (!said.is_empty()).then_some(said),
+        _ => Some(line),
+    }
 }
 
 /// What `environment.json` says of the lab a run took place in.
@@ -285,4 +307,18 @@ fn contents(file: &mut File) -> Result<Vec<u8>, LabError> {
         .and_then(|()| file.read_to_end(&mut bytes))
         .map_err(LabError::file("what the lab brought back cannot be read"))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_last_words_are_not_a_programs() {
+        assert_eq!(without_farewell("[    2.574264] reboot: Power down"), None);
+        assert_eq!(without_farewell("foo[    2.574264] reboot: Power down"), Some("foo"));
+        for said in ["", "foo", "[x] reboot: Power down", "reboot: Power down"] {
+            assert_eq!(without_farewell(said), Some(said));
+        }
+    }
 }

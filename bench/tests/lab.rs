@@ -2,6 +2,7 @@
 //! these tests are listed as ignored, and fail where `PAGEHINT_REQUIRE_LAB=1` says that they must run.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -30,6 +31,9 @@ fn main() {
     let tests: &[(&str, Test)] = &[
         ("two-runs-of-a-seed-are-the-same", two_runs_are_the_same),
         ("a-program-ends-as-it-would-here", a_program_ends_as_here),
+        ("a-program-that-crashes-ends-as-it-would-here", a_program_ends_by_signal_as_here),
+        ("a-lab-that-nobody-listens-to-ends", nobody_listens),
+        ("a-directory-that-cannot-be-written-is-refused-first", unwritable_out_is_refused_first),
         ("a-lab-that-hangs-is-ended-at-its-deadline", hung_lab_is_ended),
         ("a-lab-that-is-killed-leaves-nothing", || leaves_nothing("KILL")),
         ("a-lab-that-is-stopped-leaves-nothing", || leaves_nothing("TERM")),
@@ -105,6 +109,34 @@ fn a_program_ends_as_here() -> Checked {
     expect("it is heard", said.contains("here is x\n") && said.contains("and there\n"), &output)
 }
 
+fn a_program_ends_by_signal_as_here() -> Checked {
+    let output = output(&mut lab(&["--clock", "wall", "--", "sh", "-c", "printf unended; kill -SEGV $$"]))?;
+    expect("its exit code is a shell's", output.status.code() == Some(128 + 11), &output)?;
+    expect("what it said is all there is", output.stdout == b"unended\n", &output)
+}
+
+fn nobody_listens() -> Checked {
+    let mut command = lab(&["--clock", "wall", "--", "/bin/sh", "-c", "while :; do echo x; done"]);
+    let mut lab = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut first = [0];
+    lab.stdout.take().ok_or("no pipe")?.read_exact(&mut first)?;
+    let status = within(|| lab.try_wait().ok().flatten());
+    let _ = lab.kill();
+    let _ = lab.wait();
+    match status.and_then(|status| status.code()) {
+        Some(0) => Ok(()),
+        other => Err(format!("the lab goes on or fails when nobody listens: {other:?}").into()),
+    }
+}
+
+fn unwritable_out_is_refused_first() -> Checked {
+    let began = Instant::now();
+    let output = output(lab(SMALL).args(["--deadline", "3", "--out", "/proc/none"]))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    expect("it says so", said.contains("/proc/none cannot be written"), &output)?;
+    expect("at once", began.elapsed() < Duration::from_secs(3) && !said.contains("trials"), &output)
+}
+
 fn hung_lab_is_ended() -> Checked {
     let began = Instant::now();
     let hung =
@@ -119,9 +151,9 @@ fn hung_lab_is_ended() -> Checked {
 /// Ends a lab in the middle with a signal: no emulator runs on, and no file is left.
 fn leaves_nothing(signal: &str) -> Checked {
     let files = tempfile::tempdir()?;
-    let run = files.path().join("run");
-    let mut command = lab(SMALL);
-    command.arg("--out").arg(&run).env("TMPDIR", files.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    // It never ends by itself: that it is gone is our doing.
+    let mut command = lab(&["--clock", "wall", "--", "/bin/sh", "-c", "while :; do :; done"]);
+    command.env("TMPDIR", files.path()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut lab = command.spawn()?;
     let emulator = within(|| child_of(&lab)).ok_or("no emulator was started")?;
     // It has begun to boot.

@@ -12,8 +12,8 @@ const PATH: &str = "/proc/timer_list";
 /// What the fields are called that add up to how long a processor was idle, in nanoseconds of the kernel's
 /// clock (Linux `kernel/time/timer_list.c`).
 const SLEPT: [&str; 2] = [".idle_sleeptime", ".iowait_sleeptime"];
-/// Nothing is added to them while this field is 0.
-const MODE: &str = ".nohz_mode";
+/// Nothing is added to them while this field is 0: its name in Linux 6.1, and in Linux 6.12.
+const MODE: [&str; 2] = [".nohz_mode", ".nohz"];
 
 /// How long all processors together have been idle since the kernel keeps account, in nanoseconds of its clock;
 /// `None` if it does not say.
@@ -26,7 +26,7 @@ fn parse(text: &str) -> Option<u64> {
     for line in text.lines() {
         let Some((name, value)) = line.split_once(':') else { continue };
         let value = value.split_whitespace().next().and_then(|value| value.parse().ok());
-        if name.trim() == MODE && value == Some(0) {
+        if MODE.contains(&name.trim()) && value == Some(0) {
             return None;
         }
         if SLEPT.contains(&name.trim()) {
@@ -58,6 +58,12 @@ mod tests {
     #[test]
     fn all_processors_are_added_up() {
         assert_eq!(parse(&timer_list(2)), Some(2 * (206_769_360 + 5)));
+    }
+
+    #[test]
+    fn a_kernel_that_keeps_its_tick_does_not_say_under_either_name() {
+        assert_eq!(parse(".nohz           : 0\n.idle_sleeptime : 0 nsecs\n"), None);
+        assert_eq!(parse(".nohz           : 1\n.idle_sleeptime : 7 nsecs\n"), Some(7));
     }
 
     #[test]

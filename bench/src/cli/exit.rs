@@ -30,16 +30,22 @@ pub enum Code {
     Program(u8),
 }
 
+impl Code {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Error => 1,
+            Self::Usage => 2,
+            Self::Grown => 3,
+            Self::Unavailable => 77,
+            Self::Program(code) => code,
+        }
+    }
+}
+
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
-        match code {
-            Code::Fine => Self::SUCCESS,
-            Code::Error => Self::FAILURE,
-            Code::Usage => Self::from(2),
-            Code::Grown => Self::from(3),
-            Code::Unavailable => Self::from(77),
-            Code::Program(code) => Self::from(code),
-        }
+        Self::from(code.number())
     }
 }
 
@@ -73,6 +79,21 @@ pub fn way_out(error: &anyhow::Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_are_what_the_help_says() {
+        let named = [
+            (Code::Fine, "fine"),
+            (Code::Error, "error"),
+            (Code::Usage, "usage"),
+            (Code::Grown, "a path has grown"),
+            (Code::Unavailable, "no usable KVM"),
+        ];
+        for (code, name) in named {
+            let said = format!("{} {name}", code.number());
+            assert!(HELP.contains(&said), "{said}");
+        }
+    }
 
     #[test]
     fn errors_have_their_codes() {

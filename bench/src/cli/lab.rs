@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::exit::Code;
@@ -43,17 +43,34 @@ fn run_program(
     out: &mut dyn Write,
 ) -> anyhow::Result<Code> {
     let stop = signals::stop_flag()?;
+    let program = &found(program)?;
     let lab = lab(options, None)?;
     let errand = Errand::program(lab.module_names(), arguments);
     let mut closed = Ok(());
     let mut hear = |line: &str| {
         if closed.is_ok() {
             closed = writeln!(out, "{line}").and_then(|()| out.flush());
+            // Nobody hears the rest: it is not waited for. Relaxed: the flag carries nothing with it.
+            stop.fetch_or(closed.is_err(), Ordering::Relaxed);
         }
     };
-    let returned = lab.run(&errand, Some(program), &stop, &mut hear)?;
+    let returned = lab.run(&errand, Some(program), &stop, &mut hear);
     closed?;
+    let returned = returned?;
     Ok(Code::Program(u8::try_from(returned.exit).unwrap_or(u8::MAX)))
+}
+
+/// A program by its path or, as a shell has it, by its name.
+fn found(program: &Path) -> Result<PathBuf, LabError> {
+    let name = program.to_str().filter(|name| !name.contains('/'));
+    if program.is_file() {
+        Ok(program.to_owned())
+    } else {
+        name.and_then(packages::find).ok_or_else(|| LabError::Program {
+            program: program.to_owned(),
+            reason: "there is no such file; give its path, or a name that is on the PATH".to_owned(),
+        })
+    }
 }
 
 fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
@@ -61,7 +78,7 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let plan = options.run.plan("lab")?;
     plan.clone().on(&Calls::untried(CallBy::Hypercall))?;
     let directory = options.run.directory(&plan);
-    Journal::check_empty(&directory)?;
+    Journal::check_writable(&directory)?;
     let reference = options.against.as_deref().map(Archive::open).transpose()?;
     let stop = signals::stop_flag()?;
     let lab = lab(options, reference.as_ref())?;
@@ -85,7 +102,7 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
                 )?;
                 writeln!(out, "  rm -r {old} && cp -R {new} {old}")?;
             }
-            Ok(if gate.grown { Code::Grown } else { Code::Fine })
+            Ok(gate.code())
         }
         _ => Ok(Code::Fine),
     }
@@ -97,6 +114,12 @@ struct Gate {
     grown: bool,
     /// A path has grown or shrunk: the reference no longer describes the code.
     changed: bool,
+}
+
+impl Gate {
+    fn code(&self) -> Code {
+        if self.grown { Code::Grown } else { Code::Fine }
+    }
 }
 
 /// Holds a run against the reference, rung by rung.
@@ -168,7 +191,7 @@ fn bring_back(
 ) -> anyhow::Result<Environment> {
     let exit = returned.exit;
     anyhow::ensure!(
-        returned.files.contains_key(file::TRIALS),
+        returned.files.get(file::TRIALS).is_some_and(|trials| !trials.is_empty()),
         "the run in the lab ended with exit code {exit} before anything was measured; what it said is above"
     );
     let failed = |path: &Path| LabError::file(format!("{} cannot be written", path.display()));
@@ -181,4 +204,54 @@ fn bring_back(
     let path = directory.join(file::ENVIRONMENT);
     fs::write(&path, environment.to_json()).map_err(failed(&path))?;
     Ok(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axis::Named;
+    use crate::lab::LabClock;
+    use crate::testing;
+
+    /// A run counted in instructions in which every report took `total`.
+    fn run(total: u64) -> Archive {
+        let (record, histograms) = testing::trial(0, total);
+        Archive::of_one(testing::lab(), record, &histograms).unwrap()
+    }
+
+    #[test]
+    fn the_gate_is_shut_to_a_longer_path_and_open_to_a_shorter() {
+        for (total, code, changed) in
+            [(10_000, Code::Fine, false), (10_200, Code::Grown, true), (9_800, Code::Fine, true)]
+        {
+            let now = run(total);
+            let mut out = Vec::new();
+            let gate = gate(&run(10_000), &Summary::of(&now), &now.environment, &mut out).unwrap();
+            assert_eq!(
+                (gate.code(), gate.changed),
+                (code, changed),
+                "{total}: {}",
+                String::from_utf8_lossy(&out)
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_that_measured_nothing_leaves_no_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("run");
+        let lab = Described {
+            clock: Named(LabClock::Instructions),
+            emulator: String::new(),
+            kernel_package: String::new(),
+            kernel_version: String::new(),
+            took_s: 0.0,
+        };
+        for files in [[].into(), [(file::TRIALS.to_owned(), Vec::new())].into()] {
+            let returned = Returned { exit: 137, files };
+            let error = bring_back(&returned, &directory, SystemTime::UNIX_EPOCH, lab.clone()).unwrap_err();
+            assert!(error.to_string().contains("exit code 137"), "{error}");
+            assert!(!directory.exists());
+        }
+    }
 }

@@ -184,7 +184,7 @@ pub(super) struct LabOptions {
     #[arg(long)]
     pub(super) kernel: Option<Choice>,
     /// How long the lab may take.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) deadline: u64,
     /// Install and download nothing.
     #[arg(long)]

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
 use super::console::Console;
 use super::packages::output;
@@ -78,17 +78,25 @@ impl Emulator {
         command.stdout(writer.try_clone().map_err(failed())?).stderr(writer);
         // Of a group of its own: an interrupt from the terminal is ours to handle.
         command.process_group(0);
+        let parent = getpid();
         // SAFETY:
-        // - it runs in the child between fork and exec, where only async-signal-safe calls are allowed: this is
-        //   one system call (prctl), with no allocation and no lock;
+        // - it runs in the child between fork and exec, where only async-signal-safe calls are allowed: these are
+        //   two system calls (prctl, getppid), with no allocation and no lock;
         // - it touches nothing of ours.
-        unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
+        unsafe { command.pre_exec(move || die_with(parent)) };
         // The listener first: a machine that has been started is always in a `Running`.
         let console = Console::listen(reader).map_err(failed())?;
         // The command goes with this statement, and with it our ends of the pipe: the console ends with the machine.
         let child = { command }.spawn().map_err(failed())?;
         Ok(Running { child, console })
     }
+}
+
+/// Has the kernel end this process with its parent. Of a parent that had ended before that was asked, the kernel says
+/// nothing any more.
+fn die_with(parent: Pid) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// The command line, without the program.

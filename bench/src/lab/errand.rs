@@ -1,6 +1,7 @@
 //! What is to be done inside the machine: a file in its initramfs.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,9 +43,28 @@ impl Errand {
         Self {
             modules,
             command: std::iter::once(PROGRAM.to_owned()).chain(arguments.iter().cloned()).collect(),
-            environment: std::env::vars().filter(|(name, _)| ours(name)).collect(),
+            environment: texts(std::env::vars_os()).filter(|(name, _)| ours(name)).collect(),
             files: BTreeMap::new(),
             shows_output: true,
         }
+    }
+}
+
+/// Those of our variables that are text. Of the others there may be any, and none is for us.
+fn texts(variables: impl Iterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (String, String)> {
+    variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_no_text_stays_here() {
+        let [good, bad] = [b"x".to_vec(), vec![0xff]].map(OsString::from_vec);
+        let variables = [(good.clone(), good.clone()), (good.clone(), bad.clone()), (bad, good)];
+        assert_eq!(texts(variables.into_iter()).collect::<Vec<_>>(), [("x".to_owned(), "x".to_owned())]);
     }
 }

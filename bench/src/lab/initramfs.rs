@@ -109,7 +109,7 @@ impl Initramfs {
 }
 
 fn unwritten() -> impl FnOnce(io::Error) -> LabError {
-    LabError::file("the lab's initramfs cannot be written")
+    LabError::file("the lab's initramfs cannot be written (TMPDIR names another directory)")
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, LabError> {

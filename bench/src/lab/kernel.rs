@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -21,6 +21,8 @@ const SUFFIX: &str = "-cloud-amd64";
 const IMAGE: &str = "vmlinuz";
 const MANIFEST: &str = "kernel.json";
 const MODULES: &str = "modules";
+/// What the names of directories begin with that are gone once they have served.
+const PARTIAL: &str = ".partial-";
 
 /// Which kernel to boot.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +75,12 @@ pub struct Kernel {
     pub modules: Vec<(String, PathBuf)>,
 }
 
+impl Kernel {
+    fn is_whole(&self) -> bool {
+        self.image.is_file() && self.modules.iter().all(|(_, file)| file.is_file())
+    }
+}
+
 /// Where kernels are kept.
 pub struct Store {
     directory: PathBuf,
@@ -105,7 +113,7 @@ impl Store {
         match self.kept(&package) {
             Some(kernel) => Ok(kernel),
             None if fetching == Fetching::Allowed => self.fetch(&package, say),
-            None => Err(missing(&package)),
+            None => Err(missing(&package).without_offline()),
         }
     }
 
@@ -126,14 +134,18 @@ impl Store {
             let names = names.unwrap_or_default();
             String::from_utf8_lossy(&names).lines().map(str::to_owned).collect()
         };
-        newest(offered()).or_else(|| newest(kept())).ok_or_else(|| LabError::Missing {
-            what: format!("no Debian kernel {PREFIX}{series}.…{SUFFIX} is known here"),
-            remedy: format!(
-                "apt-get update && apt-cache pkgnames {PREFIX}{series}, or name another with --kernel"
-            ),
+        newest(offered()).or_else(|| newest(kept())).ok_or_else(|| {
+            let unknown = LabError::Missing {
+                what: format!("no Debian kernel {PREFIX}{series}.…{SUFFIX} is known here"),
+                remedy: format!(
+                    "apt-get update && apt-cache pkgnames {PREFIX}{series}, or name another with --kernel"
+                ),
+            };
+            if fetching == Fetching::Forbidden { unknown.without_offline() } else { unknown }
         })
     }
 
+    /// The kernel as it was kept; `None` if any of its files is gone, so that it is fetched again.
     fn kept(&self, package: &str) -> Option<Kernel> {
         let directory = self.directory.join(package);
         let manifest: Manifest = serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()?;
@@ -141,12 +153,13 @@ impl Store {
             let file = directory.join(MODULES).join(&name);
             (name, file)
         };
-        Some(Kernel {
+        let kernel = Kernel {
             package: manifest.package,
             version: manifest.version,
             image: directory.join(IMAGE),
             modules: manifest.modules.into_iter().map(module).collect(),
-        })
+        };
+        kernel.is_whole().then_some(kernel)
     }
 
     fn fetch(&self, package: &str, say: &mut dyn FnMut(&str)) -> Result<Kernel, LabError> {
@@ -192,7 +205,7 @@ impl Store {
         let modules = modules.with_dependencies(KVM).map_err(incomplete)?;
 
         let place = self.scratch()?;
-        let unwritable = || LabError::file(format!("{} cannot be written", self.directory.display()));
+        let unwritable = || LabError::file(self.unwritable());
         let write =
             |name: &str, bytes: &[u8]| fs::write(place.path().join(name), bytes).map_err(unwritable());
         write(IMAGE, &image)?;
@@ -204,20 +217,29 @@ impl Store {
         let manifest = Manifest { package: package.clone(), version, modules: names };
         write(MANIFEST, crate::export::json::pretty(&manifest).as_bytes())?;
 
-        // Whoever looks sees all of it or nothing.
-        let kept = self.directory.join(&package);
-        if kept.exists() {
-            fs::remove_dir_all(&kept).map_err(unwritable())?;
-        }
-        fs::rename(place.keep(), &kept).map_err(unwritable())?;
+        self.put(&place, &package).map_err(unwritable())?;
         self.kept(&package).ok_or_else(|| incomplete("manifest".to_owned()))
+    }
+
+    /// Moves what has been prepared to where it is kept: whoever looks sees all of it or nothing. Somebody else may
+    /// be doing the same; whose it is in the end makes no difference.
+    fn put(&self, prepared: &tempfile::TempDir, package: &str) -> std::io::Result<()> {
+        let kept = self.directory.join(package);
+        let before = self.scratch_directory()?;
+        match fs::rename(&kept, before.path().join(package)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match fs::rename(prepared.path(), &kept) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            put => put,
+        }
     }
 
     /// A directory that is gone when it is dropped. Those of runs that were killed are cleared away first.
     fn scratch(&self) -> Result<tempfile::TempDir, LabError> {
-        const PARTIAL: &str = ".partial-";
         const ABANDONED: std::time::Duration = std::time::Duration::from_secs(3600);
-        let unwritable = || LabError::file(format!("{} cannot be written", self.directory.display()));
+        let unwritable = || LabError::file(self.unwritable());
         fs::create_dir_all(&self.directory).map_err(unwritable())?;
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
@@ -226,7 +248,15 @@ impl Store {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        tempfile::Builder::new().prefix(PARTIAL).tempdir_in(&self.directory).map_err(unwritable())
+        self.scratch_directory().map_err(unwritable())
+    }
+
+    fn unwritable(&self) -> String {
+        format!("{} cannot be written (XDG_CACHE_HOME names another cache)", self.directory.display())
+    }
+
+    fn scratch_directory(&self) -> std::io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix(PARTIAL).tempdir_in(&self.directory)
     }
 }
 
@@ -313,6 +343,53 @@ mod tests {
         assert_eq!(names, ["a-6.1.0-9-x", "a-6.1.0-10-x", "a-6.1.0-56-x"]);
     }
 
+    /// A kernel as [`Store::keep`] prepares it, with so many bytes.
+    fn prepared(store: &Store, size: usize) -> tempfile::TempDir {
+        let place = store.scratch().unwrap();
+        let manifest = Manifest { package: "p".into(), version: "1".into(), modules: vec!["kvm".into()] };
+        fs::create_dir(place.path().join(MODULES)).unwrap();
+        for file in [IMAGE, "modules/kvm"] {
+            fs::write(place.path().join(file), vec![0; size]).unwrap();
+        }
+        fs::write(place.path().join(MANIFEST), crate::export::json::pretty(&manifest)).unwrap();
+        place
+    }
+
+    #[test]
+    fn a_kernel_is_kept_whole_or_not_at_all() {
+        let cache = tempfile::tempdir().unwrap();
+        let store = Store { directory: cache.path().to_owned() };
+        for missing in [IMAGE, MANIFEST, "modules/kvm"] {
+            store.put(&prepared(&store, 1), "p").unwrap();
+            assert!(store.kept("p").is_some());
+            fs::remove_file(cache.path().join("p").join(missing)).unwrap();
+            assert_eq!(store.kept("p"), None, "{missing}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_is_kept_already_is_replaced_and_nothing_else_is_left() {
+        let cache = tempfile::tempdir().unwrap();
+        let store = Store { directory: cache.path().to_owned() };
+        for size in [1, 2] {
+            store.put(&prepared(&store, size), "p").unwrap();
+            assert_eq!(fs::read(store.kept("p").unwrap().image).unwrap().len(), size);
+        }
+        let names: Vec<_> =
+            cache.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["p"]);
+    }
+
+    #[test]
+    fn of_the_kernels_kept_the_newest_of_the_series_is_taken() {
+        let cache = tempfile::tempdir().unwrap();
+        let store = Store { directory: cache.path().to_owned() };
+        for version in ["6.1.0-9", "6.1.0-56", "6.1.0-10", "6.12.1"] {
+            fs::create_dir(cache.path().join(format!("{PREFIX}{version}{SUFFIX}"))).unwrap();
+        }
+        assert_eq!(store.newest("6.1", Fetching::Forbidden).unwrap(), "linux-image-6.1.0-56-cloud-amd64");
+    }
+
     #[test]
     fn what_is_not_kept_and_may_not_be_fetched_is_missing_with_a_command() {
         let empty = tempfile::tempdir().unwrap();
@@ -321,7 +398,8 @@ mod tests {
         for choice in [choice, Choice::Series("6.1".into())] {
             let error = store.kernel(&choice, Fetching::Forbidden, &mut |_| ()).unwrap_err();
             assert!(
-                matches!(&error, LabError::Missing { remedy, .. } if remedy.contains("apt-get update")),
+                matches!(&error, LabError::Missing { remedy, .. }
+                    if remedy.contains("apt-get update") && remedy.contains("--offline")),
                 "{error}"
             );
         }

@@ -27,7 +27,7 @@ pub struct Needs {
 pub fn of(program: &Path) -> Result<Needs, LabError> {
     let failed = |reason: String| LabError::Program { program: program.to_owned(), reason };
     let bytes = std::fs::read(program).map_err(|error| failed(error.to_string()))?;
-    let Some(loader) = loader(&bytes).map_err(|error| failed(error.to_string()))? else {
+    let Some(loader) = loader(&bytes).map_err(|error| failed(no_program(&error)))? else {
         return Ok(Needs::default());
     };
     let output = Command::new(&loader).arg("--list").arg(program).output();
@@ -38,6 +38,12 @@ pub fn of(program: &Path) -> Result<Needs, LabError> {
     }
     let libraries = libraries(&list).map_err(failed)?;
     Ok(Needs { loader: Some(loader), libraries })
+}
+
+fn no_program(error: &elf::ParseError) -> String {
+    format!(
+        "it is no ELF program ({error}); of a script, give its interpreter the text: -- /bin/sh -c \"$(cat SCRIPT)\""
+    )
 }
 
 /// The program's `PT_INTERP`.
@@ -91,6 +97,6 @@ mod tests {
     #[test]
     fn what_is_no_program_is_refused() {
         let error = of(Path::new("/etc/passwd")).unwrap_err().to_string();
-        assert!(error.contains("/etc/passwd"), "{error}");
+        assert!(error.contains("/etc/passwd") && error.contains("no ELF program"), "{error}");
     }
 }
