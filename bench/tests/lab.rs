@@ -179,12 +179,12 @@ fn within<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
-/// A child process that is an emulator.
+/// A child process that is an emulator with a machine, and not one that is asked for its version.
 fn child_of(parent: &Child) -> Option<u32> {
     let children = format!("/proc/{0}/task/{0}/children", parent.id());
     let children = fs::read_to_string(children).ok()?;
     let is_emulator = |child: &u32| {
-        fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.starts_with("qemu-system"))
+        fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|words| words.contains("-initrd"))
     };
     children.split_whitespace().filter_map(|child| child.parse().ok()).find(is_emulator)
 }
