@@ -7,7 +7,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`packages`] | what has to be installed, and by which command |
+//! | [`packages`], [`supply`] | what has to be installed, by which command, and how it is fetched |
 //! | [`kernel`], [`module`] | Debian's kernel and the modules KVM needs, fetched once and kept |
 //! | [`libraries`] | what a program is linked with |
 //! | [`initramfs`] | all of it in one archive |
@@ -27,9 +27,11 @@ pub mod inside;
 pub mod kernel;
 pub mod libraries;
 pub mod module;
+mod mortal;
 pub mod packages;
 pub mod parcel;
 pub mod places;
+pub mod supply;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};

@@ -13,11 +13,12 @@ use crate::calls::Calls;
 use crate::environment::Environment;
 use crate::growth::{self, Change, TOLERANCE};
 use crate::journal::{Journal, file};
-use crate::lab::emulator::Emulator;
+use crate::lab::emulator::{Emulator, MEMORY};
 use crate::lab::errand::Errand;
 use crate::lab::kernel::{Choice, Kernel, Store};
-use crate::lab::packages::{self, Fetching};
+use crate::lab::packages;
 use crate::lab::parcel::Returned;
+use crate::lab::supply::Supply;
 use crate::lab::{Described, Lab, LabError};
 use crate::ladder::CallBy;
 use crate::progress::Follower;
@@ -44,7 +45,7 @@ fn run_program(
 ) -> anyhow::Result<Code> {
     let stop = signals::stop_flag()?;
     let program = &found(program)?;
-    let lab = lab(options, None)?;
+    let lab = lab(options, None, &stop)?;
     let errand = Errand::program(lab.module_names(), arguments);
     let mut closed = Ok(());
     let mut hear = |line: &str| {
@@ -81,7 +82,7 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     Journal::check_writable(&directory)?;
     let reference = options.against.as_deref().map(Archive::open).transpose()?;
     let stop = signals::stop_flag()?;
-    let lab = lab(options, reference.as_ref())?;
+    let lab = lab(options, reference.as_ref(), &stop)?;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let returned = compare(&lab, plan.to_toml(), &stop)?;
     let here = bring_back(&returned, &directory, began, lab.described(clock.elapsed()))?;
@@ -149,12 +150,12 @@ fn compare(lab: &Lab, plan: String, stop: &AtomicBool) -> anyhow::Result<Returne
 }
 
 /// Everything it takes, fetched if it has to be.
-fn lab(options: &LabOptions, reference: Option<&Archive>) -> Result<Lab, LabError> {
-    let fetching = if options.offline { Fetching::Forbidden } else { Fetching::Allowed };
+fn lab(options: &LabOptions, reference: Option<&Archive>, stop: &AtomicBool) -> Result<Lab, LabError> {
     // Standard error may be closed; that is no reason not to go on.
     let mut say = |line: &str| drop(writeln!(std::io::stderr(), "lab: {line}"));
-    let emulator = Emulator::new(packages::emulator(fetching, &mut say)?)?;
-    let kernel = kernel(options, reference, fetching, &mut say)?;
+    let mut supply = Supply { allowed: !options.offline, stop, say: &mut say };
+    let emulator = Emulator::new(packages::emulator(&mut supply)?)?;
+    let kernel = kernel(options, reference, &mut supply)?;
     say(&format!("{}, {} {}, clock {}", emulator.version, kernel.package, kernel.version, options.clock));
     Ok(Lab { kernel, emulator, clock: options.clock.0, deadline: Duration::from_secs(options.deadline) })
 }
@@ -164,22 +165,25 @@ fn lab(options: &LabOptions, reference: Option<&Archive>) -> Result<Lab, LabErro
 fn kernel(
     options: &LabOptions,
     reference: Option<&Archive>,
-    fetching: Fetching,
-    say: &mut dyn FnMut(&str),
+    supply: &mut Supply<'_>,
 ) -> Result<Kernel, LabError> {
     let store = Store::of_user();
     if let Some(choice) = &options.kernel {
-        return store.kernel(choice, fetching, say);
+        return store.kernel(choice, supply);
     }
     let series = Choice::Series(SERIES.to_owned());
     let Some(lab) = reference.and_then(|reference| reference.environment.lab.as_ref()) else {
-        return store.kernel(&series, fetching, say);
+        return store.kernel(&series, supply);
     };
-    let the_same = store.kernel(&Choice::Package(lab.kernel_package.clone()), fetching, say);
-    the_same.or_else(|error| {
-        say(&format!("the reference's kernel cannot be had ({error}); taking the newest {SERIES}"));
-        store.kernel(&series, fetching, say)
-    })
+    match store.kernel(&Choice::Package(lab.kernel_package.clone()), supply) {
+        Err(error) if !matches!(error, LabError::Stopped) => {
+            let sentence =
+                format!("the reference's kernel cannot be had ({error}); taking the newest {SERIES}");
+            (supply.say)(&sentence);
+            store.kernel(&series, supply)
+        }
+        had => had,
+    }
 }
 
 /// Writes what came back into the run directory, and completes what it says of where the run took place.
@@ -192,7 +196,7 @@ fn bring_back(
     let exit = returned.exit;
     anyhow::ensure!(
         returned.files.get(file::TRIALS).is_some_and(|trials| !trials.is_empty()),
-        "the run in the lab ended with exit code {exit} before anything was measured; what it said is above"
+        "the run in the lab ended with exit code {exit} before anything was measured; what it said is above. 137 is the kernel's for want of memory: the machine has {MEMORY} MiB, use a smaller --arena"
     );
     let failed = |path: &Path| LabError::file(format!("{} cannot be written", path.display()));
     fs::create_dir_all(directory).map_err(failed(directory))?;

@@ -1,7 +1,5 @@
 //! QEMU: its command line, and a process that never outlives us.
 
-#![expect(unsafe_code, reason = "a child that is to die with its parent says so between fork and exec")]
-
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -9,15 +7,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
-
 use super::console::Console;
 use super::packages::output;
 use super::places::{FIRST_PROCESS, PAGEHINT};
-use super::{LabClock, LabError};
+use super::{LabClock, LabError, mortal};
 
 /// Memory of the machine in MiB.
-const MEMORY: u32 = 1500;
+pub const MEMORY: u32 = 1500;
 /// What the machine draws its random numbers from, and when it begins: both always the same.
 const SEED: u32 = 1;
 const EPOCH: &str = "2026-01-01";
@@ -78,25 +74,13 @@ impl Emulator {
         command.stdout(writer.try_clone().map_err(failed())?).stderr(writer);
         // Of a group of its own: an interrupt from the terminal is ours to handle.
         command.process_group(0);
-        let parent = getpid();
-        // SAFETY:
-        // - it runs in the child between fork and exec, where only async-signal-safe calls are allowed: these are
-        //   two system calls (prctl, getppid), with no allocation and no lock;
-        // - it touches nothing of ours.
-        unsafe { command.pre_exec(move || die_with(parent)) };
+        mortal::dies_with_us(&mut command);
         // The listener first: a machine that has been started is always in a `Running`.
         let console = Console::listen(reader).map_err(failed())?;
         // The command goes with this statement, and with it our ends of the pipe: the console ends with the machine.
         let child = { command }.spawn().map_err(failed())?;
         Ok(Running { child, console })
     }
-}
-
-/// Has the kernel end this process with its parent. Of a parent that had ended before that was asked, the kernel says
-/// nothing any more.
-fn die_with(parent: Pid) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// The command line, without the program.

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::LabError;
 use super::module::Modules;
-use super::packages::{self, Fetching, output};
+use super::packages::{self, output};
+use super::supply::Supply;
 
 /// The module that makes `/dev/kvm` on the emulated processor.
 const KVM: &str = "kvm-amd";
@@ -99,26 +100,21 @@ impl Store {
     ///
     /// # Errors
     /// [`LabError`] with the command that fetches it.
-    pub fn kernel(
-        &self,
-        choice: &Choice,
-        fetching: Fetching,
-        say: &mut dyn FnMut(&str),
-    ) -> Result<Kernel, LabError> {
+    pub fn kernel(&self, choice: &Choice, supply: &mut Supply<'_>) -> Result<Kernel, LabError> {
         let package = match choice {
             Choice::File(file) => return self.keep(file),
             Choice::Package(package) => package.clone(),
-            Choice::Series(series) => self.newest(series, fetching)?,
+            Choice::Series(series) => self.newest(series, supply)?,
         };
         match self.kept(&package) {
             Some(kernel) => Ok(kernel),
-            None if fetching == Fetching::Allowed => self.fetch(&package, say),
+            None if supply.allowed => self.fetch(&package, supply),
             None => Err(missing(&package).without_offline()),
         }
     }
 
     /// The newest package of a series: of those apt knows if something may be fetched, else of those kept.
-    fn newest(&self, series: &str, fetching: Fetching) -> Result<String, LabError> {
+    fn newest(&self, series: &str, supply: &Supply<'_>) -> Result<String, LabError> {
         let kept = || {
             let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
             entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
@@ -127,21 +123,28 @@ impl Store {
             names.into_iter().filter(|name| is_of_series(name, series)).max_by(|a, b| by_version(a, b))
         };
         let offered = || {
-            if fetching == Fetching::Forbidden || packages::find("apt-cache").is_none() {
+            if !supply.allowed || packages::find("apt-cache").is_none() {
                 return Vec::new();
             }
             let names = output(Command::new("apt-cache").args(["pkgnames", PREFIX]));
             let names = names.unwrap_or_default();
             String::from_utf8_lossy(&names).lines().map(str::to_owned).collect()
         };
-        newest(offered()).or_else(|| newest(kept())).ok_or_else(|| {
+        // The lists may be missing: a fresh machine has none.
+        let offered_after_update = || {
+            let may = supply.allowed && packages::is_root() && packages::find("apt-get").is_some();
+            let updated = may && supply.fetch(Command::new("apt-get").arg("update")).is_ok();
+            if updated { offered() } else { Vec::new() }
+        };
+        let known = newest(offered()).or_else(|| newest(kept())).or_else(|| newest(offered_after_update()));
+        known.ok_or_else(|| {
             let unknown = LabError::Missing {
                 what: format!("no Debian kernel {PREFIX}{series}.…{SUFFIX} is known here"),
                 remedy: format!(
                     "apt-get update && apt-cache pkgnames {PREFIX}{series}, or name another with --kernel"
                 ),
             };
-            if fetching == Fetching::Forbidden { unknown.without_offline() } else { unknown }
+            if supply.allowed { unknown } else { unknown.without_offline() }
         })
     }
 
@@ -162,21 +165,23 @@ impl Store {
         kernel.is_whole().then_some(kernel)
     }
 
-    fn fetch(&self, package: &str, say: &mut dyn FnMut(&str)) -> Result<Kernel, LabError> {
+    fn fetch(&self, package: &str, supply: &mut Supply<'_>) -> Result<Kernel, LabError> {
         if packages::find("apt-get").is_none() || packages::find("dpkg-deb").is_none() {
             return Err(missing(package));
         }
-        say(&format!("fetching {package}"));
+        (supply.say)(&format!("fetching {package}"));
         let place = self.scratch()?;
         let download =
-            || output(Command::new("apt-get").args(["download", package]).current_dir(place.path()));
-        if let Err(refused) = download() {
-            if !packages::is_root() {
-                return Err(missing(package));
+            || supply.fetch(Command::new("apt-get").args(["download", package]).current_dir(place.path()));
+        match download() {
+            Ok(()) => {}
+            Err(LabError::Stopped) => return Err(LabError::Stopped),
+            Err(_) if !packages::is_root() => return Err(missing(package)),
+            Err(refused) => {
+                // The lists may be missing or old.
+                supply.fetch(Command::new("apt-get").arg("update"))?;
+                download().map_err(|_| refused)?;
             }
-            // The lists may be missing or old: a fresh machine has none.
-            output(Command::new("apt-get").arg("update"))?;
-            download().map_err(|_| refused)?;
         }
         let entries =
             fs::read_dir(place.path()).map_err(LabError::file("the download cannot be looked at"))?;
@@ -238,12 +243,10 @@ impl Store {
 
     /// A directory that is gone when it is dropped. Those of runs that were killed are cleared away first.
     fn scratch(&self) -> Result<tempfile::TempDir, LabError> {
-        const ABANDONED: std::time::Duration = std::time::Duration::from_secs(3600);
         let unwritable = || LabError::file(self.unwritable());
         fs::create_dir_all(&self.directory).map_err(unwritable())?;
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
-            if entry.file_name().to_string_lossy().starts_with(PARTIAL) && age > Some(ABANDONED) {
+            if is_abandoned(&entry.file_name().to_string_lossy()) {
                 // Somebody else may be clearing it away too.
                 let _ = fs::remove_dir_all(entry.path());
             }
@@ -256,8 +259,16 @@ impl Store {
     }
 
     fn scratch_directory(&self) -> std::io::Result<tempfile::TempDir> {
-        tempfile::Builder::new().prefix(PARTIAL).tempdir_in(&self.directory)
+        let prefix = format!("{PARTIAL}{}-", std::process::id());
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.directory)
     }
+}
+
+/// Whether a directory was left by a process that is no more.
+fn is_abandoned(name: &str) -> bool {
+    let process =
+        name.strip_prefix(PARTIAL).and_then(|rest| rest.split_once('-')).map(|(process, _)| process);
+    process.is_some_and(|process| !Path::new("/proc").join(process).exists())
 }
 
 fn missing(package: &str) -> LabError {
@@ -311,6 +322,20 @@ fn numbers(name: &str) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    /// Where nothing may be fetched.
+    fn with_nothing<T>(run: impl FnOnce(&mut Supply<'_>) -> T) -> T {
+        run(&mut Supply { allowed: false, stop: &AtomicBool::new(false), say: &mut |_| () })
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_abandoned() {
+        assert!(!is_abandoned(&format!("{PARTIAL}{}-abc", std::process::id())));
+        // Above the largest number a process can have.
+        assert!(is_abandoned(&format!("{PARTIAL}4194305-abc")));
+        assert!(!is_abandoned("linux-image-6.1.0-56-cloud-amd64"));
+    }
 
     #[test]
     fn choices_are_told_apart() {
@@ -387,7 +412,10 @@ mod tests {
         for version in ["6.1.0-9", "6.1.0-56", "6.1.0-10", "6.12.1"] {
             fs::create_dir(cache.path().join(format!("{PREFIX}{version}{SUFFIX}"))).unwrap();
         }
-        assert_eq!(store.newest("6.1", Fetching::Forbidden).unwrap(), "linux-image-6.1.0-56-cloud-amd64");
+        assert_eq!(
+            with_nothing(|supply| store.newest("6.1", supply)).unwrap(),
+            "linux-image-6.1.0-56-cloud-amd64"
+        );
     }
 
     #[test]
@@ -396,7 +424,7 @@ mod tests {
         let store = Store { directory: empty.path().join("none") };
         let choice = Choice::Package("linux-image-6.1.0-1-cloud-amd64".into());
         for choice in [choice, Choice::Series("6.1".into())] {
-            let error = store.kernel(&choice, Fetching::Forbidden, &mut |_| ()).unwrap_err();
+            let error = with_nothing(|supply| store.kernel(&choice, supply)).unwrap_err();
             assert!(
                 matches!(&error, LabError::Missing { remedy, .. }
                     if remedy.contains("apt-get update") && remedy.contains("--offline")),

@@ -1,27 +1,19 @@
 //! What has to be on this machine, and how it gets there: with apt when we are root, else by saying how.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use super::LabError;
+use super::supply::Supply;
 
 /// The emulator, and the package that has it.
 const EMULATOR: [&str; 2] = ["qemu-system-x86_64", "qemu-system-x86"];
-
-/// Whether anything may be fetched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fetching {
-    /// Packages are downloaded, and installed if we are root.
-    Allowed,
-    /// Only what is there is used.
-    Forbidden,
-}
 
 /// The emulator on the path, installed first if that is allowed and possible.
 ///
 /// # Errors
 /// [`LabError::Missing`] with the command that installs it.
-pub fn emulator(fetching: Fetching, say: &mut dyn FnMut(&str)) -> Result<PathBuf, LabError> {
+pub fn emulator(supply: &mut Supply<'_>) -> Result<PathBuf, LabError> {
     let [program, package] = EMULATOR;
     let remedy = format!("apt-get update && apt-get install --no-install-recommends {package}");
     let missing =
@@ -29,11 +21,12 @@ pub fn emulator(fetching: Fetching, say: &mut dyn FnMut(&str)) -> Result<PathBuf
     if let Some(found) = find(program) {
         return Ok(found);
     }
-    if fetching == Fetching::Forbidden || !is_root() || find("apt-get").is_none() {
+    if !supply.allowed || !is_root() || find("apt-get").is_none() {
         return Err(missing());
     }
-    say(&format!("installing {package}: {remedy}"));
-    output(Command::new("apt-get").arg("update"))?;
+    (supply.say)(&format!("installing {package}: {remedy}"));
+    supply.fetch(Command::new("apt-get").arg("update"))?;
+    // Not to be ended in the middle, by nobody: what is half installed is broken.
     let mut install = Command::new("apt-get");
     install.args(["install", "--yes", "--no-install-recommends", package]);
     output(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
@@ -63,19 +56,26 @@ pub fn is_root() -> bool {
 /// # Errors
 /// [`LabError::Command`] with what it said.
 pub fn output(command: &mut Command) -> Result<Vec<u8>, LabError> {
-    let shown = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ");
-    let failed = |said: String| LabError::Command { command: shown.clone(), said };
-    let output = command.output().map_err(|error| failed(error.to_string()))?;
+    let output = command
+        .output()
+        .map_err(|error| LabError::Command { command: describe(command), said: error.to_string() })?;
     if output.status.success() {
         Ok(output.stdout)
     } else {
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(failed(if said.trim().is_empty() { output.status.to_string() } else { said.trim().to_owned() }))
+        Err(failure(command, output.status, &String::from_utf8_lossy(&output.stderr)))
     }
+}
+
+/// A command as it would be typed.
+pub(super) fn describe(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// Why a command failed: in its own words, if it had any.
+pub(super) fn failure(command: &Command, status: ExitStatus, said: &str) -> LabError {
+    let said = if said.trim().is_empty() { status.to_string() } else { said.trim().to_owned() };
+    LabError::Command { command: describe(command), said }
 }
 
 #[cfg(test)]
