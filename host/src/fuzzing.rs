@@ -204,7 +204,14 @@ pub fn pairing(data: &[u8]) {
         let prepared = stamp(&mut input);
         let host = served.then(|| {
             let mut host = || HostTsc(stamp(&mut input).wrapping_add_signed(offset.0.wrapping_neg()));
-            Stamp { picked_up: host(), began: host(), fetched: host(), discarded: host(), completed: host() }
+            Stamp {
+                picked_up: host(),
+                began: host(),
+                fetched: host(),
+                discarded: host(),
+                completed: host(),
+                unrung: host().0 % 2 == 1,
+            }
         });
         let [notified, acknowledged] = [stamp(&mut input), stamp(&mut input)];
         calls.push(Call { guest: CallRecord { prepared, notified, acknowledged }, host });

@@ -10,7 +10,8 @@
 //! The vCPU thread cannot run before the doorbell instruction has left the guest: all of `prepared` to
 //! `picked_up` is transit. The device thread runs beside the guest: transit ends when the instruction is over
 //! or the thread runs, whichever is first, and the rest is its wake-up. A guest that polls may see the
-//! acknowledgement before the host has read its clock: then the host's work ends where the guest saw it.
+//! acknowledgement before the host has read its clock: then the host's work ends where the guest saw it. A device
+//! thread that looks once more after a report may find the next before its doorbell: then it begins with the doorbell.
 
 use abi::trace::{CallRecord, ReportRecord};
 
@@ -59,7 +60,10 @@ pub(crate) fn sample(
 }
 
 fn add_host(sample: &mut Sample, guest: &CallRecord, stamp: &Stamp, offset: TscOffset) -> Option<()> {
-    let seen = |at| offset.to_guest(at).0;
+    // What was found by looking once more may be ahead of its doorbell: what was done of it by then took no time of
+    // the report after its doorbell.
+    let earliest = if stamp.unrung { guest.prepared } else { 0 };
+    let seen = |at| offset.to_guest(at).0.max(earliest);
     let picked_up = seen(stamp.picked_up);
     let completed = seen(stamp.completed).min(guest.acknowledged);
     let arrived = picked_up.min(guest.notified);
@@ -89,7 +93,7 @@ mod tests {
     fn host(stamps: [u64; 5]) -> Option<Stamp> {
         let [picked_up, began, fetched, discarded, completed] =
             stamps.map(|at| HostTsc(at.wrapping_sub(1000)));
-        Some(Stamp { picked_up, began, fetched, discarded, completed })
+        Some(Stamp { picked_up, began, fetched, discarded, completed, unrung: false })
     }
 
     fn report(begun: u64, ended: u64, calls: u64) -> ReportRecord {
@@ -147,6 +151,25 @@ mod tests {
         let call = Call { guest: guest(1, 20, 21), host: None };
         let sample = sample(&report(0, 21, 1), [call].into_iter(), OFFSET).unwrap();
         assert_eq!((sample.transit, sample.resume, sample.remainder()), (19, 1, 0));
+    }
+
+    #[test]
+    fn a_report_found_before_its_doorbell_begins_with_it() {
+        let found = |stamps| host(stamps).map(|stamp| Stamp { unrung: true, ..stamp });
+        let call = Call { guest: guest(10, 25, 60), host: found([5, 6, 20, 40, 50]) };
+        let sample = sample(&report(0, 60, 1), [call].into_iter(), OFFSET).unwrap();
+        assert_eq!((sample.transit, sample.wake, sample.fetch), (0, 0, 10));
+        assert_eq!((sample.discard, sample.complete, sample.resume, sample.remainder()), (20, 10, 10, 0));
+        let served = Call { guest: guest(10, 25, 26), host: found([1, 2, 3, 4, 5]) };
+        let sample = super::sample(&report(0, 26, 1), [served].into_iter(), OFFSET).unwrap();
+        assert_eq!((sample.transit, sample.fetch, sample.complete, sample.resume), (0, 0, 0, 16));
+        assert_eq!(sample.remainder(), 0);
+        let rung = Call { guest: guest(10, 25, 60), host: host([5, 6, 20, 40, 50]) };
+        assert_eq!(
+            super::sample(&report(0, 60, 1), [rung].into_iter(), OFFSET),
+            None,
+            "clocks that disagree"
+        );
     }
 
     #[test]

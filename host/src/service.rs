@@ -45,7 +45,7 @@ impl Service {
     /// Serves everything one doorbell stands for. `picked_up` is when the thread began to run for it.
     pub(crate) fn serve(&mut self, request: &Request, picked_up: HostTsc) -> Result<Answer, RingError> {
         let mut answer = Answer::Done { refused: 0 };
-        let mut picked_up = picked_up;
+        let (mut picked_up, mut unrung) = (picked_up, false);
         loop {
             let began = HostTsc::now();
             fault::detour();
@@ -60,12 +60,12 @@ impl Service {
             answer = self.transport.complete(&self.batch)?;
             let completed = HostTsc::now();
 
-            self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed });
+            self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed, unrung });
             self.refused.add(&self.batch.refused);
             if !more {
                 return Ok(answer);
             }
-            picked_up = HostTsc::now();
+            (picked_up, unrung) = (HostTsc::now(), true);
         }
     }
 

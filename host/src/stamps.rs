@@ -19,9 +19,12 @@ pub(crate) struct Stamp {
     pub discarded: HostTsc,
     /// The acknowledgement is given.
     pub completed: HostTsc,
+    /// Whether it was found by looking once more after another call, and not because its doorbell rang: then it
+    /// may have been found, and even served, before the guest got to ring.
+    pub unrung: bool,
 }
 
-const FIELDS: usize = 5;
+const FIELDS: usize = 6;
 const SLOTS: usize = 4096;
 // The guest asks to be drained before it has made more calls than that.
 const _: () = assert!(SLOTS as u64 == CALLS);
@@ -50,11 +53,14 @@ impl Stamps {
     pub(crate) fn push(&self, stamp: Stamp) {
         // Relaxed: this thread is the only one to store the number.
         let number = self.pushed.load(Ordering::Relaxed);
-        let values = [stamp.picked_up, stamp.began, stamp.fetched, stamp.discarded, stamp.completed];
+        let Stamp { picked_up, began, fetched, discarded, completed, unrung } = stamp;
+        let [picked_up, began, fetched, discarded, completed] =
+            [picked_up, began, fetched, discarded, completed].map(|at| at.0);
+        let values = [picked_up, began, fetched, discarded, completed, u64::from(unrung)];
         for (field, value) in self.slot(number).iter().zip(values) {
             // Relaxed: published by the release below; the reader of the overwritten stamp is long done,
             // because the guest was drained in between.
-            field.store(value.0, Ordering::Relaxed);
+            field.store(value, Ordering::Relaxed);
         }
         // Release: the stamp is complete before its number is seen.
         self.pushed.store(number + 1, Ordering::Release);
@@ -63,9 +69,9 @@ impl Stamps {
     /// The stamp with this number, one of the last [`CALLS`] pushed.
     pub(crate) fn get(&self, number: u64) -> Stamp {
         // Relaxed: `pushed` was acquired by the caller before.
-        let [picked_up, began, fetched, discarded, completed] =
+        let [picked_up, began, fetched, discarded, completed, unrung] =
             self.slot(number).each_ref().map(|field| HostTsc(field.load(Ordering::Relaxed)));
-        Stamp { picked_up, began, fetched, discarded, completed }
+        Stamp { picked_up, began, fetched, discarded, completed, unrung: unrung != HostTsc(0) }
     }
 
     fn slot(&self, number: u64) -> &[AtomicU64; FIELDS] {
