@@ -210,7 +210,7 @@ impl Environment {
         }
         if self.machine.decodes_hypercalls() {
             notes.push(
-                "this processor does not say where the next instruction is (NRIPS), so that KVM decodes every hypercall: some 1500 instructions that other AMD processors spare it; compare with doorbell port"
+                "this processor does not say where the next instruction is (NRIPS), so that KVM decodes every hypercall, which other AMD processors spare it: compare with doorbell port"
                     .to_owned(),
             );
         }
