@@ -109,6 +109,7 @@ impl Listener for Progress {
 
 /// Shows the progress of a run in another machine, which tells no time: the time is taken here.
 pub struct Follower {
+    /// From the first that is heard on: how many trials there are is not known before.
     bar: Option<ProgressBar>,
     /// When the first trial had ended: what was before it is another machine's boot.
     first: Option<Instant>,
@@ -119,15 +120,17 @@ impl Follower {
     /// Of a run that is about to start.
     #[must_use]
     pub fn new() -> Self {
-        Self { bar: draws().then(|| bar(0)), first: None, spoke: None }
+        Self { bar: None, first: None, spoke: None }
     }
 
     /// Shows a line of the other machine.
     pub fn hear(&mut self, line: &str) {
         let Some((done, trials)) = heard(line) else { return self.pass_on(line) };
         let left = self.left(done, trials);
+        if self.bar.is_none() && draws() {
+            self.bar = Some(bar(trials));
+        }
         if let Some(bar) = &self.bar {
-            bar.set_length(trials as u64);
             bar.set_position(done as u64);
             bar.set_message(left);
         } else if done == trials || self.spoke.is_none_or(|spoke| spoke.elapsed() > BETWEEN_LINES) {

@@ -58,11 +58,16 @@ fn list(sentences: &[String]) -> String {
 }
 
 fn host(summary: &Summary, environment: &Environment) -> String {
-    let Environment { pagehint, revision, date, kvm, .. } = environment;
-    let whose = if kvm.clock.tells_time() { "" } else { " by a clock that counts instructions" };
+    let Environment { pagehint, revision, date, kvm, lab, .. } = environment;
+    // Of a run that a lab brought back the date is that of the machine the lab was on.
+    let tells_time = lab.is_some() || kvm.clock.tells_time();
+    let whose = if tells_time { "" } else { " by a clock that counts instructions" };
     let revision = if revision.is_empty() { String::new() } else { format!(" ({revision})") };
     let mut lines =
         vec![format!("**{}**", summary.host), format!("{date}{whose}, pagehint {pagehint}{revision}")];
+    lines.extend(
+        lab.iter().map(|lab| format!("In {}, {} {}", lab.emulator, lab.kernel_package, lab.kernel_version)),
+    );
     lines.extend(summary.notes.iter().map(|note| format!("Note: {note}.")));
     lines.extend(summary.remarks.iter().map(|remark| format!("Remark: {remark}.")));
     list(&lines)
