@@ -3,6 +3,7 @@
 mod compare;
 mod doctor;
 pub mod exit;
+mod gate;
 mod lab;
 mod list;
 mod options;

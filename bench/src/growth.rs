@@ -139,15 +139,10 @@ fn change(rung: Named<Rung>, before: &CellSummary, after: &CellSummary) -> Chang
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::Archive;
     use crate::testing;
 
-    /// A run in which every report took `total`.
     fn run(total: u64) -> Summary {
-        let (record, histograms) = testing::trial(0, total);
-        let mut summary = Summary::of(&Archive::of_one(testing::environment(), record, &histograms).unwrap());
-        summary.unit = Unit::Instructions;
-        summary
+        Summary::of(&testing::counted(total))
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::exit::Code;
+use super::gate::Gate;
 use super::options::LabOptions;
 use crate::archive::Archive;
 use crate::calls::Calls;
 use crate::environment::Environment;
-use crate::growth::{self, Change, TOLERANCE};
 use crate::journal::{Journal, file};
 use crate::lab::emulator::{Emulator, MEMORY};
 use crate::lab::errand::Errand;
@@ -23,7 +23,6 @@ use crate::lab::{Described, Lab, LabError};
 use crate::ladder::CallBy;
 use crate::progress::Follower;
 use crate::summary::Summary;
-use crate::unit::percent;
 use crate::{report, signals, terminal};
 
 /// The series whose kernel is booted if nothing else is said.
@@ -89,58 +88,30 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let summary = report::rebuild(&directory)?;
     terminal::show(out, &summary)?;
     writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
-    if report::failed(&summary) {
+    if returned.exit != 0 {
+        writeln!(
+            out,
+            "the run in the lab ended with exit code {}; what had ended by then is kept",
+            returned.exit
+        )?;
+    }
+    if !is_sound(returned.exit, &summary) {
         return Ok(Code::Error);
     }
     match (&reference, &options.against) {
         (Some(reference), Some(old)) => {
-            let gate = gate(reference, &summary, &here, out)?;
-            if gate.changed {
-                let (new, old) = (directory.display(), old.display());
-                writeln!(
-                    out,
-                    "If that is meant to be, make this run the reference and say why in the commit:"
-                )?;
-                writeln!(out, "  rm -r {old} && cp -R {new} {old}")?;
-            }
+            let gate = Gate::of(reference, &summary, &here, out)?;
+            gate.advise(old, &directory, out)?;
             Ok(gate.code())
         }
         _ => Ok(Code::Fine),
     }
 }
 
-/// What the gate on path length says.
-struct Gate {
-    /// A path has grown.
-    grown: bool,
-    /// A path has grown or shrunk: the reference no longer describes the code.
-    changed: bool,
-}
-
-impl Gate {
-    fn code(&self) -> Code {
-        if self.grown { Code::Grown } else { Code::Fine }
-    }
-}
-
-/// Holds a run against the reference, rung by rung.
-fn gate(reference: &Archive, now: &Summary, here: &Environment, out: &mut dyn Write) -> anyhow::Result<Gate> {
-    let changes = growth::changes(&Summary::of(reference), now)?;
-    terminal::show_growth(out, &changes)?;
-    for ((what, then), (_, now)) in reference.environment.made_by().into_iter().zip(here.made_by()) {
-        if then != now {
-            let sentence = format!("{what} is not the reference's: {then} there, {now} here");
-            terminal::bullet(out, "note:", &sentence)?;
-        }
-    }
-    let count = |which: fn(&Change) -> bool| changes.iter().filter(|change| which(change)).count();
-    let (grown, shrunk, limit) = (count(Change::has_grown), count(Change::has_shrunk), percent(TOLERANCE));
-    writeln!(
-        out,
-        "\nof {} paths, {grown} grew by more than {limit} and {shrunk} shrank by more",
-        changes.len()
-    )?;
-    Ok(Gate { grown: grown > 0, changed: grown + shrunk > 0 })
+/// Whether a run came to its own end, and everything that must hold does. One that was cut short has only checks that
+/// hold, as far as it got.
+fn is_sound(exit: i32, summary: &Summary) -> bool {
+    exit == 0 && !report::failed(summary)
 }
 
 fn compare(lab: &Lab, plan: String, stop: &AtomicBool) -> anyhow::Result<Returned> {
@@ -217,27 +188,13 @@ mod tests {
     use crate::lab::LabClock;
     use crate::testing;
 
-    /// A run counted in instructions in which every report took `total`.
-    fn run(total: u64) -> Archive {
-        let (record, histograms) = testing::trial(0, total);
-        Archive::of_one(testing::lab(), record, &histograms).unwrap()
-    }
-
     #[test]
-    fn the_gate_is_shut_to_a_longer_path_and_open_to_a_shorter() {
-        for (total, code, changed) in
-            [(10_000, Code::Fine, false), (10_200, Code::Grown, true), (9_800, Code::Fine, true)]
-        {
-            let now = run(total);
-            let mut out = Vec::new();
-            let gate = gate(&run(10_000), &Summary::of(&now), &now.environment, &mut out).unwrap();
-            assert_eq!(
-                (gate.code(), gate.changed),
-                (code, changed),
-                "{total}: {}",
-                String::from_utf8_lossy(&out)
-            );
-        }
+    fn a_run_that_was_cut_short_is_not_sound() {
+        let summary = Summary::of(&testing::counted(10_000));
+        assert!(is_sound(0, &summary) && !is_sound(137, &summary) && !is_sound(1, &summary));
+        let mut broken = summary;
+        broken.checks[0].standing = crate::checks::Standing::Fails;
+        assert!(!is_sound(0, &broken));
     }
 
     #[test]
