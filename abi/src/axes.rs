@@ -220,26 +220,29 @@ pub enum Program {
     Knock,
     /// Do what the host writes into the step page, step by step: probes and hostile guests.
     Obey,
+    /// Allocate and free as a guest does, and report as its kernel does: see [`crate::engine`].
+    Engine,
 }
 
 impl Axis for Program {
     const AXIS: &'static str = "program";
-    const ALL: &'static [Self] = &[Self::Report, Self::Knock, Self::Obey];
+    const ALL: &'static [Self] = &[Self::Report, Self::Knock, Self::Obey, Self::Engine];
 
     fn name(self) -> &'static str {
         match self {
             Self::Report => "report",
             Self::Knock => "knock",
             Self::Obey => "obey",
+            Self::Engine => "engine",
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn round_trips<A: Axis + core::fmt::Debug>() {
+    pub(crate) fn round_trips<A: Axis + core::fmt::Debug>() {
         for value in A::ALL {
             assert_eq!(A::from_number(value.number()), Some(*value));
             assert_eq!(A::from_name(value.name()), Some(*value));

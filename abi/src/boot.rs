@@ -12,7 +12,7 @@ use crate::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Progra
 pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 /// Version of everything in this crate; the second word. Both sides come from one build, so a difference
 /// means a stale or foreign payload image.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 /// Number of words.
 pub const WORDS: usize = 17;
 
@@ -113,11 +113,11 @@ fn expect((index, value): (usize, u64), wanted: u64) -> Result<(), BootError> {
     if value == wanted { Ok(()) } else { Err(BootError { index, value }) }
 }
 
-fn choice<A: Axis>((index, value): (usize, u64)) -> Result<A, BootError> {
+pub(crate) fn choice<A: Axis>((index, value): (usize, u64)) -> Result<A, BootError> {
     A::from_number(value).ok_or(BootError { index, value })
 }
 
-fn flag((index, value): (usize, u64)) -> Result<bool, BootError> {
+pub(crate) fn flag((index, value): (usize, u64)) -> Result<bool, BootError> {
     match value {
         0 => Ok(false),
         1 => Ok(true),

@@ -36,6 +36,9 @@ pub const CALL_PORT: u16 = 0x510;
 pub const KICK_PORT: u16 = 0x514;
 /// Port on which the guest tells its host where it stands: see [`Control`].
 pub const CONTROL_PORT: u16 = 0x518;
+/// Port on which the guest gives its processor away: the value is how long at the most, in microseconds; 0 lets
+/// another thread run and comes back. What a halt with a timer is in a guest that may set one.
+pub const IDLE_PORT: u16 = 0x51c;
 
 /// Entries in a batch page, and the largest batch of any transport.
 pub const BATCH_CAPACITY: u64 = BATCH_LENGTH as u64;
@@ -267,10 +270,15 @@ pub enum Control {
     Next,
     /// The payload panicked; the message is in the notes.
     Panicked,
+    /// A round of the engine is over, everything was freed, and reporting has settled or been waited for: compare
+    /// [`crate::engine::Truth`] with the kernel.
+    Settled,
+    /// A virtual processor other than the first has nothing left to do.
+    Parked,
 }
 
 impl Control {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Ready,
         Self::Begin,
         Self::Drain,
@@ -280,6 +288,8 @@ impl Control {
         Self::Done,
         Self::Next,
         Self::Panicked,
+        Self::Settled,
+        Self::Parked,
     ];
 
     /// The value on the wire.
@@ -350,7 +360,7 @@ mod tests {
         for control in Control::ALL {
             assert_eq!(Control::from_value(control.value()), Some(control));
         }
-        assert_eq!(Control::from_value(9), None);
+        assert_eq!(Control::from_value(11), None);
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //!   0x0000_4000  notes               guest writes, host reads          [trace]
 //!   0x0000_5000  split ring          both                              [virtio::ring]
 //!   0x0001_0000  processor tables    host writes before the first instruction
-//!   0x0002_0000  stacks
+//!   0x0002_0000  stacks of vCPU 0
+//!   0x0008_0000  vCPU 1 to 7: task state, batch page, stacks        [vcpu]
 //!   0x0010_0000  trace: calls        guest writes, host drains         [trace]
 //!   0x0014_0000  trace: reports      guest writes, host drains         [trace]
 //!   0x0018_0000  ledger              guest writes, host compares       [trace]
@@ -24,6 +25,8 @@ use crate::addr::{Gpa, PAGE_SIZE, Pfn};
 
 /// Boot words: see [`crate::boot`].
 pub const BOOT: Gpa = Gpa(0x1000);
+/// What the engine is told: see [`crate::engine::info`].
+pub const ENGINE: Gpa = Gpa(0x1400);
 /// Step page: see [`crate::calls::step`].
 pub const STEP: Gpa = Gpa(0x2000);
 /// Batch page: see [`crate::calls::batch`].
@@ -56,6 +59,54 @@ pub const STACK_TOP: Gpa = Gpa(0x6_0000);
 pub const INTERRUPT_STACK_TOP: Gpa = Gpa(0x7_0000);
 /// Top of the stack for the halt gate (IST 2): an interrupt arrives on top of it.
 pub const HALT_STACK_TOP: Gpa = Gpa(0x8_0000);
+
+/// What every virtual processor has for itself. The first has what is above; each of the others an area of
+/// 64 KiB with the same things in it.
+pub mod vcpu {
+    use super::{BATCH, Gpa, HALT_STACK_TOP, INTERRUPT_STACK_TOP, STACK_TOP, TRACE_CALLS, TSS};
+    use crate::engine::VCPUS_MAX;
+
+    const AREAS: Gpa = HALT_STACK_TOP;
+    const AREA: u64 = 0x1_0000;
+    const _: () = assert!(AREAS.0 + (VCPUS_MAX as u64 - 1) * AREA <= TRACE_CALLS.0);
+
+    const fn at(vcpu: u32, first: Gpa, offset: u64) -> Gpa {
+        match vcpu {
+            0 => first,
+            _ => AREAS.offset((vcpu as u64 - 1) * AREA + offset),
+        }
+    }
+
+    /// Task state segment with its I/O permission bitmap: three pages.
+    #[must_use]
+    pub const fn tss(vcpu: u32) -> Gpa {
+        at(vcpu, TSS, 0)
+    }
+
+    /// Batch page: see [`crate::calls::batch`].
+    #[must_use]
+    pub const fn batch(vcpu: u32) -> Gpa {
+        at(vcpu, BATCH, 0x3000)
+    }
+
+    /// Top of the stack for the interrupt gate (IST 1).
+    #[must_use]
+    pub const fn interrupt_stack_top(vcpu: u32) -> Gpa {
+        at(vcpu, INTERRUPT_STACK_TOP, 0x5000)
+    }
+
+    /// Top of the stack for the halt gate (IST 2).
+    #[must_use]
+    pub const fn halt_stack_top(vcpu: u32) -> Gpa {
+        at(vcpu, HALT_STACK_TOP, 0x6000)
+    }
+
+    /// Top of the payload's stack.
+    #[must_use]
+    pub const fn stack_top(vcpu: u32) -> Gpa {
+        at(vcpu, STACK_TOP, AREA)
+    }
+}
 
 /// Trace of calls: see [`crate::trace`].
 pub const TRACE_CALLS: Gpa = Gpa(0x10_0000);

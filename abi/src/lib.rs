@@ -14,6 +14,8 @@
 //! | [`virtio`] | virtio-mmio, split ring and balloon constants |
 //! | [`trace`] | where the guest leaves its time stamps and its oracle's findings |
 //! | [`digest`] | how both sides fingerprint a set of pages |
+//! | [`engine`] | the reporting engine: what it is told, where its books are, what it counts |
+//! | [`tally`] | histograms in guest memory |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -23,6 +25,8 @@ pub mod axes;
 pub mod boot;
 pub mod calls;
 pub mod digest;
+pub mod engine;
 pub mod layout;
+pub mod tally;
 pub mod trace;
 pub mod virtio;

@@ -149,11 +149,21 @@ pub enum Violation {
     UsedAhead,
     /// The used ring names another chain, or claims bytes were written.
     UsedWrong,
+    /// An allocation was given a page of a report that was not acknowledged yet.
+    HandedOutInFlight,
+    /// A page was reported that was not taken off its free list.
+    NotIsolated,
+    /// A block was marked as reported that had been written to since.
+    StaleMark,
+    /// A page was handed out that was in use already.
+    HandedOutTwice,
+    /// The allocator's counts, lists and page states disagree, or a page is missing.
+    Accounts,
 }
 
 impl Violation {
     /// Every kind, in the order of the counters in the notes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::UnreportedLost,
         Self::ReusedLost,
         Self::StillThere,
@@ -161,6 +171,11 @@ impl Violation {
         Self::Unacknowledged,
         Self::UsedAhead,
         Self::UsedWrong,
+        Self::HandedOutInFlight,
+        Self::NotIsolated,
+        Self::StaleMark,
+        Self::HandedOutTwice,
+        Self::Accounts,
     ];
 
     /// What it is called in result files.
@@ -174,6 +189,11 @@ impl Violation {
             Self::Unacknowledged => "unacknowledged",
             Self::UsedAhead => "used-ahead",
             Self::UsedWrong => "used-wrong",
+            Self::HandedOutInFlight => "handed-out-in-flight",
+            Self::NotIsolated => "not-isolated",
+            Self::StaleMark => "stale-mark",
+            Self::HandedOutTwice => "handed-out-twice",
+            Self::Accounts => "accounts",
         }
     }
 
@@ -188,6 +208,11 @@ impl Violation {
             Self::Unacknowledged => "the doorbell returned without an acknowledgement",
             Self::UsedAhead => "the used index moved by more than the one chain in flight",
             Self::UsedWrong => "the used ring named a wrong chain or a length other than 0",
+            Self::HandedOutInFlight => "an allocation was given a page whose report was not acknowledged yet",
+            Self::NotIsolated => "a page was reported that was not taken off its free list",
+            Self::StaleMark => "a block was marked as reported that had been written to since",
+            Self::HandedOutTwice => "a page was handed out that was in use already",
+            Self::Accounts => "the allocator's counts, lists and page states disagree",
         }
     }
 }
@@ -225,6 +250,7 @@ pub mod notes {
     pub const FIRST_WRONG: [Gpa; 2] = [word(9), word(10)];
     /// Length of the panic message.
     pub const PANIC_LENGTH: Gpa = word(30);
+    const _: () = assert!(16 + Violation::ALL.len() <= 30);
     /// The panic message, UTF-8.
     pub const PANIC_TEXT: Gpa = word(32);
     /// Space for the panic message, in bytes.

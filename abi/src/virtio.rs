@@ -11,6 +11,8 @@ pub mod feature {
     pub const VERSION_1: u64 = 1 << 32;
     /// `VIRTIO_F_INDIRECT_DESC` (6): never offered; the driver of Linux clears it too.
     pub const INDIRECT_DESC: u64 = 1 << 28;
+    /// `VIRTIO_BALLOON_F_PAGE_POISON` (5.5.3): the driver says with what it fills free pages.
+    pub const PAGE_POISON: u64 = 1 << 4;
     /// `VIRTIO_BALLOON_F_PAGE_REPORTING` (5.5.3).
     pub const PAGE_REPORTING: u64 = 1 << 5;
 }
@@ -113,8 +115,10 @@ pub mod balloon {
     pub const QUEUE_MAX: u16 = 1024;
     /// Bytes of configuration: `num_pages`, `actual`, `free_page_hint_cmd_id`, `poison_val`, le32 each.
     pub const CONFIG_SIZE: usize = 16;
-    /// Offset of `actual`, the only field a driver writes here.
+    /// Offset of `actual`, which the driver writes.
     pub const CONFIG_ACTUAL: usize = 4;
+    /// Offset of `poison_val`, which the driver writes if it has accepted [`super::feature::PAGE_POISON`].
+    pub const CONFIG_POISON: usize = 12;
 }
 
 /// The split ring (2.7): offsets and flags.

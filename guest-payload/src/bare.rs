@@ -27,28 +27,31 @@ use machine::Machine;
 /// Where the host starts the processor, with a stack and in 64-bit mode.
 ///
 /// # Safety
-/// Called once, by the host, with the boot words in place and memory laid out as [`abi::layout`] says.
+/// Called by the host, once on each virtual processor with its number, with the boot words in place and memory laid
+/// out as [`abi::layout`] says.
 // SAFETY: no other symbol of the image is called `_start`; the linker script names it as the entry.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text._start")]
-unsafe extern "C" fn _start() -> ! {
+unsafe extern "C" fn _start(vcpu: u32) -> ! {
     let info =
         BootInfo::from_words(&machine::boot_words::<WORDS>()).unwrap_or_else(|error| panic!("{error}"));
-    gates::install();
+    if vcpu == 0 {
+        gates::install();
+    }
     match info.bell {
-        Bell::Vmcall => start::<Vmcall>(&info),
-        Bell::Vmmcall => start::<Vmmcall>(&info),
-        Bell::CallPort => start::<CallPort>(&info),
-        Bell::CallStore => start::<CallStore>(&info),
-        Bell::KickPort => start::<KickPort>(&info),
-        Bell::NotifyRegister => start::<NotifyRegister>(&info),
-        Bell::VmcallToKernel => start::<VmcallToKernel>(&info),
-        Bell::VmmcallToKernel => start::<VmmcallToKernel>(&info),
+        Bell::Vmcall => start::<Vmcall>(vcpu, &info),
+        Bell::Vmmcall => start::<Vmmcall>(vcpu, &info),
+        Bell::CallPort => start::<CallPort>(vcpu, &info),
+        Bell::CallStore => start::<CallStore>(vcpu, &info),
+        Bell::KickPort => start::<KickPort>(vcpu, &info),
+        Bell::NotifyRegister => start::<NotifyRegister>(vcpu, &info),
+        Bell::VmcallToKernel => start::<VmcallToKernel>(vcpu, &info),
+        Bell::VmmcallToKernel => start::<VmmcallToKernel>(vcpu, &info),
     }
 }
 
-fn start<R: Ringer>(info: &BootInfo) -> ! {
-    let mut machine = Machine::<R>::new(info.fenced, info.guest_ring == GuestRing::Zero);
+fn start<R: Ringer>(vcpu: u32, info: &BootInfo) -> ! {
+    let mut machine = Machine::<R>::new(vcpu, info.fenced, info.guest_ring == GuestRing::Zero);
     if let Err(error) = program::run(&mut machine, info) {
         panic!("the balloon did not come up: {error:?}");
     }
@@ -65,7 +68,7 @@ fn hang() -> ! {
 /// Leaves the message in the notes and tells the host.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    let mut machine = Machine::<CallPort>::new(false, false);
+    let mut machine = Machine::<CallPort>::new(0, false, false);
     let mut text = Text { length: 0 };
     // A message that does not fit is cut short, which is all that can fail.
     let _ = write!(text, "{}", info.message());

@@ -8,9 +8,13 @@ pub mod fake;
 
 /// What the payload needs of a machine: identity-mapped memory, a clock, a doorbell.
 ///
-/// Plain loads and stores are volatile and unordered; the two rings that a host thread reads or writes at the
-/// same time go through [`Metal::load16_acquire`] and [`Metal::store16_publish`].
+/// There is one for each virtual processor. Plain loads and stores are volatile and unordered; the two rings that a
+/// host thread reads or writes at the same time go through [`Metal::load16_acquire`] and [`Metal::store16_publish`],
+/// and what several virtual processors share is only touched under a lock made of [`Metal::swap32_acquire`] and
+/// [`Metal::store32_release`].
 pub trait Metal {
+    /// The number of this virtual processor, from 0.
+    fn vcpu(&self) -> u32;
     /// Loads 64 bits.
     fn load(&self, at: Gpa) -> u64;
     /// Stores 64 bits.
@@ -29,6 +33,16 @@ pub trait Metal {
     /// and no later load is satisfied before the store is visible.
     fn store16_publish(&mut self, at: Gpa, value: u16);
 
+    /// Exchanges 32 bits with other virtual processors; what whoever stored the old value with
+    /// [`Metal::store32_release`] had stored before is visible afterwards.
+    fn swap32_acquire(&mut self, at: Gpa, value: u32) -> u32;
+    /// Loads 32 bits that another virtual processor releases; what it stored before is visible afterwards.
+    fn load32_acquire(&self, at: Gpa) -> u32;
+    /// Stores 32 bits for other virtual processors: everything stored before is visible to whoever acquires them.
+    fn store32_release(&mut self, at: Gpa, value: u32);
+    /// Stores `word` into so many words of 64 bits from `at` on, as fast as the processor can.
+    fn fill(&mut self, at: Gpa, words: u64, word: u64);
+
     /// The time stamp counter, read after everything before it is done.
     fn clock(&self) -> u64;
 
@@ -44,6 +58,10 @@ pub trait Metal {
     fn relax(&mut self);
     /// Halts until an interrupt has come since the last call of this function. May return early.
     fn halt(&mut self);
+
+    /// Gives the processor away for so many microseconds at the most; 0 lets another thread of the host run. Costs
+    /// an exit that is no report's.
+    fn idle(&mut self, microseconds: u32);
 
     /// Writes `value` to `port`: for guests that break the rules.
     fn out(&mut self, port: u16, value: u32);

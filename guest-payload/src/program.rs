@@ -8,6 +8,7 @@ use crate::metal::Metal;
 use crate::transport::{Batch, Empty, Registers, Ring};
 use crate::virtio_mmio::{StartError, start};
 
+mod engine;
 mod knock;
 mod obey;
 mod report;
@@ -20,11 +21,12 @@ pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
     match (info.program, info.carrier) {
         (Program::Report, Carrier::Empty) => report::run(metal, info, Empty::new(info.bell)),
         (Program::Report, Carrier::Registers) => report::run(metal, info, Registers::default()),
-        (Program::Report, Carrier::Batch) => report::run(metal, info, Batch::default()),
+        (Program::Report, Carrier::Batch) => report::run(metal, info, Batch::of(metal.vcpu())),
         (Program::Report, Carrier::Ring) => {
             let ring = bring_up(metal, info)?;
             report::run(metal, info, ring);
         }
+        (Program::Engine, _) => engine::run(metal, info)?,
         (Program::Knock, _) => knock::run(metal, info),
         (Program::Obey, carrier) => {
             if carrier == Carrier::Ring {

@@ -28,6 +28,19 @@ pub trait Transport<M: Metal> {
     /// Rings the doorbell.
     fn notify(&mut self, metal: &mut M);
 
+    /// Whether [`Transport::wait`] would return at once.
+    fn acknowledged(&self, _: &M) -> bool {
+        true
+    }
+
+    /// Takes the carrier over from whichever virtual processor used it last; nothing is in flight.
+    fn take_over(&mut self, _: &M) {}
+
+    /// Whether the carrier is one for all virtual processors, so that they have to take turns.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Waits until the host has acted. The pages belong to the guest again only afterwards.
     fn wait(&mut self, metal: &mut M) -> Verdict;
 }

@@ -30,6 +30,7 @@ pub mod axes;
 mod balloon;
 mod boot;
 mod clock;
+pub mod engine;
 mod error;
 pub mod facts;
 mod fault;

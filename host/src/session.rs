@@ -107,6 +107,9 @@ impl Board for Session<'_> {
             }
             Control::Panicked => return Err(TrialError::Panicked { message: panic_message(&self.ram) }),
             Control::Next => return Err(TrialError::Protocol { what: "it asked for a step" }),
+            Control::Settled | Control::Parked => {
+                return Err(TrialError::Protocol { what: "it said what only the engine says" });
+            }
         }
         Ok(Flow::Resume)
     }

@@ -5,10 +5,10 @@
 use core::arch::asm;
 use core::arch::x86_64::_rdtsc;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use abi::addr::Gpa;
-use abi::calls::{CONTROL_PORT, Control};
+use abi::calls::{CONTROL_PORT, Control, IDLE_PORT};
 use abi::layout;
 use abi::trace::notes;
 use guest_payload::metal::Metal;
@@ -17,6 +17,7 @@ use super::bells::Ringer;
 
 /// The machine, with the doorbell `R`.
 pub(super) struct Machine<R> {
+    vcpu: u32,
     fenced: bool,
     ring0: bool,
     /// What the doorbell's register answered last, if it has one.
@@ -25,9 +26,9 @@ pub(super) struct Machine<R> {
 }
 
 impl<R> Machine<R> {
-    /// `fenced`: whether the clock may use a fence; `ring0`: whether this is ring 0.
-    pub(super) const fn new(fenced: bool, ring0: bool) -> Self {
-        Self { fenced, ring0, answer: None, bell: PhantomData }
+    /// Virtual processor `vcpu`. `fenced`: whether the clock may use a fence; `ring0`: whether this is ring 0.
+    pub(super) const fn new(vcpu: u32, fenced: bool, ring0: bool) -> Self {
+        Self { vcpu, fenced, ring0, answer: None, bell: PhantomData }
     }
 }
 
@@ -52,6 +53,10 @@ macro_rules! access {
 }
 
 impl<R: Ringer> Metal for Machine<R> {
+    fn vcpu(&self) -> u32 {
+        self.vcpu
+    }
+
     access!(load, store, u64);
     access!(load32, store32, u32);
     access!(load16, store16, u16);
@@ -71,6 +76,40 @@ impl<R: Ringer> Metal for Machine<R> {
         shared.store(value, Ordering::SeqCst);
     }
 
+    fn swap32_acquire(&mut self, at: Gpa, value: u32) -> u32 {
+        // SAFETY: as for the volatile accesses; locks are only ever accessed atomically.
+        let shared = unsafe { AtomicU32::from_ptr(pointer(at)) };
+        // Acquire, as the trait promises: pairs with the release below.
+        shared.swap(value, Ordering::Acquire)
+    }
+
+    fn load32_acquire(&self, at: Gpa) -> u32 {
+        // SAFETY: as above.
+        let shared = unsafe { AtomicU32::from_ptr(pointer(at)) };
+        // Acquire, as the trait promises: pairs with the release below.
+        shared.load(Ordering::Acquire)
+    }
+
+    fn store32_release(&mut self, at: Gpa, value: u32) {
+        // SAFETY: as above.
+        let shared = unsafe { AtomicU32::from_ptr(pointer(at)) };
+        // Release, as the trait promises: pairs with the acquires above.
+        shared.store(value, Ordering::Release);
+    }
+
+    fn fill(&mut self, at: Gpa, words: u64, word: u64) {
+        // SAFETY: as for every store; the direction flag is clear, as the ABI has it.
+        unsafe {
+            asm!(
+                "rep stosq",
+                inout("rdi") at.0 => _,
+                inout("rcx") words => _,
+                in("rax") word,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
     fn clock(&self) -> u64 {
         if self.fenced {
             // Written out, because the intrinsic is a call where the payload is built without SSE. It keeps the
@@ -87,7 +126,8 @@ impl<R: Ringer> Metal for Machine<R> {
     }
 
     fn answer(&self) -> u64 {
-        self.answer.unwrap_or_else(|| self.load(layout::BATCH.offset(abi::calls::batch::ANSWER)))
+        self.answer
+            .unwrap_or_else(|| self.load(layout::vcpu::batch(self.vcpu).offset(abi::calls::batch::ANSWER)))
     }
 
     fn control(&mut self, control: Control) {
@@ -126,6 +166,10 @@ impl<R: Ringer> Metal for Machine<R> {
             // look with interrupts off.
             unsafe { asm!("hlt") }
         }
+    }
+
+    fn idle(&mut self, microseconds: u32) {
+        self.out(IDLE_PORT, microseconds);
     }
 
     fn out(&mut self, port: u16, value: u32) {

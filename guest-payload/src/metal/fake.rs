@@ -26,6 +26,8 @@ pub(crate) struct Fake {
     clock: std::cell::Cell<u64>,
     /// How often the doorbell was rung.
     pub(crate) rings: u64,
+    /// How often the processor was given away.
+    pub(crate) idled: u64,
     /// What was said on the control port.
     pub(crate) said: Vec<Control>,
 }
@@ -39,6 +41,7 @@ impl Fake {
             answer: 0,
             clock: 0.into(),
             rings: 0,
+            idled: 0,
             said: Vec::new(),
         }
     }
@@ -66,6 +69,28 @@ impl Fake {
 }
 
 impl Metal for Fake {
+    fn vcpu(&self) -> u32 {
+        0
+    }
+    fn swap32_acquire(&mut self, at: Gpa, value: u32) -> u32 {
+        let old = self.load32(at);
+        self.store32(at, value);
+        old
+    }
+    fn load32_acquire(&self, at: Gpa) -> u32 {
+        self.load32(at)
+    }
+    fn store32_release(&mut self, at: Gpa, value: u32) {
+        self.store32(at, value);
+    }
+    fn fill(&mut self, at: Gpa, words: u64, word: u64) {
+        for index in 0..words {
+            self.store(at.offset(index * 8), word);
+        }
+    }
+    fn idle(&mut self, _: u32) {
+        self.idled += 1;
+    }
     fn load(&self, at: Gpa) -> u64 {
         u64::from_le_bytes(self.bytes(at))
     }

@@ -1,6 +1,6 @@
 //! Up to 511 ranges in a page that the call points to.
 
-use abi::addr::PageRange;
+use abi::addr::{Gpa, PageRange};
 use abi::calls::{BATCH_LENGTH, Operation, batch};
 use abi::layout;
 
@@ -8,9 +8,18 @@ use super::{Transport, Verdict};
 use crate::metal::Metal;
 
 /// Carries a page of ranges.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Batch {
+    page: Gpa,
     count: u16,
+}
+
+impl Batch {
+    /// The batch page of a virtual processor.
+    #[must_use]
+    pub const fn of(vcpu: u32) -> Self {
+        Self { page: layout::vcpu::batch(vcpu), count: 0 }
+    }
 }
 
 impl<M: Metal> Transport<M> for Batch {
@@ -20,7 +29,7 @@ impl<M: Metal> Transport<M> for Batch {
 
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
         self.count = 0;
-        let mut at = layout::BATCH.offset(batch::ENTRIES);
+        let mut at = self.page.offset(batch::ENTRIES);
         for range in ranges {
             metal.store(at, batch::entry(*range));
             at = at.offset(batch::ENTRY_SIZE);
@@ -29,7 +38,7 @@ impl<M: Metal> Transport<M> for Batch {
     }
 
     fn notify(&mut self, metal: &mut M) {
-        metal.ring(Operation::Batch { count: self.count }.word(), layout::BATCH, 1);
+        metal.ring(Operation::Batch { count: self.count }.word(), self.page, 1);
     }
 
     fn wait(&mut self, metal: &mut M) -> Verdict {

@@ -34,6 +34,12 @@ impl Ring {
         Self { at, completion, available: 0 }
     }
 
+    /// A driver for a ring that another virtual processor has set up.
+    #[must_use]
+    pub const fn beside(at: Placement, completion: Completion) -> Self {
+        Self { at, completion, available: 0 }
+    }
+
     fn used_index(&self, metal: &impl Metal) -> u16 {
         // Acquire: the used entry, and the host's work on the pages, must be visible once the index is.
         metal.load16_acquire(self.at.used.offset(IDX))
@@ -87,6 +93,19 @@ impl<M: Metal> Transport<M> for Ring {
         if metal.load16(self.at.used) & USED_NO_NOTIFY == 0 {
             metal.ring(Operation::Kick.word(), Gpa(IDLE_GPA), IDLE_PAGES);
         }
+    }
+
+    fn acknowledged(&self, metal: &M) -> bool {
+        self.completion == Completion::Return || self.used_index(metal) != self.available.wrapping_sub(1)
+    }
+
+    fn take_over(&mut self, metal: &M) {
+        // With one chain in flight at a time the index of the next one is all there is to know.
+        self.available = metal.load16(self.at.avail.offset(IDX));
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn wait(&mut self, metal: &mut M) -> Verdict {

@@ -1,0 +1,161 @@
+//! Where the engine keeps its books, and which pages it manages.
+//!
+//! Everything is in the arena, as Linux carves its memory map out of the memory it maps:
+//!
+//! ```text
+//!   ARENA            shared words        [books::shared]
+//!   + 0x1000         zones, a page each  [zone]
+//!   + 0x4000         passes              [books::pass_at]
+//!   + 0x10000        books of vCPU 0, 1, …: counters, tallies, slots of the churn, array of freed blocks
+//!   …                pageblocks, a word each: the migrate type
+//!   …                pages, [PAGE_BYTES] each: links, state, truth
+//!   next 4 MiB       the pages that are managed, up to the end of the arena
+//! ```
+
+use super::VCPUS_MAX;
+use super::books::{COUNTERS_BYTES, TALLIES, TALLY_BYTES};
+use crate::addr::{Gpa, Order, PAGE_SIZE, PageRange, Pfn, pages_for};
+use crate::layout::{ARENA, ARENA_START};
+
+/// Zones: DMA32 and Normal.
+pub const ZONES: u64 = 2;
+/// Pages of a pageblock, the grain of migrate types (Linux: `pageblock_nr_pages`).
+pub const PAGEBLOCK: Order = Order::HUGE;
+/// Bytes kept for each page.
+pub const PAGE_BYTES: u64 = 16;
+/// Offset in these of the 32 bits of [`super::Truth`], by its number; the rest is the guest's own.
+pub const PAGE_TRUTH: u64 = 12;
+/// Most blocks a churning processor has allocated at once.
+pub const SLOTS: u64 = 4096;
+/// Most blocks the array of a processor's freed blocks holds.
+pub const FREED: u64 = crate::calls::BATCH_CAPACITY;
+
+/// Offset in a zone of the 64 bits that count its free pages; the rest is the guest's own.
+pub const ZONE_FREE: u64 = 8;
+
+const ZONES_AT: Gpa = ARENA.offset(0x1000);
+/// First pass record: see [`super::books::pass_at`].
+pub const PASSES_AT: Gpa = ARENA.offset(0x4000);
+const VCPUS_AT: Gpa = ARENA.offset(0x1_0000);
+const SLOTS_OFFSET: u64 = COUNTERS_BYTES + TALLIES as u64 * TALLY_BYTES;
+const FREED_OFFSET: u64 = SLOTS_OFFSET + SLOTS * 4;
+const VCPU_BYTES: u64 = (FREED_OFFSET + (FREED + 1) * 8).next_multiple_of(PAGE_SIZE);
+const _: () = assert!(0x1000 + ZONES * PAGE_SIZE <= 0x4000);
+
+/// The map of an engine's arena.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Map {
+    arena_pages: u64,
+}
+
+impl Map {
+    /// The map of an arena of so many pages.
+    #[must_use]
+    pub const fn new(arena_pages: u64) -> Self {
+        Self { arena_pages }
+    }
+
+    /// Zone 0 or 1.
+    #[must_use]
+    pub const fn zone(self, zone: u64) -> Gpa {
+        ZONES_AT.offset(zone * PAGE_SIZE)
+    }
+
+    /// The books of a virtual processor: its counters come first.
+    #[must_use]
+    pub const fn vcpu(self, vcpu: u32) -> Gpa {
+        VCPUS_AT.offset(vcpu as u64 * VCPU_BYTES)
+    }
+
+    /// The tally with this number ([`super::books::Tally`]) of a virtual processor.
+    #[must_use]
+    pub const fn tally(self, vcpu: u32, tally: u64) -> Gpa {
+        self.vcpu(vcpu).offset(COUNTERS_BYTES + tally * TALLY_BYTES)
+    }
+
+    /// The slots of a churning processor: [`SLOTS`] words of 32 bits.
+    #[must_use]
+    pub const fn slots(self, vcpu: u32) -> Gpa {
+        self.vcpu(vcpu).offset(SLOTS_OFFSET)
+    }
+
+    /// The array of a processor's freed blocks: a count, then up to [`FREED`] words.
+    #[must_use]
+    pub const fn freed(self, vcpu: u32) -> Gpa {
+        self.vcpu(vcpu).offset(FREED_OFFSET)
+    }
+
+    /// The 32-bit word of the pageblock that managed page `index` lies in.
+    #[must_use]
+    pub const fn pageblock(self, index: u64) -> Gpa {
+        self.pageblocks().offset(index / PAGEBLOCK.pages() * 4)
+    }
+
+    const fn pageblocks(self) -> Gpa {
+        self.vcpu(VCPUS_MAX)
+    }
+
+    /// What is kept for managed page `index`.
+    #[must_use]
+    pub const fn page(self, index: u64) -> Gpa {
+        let pageblocks = (self.arena_pages / PAGEBLOCK.pages() * 4).next_multiple_of(PAGE_SIZE);
+        self.pageblocks().offset(pageblocks + index * PAGE_BYTES)
+    }
+
+    /// Pages of the arena that the books take.
+    #[must_use]
+    pub const fn reserved(self) -> u64 {
+        let books = self.page(self.arena_pages).0 - ARENA.0;
+        pages_for(books).next_multiple_of(Order::MAX.pages())
+    }
+
+    /// The first page that is managed; the boundary of a largest block.
+    #[must_use]
+    pub const fn first(self) -> Pfn {
+        Pfn(ARENA_START.0 + self.reserved())
+    }
+
+    /// How many are: 0 if the arena is too small for its books. A multiple of the largest block.
+    #[must_use]
+    pub const fn managed(self) -> u64 {
+        self.arena_pages.saturating_sub(self.reserved()) / Order::MAX.pages() * Order::MAX.pages()
+    }
+
+    /// The block of `order` at managed page `index`.
+    #[must_use]
+    pub const fn block(self, index: u64, order: Order) -> PageRange {
+        PageRange::block(Pfn(self.first().0 + index), order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_overlaps() {
+        for arena_pages in [1 << 12, 1 << 16, 1 << 19] {
+            let map = Map::new(arena_pages);
+            let edges = [
+                map.zone(0),
+                map.zone(1),
+                map.zone(2),
+                PASSES_AT,
+                map.vcpu(0),
+                map.tally(0, 0),
+                map.slots(0),
+                map.freed(0),
+                map.vcpu(1),
+                map.vcpu(VCPUS_MAX),
+                map.pageblock(0),
+                map.pageblock(arena_pages - 1),
+                map.page(0),
+                map.page(arena_pages),
+                map.first().gpa().offset(1),
+            ];
+            assert!(edges.is_sorted(), "{edges:?}");
+            assert!(map.first().0.is_multiple_of(Order::MAX.pages()));
+            assert_eq!(map.first().0 + map.managed(), (ARENA_START.0 + arena_pages).max(map.first().0));
+        }
+    }
+}
