@@ -10,12 +10,18 @@
 //!     ├ ledger        which are reported now, which ever were
 //!     ├ transport     how the host is told: one module a carrier, the same names as in the host
 //!     └ trace         time stamps, left for the host
+//!   buddy             the allocator: free lists, merging, migrate types, marks
+//!     ├ lock          what virtual processors share is touched under one
+//!     └ books         what each of them counts
 //! ```
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod books;
+pub mod buddy;
 pub mod ledger;
+pub mod lock;
 pub mod metal;
 pub mod oracle;
 pub mod program;

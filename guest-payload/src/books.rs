@@ -1,0 +1,52 @@
+//! The books of a virtual processor: where it counts what it did. See [`abi::engine::books`].
+
+use abi::addr::{Gpa, Pfn};
+use abi::engine::books::{COUNTERS_BYTES, Counter, TALLY_BYTES, Tally, counter, first_wrong, violation};
+use abi::engine::map::Map;
+use abi::tally::bucket;
+use abi::trace::Violation;
+
+use crate::metal::{Metal, count};
+
+/// The books of one virtual processor. Nobody else writes them, so they need no lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Books {
+    at: Gpa,
+}
+
+impl Books {
+    /// Those of virtual processor `vcpu`.
+    #[must_use]
+    pub const fn of(map: Map, vcpu: u32) -> Self {
+        Self { at: map.vcpu(vcpu) }
+    }
+
+    /// Adds to a counter.
+    #[inline]
+    pub fn add(&self, metal: &mut impl Metal, what: Counter, by: u64) {
+        count(metal, counter(self.at, what), by);
+    }
+
+    /// What a counter says.
+    #[must_use]
+    pub fn read(&self, metal: &impl Metal, what: Counter) -> u64 {
+        metal.load(counter(self.at, what))
+    }
+
+    /// Counts a value in its bucket of a tally.
+    #[inline]
+    pub fn tally(&self, metal: &mut impl Metal, what: Tally, value: u64) {
+        let tally = COUNTERS_BYTES + what as u64 * TALLY_BYTES;
+        count(metal, self.at.offset(tally + bucket(value) as u64 * 8), 1);
+    }
+
+    /// Counts a violation, and notes its page if it is the first.
+    #[cold]
+    pub fn violation(&self, metal: &mut impl Metal, what: Violation, page: Pfn) {
+        count(metal, violation(self.at, what), 1);
+        // No managed page has frame 0.
+        if metal.load(first_wrong(self.at)) == 0 {
+            metal.store(first_wrong(self.at), page.0);
+        }
+    }
+}
