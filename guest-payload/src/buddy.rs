@@ -10,6 +10,7 @@
 //!   give        freeing: merge with the buddies, choose head or tail
 //!   isolate     what the reporting core does: isolate, put back, mark
 //!   watermark   how much must stay free
+//!   timed       the same verbs for callers who want to know more
 //!   audit       do lists, counts and pages agree
 //! ```
 //!
@@ -33,6 +34,7 @@ mod page;
 mod take;
 #[cfg(test)]
 mod tests;
+mod timed;
 mod watermark;
 mod zone;
 
