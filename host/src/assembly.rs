@@ -55,7 +55,8 @@ impl Assembly {
         let boot = boot_info(spec, facts, program);
         let ram = memory(spec)?;
         let ioeventfd = spec.doorbell.is_ioeventfd();
-        let machine = Machine::new(&Blueprint { kvm: &kvm, ram: Arc::clone(&ram), image, boot, ioeventfd })?;
+        let machine =
+            Machine::new(&Blueprint { kvm: &kvm, ram: Arc::clone(&ram), image, boot, vcpus: 1, ioeventfd })?;
 
         let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
         let balloon = Arc::new(Mutex::new(Balloon::new(Arc::clone(&ram), interrupt, planted)));

@@ -92,6 +92,12 @@ pub enum ExitError {
         /// Where.
         rip: u64,
     },
+    /// The same of a processor that had given itself away and was not what was waited for, unless all were.
+    #[error("the guest made no progress within its deadline; its processors wait for one another")]
+    Waiting,
+    /// Another virtual processor gave up; it has the reason.
+    #[error("another virtual processor gave up")]
+    Sibling,
     /// Somebody wanted to stop.
     #[error("stopped before the end")]
     Stopped,
