@@ -68,6 +68,7 @@ pub fn probe() -> Result<Facts, KvmError> {
     Ok(Facts {
         flavour: kvm::flavour(),
         capabilities: capabilities(&kvm),
+        max_vcpus: u32::try_from(kvm.get_max_vcpus()).unwrap_or(u32::MAX),
         hypercall,
         doorbells,
         instruction_ticks,
