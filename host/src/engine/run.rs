@@ -42,7 +42,7 @@ pub fn run_engine(
     facts: &Facts,
     stop: &Arc<AtomicBool>,
 ) -> Result<EngineOutcome, TrialError> {
-    run(spec, facts, stop, Bugs::default(), PAYLOAD)
+    run(spec, facts, stop, &Guest::of(spec))
 }
 
 /// The same with a bug planted in the host, in the guest, or both: for tests of the oracle.
@@ -56,10 +56,11 @@ pub fn run_engine_planted(
     planted: Planted,
     fault: GuestFault,
 ) -> Result<EngineOutcome, TrialError> {
-    run(spec, facts, stop, Bugs { planted, fault }, PAYLOAD)
+    run(spec, facts, stop, &Guest { planted, fault, ..Guest::of(spec) })
 }
 
-/// The same with a payload of somebody else: for guests that break the rules.
+/// The same with a payload of somebody else, which is stopped after `patience` without progress: for guests that
+/// break the rules.
 ///
 /// # Errors
 /// [`TrialError`].
@@ -69,22 +70,30 @@ pub fn run_engine_image(
     facts: &Facts,
     stop: &Arc<AtomicBool>,
     image: &[u8],
+    patience: Duration,
 ) -> Result<EngineOutcome, TrialError> {
-    run(spec, facts, stop, Bugs::default(), image)
+    run(spec, facts, stop, &Guest { image, patience, ..Guest::of(spec) })
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Bugs {
+/// What is run, and how long it may take over nothing.
+struct Guest<'a> {
+    image: &'a [u8],
     planted: Planted,
     fault: GuestFault,
+    patience: Duration,
+}
+
+impl Guest<'_> {
+    fn of(spec: &EngineSpec) -> Self {
+        Self { image: PAYLOAD, planted: Planted::NONE, fault: GuestFault::None, patience: patience(spec) }
+    }
 }
 
 fn run(
     spec: &EngineSpec,
     facts: &Facts,
     stop: &Arc<AtomicBool>,
-    bugs: Bugs,
-    image: &[u8],
+    guest: &Guest<'_>,
 ) -> Result<EngineOutcome, TrialError> {
     let started = Instant::now();
     // Relaxed: the flag carries nothing with it.
@@ -94,7 +103,7 @@ fn run(
     let placement = if spec.vcpus == 1 { Placement::choose() } else { None };
     let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
     let Parts { mut machine, ram, map, guest_ring, bell, balloon, services, tsc_khz } =
-        Parts::new(spec, facts, image, bugs.planted, bugs.fault, placement)?;
+        Parts::new(spec, facts, guest.image, guest.planted, guest.fault, placement)?;
     let offset = machine.tsc_offset().ok_or(TrialError::NoClock)?;
     let watch = spec.watch.map(|interval| Watch::start(&ram, map, offset, interval)).transpose()?;
     let mut session = Session {
@@ -119,7 +128,7 @@ fn run(
     let others = others.collect();
     let mut first =
         Seat { balloon: &balloon, service: services.of(0), control: |control| session.control(control) };
-    let ran = team::run(&mut machine, &mut first, others, patience(spec), stop);
+    let ran = team::run(&mut machine, &mut first, others, guest.patience, stop);
     services.error_or(ran)?;
 
     let looks = session.watch.take().map(Watch::end).transpose()?.unwrap_or_default();
