@@ -2,18 +2,31 @@
 
 #[allow(dead_code, reason = "every suite uses its part")]
 mod common;
+#[path = "engine/faults.rs"]
+mod faults;
 #[path = "engine/handmade.rs"]
 mod handmade;
+#[path = "engine/poison.rs"]
+mod poison;
 #[path = "engine/processors.rs"]
 mod processors;
+#[path = "engine/refusals.rs"]
+mod refusals;
+#[path = "engine/walks.rs"]
+mod walks;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use abi::addr::Order;
 use abi::axes::{Carrier, Completion};
 use host::axes::{Backing, Coalesce, Discard, Doorbell, RingChoice, Servicer};
-use host::engine::{EngineSpec, Load, Reporting, Shuffle, Walk};
+use host::engine::{
+    EngineOutcome, EngineSpec, GuestFault, Load, Reporting, Shuffle, Walk, run_engine, run_engine_planted,
+};
+use host::facts::Facts;
+use host::{Planted, TrialError};
 
 use common::SEED;
 
@@ -55,5 +68,23 @@ pub(crate) const SPEC: EngineSpec = EngineSpec {
 };
 
 fn main() -> ExitCode {
-    common::run(processors::tests)
+    common::run(|facts| {
+        let suites = [refusals::tests, processors::tests, walks::tests, poison::tests, faults::tests];
+        suites.iter().flat_map(|suite| suite(facts)).collect()
+    })
+}
+
+/// Runs a trial to its end.
+pub(crate) fn ran(spec: &EngineSpec, facts: &Facts) -> Result<EngineOutcome, TrialError> {
+    run_engine(spec, facts, &Arc::default())
+}
+
+/// The same with a bug planted in the host or in the guest.
+pub(crate) fn planted(
+    spec: &EngineSpec,
+    facts: &Facts,
+    host: Planted,
+    guest: GuestFault,
+) -> Result<EngineOutcome, TrialError> {
+    run_engine_planted(spec, facts, &Arc::default(), host, guest)
 }
