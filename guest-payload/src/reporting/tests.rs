@@ -143,8 +143,8 @@ impl Rig {
         core::iter::from_fn(|| self.take(PAGE)).collect()
     }
 
-    /// Takes everything and gives back `teeth` pages of one zone whose neighbours stay taken.
-    fn comb(&mut self, teeth: usize) {
+    /// Takes everything and gives back `teeth` pages of one zone whose neighbours stay taken; says what else does.
+    fn comb(&mut self, teeth: usize) -> Vec<Block> {
         let mut taken = self.take_all();
         taken.sort();
         self.slack(&mut taken);
@@ -158,6 +158,8 @@ impl Rig {
             }
         }
         assert_eq!(left, 0);
+        taken.retain(|block| self.witness.is_used(&self.metal, allocator.frames(*block)));
+        taken
     }
 
     /// Gives some memory back that nobody is told about, so that the min watermark is far.
@@ -290,6 +292,26 @@ proptest! {
         prop_assert_eq!(rig.counted(Counter::OutOfBudget) > 0, reports * capacity < free);
         prop_assert_eq!(rig.core.is_settled(&rig.metal), reports * capacity >= free);
     }
+}
+
+#[test]
+fn rotation_passes_over_what_is_reported_once_for_all_batches() {
+    let mut rig = Rig::new(INFO);
+    let mut later = rig.comb(100);
+    rig.settle();
+    let [reported, free] = rig.marked(NORMAL, PAGE);
+    assert_eq!(reported, free);
+    // Twelve more, behind all those that are reported.
+    later.retain(|block| rig.allocator.zone_of(block.page) == NORMAL && block.page.get() % 64 == 32);
+    later[..12].iter().for_each(|block| rig.give(*block));
+    rig.allocator.zone(NORMAL).lock(&mut rig.metal, &rig.books).cut(PAGE, MigrateType::Movable, 12);
+
+    let before = rig.counted(Counter::Examined);
+    rig.settle();
+    let examined = rig.counted(Counter::Examined) - before;
+    assert_eq!(rig.marked(NORMAL, PAGE)[0], free + 12);
+    // Once to find the first, and once more behind the last of them.
+    assert!((2 * reported..2 * reported + 60).contains(&examined), "{examined}");
 }
 
 #[test]
