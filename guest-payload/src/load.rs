@@ -10,9 +10,9 @@
 
 use abi::addr::{Order, PageRange};
 use abi::calls::Control;
-use abi::engine::Load;
 use abi::engine::books::{Counter, SAMPLED, Tally, shared as said};
 use abi::engine::info::EngineInfo;
+use abi::engine::{Load, Truth};
 
 use crate::barrier;
 use crate::books::Books;
@@ -205,12 +205,16 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
         if block.order < Order::HUGE && !self.is_sampled() {
             return touch(metal, frames);
         }
-        let was_reported = self.witness.was_reported(metal, frames);
+        let truth = self.witness.truth(metal, frames);
         let mut laps = Laps::start(metal);
         touch(metal, frames);
         let ticks = laps.lap(metal);
-        let tally = if was_reported { Tally::TouchReported } else { Tally::TouchResident };
-        self.books.tally(metal, tally, ticks);
+        match truth {
+            Some(Truth::Freed) => self.books.tally(metal, Tally::TouchResident, ticks),
+            Some(Truth::Reported) => self.books.tally(metal, Tally::TouchReported, ticks),
+            // The first touch of all is neither.
+            _ => {}
+        }
     }
 
     /// Whether this one is timed by itself: one in [`SAMPLED`], by chance, because every sixteenth might be the same
