@@ -17,7 +17,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::books::Books;
-use crate::buddy::{Config, MigrateType, Page};
+use crate::buddy::{Config, Locked, MigrateType, Page};
 use crate::metal::fake::{Fake, Rung};
 use crate::transport::{self, Ring, Transport};
 use crate::witness::{Witness, touch};
@@ -296,24 +296,40 @@ proptest! {
     }
 }
 
-#[test]
-fn rotation_passes_over_what_is_reported_once_for_all_batches() {
-    let mut rig = Rig::new(INFO);
+/// Blocks looked at to report twelve that lie at the other end of a list than the search begins at, behind a hundred that
+/// are reported; `upset` does something to the list before. And how many those hundred are.
+fn behind_reported(walk: Walk, upset: impl FnOnce(&mut Locked<'_, Fake, true>)) -> (u64, u64) {
+    let mut rig = Rig::new(EngineInfo { walk, ..INFO });
     let mut later = rig.comb(100);
     rig.settle();
     let [reported, free] = rig.marked(NORMAL, PAGE);
     assert_eq!(reported, free);
-    // Twelve more, behind all those that are reported.
     later.retain(|block| rig.allocator.zone_of(block.page) == NORMAL && block.page.get() % 64 == 32);
     later[..12].iter().for_each(|block| rig.give(*block));
-    rig.allocator.zone(NORMAL).lock(&mut rig.metal, &rig.books).cut(PAGE, MigrateType::Movable, 12);
+    upset(&mut rig.allocator.zone(NORMAL).lock(&mut rig.metal, &rig.books));
 
     let before = rig.counted(Counter::Examined);
     rig.settle();
-    let examined = rig.counted(Counter::Examined) - before;
     assert_eq!(rig.marked(NORMAL, PAGE)[0], free + 12);
+    (rig.counted(Counter::Examined) - before, reported)
+}
+
+#[test]
+fn rotation_passes_over_what_is_reported_once_for_all_batches() {
+    let (examined, reported) = behind_reported(Walk::Rotation, |zone| {
+        zone.cut(PAGE, MigrateType::Movable, 12);
+    });
     // Once to find the first, and once more behind the last of them.
     assert!((2 * reported..2 * reported + 60).contains(&examined), "{examined}");
+}
+
+#[test]
+fn a_boundary_that_was_reset_is_found_again_once_for_all_batches() {
+    let (examined, reported) = behind_reported(Walk::Boundary, |zone| {
+        let head = zone.head(PAGE, MigrateType::Movable);
+        zone.set_boundary(PAGE, MigrateType::Movable, head);
+    });
+    assert!((reported..reported + 60).contains(&examined), "{examined}");
 }
 
 #[test]
@@ -364,7 +380,9 @@ fn blocks_below_the_least_order_are_left_alone() {
         let blocks = rig.take_all();
         rig.give(blocks[9]);
         rig.settle();
-        assert_eq!(rig.counted(Counter::Reports), 0, "{walk:?}");
+        for what in [Counter::Reports, Counter::Requests, Counter::Missed] {
+            assert_eq!(rig.counted(what), 0, "{walk:?} {what:?}");
+        }
     }
 }
 

@@ -27,6 +27,7 @@ impl<M: Metal> Transport<M> for Batch {
         BATCH_LENGTH
     }
 
+    #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
         self.count = 0;
         let mut at = self.page.offset(batch::ENTRIES);
@@ -37,10 +38,12 @@ impl<M: Metal> Transport<M> for Batch {
         }
     }
 
+    #[inline(always)]
     fn notify(&mut self, metal: &mut M) {
         metal.ring(Operation::Batch { count: self.count }.word(), self.page, 1);
     }
 
+    #[inline(always)]
     fn wait(&mut self, metal: &mut M) -> Verdict {
         Verdict::from_answer(metal.answer())
     }

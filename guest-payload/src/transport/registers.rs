@@ -17,16 +17,19 @@ impl<M: Metal> Transport<M> for Registers {
         1
     }
 
+    #[inline(always)]
     fn prepare(&mut self, _: &mut M, ranges: &[PageRange]) {
         self.range = ranges.first().copied();
     }
 
+    #[inline(always)]
     fn notify(&mut self, metal: &mut M) {
         if let Some(range) = self.range {
             metal.ring(Operation::Range.word(), range.gpa(), range.pages());
         }
     }
 
+    #[inline(always)]
     fn wait(&mut self, metal: &mut M) -> Verdict {
         Verdict::from_answer(metal.answer())
     }

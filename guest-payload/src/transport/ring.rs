@@ -66,6 +66,7 @@ impl<M: Metal> Transport<M> for Ring {
         usize::from(self.at.size)
     }
 
+    #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
         let mut desc = self.at.desc.offset(u64::from(HEAD) * DESC_SIZE);
         let mut next = HEAD;
@@ -89,6 +90,7 @@ impl<M: Metal> Transport<M> for Ring {
         metal.store16_publish(self.at.avail.offset(IDX), self.available);
     }
 
+    #[inline(always)]
     fn notify(&mut self, metal: &mut M) {
         if metal.load16(self.at.used) & USED_NO_NOTIFY == 0 {
             metal.ring(Operation::Kick.word(), Gpa(IDLE_GPA), IDLE_PAGES);
@@ -108,6 +110,7 @@ impl<M: Metal> Transport<M> for Ring {
         true
     }
 
+    #[inline(always)]
     fn wait(&mut self, metal: &mut M) -> Verdict {
         let before = self.available.wrapping_sub(1);
         let mut violation = None;
