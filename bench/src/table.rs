@@ -23,6 +23,12 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// A table; every row has as many cells as the header.
+    #[must_use]
+    pub fn new(title: String, header: Vec<String>, rows: Vec<Vec<String>>) -> Self {
+        Self { title, header, rows }
+    }
+
     /// For a terminal.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -50,7 +56,7 @@ impl Grid {
     }
 }
 
-fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub(crate) fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
