@@ -27,6 +27,7 @@ pub(crate) fn facts() -> Facts {
     Facts {
         flavour: Flavour::Vmx,
         capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true)],
+        max_vcpus: 8,
         hypercall: Bell::Vmcall,
         doorbells: vec![
             answer(Doorbell::Hypercall, 3000),

@@ -39,8 +39,12 @@ pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
 }
 
 fn bring_up(metal: &mut impl Metal, info: &BootInfo) -> Result<Ring, StartError> {
-    // The host never asks for more than the largest ring, which fits in 16 bits.
-    let at = Placement::of(u16::try_from(info.queue_size).map_err(|_| StartError::Queue)?);
-    start(metal, at)?;
+    let at = placement(info)?;
+    start(metal, at, None)?;
     Ok(Ring::new(metal, at, info.completion))
+}
+
+fn placement(info: &BootInfo) -> Result<Placement, StartError> {
+    // The host never asks for more than the largest ring, which fits in 16 bits.
+    Ok(Placement::of(u16::try_from(info.queue_size).map_err(|_| StartError::Queue)?))
 }

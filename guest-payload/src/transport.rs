@@ -62,4 +62,11 @@ impl Verdict {
         let refused = if answer.cast_signed() < 0 { 1 } else { answer };
         Self { refused, violation: None }
     }
+
+    /// This one and the next one's, of the calls of one report.
+    #[must_use]
+    pub const fn and(self, next: Self) -> Self {
+        let violation = if self.violation.is_some() { self.violation } else { next.violation };
+        Self { refused: self.refused.saturating_add(next.refused), violation }
+    }
 }

@@ -2,13 +2,24 @@
 
 use abi::addr::Gpa;
 use abi::layout::VIRTIO_MMIO;
-use abi::virtio::balloon::REPORTING_QUEUE;
+use abi::virtio::balloon::{CONFIG_POISON, REPORTING_QUEUE};
 use abi::virtio::ring::Placement;
 use abi::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
 
 use crate::metal::Metal;
 
-const FEATURES: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
+/// What the device must offer.
+const REQUIRED: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
+
+/// What came of bringing the device up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Started {
+    /// The reporting queue is live.
+    Reporting,
+    /// Free pages are poisoned, and the device does not offer to be told with what: reporting was not accepted
+    /// (5.5.6.7; Linux: `virtballoon_validate`), and there is no queue for it.
+    PoisonNotOffered,
+}
 
 /// Why the device could not be brought up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,15 +32,16 @@ pub enum StartError {
     Queue,
 }
 
-/// Resets the balloon, negotiates reporting, and sets up its reporting queue as the ring `at`.
+/// Resets the balloon, negotiates reporting, and sets up its reporting queue as the ring `at`. `poison`: what free pages
+/// are filled with, if they are.
 ///
 /// # Errors
 /// [`StartError`]; the device is left with status FAILED.
-pub fn start(metal: &mut impl Metal, at: Placement) -> Result<(), StartError> {
-    negotiate(metal, at).inspect_err(|_| write(metal, mmio::STATUS, status::FAILED))
+pub fn start(metal: &mut impl Metal, at: Placement, poison: Option<u32>) -> Result<Started, StartError> {
+    negotiate(metal, at, poison).inspect_err(|_| write(metal, mmio::STATUS, status::FAILED))
 }
 
-fn negotiate(metal: &mut impl Metal, at: Placement) -> Result<(), StartError> {
+fn negotiate(metal: &mut impl Metal, at: Placement, poison: Option<u32>) -> Result<Started, StartError> {
     let is_balloon = read(metal, mmio::MAGIC_VALUE) == mmio::MAGIC
         && read(metal, mmio::VERSION) == mmio::VERSION_2
         && read(metal, mmio::DEVICE_ID) == DEVICE_ID_BALLOON;
@@ -42,10 +54,12 @@ fn negotiate(metal: &mut impl Metal, at: Placement) -> Result<(), StartError> {
     state |= status::DRIVER;
     write(metal, mmio::STATUS, state);
 
-    if offered(metal) & FEATURES != FEATURES {
+    let offered = offered(metal);
+    if offered & REQUIRED != REQUIRED {
         return Err(StartError::Features);
     }
-    for (half, bits) in (0..).zip(halves(FEATURES)) {
+    let (accepted, started) = accept(offered, poison);
+    for (half, bits) in (0..).zip(halves(accepted)) {
         write(metal, mmio::DRIVER_FEATURES_SEL, half);
         write(metal, mmio::DRIVER_FEATURES, bits);
     }
@@ -55,9 +69,26 @@ fn negotiate(metal: &mut impl Metal, at: Placement) -> Result<(), StartError> {
         return Err(StartError::Features);
     }
 
-    set_up_queue(metal, at)?;
+    if started == Started::Reporting {
+        set_up_queue(metal, at)?;
+    }
+    if let Some(poison) = poison.filter(|_| accepted & feature::PAGE_POISON != 0) {
+        // Little endian, as everything here is.
+        write(metal, mmio::CONFIG + CONFIG_POISON as u64, poison);
+    }
     write(metal, mmio::STATUS, state | status::DRIVER_OK);
-    Ok(())
+    Ok(started)
+}
+
+/// The features to accept of those offered. The device is told about poison only if there is any.
+const fn accept(offered: u64, poison: Option<u32>) -> (u64, Started) {
+    if poison.is_none() {
+        (REQUIRED, Started::Reporting)
+    } else if offered & feature::PAGE_POISON != 0 {
+        (REQUIRED | feature::PAGE_POISON, Started::Reporting)
+    } else {
+        (feature::VERSION_1, Started::PoisonNotOffered)
+    }
 }
 
 fn offered(metal: &mut impl Metal) -> u64 {
@@ -85,6 +116,12 @@ fn set_up_queue(metal: &mut impl Metal, at: Placement) -> Result<(), StartError>
     }
     write(metal, mmio::QUEUE_READY, 1);
     Ok(())
+}
+
+/// The low half of a word.
+#[must_use]
+pub const fn low_half(value: u64) -> u32 {
+    halves(value)[0]
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "split in two on purpose")]

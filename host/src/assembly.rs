@@ -45,17 +45,13 @@ impl Assembly {
         placement: Option<Placement>,
     ) -> Result<Self, TrialError> {
         spec.validate()?;
-        if spec.doorbell.is_hypercall() && !facts.answers(spec.doorbell) {
-            return Err(match spec.servicer {
-                Servicer::Kernel => TrialError::NoKernelHypercall,
-                Servicer::Vcpu | Servicer::Device => TrialError::NoHypercall,
-            });
-        }
+        check_hypercall(spec.doorbell, spec.servicer, facts)?;
         let kvm = kvm::open()?;
         let boot = boot_info(spec, facts, program);
-        let ram = memory(spec)?;
+        let ram = memory(spec.arena_pages(), spec.backing)?;
         let ioeventfd = spec.doorbell.is_ioeventfd();
-        let machine = Machine::new(&Blueprint { kvm: &kvm, ram: Arc::clone(&ram), image, boot, ioeventfd })?;
+        let machine =
+            Machine::new(&Blueprint { kvm: &kvm, ram: Arc::clone(&ram), image, boot, vcpus: 1, ioeventfd })?;
 
         let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
         let balloon = Arc::new(Mutex::new(Balloon::new(Arc::clone(&ram), interrupt, planted)));
@@ -81,22 +77,14 @@ impl Assembly {
 
 /// Turns the choices into what the guest is told.
 fn boot_info(spec: &TrialSpec, facts: &Facts, program: Program) -> BootInfo {
-    let guest_ring = match spec.guest_ring {
-        RingChoice::Zero => GuestRing::Zero,
-        RingChoice::Three => GuestRing::Three,
-        RingChoice::Auto if spec.doorbell.is_hypercall() || !facts.ring0_emulated => GuestRing::Zero,
-        RingChoice::Auto => GuestRing::Three,
-    };
+    let guest_ring = guest_ring(spec.guest_ring, spec.doorbell, facts);
     BootInfo {
         program,
         guest_ring,
         carrier: spec.carrier,
         bell: bell(spec.carrier, spec.doorbell, facts.hypercall),
         completion: spec.completion,
-        afterwards: match spec.discard {
-            Discard::None => Afterwards::Kept,
-            Discard::DontNeed => Afterwards::Zeroed,
-        },
+        afterwards: afterwards(spec.discard),
         workload: spec.workload,
         order: spec.order,
         batch: u64::from(spec.batch),
@@ -105,8 +93,46 @@ fn boot_info(spec: &TrialSpec, facts: &Facts, program: Program) -> BootInfo {
         warmup: spec.warmup,
         reports: spec.reports,
         seed: spec.seed,
-        fenced: !(guest_ring == GuestRing::Zero && facts.ring0_emulated),
+        fenced: is_fenced(guest_ring, facts),
     }
+}
+
+/// The mode the payload runs in.
+pub(crate) fn guest_ring(choice: RingChoice, doorbell: Doorbell, facts: &Facts) -> GuestRing {
+    match choice {
+        RingChoice::Zero => GuestRing::Zero,
+        RingChoice::Three => GuestRing::Three,
+        RingChoice::Auto if doorbell.is_hypercall() || !facts.ring0_emulated => GuestRing::Zero,
+        RingChoice::Auto => GuestRing::Three,
+    }
+}
+
+/// What discarded pages hold.
+pub(crate) const fn afterwards(discard: Discard) -> Afterwards {
+    match discard {
+        Discard::None => Afterwards::Kept,
+        Discard::DontNeed => Afterwards::Zeroed,
+    }
+}
+
+/// Whether the guest may fence before it reads its clock.
+pub(crate) fn is_fenced(guest_ring: GuestRing, facts: &Facts) -> bool {
+    !(guest_ring == GuestRing::Zero && facts.ring0_emulated)
+}
+
+/// Whether the hypercall a doorbell may be is delivered here.
+pub(crate) fn check_hypercall(
+    doorbell: Doorbell,
+    servicer: Servicer,
+    facts: &Facts,
+) -> Result<(), TrialError> {
+    if !doorbell.is_hypercall() || facts.answers(doorbell) {
+        return Ok(());
+    }
+    Err(match servicer {
+        Servicer::Kernel => TrialError::NoKernelHypercall,
+        Servicer::Vcpu | Servicer::Device => TrialError::NoHypercall,
+    })
 }
 
 /// The instruction that rings a doorbell: a ring is kicked where its device listens, a call is made where
@@ -124,9 +150,9 @@ pub(crate) const fn bell(carrier: Carrier, doorbell: Doorbell, hypercall: Bell) 
 }
 
 /// Guest memory for a trial: everything below the arena, and the arena.
-fn memory(spec: &TrialSpec) -> Result<Arc<GuestRam>, TrialError> {
-    let ram = GuestRam::new(ARENA.0 + bytes_of(spec.arena_pages()))?;
-    set_backing(&ram, spec.backing)?;
+pub(crate) fn memory(arena_pages: u64, backing: Backing) -> Result<Arc<GuestRam>, TrialError> {
+    let ram = GuestRam::new(ARENA.0 + bytes_of(arena_pages))?;
+    set_backing(&ram, backing)?;
     Ok(Arc::new(ram))
 }
 
@@ -141,7 +167,11 @@ pub(crate) fn set_backing(ram: &GuestRam, backing: Backing) -> Result<(), TrialE
 }
 
 /// The transport is chosen here, once.
-fn transport(carrier: Carrier, ram: &Arc<GuestRam>, balloon: &Arc<Mutex<Balloon>>) -> Box<dyn Transport> {
+pub(crate) fn transport(
+    carrier: Carrier,
+    ram: &Arc<GuestRam>,
+    balloon: &Arc<Mutex<Balloon>>,
+) -> Box<dyn Transport> {
     match carrier {
         Carrier::Empty => Box::new(Empty::default()),
         Carrier::Registers => Box::new(Registers::new(Arc::clone(ram))),

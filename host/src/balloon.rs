@@ -2,6 +2,10 @@
 //!
 //! The inflate and deflate queues exist because the specification says so; the balloon never asks for pages
 //! (`num_pages` stays 0), and what a driver puts into those queues is acknowledged and ignored.
+//!
+//! A driver that fills free pages with something may say with what, if that is offered (5.5.6.7). A device that
+//! leaves zeroes must then leave pages alone that are filled with anything else: their report is acknowledged, and
+//! nothing is discarded, as QEMU does it.
 
 use std::io;
 use std::sync::Arc;
@@ -66,6 +70,7 @@ pub(crate) struct Balloon {
     in_hand: Option<u16>,
     interrupt: EventFd,
     planted: Planted,
+    offered: u64,
     status: u32,
     accepted: u64,
     /// Whether a feature was accepted for which no bit of ours exists.
@@ -75,8 +80,11 @@ pub(crate) struct Balloon {
     selected_queue: u16,
     interrupt_status: u32,
     actual: u32,
+    /// What the driver fills free pages with, once it has said so.
+    poison: u32,
 }
 
+/// What is always offered.
 const OFFERED: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
 
 impl Balloon {
@@ -89,6 +97,7 @@ impl Balloon {
             in_hand: None,
             interrupt,
             planted,
+            offered: OFFERED,
             status: 0,
             accepted: 0,
             accepted_beyond: false,
@@ -97,7 +106,13 @@ impl Balloon {
             selected_queue: 0,
             interrupt_status: 0,
             actual: 0,
+            poison: 0,
         }
+    }
+
+    /// The same with `VIRTIO_BALLOON_F_PAGE_POISON` offered too.
+    pub(crate) fn offering_poison(self) -> Self {
+        Self { offered: self.offered | feature::PAGE_POISON, ..self }
     }
 
     /// Device status (2.1).
@@ -124,6 +139,7 @@ impl Balloon {
             Ok(Some(head)) => {
                 let queue = &self.queues[usize::from(REPORTING_QUEUE)];
                 chain::walk(&self.ram, Gpa(queue.desc_table()), queue.size(), head, batch);
+                batch.kept = self.poison != 0;
                 self.in_hand = Some(head);
                 Ok(Some(head))
             }
@@ -253,6 +269,7 @@ impl Balloon {
         self.selected_queue = 0;
         self.interrupt_status = 0;
         self.actual = 0;
+        self.poison = 0;
     }
 }
 

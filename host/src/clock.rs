@@ -32,6 +32,13 @@ impl HostTsc {
         // SAFETY: `rdtsc` has no preconditions where user space may read the counter, which Linux allows.
         Self(unsafe { _rdtsc() })
     }
+
+    /// Ticks since an earlier reading, on any processor.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn since(self, before: Self) -> u64 {
+        self.0.wrapping_sub(before.0)
+    }
 }
 
 /// Guest minus host time stamp counter, in ticks (`KVM_VCPU_TSC_OFFSET`).

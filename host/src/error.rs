@@ -6,6 +6,7 @@ use abi::addr::Gpa;
 
 use crate::balloon::RingError;
 use crate::boot::BootError;
+use crate::engine::EngineSpecError;
 use crate::image::ImageError;
 use crate::kvm::KvmError;
 use crate::proof::ProofError;
@@ -92,6 +93,12 @@ pub enum ExitError {
         /// Where.
         rip: u64,
     },
+    /// The same of a processor that had given itself away and was not what was waited for, unless all were.
+    #[error("the guest made no progress within its deadline; its processors wait for one another")]
+    Waiting,
+    /// Another virtual processor gave up; it has the reason.
+    #[error("another virtual processor gave up")]
+    Sibling,
     /// Somebody wanted to stop.
     #[error("stopped before the end")]
     Stopped,
@@ -117,6 +124,9 @@ pub enum TrialError {
     /// The choices mean nothing together, or cannot be had.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The same of a trial of the engine.
+    #[error(transparent)]
+    Engine(#[from] EngineSpecError),
     /// No usable KVM.
     #[error(transparent)]
     Kvm(#[from] KvmError),
@@ -147,6 +157,25 @@ pub enum TrialError {
         "this KVM does not state the guest's clock offset or frequency (Linux 5.16 does): nothing could be timed"
     )]
     NoClock,
+    /// The virtual processors' clocks differ.
+    #[error(
+        "the clocks of the guest's processors differ by {ticks} ticks, and what one has stamped means nothing to another: use --vcpus 1, or a host whose time stamp counters agree"
+    )]
+    ClocksDiffer {
+        /// By how much.
+        ticks: u64,
+    },
+    /// A thread cannot be had.
+    #[error("no thread can be started for a virtual processor: {0}")]
+    Thread(io::Error),
+    /// A virtual processor other than the first gave up.
+    #[error("virtual processor {vcpu}: {source}")]
+    Processor {
+        /// Its number.
+        vcpu: u32,
+        /// Why.
+        source: Box<TrialError>,
+    },
     /// Guest memory cannot be advised about huge pages.
     #[error("backing {backing} cannot be had: {source}; see /sys/kernel/mm/transparent_hugepage")]
     Backing {

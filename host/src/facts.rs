@@ -85,6 +85,8 @@ pub struct Facts {
     pub flavour: Flavour,
     /// Capabilities the project knows of, by KVM's names, and whether they are there.
     pub capabilities: Vec<(&'static str, bool)>,
+    /// The most virtual processors a machine may have here (`KVM_CAP_MAX_VCPUS`).
+    pub max_vcpus: u32,
     /// The hypercall instruction of this processor.
     pub hypercall: Bell,
     /// Every doorbell from every ring.

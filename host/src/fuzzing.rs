@@ -170,9 +170,8 @@ fn batch_names(ram: &GuestRam, request: &Request) -> Option<Vec<(u64, u64)>> {
     let is_call =
         request.word & 0xffff == 2 && count <= BATCH_CAPACITY && request.gpa.is_multiple_of(PAGE_SIZE);
     let end = u128::from(request.gpa) + 8 + 8 * u128::from(count);
-    // An empty batch looks at no page, but its page must not be the last of the address space.
-    let in_memory = end <= u128::from(RAM_BYTES) || count == 0 && request.gpa < u64::MAX - PAGE_SIZE + 1;
-    if !is_call || !in_memory {
+    // The page of an empty batch has to be memory too.
+    if !is_call || end > u128::from(RAM_BYTES) {
         return None;
     }
     let entry = |index| ram.read(Gpa(request.gpa + 8 + 8 * index)).unwrap_or_else(|error| panic!("{error}"));

@@ -6,7 +6,8 @@
 //!    ├ ram         guest memory, the one checked door        facts     … as a value
 //!    ├ image, boot the payload and its first instruction     kvm       /dev/kvm, or why not
 //!    ├ assembly    puts the parts together
-//!    ├ machine     the vCPU and the exit loop                wiring    what is wired to it
+//!    ├ machine     what is built                             wiring    what is wired to it
+//!    ├ processor   a vCPU and its exit loop
 //!    ├ watchdog    deadlines
 //!    ├ session     the guest's control calls                 pairing   both sides' stamps → samples
 //!    │  └ proof    ledger against residency                  stats     KVM's own counters
@@ -43,6 +44,7 @@ mod machine;
 mod pairing;
 pub mod parts;
 mod probe;
+mod processor;
 mod proof;
 pub mod ram;
 mod reclaim;

@@ -24,7 +24,7 @@ use crate::error::TrialError;
 use crate::facts::Facts;
 use crate::fault::Planted;
 use crate::image::PAYLOAD;
-use crate::machine::{Board, Flow};
+use crate::processor::{Board, Flow};
 use crate::ram::{GuestRam, RamError};
 use crate::reclaim::{Advice, advise};
 pub use crate::reclaim::{Batch, coalesce};

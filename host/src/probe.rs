@@ -23,7 +23,8 @@ use crate::error::{BuildError, ExitError};
 use crate::facts::{Answered, DoorbellFact, Facts};
 use crate::image::{PAYLOAD, PAYLOAD_TARGET};
 use crate::kvm::{self, KvmError};
-use crate::machine::{Blueprint, Board, Flow, Machine};
+use crate::machine::{Blueprint, Machine};
+use crate::processor::{Board, Flow};
 use crate::ram::GuestRam;
 use crate::session::panic_message;
 use crate::stats::Statistics;
@@ -67,6 +68,7 @@ pub fn probe() -> Result<Facts, KvmError> {
     Ok(Facts {
         flavour: kvm::flavour(),
         capabilities: capabilities(&kvm),
+        max_vcpus: u32::try_from(kvm.get_max_vcpus()).unwrap_or(u32::MAX),
         hypercall,
         doorbells,
         instruction_ticks,
@@ -134,7 +136,7 @@ struct Probe {
 impl Probe {
     fn build(kvm: &Kvm, boot: BootInfo, ioeventfd: bool) -> Result<Self, BuildError> {
         let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(ARENA_PAGES))?);
-        let blueprint = Blueprint { kvm, ram: Arc::clone(&ram), image: PAYLOAD, boot, ioeventfd };
+        let blueprint = Blueprint { kvm, ram: Arc::clone(&ram), image: PAYLOAD, boot, vcpus: 1, ioeventfd };
         Ok(Self { machine: Machine::new(&blueprint)?, ram })
     }
 

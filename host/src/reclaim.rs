@@ -23,11 +23,13 @@ pub struct Batch {
     ranges: Vec<PageRange>,
     /// Ranges of this call that were refused.
     pub refused: Refused,
+    /// Whether the guest is to find these pages as they are: they are accepted, and not discarded.
+    pub(crate) kept: bool,
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { ranges: Vec::with_capacity(usize::from(QUEUE_MAX)), refused: Refused::default() }
+        Self { ranges: Vec::with_capacity(usize::from(QUEUE_MAX)), refused: Refused::default(), kept: false }
     }
 }
 
@@ -36,6 +38,7 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.ranges.clear();
         self.refused = Refused::default();
+        self.kept = false;
     }
 
     /// What was taken.
@@ -96,7 +99,7 @@ impl Reclaimer {
         for range in &batch.ranges {
             self.taken.digest.add(*range);
         }
-        if self.discard == Discard::None || self.planted.is(Fault::SkipDiscard) {
+        if self.discard == Discard::None || batch.kept || self.planted.is(Fault::SkipDiscard) {
             return;
         }
         if self.coalesce == Coalesce::Merged {

@@ -33,13 +33,22 @@ impl Residency {
 
     /// Sets `held[i]` to whether page `i` of the range is resident or swapped out.
     pub(crate) fn read(&mut self, held: &mut [bool]) -> io::Result<()> {
-        let at = self.host.address as u64 / PAGE_SIZE * WORD as u64;
-        self.pagemap.read_exact_at(&mut self.buffer, at)?;
-        for (held, word) in held.iter_mut().zip(self.buffer.chunks_exact(WORD)) {
-            let bits = word.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-            *held = bits & HELD != 0;
+        for (held, is) in held.iter_mut().zip(self.look()?) {
+            *held = is;
         }
         Ok(())
+    }
+
+    /// How many pages of the range are resident or swapped out.
+    pub(crate) fn count(&mut self) -> io::Result<u64> {
+        Ok(self.look()?.map(u64::from).sum())
+    }
+
+    fn look(&mut self) -> io::Result<impl Iterator<Item = bool>> {
+        let at = self.host.address as u64 / PAGE_SIZE * WORD as u64;
+        self.pagemap.read_exact_at(&mut self.buffer, at)?;
+        let words = self.buffer.as_chunks::<WORD>().0;
+        Ok(words.iter().map(|word| u64::from_le_bytes(*word) & HELD != 0))
     }
 }
 
@@ -96,6 +105,7 @@ mod tests {
         ram.write(block(7).gpa(), 1).unwrap();
         ram.write(block(1023).gpa(), 1).unwrap();
         assert_eq!(resident(), [7, 1023]);
+        assert_eq!(Residency::of(&ram, ram.whole()).unwrap().count().unwrap(), 2);
         advise(&ram, block(7), Advice::DontNeed).unwrap();
         assert_eq!(resident(), [1023]);
     }

@@ -22,7 +22,7 @@ use crate::error::TrialError;
 use crate::facts::Facts;
 use crate::fault::Planted;
 use crate::image::PAYLOAD;
-use crate::machine::{Board, Flow};
+use crate::processor::{Board, Flow};
 use crate::proof::ProofError;
 pub use crate::ram::{GuestRam, RamError};
 use crate::residency::Residency;

@@ -23,7 +23,7 @@ use crate::ram::GuestRam;
 use crate::residency::Residency;
 use crate::service::Service;
 use crate::session::{Mark, Measured, Session};
-use crate::trial::{Exits, Observer, Outcome, TrialSpec};
+use crate::trial::{Observer, Outcome, TrialSpec};
 use crate::watchdog::Watchdog;
 
 /// What a guest may take without a sign of progress, and for each page of its arena.
@@ -126,7 +126,7 @@ fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outco
         ranges: measured.ranges,
         calls: measured.calls,
         disordered: measured.disordered,
-        exits: difference(&begin.exits, &end.exits),
+        exits: end.exits.since(&begin.exits),
         kvm_stats: statistics.map(|s| s.difference(&begin.statistics, &end.statistics)).unwrap_or_default(),
         madvise_calls: end.taken.madvise_calls - begin.taken.madvise_calls,
         discarded_pages: end.taken.discarded_pages - begin.taken.discarded_pages,
@@ -145,23 +145,12 @@ fn outcome(session: &Session<'_>, boot: &BootInfo, tsc_khz: u32) -> Result<Outco
     })
 }
 
-const fn difference(before: &Exits, after: &Exits) -> Exits {
-    Exits {
-        hypercall: after.hypercall - before.hypercall,
-        port: after.port - before.port,
-        mmio: after.mmio - before.mmio,
-        // The control exit that ended the measured part is counted in `after` only.
-        control: after.control - before.control,
-        interrupted: after.interrupted - before.interrupted,
-    }
-}
-
 /// Ticks that the kernel idled away from one mark to the other, if it says.
 fn idled(begin: &Mark, end: &Mark, tsc_khz: u32) -> Option<u64> {
     Some(idle::ticks(end.slept?.checked_sub(begin.slept?)?, tsc_khz))
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

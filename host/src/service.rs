@@ -6,6 +6,7 @@ use abi::calls::Answer;
 
 use crate::balloon::RingError;
 use crate::clock::HostTsc;
+use crate::engine::Spent;
 use crate::fault::{self, Fault, Planted};
 use crate::reclaim::{Batch, Reclaimer, Taken};
 use crate::stamps::{Stamp, Stamps};
@@ -19,6 +20,7 @@ pub(crate) struct Service {
     stamps: Arc<Stamps>,
     batch: Batch,
     refused: Refused,
+    spent: Spent,
     planted: Planted,
     /// With [`Fault::AcknowledgeFirst`]: what was acknowledged and is still to be discarded.
     late: Batch,
@@ -37,6 +39,7 @@ impl Service {
             stamps,
             batch: Batch::default(),
             refused: Refused::default(),
+            spent: Spent::default(),
             planted,
             late: Batch::default(),
         }
@@ -62,6 +65,9 @@ impl Service {
 
             self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed, unrung });
             self.refused.add(&self.batch.refused);
+            self.spent.fetch += fetched.since(began);
+            self.spent.discard += discarded.since(fetched);
+            self.spent.complete += completed.since(discarded);
             if !more {
                 return Ok(answer);
             }
@@ -83,6 +89,11 @@ impl Service {
     /// What was discarded so far.
     pub(crate) const fn taken(&self) -> Taken {
         self.reclaimer.taken()
+    }
+
+    /// Ticks spent so far.
+    pub(crate) const fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// What was refused so far.

@@ -151,6 +151,44 @@ impl TrialSpec {
     /// # Errors
     /// [`SpecError`], with what to change.
     pub fn validate(&self) -> Result<(), SpecError> {
+        Route::from(self).validate()?;
+        if self.batch == 0 || u64::from(self.batch) > BATCH_CAPACITY {
+            return Err(SpecError::Batch { batch: self.batch });
+        }
+        if self.reports == 0 {
+            return Err(SpecError::NoReports);
+        }
+        let (least, max) = (self.least_pages(), ARENA_MAX_PAGES * PAGE_SIZE);
+        if let Some(bytes) = self.arena {
+            let min = (least * PAGE_SIZE).max(4 << 20);
+            if !bytes.is_power_of_two() || bytes < min || bytes > max {
+                return Err(SpecError::Arena { bytes, min, max });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How reports travel, whatever is reported: the choices that have to go together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Route {
+    pub(crate) carrier: Carrier,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) servicer: Servicer,
+    pub(crate) completion: Completion,
+    pub(crate) guest_ring: RingChoice,
+}
+
+impl From<&TrialSpec> for Route {
+    fn from(spec: &TrialSpec) -> Self {
+        let TrialSpec { carrier, doorbell, servicer, completion, guest_ring, .. } = *spec;
+        Self { carrier, doorbell, servicer, completion, guest_ring }
+    }
+}
+
+impl Route {
+    /// Whether they do.
+    pub(crate) fn validate(&self) -> Result<(), SpecError> {
         let mismatch = |other, why| Err(SpecError::Mismatch { carrier: self.carrier, other, why });
         let needs = self.doorbell.servicer();
         if self.servicer != needs {
@@ -185,19 +223,6 @@ impl TrialSpec {
                 );
             }
             _ => {}
-        }
-        if self.batch == 0 || u64::from(self.batch) > BATCH_CAPACITY {
-            return Err(SpecError::Batch { batch: self.batch });
-        }
-        if self.reports == 0 {
-            return Err(SpecError::NoReports);
-        }
-        let (least, max) = (self.least_pages(), ARENA_MAX_PAGES * PAGE_SIZE);
-        if let Some(bytes) = self.arena {
-            let min = (least * PAGE_SIZE).max(4 << 20);
-            if !bytes.is_power_of_two() || bytes < min || bytes > max {
-                return Err(SpecError::Arena { bytes, min, max });
-            }
         }
         Ok(())
     }
@@ -285,6 +310,27 @@ impl Exits {
     #[must_use]
     pub const fn transport(&self) -> u64 {
         self.hypercall + self.port + self.mmio
+    }
+
+    /// What was added since `before`. The control exit that ended the measured part is counted in `self` only.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            hypercall: self.hypercall - before.hypercall,
+            port: self.port - before.port,
+            mmio: self.mmio - before.mmio,
+            control: self.control - before.control,
+            interrupted: self.interrupted - before.interrupted,
+        }
+    }
+
+    /// Adds another count, kind by kind.
+    pub const fn add(&mut self, other: &Self) {
+        self.hypercall += other.hypercall;
+        self.port += other.port;
+        self.mmio += other.mmio;
+        self.control += other.control;
+        self.interrupted += other.interrupted;
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Kicked {
     NoProgress,
     /// Somebody raised the flag.
     Stopped,
+    /// Another virtual processor gave up.
+    Sibling,
     /// The device thread gave up.
     Device,
 }
@@ -34,6 +36,7 @@ pub(crate) enum Kicked {
 pub(crate) struct Pulse {
     beats: AtomicU64,
     device_failed: AtomicBool,
+    processor_failed: AtomicBool,
     no_progress: AtomicBool,
     stopped: AtomicBool,
 }
@@ -52,13 +55,21 @@ impl Pulse {
         self.device_failed.store(true, Ordering::Release);
     }
 
+    /// A virtual processor has failed and will not go on.
+    pub(crate) fn processor_failed(&self) {
+        // Release: for whoever acquires in `kicked`.
+        self.processor_failed.store(true, Ordering::Release);
+    }
+
     /// Why the vCPU is to leave, if it is.
     pub(crate) fn kicked(&self) -> Option<Kicked> {
-        // Acquire: pairs with the releases of the three stores.
+        // Acquire: pairs with the releases of the four stores.
         if self.device_failed.load(Ordering::Acquire) {
             Some(Kicked::Device)
         } else if self.stopped.load(Ordering::Acquire) {
             Some(Kicked::Stopped)
+        } else if self.processor_failed.load(Ordering::Acquire) {
+            Some(Kicked::Sibling)
         } else if self.no_progress.load(Ordering::Acquire) {
             Some(Kicked::NoProgress)
         } else {

@@ -1,12 +1,13 @@
 //! A machine made of a byte array and a closure that plays the host.
 
-use abi::addr::Gpa;
+use abi::addr::{Gpa, PAGE_SIZE};
 use abi::calls::Control;
+use abi::layout::ARENA;
 
 use super::Metal;
 
-/// Memory below 8 MiB: everything fixed, and an arena of 1024 pages.
-const BYTES: usize = 8 << 20;
+/// Pages of the arena, unless asked for otherwise.
+const ARENA_PAGES: u64 = 1024;
 
 /// One ring of the doorbell.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +36,14 @@ pub(crate) struct Fake {
 impl Fake {
     /// A machine whose host does `host` whenever the doorbell rings.
     pub(crate) fn new(host: impl FnMut(&mut Fake, Rung) + 'static) -> Self {
+        Self::with_arena(ARENA_PAGES, host)
+    }
+
+    /// The same with so many pages of arena; those that are never written to cost nothing.
+    pub(crate) fn with_arena(pages: u64, host: impl FnMut(&mut Fake, Rung) + 'static) -> Self {
+        let bytes = ARENA.0 + pages * PAGE_SIZE;
         Self {
-            memory: vec![0; BYTES],
+            memory: vec![0; usize::try_from(bytes).unwrap()],
             host: Some(Box::new(host)),
             answer: 0,
             clock: 0.into(),

@@ -1,11 +1,11 @@
 //! The balloon's virtio-mmio registers, version 2 (4.2.2), and its status machine (2.1, 3.1.1).
 
-use abi::virtio::balloon::{CONFIG_ACTUAL, CONFIG_SIZE, QUEUE_MAX, REPORTING_QUEUE};
+use abi::virtio::balloon::{CONFIG_ACTUAL, CONFIG_POISON, CONFIG_SIZE, QUEUE_MAX, REPORTING_QUEUE};
 use abi::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 
-use super::{Balloon, OFFERED, fresh_queue};
+use super::{Balloon, fresh_queue};
 
 impl Balloon {
     /// The driver reads `data.len()` bytes at `offset` of the register block. Registers are 32 bits wide and
@@ -32,6 +32,7 @@ impl Balloon {
             // A number beyond 16 bits is no queue, as is 0xffff.
             mmio::QUEUE_SEL => self.selected_queue = u16::try_from(value).unwrap_or(u16::MAX),
             _ if offset == mmio::CONFIG + CONFIG_ACTUAL as u64 => self.actual = value,
+            _ if offset == mmio::CONFIG + CONFIG_POISON as u64 => self.set_poison(value),
             _ => self.set_queue(offset, value),
         }
     }
@@ -42,7 +43,7 @@ impl Balloon {
             mmio::VERSION => mmio::VERSION_2,
             mmio::DEVICE_ID => DEVICE_ID_BALLOON,
             mmio::VENDOR_ID => VENDOR_ID,
-            mmio::DEVICE_FEATURES => half(OFFERED, self.device_features_half),
+            mmio::DEVICE_FEATURES => half(self.offered, self.device_features_half),
             mmio::QUEUE_NUM_MAX if self.queue().is_some() => u32::from(QUEUE_MAX),
             mmio::QUEUE_READY => self.queue().is_some_and(QueueT::ready).into(),
             mmio::INTERRUPT_STATUS => self.interrupt_status,
@@ -55,9 +56,17 @@ impl Balloon {
     fn read_config(&self, offset: u64, data: &mut [u8]) {
         let mut config = [0; CONFIG_SIZE];
         config[CONFIG_ACTUAL..][..4].copy_from_slice(&self.actual.to_le_bytes());
+        config[CONFIG_POISON..][..4].copy_from_slice(&self.poison.to_le_bytes());
         let here = usize::try_from(offset).ok().and_then(|at| config.get(at..)).unwrap_or_default();
         for (to, from) in data.iter_mut().zip(here) {
             *to = *from;
+        }
+    }
+
+    /// 5.5.4: the field is there once the feature is negotiated.
+    const fn set_poison(&mut self, value: u32) {
+        if self.status & status::FEATURES_OK != 0 && self.accepted & feature::PAGE_POISON != 0 {
+            self.poison = value;
         }
     }
 
@@ -88,7 +97,7 @@ impl Balloon {
         }
         let mut wanted = wanted;
         // 2.2.2, 3.1.1: features we did not offer, or a driver from before version 1, are not accepted.
-        let offered = self.accepted & !OFFERED == 0 && !self.accepted_beyond;
+        let offered = self.accepted & !self.offered == 0 && !self.accepted_beyond;
         let acceptable = offered && self.accepted & feature::VERSION_1 != 0;
         if !acceptable {
             wanted &= !status::FEATURES_OK;

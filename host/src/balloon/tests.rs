@@ -20,6 +20,7 @@ use crate::trial::Refused;
 
 mod broken;
 mod other_queues;
+mod poison;
 mod registers;
 mod reporting;
 mod set_up;
@@ -54,8 +55,13 @@ struct Device {
 
 impl Device {
     fn new(ram: &Arc<GuestRam>) -> Self {
+        Self::with(ram, |balloon| balloon)
+    }
+
+    fn with(ram: &Arc<GuestRam>, change: impl FnOnce(Balloon) -> Balloon) -> Self {
         let interrupt = EventFd::new(EFD_NONBLOCK).unwrap();
         let balloon = Balloon::new(Arc::clone(ram), interrupt.try_clone().unwrap(), Planted::NONE);
+        let balloon = change(balloon);
         Self { balloon, interrupt, batch: Batch::default() }
     }
 
@@ -68,6 +74,11 @@ impl Device {
 
     fn start(&mut self, ring: &Mock<'_>) {
         self.negotiate(OFFERED);
+        self.finish(ring);
+    }
+
+    /// What comes after the features.
+    fn finish(&mut self, ring: &Mock<'_>) {
         self.place(REPORTING_QUEUE, ring);
         self.write(mmio::QUEUE_READY, 1);
         self.write(mmio::STATUS, UP);

@@ -54,6 +54,7 @@ fn nothing_known() -> Facts {
     Facts {
         flavour: Flavour::Unknown,
         capabilities: Vec::new(),
+        max_vcpus: 1,
         hypercall: Bell::Vmcall,
         doorbells: Vec::new(),
         instruction_ticks: [None; 2],

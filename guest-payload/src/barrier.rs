@@ -1,0 +1,37 @@
+//! Where all virtual processors wait for each other.
+
+use abi::addr::Gpa;
+
+use crate::books::Books;
+use crate::lock::Lock;
+use crate::metal::Metal;
+use crate::shared::BARRIER;
+
+/// How many have come, under the lock that lies before it.
+const ARRIVED: Gpa = BARRIER.offset(4);
+/// Which meeting is next: changes when the last one has come.
+const MEETING: Gpa = BARRIER.offset(8);
+
+/// Waits until all `vcpus` processors are here, and does `meanwhile` again and again until then, told how often it has.
+/// What each of them did before is visible to all of them afterwards.
+pub fn wait<M: Metal>(metal: &mut M, books: &Books, vcpus: u64, mut meanwhile: impl FnMut(&mut M, u32)) {
+    let lock = Lock::at(BARRIER);
+    lock.acquire(metal, books);
+    // Acquire is more than this needs: the lock has made it visible.
+    let meeting = metal.load32_acquire(MEETING);
+    let arrived = metal.load32(ARRIVED) + 1;
+    let is_last = u64::from(arrived) >= vcpus;
+    metal.store32(ARRIVED, if is_last { 0 } else { arrived });
+    if is_last {
+        // Release: the others leave when they see this, and see what the lock has passed on to us.
+        metal.store32_release(MEETING, meeting.wrapping_add(1));
+    }
+    lock.release(metal);
+
+    let mut looks = 0;
+    // Acquire: pairs with the release above.
+    while metal.load32_acquire(MEETING) == meeting {
+        meanwhile(metal, looks);
+        looks = looks.saturating_add(1);
+    }
+}

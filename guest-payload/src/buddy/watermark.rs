@@ -1,0 +1,40 @@
+//! Watermarks: how much of a zone must stay free.
+
+use abi::addr::{Order, PAGE_SIZE};
+
+use super::zone::Locked;
+use crate::metal::Metal;
+
+/// The watermarks of a zone, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Watermarks {
+    /// Allocations stop here.
+    pub(super) min: u64,
+    /// Reporting stops here.
+    pub(super) low: u64,
+}
+
+/// Those of a zone of `zone` pages, if `managed` are managed in all: `calculate_min_free_kbytes` and
+/// `__setup_per_zone_wmarks` with `watermark_scale_factor` left out.
+pub(super) const fn of(managed: u64, zone: u64) -> Watermarks {
+    if managed == 0 {
+        return Watermarks { min: 0, low: 0 };
+    }
+    const PAGE_KIB: u64 = PAGE_SIZE / 1024;
+    let kib = (managed * PAGE_KIB * 16).isqrt();
+    let kib = if kib < 128 { 128 } else { kib };
+    let kib = if kib > 262_144 { 262_144 } else { kib };
+    let min = kib / PAGE_KIB * zone / managed;
+    Watermarks { min, low: min + min / 4 }
+}
+
+impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
+    /// Whether a block of `order` can be taken with more than `mark` pages left in blocks no larger than it
+    /// (`__zone_watermark_ok`).
+    #[inline]
+    pub fn watermark_ok(&self, order: Order, mark: u64) -> bool {
+        let unusable = order.pages() - 1;
+        self.free_pages() > mark.saturating_add(unusable)
+            && (order == Order::default() || super::page::from(order).any(|order| self.nr_free(order) > 0))
+    }
+}

@@ -1,0 +1,56 @@
+//! A run of blocks that are taken, or given, together.
+
+use abi::addr::Order;
+
+use crate::buddy::{Block, Page, Taken};
+
+/// The most blocks in a run.
+const LENGTH: usize = 64;
+const NONE: Taken = Taken { block: Block { page: Page::new(0), order: Order::MAX }, was_reported: false };
+
+/// Blocks of an owner.
+#[derive(Debug)]
+pub(super) struct Run {
+    space: [Taken; LENGTH],
+    capacity: usize,
+    length: usize,
+}
+
+impl Run {
+    /// An empty run of blocks up to `unit`: as many as make a huge page, one at the least, and no more than there is
+    /// room for.
+    pub(super) fn of(unit: Order) -> Self {
+        let blocks = Order::HUGE.pages() / unit.pages();
+        let capacity = usize::try_from(blocks).map_or(LENGTH, |blocks| blocks.clamp(1, LENGTH));
+        Self { space: [NONE; LENGTH], capacity, length: 0 }
+    }
+
+    /// How many more there is room for.
+    pub(super) const fn room(&self) -> usize {
+        self.capacity - self.length
+    }
+
+    /// Adds a block, if there is room.
+    pub(super) fn push(&mut self, taken: Taken) {
+        if self.room() == 0 {
+            return;
+        }
+        if let Some(place) = self.space.get_mut(self.length) {
+            *place = taken;
+            self.length += 1;
+        }
+    }
+
+    /// Adds a block that is to be given.
+    pub(super) fn push_block(&mut self, block: Block) {
+        self.push(Taken { block, was_reported: false });
+    }
+
+    pub(super) fn iter(&self) -> core::slice::Iter<'_, Taken> {
+        self.space.get(..self.length).unwrap_or_default().iter()
+    }
+
+    pub(super) const fn clear(&mut self) {
+        self.length = 0;
+    }
+}

@@ -1,0 +1,117 @@
+//! What comes out of a trial of the engine.
+
+use abi::engine::Inhibited;
+use abi::engine::books::PassRecord;
+use abi::trace::Violation;
+
+use crate::axes::{Bell, GuestRing};
+use crate::facts::Counter;
+use crate::trial::{Exits, Refused};
+
+/// A bucket of a tally that is not empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bucket {
+    /// Its smallest value.
+    pub lowest: u64,
+    /// Its largest value.
+    pub highest: u64,
+    /// How many there were.
+    pub count: u64,
+}
+
+/// What was resident at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Point {
+    /// Nanoseconds since the measured part began.
+    pub at_ns: u64,
+    /// Bytes of managed memory resident on the host.
+    pub resident: u64,
+    /// Bytes of managed memory free in the guest, by its own count.
+    pub free: u64,
+}
+
+/// What the kernel said when a round had settled. Pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Settled {
+    /// The round, from 1.
+    pub round: u64,
+    /// Nanoseconds since the measured part began.
+    pub at_ns: u64,
+    /// Managed pages that the guest has free.
+    pub free: u64,
+    /// Of these, resident on the host: not returned.
+    pub resident: u64,
+    /// Pages reported and acknowledged, and not allocated since.
+    pub reported: u64,
+    /// Of these, resident all the same.
+    pub reported_resident: u64,
+    /// Pages written to and not reported that are gone: must be 0.
+    pub lost: u64,
+}
+
+/// What the host did for reports, in ticks of its time stamp counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spent {
+    /// Ranges out of the carrier, checked.
+    pub fetch: u64,
+    /// Coalescing and `madvise`.
+    pub discard: u64,
+    /// The acknowledgement written and the interrupt raised.
+    pub complete: u64,
+}
+
+/// What a trial of the engine showed. Counts cover the measured part, unless they say otherwise.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EngineOutcome {
+    /// The instruction the guest used.
+    pub bell: Bell,
+    /// The mode the guest ran in.
+    pub guest_ring: GuestRing,
+    /// What the time stamp counter counts.
+    pub counter: Counter,
+    /// Frequency of the time stamp counter in kHz.
+    pub tsc_khz: u32,
+    /// Why the guest did not report although it was told to.
+    pub inhibited: Inhibited,
+    /// Pages the engine manages.
+    pub managed: u64,
+    /// The guest's counters, for each virtual processor, in the order of [`super::GuestCounter`].
+    pub counters: Vec<Vec<u64>>,
+    /// The guest's tallies, added up over the virtual processors, in the order of [`super::Tally`].
+    pub tallies: Vec<Vec<Bucket>>,
+    /// The first passes of the reporting core, of the whole trial.
+    pub passes: Vec<PassRecord>,
+    /// Guest ticks when the measured part began and ended, and when the memory of the last round had been freed (0 for a
+    /// timed load).
+    pub began: u64,
+    /// See `began`.
+    pub ended: u64,
+    /// See `began`.
+    pub freed: u64,
+    /// Resident memory over time; empty if it was not watched.
+    pub curve: Vec<Point>,
+    /// Every settled round.
+    pub settled: Vec<Settled>,
+    /// Exits by our count, all processors.
+    pub exits: Exits,
+    /// Exits by which a processor gave itself away ([`abi::calls::IDLE_PORT`]); in no other count.
+    pub idles: u64,
+    /// Change of KVM's own statistics, all processors, by KVM's names.
+    pub kvm_stats: Vec<(String, u64)>,
+    /// What the host did for reports, of the whole trial.
+    pub spent: Spent,
+    /// `madvise` calls made for reports.
+    pub madvise_calls: u64,
+    /// Pages in them.
+    pub discarded_pages: u64,
+    /// `madvise` calls that failed.
+    pub madvise_failures: u64,
+    /// Ranges refused, in the whole trial.
+    pub refused: Refused,
+    /// What the guest found wrong, in the whole trial; empty is right.
+    pub violations: Vec<(Violation, u64)>,
+    /// Frame of the first page found wrong.
+    pub first_wrong: Option<u64>,
+    /// The whole trial in nanoseconds; `None` where the counter counts instructions.
+    pub elapsed_ns: Option<u64>,
+}

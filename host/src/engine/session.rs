@@ -1,0 +1,155 @@
+//! What the guest says on the control port of its processors, and what is done about it.
+
+use std::sync::{Arc, Mutex};
+
+use abi::calls::{Answer, Control};
+use abi::engine::books::shared;
+
+use super::Settled;
+use super::parts::{Served, Services, lock};
+use super::settled::Examiner;
+use super::watch::Watch;
+use crate::balloon::Balloon;
+use crate::clock::{GuestTsc, HostTsc, TscOffset};
+use crate::error::{ExitError, TrialError};
+use crate::processor::{Board, Counts, Flow};
+use crate::ram::GuestRam;
+use crate::service::Service;
+use crate::session::panic_message;
+use crate::stats::Statistics;
+use crate::transport::{self, Request};
+use crate::trial::Exits;
+
+/// What a processor's exits can reach: the device, its service, and whoever hears what it says.
+pub(super) struct Seat<'a, C> {
+    pub(super) balloon: &'a Mutex<Balloon>,
+    pub(super) service: Option<Arc<Mutex<Service>>>,
+    pub(super) control: C,
+}
+
+impl<C: FnMut(Control) -> Result<Flow, TrialError>> Board for Seat<'_, C> {
+    type Error = TrialError;
+
+    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, TrialError> {
+        match &self.service {
+            Some(service) => Ok(lock(service).serve(request, at)?),
+            // The doorbell does not come here then; a guest that calls all the same is told so.
+            None => Ok(Answer::NoSuchCall),
+        }
+    }
+
+    fn control(&mut self, control: Control, _: &Exits) -> Result<Flow, TrialError> {
+        (self.control)(control)
+    }
+
+    fn read(&mut self, offset: u64, data: &mut [u8]) {
+        transport::lock(self.balloon).read(offset, data);
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) {
+        transport::write(self.balloon, offset, data);
+    }
+}
+
+/// What the measured part begins or ends with, of all processors.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mark {
+    pub(super) exits: Exits,
+    pub(super) idles: u64,
+    /// Of each processor.
+    pub(super) statistics: Vec<Vec<u64>>,
+    pub(super) served: Served,
+}
+
+/// A round that had settled, when the guest's clock stood at `at`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    pub(super) at: GuestTsc,
+    pub(super) settled: Settled,
+}
+
+/// Hears the first processor, and keeps what the trial leaves.
+pub(super) struct Session<'a> {
+    pub(super) ram: &'a GuestRam,
+    pub(super) services: &'a Services,
+    /// The exits of every processor.
+    pub(super) counts: Vec<Arc<Counts>>,
+    pub(super) statistics: Vec<Statistics>,
+    pub(super) offset: TscOffset,
+    pub(super) watch: Option<Watch>,
+    pub(super) examiner: Examiner,
+    /// How many rounds there are to settle.
+    pub(super) rounds: u64,
+    pub(super) settled: Vec<Round>,
+    pub(super) begin: Option<Mark>,
+    pub(super) end: Option<Mark>,
+}
+
+impl Session<'_> {
+    /// What the first processor says.
+    pub(super) fn control(&mut self, control: Control) -> Result<Flow, TrialError> {
+        match control {
+            Control::Ready => {}
+            Control::Begin => {
+                self.begin = Some(self.mark()?);
+                if let Some(watch) = &self.watch {
+                    watch.begin();
+                }
+            }
+            Control::Settled => self.settle()?,
+            Control::End => self.end = Some(self.mark()?),
+            Control::Done => return Ok(Flow::Leave),
+            Control::Panicked => return Err(TrialError::Panicked { message: panic_message(self.ram) }),
+            Control::Parked => return Err(TrialError::Protocol { what: "its first processor parked" }),
+            Control::Drain | Control::Filled | Control::Reported | Control::Next => {
+                return Err(TrialError::Protocol { what: "it said what the engine never says" });
+            }
+        }
+        Ok(Flow::Resume)
+    }
+
+    fn settle(&mut self) -> Result<(), TrialError> {
+        if self.settled.len() as u64 >= self.rounds {
+            return Err(TrialError::Protocol { what: "more rounds settled than were asked for" });
+        }
+        let at = self.offset.to_guest(HostTsc::now());
+        let round = self.ram.read(shared::ROUND).map_err(ExitError::from)?;
+        self.settled.push(Round { at, settled: Settled { round, ..self.examiner.examine()? } });
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<Mark, TrialError> {
+        let mut exits = Exits::default();
+        self.counts.iter().for_each(|counts| exits.add(&counts.exits()));
+        let statistics = self.statistics.iter().map(Statistics::read).collect::<Result<_, _>>();
+        Ok(Mark {
+            exits,
+            idles: self.counts.iter().map(|counts| counts.idles()).sum(),
+            statistics: statistics.map_err(TrialError::Statistics)?,
+            served: self.services.served(),
+        })
+    }
+
+    /// The change of KVM's statistics from one mark to another, added up over the processors.
+    pub(super) fn statistics_between(&self, begin: &Mark, end: &Mark) -> Vec<(String, u64)> {
+        let of_each = self.statistics.iter().zip(&begin.statistics).zip(&end.statistics);
+        let mut of_each = of_each.map(|((statistics, begin), end)| statistics.difference(begin, end));
+        let mut sums = of_each.next().unwrap_or_default();
+        for changes in of_each {
+            // One KVM has the same statistics in the same order for every processor.
+            for ((_, sum), (_, change)) in sums.iter_mut().zip(changes) {
+                *sum = sum.wrapping_add(change);
+            }
+        }
+        sums
+    }
+}
+
+/// What another processor says: that it has nothing left to do, or that it panicked.
+pub(super) fn other(control: Control, ram: &GuestRam) -> Result<Flow, TrialError> {
+    match control {
+        Control::Parked => Ok(Flow::Leave),
+        Control::Panicked => Err(TrialError::Panicked { message: panic_message(ram) }),
+        _ => Err(TrialError::Protocol { what: "a processor said what only the first may say" }),
+    }
+}

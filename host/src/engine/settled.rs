@@ -1,0 +1,118 @@
+//! The guest's account of its pages against the kernel's, once a round has settled.
+
+use std::sync::Arc;
+
+use abi::axes::Axis;
+use abi::engine::Truth;
+use abi::engine::map::{Map, PAGE_BYTES, PAGE_TRUTH};
+
+use super::Settled;
+use crate::proof::ProofError;
+use crate::ram::GuestRam;
+use crate::residency::Residency;
+
+/// Words kept for a page, and the one whose upper half is the truth.
+const WORDS: usize = (PAGE_BYTES / 8) as usize;
+const TRUTH_WORD: usize = (PAGE_TRUTH / 8) as usize;
+const _: () = assert!(PAGE_BYTES == 16 && PAGE_TRUTH == 12);
+
+/// Looks at every managed page.
+#[derive(Debug)]
+pub(super) struct Examiner {
+    ram: Arc<GuestRam>,
+    map: Map,
+    residency: Residency,
+    held: Vec<bool>,
+    words: Vec<u64>,
+    /// Whether reported pages are given back: else there is nothing wrong with their being resident.
+    returned: bool,
+}
+
+impl Examiner {
+    /// Prepares everything it will need.
+    pub(super) fn new(ram: &Arc<GuestRam>, map: Map, returned: bool) -> Result<Self, ProofError> {
+        let managed = usize::try_from(map.managed()).map_err(std::io::Error::other)?;
+        Ok(Self {
+            ram: Arc::clone(ram),
+            map,
+            residency: residency(ram, map)?,
+            held: vec![false; managed],
+            words: vec![0; managed * WORDS],
+            returned,
+        })
+    }
+
+    /// Compares; `round` and `at_ns` are left to the caller.
+    pub(super) fn examine(&mut self) -> Result<Settled, ProofError> {
+        self.residency.read(&mut self.held)?;
+        self.ram.read_into(self.map.page(0), &mut self.words)?;
+        let mut settled = Settled::default();
+        for (words, held) in self.words.chunks_exact(WORDS).zip(&self.held) {
+            // What is no truth at all is nobody's free page.
+            let truth = Truth::from_number(words[TRUTH_WORD] >> 32).unwrap_or(Truth::Used);
+            let reported = truth == Truth::Reported;
+            settled.free += u64::from(truth != Truth::Used);
+            settled.resident += u64::from(truth != Truth::Used && *held);
+            settled.reported += u64::from(reported);
+            settled.reported_resident += u64::from(reported && *held && self.returned);
+            settled.lost += u64::from(truth == Truth::Freed && !*held);
+        }
+        Ok(settled)
+    }
+}
+
+/// The residency of the pages the engine manages.
+pub(super) fn residency(ram: &GuestRam, map: Map) -> Result<Residency, ProofError> {
+    let managed = abi::addr::ByteRange::of_pages(map.first().gpa(), map.managed());
+    let managed = managed
+        .and_then(abi::addr::ByteRange::inward)
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
+    Ok(Residency::of(ram, managed)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::addr::Order;
+    use abi::layout::ARENA;
+
+    const PAGES: u64 = 1 << 13;
+
+    /// A page of each truth, first not resident, then resident.
+    fn settled(returned: bool) -> Settled {
+        let ram = Arc::new(GuestRam::new(ARENA.0 + (PAGES << 12)).unwrap());
+        let map = Map::new(PAGES);
+        crate::reclaim::advise(&ram, ram.whole(), crate::reclaim::Advice::NoHugePage).unwrap();
+        let truths = Truth::ALL.iter().map(|truth| truth.number()).chain([99]);
+        for index in 0..map.managed() {
+            // Everything else is in use.
+            ram.write(map.page(index).offset(8), Truth::Used.number() << 32).unwrap();
+        }
+        for (index, truth) in truths.enumerate() {
+            for (index, resident) in [(2 * index as u64, false), (2 * index as u64 + 1, true)] {
+                // Noise in the word's lower half is the guest's own.
+                ram.write(map.page(index).offset(8), truth << 32 | 0xffff_ffff).unwrap();
+                if resident {
+                    ram.write(map.block(index, Order::default()).gpa(), 1).unwrap();
+                }
+            }
+        }
+        Examiner::new(&ram, map, returned).unwrap().examine().unwrap()
+    }
+
+    #[test]
+    fn every_page_is_counted_by_its_truth() {
+        let expected = Settled {
+            round: 0,
+            at_ns: 0,
+            // Two each that are untouched, freed, in flight, reported.
+            free: 8,
+            resident: 4,
+            reported: 2,
+            reported_resident: 1,
+            lost: 1,
+        };
+        assert_eq!(settled(true), expected);
+        assert_eq!(settled(false), Settled { reported_resident: 0, ..expected });
+    }
+}

@@ -1,0 +1,71 @@
+//! What means nothing, or cannot be had here, is refused before anything starts.
+
+use std::sync::Arc;
+
+use host::TrialError;
+use host::axes::{Carrier, Completion, Doorbell, Servicer};
+use host::engine::{EngineSpec, EngineSpecError, run_engine};
+use host::facts::Facts;
+use libtest_mimic::Trial;
+
+use crate::SPEC;
+use crate::common::{Checked, ignored};
+
+pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
+    type Change = fn(EngineSpec) -> EngineSpec;
+    let cases: [(&str, Change, EngineSpecError); 4] = [
+        ("no-capacity", |spec| EngineSpec { capacity: 0, ..spec }, EngineSpecError::Capacity { capacity: 0 }),
+        (
+            "a-ring-smaller-than-a-report",
+            |spec| EngineSpec { capacity: 64, queue_size: Some(32), ..spec },
+            EngineSpecError::QueueTooSmall { entries: 32, capacity: 64 },
+        ),
+        (
+            "too-many-processors",
+            |spec| EngineSpec { vcpus: 9, ..spec },
+            EngineSpecError::Vcpus { vcpus: 9, most: 8 },
+        ),
+        (
+            "an-empty-carrier",
+            |spec| EngineSpec { carrier: Carrier::Empty, doorbell: Doorbell::Port, ..spec },
+            EngineSpecError::NoRanges,
+        ),
+    ];
+    let mut tests: Vec<_> = cases
+        .into_iter()
+        .map(|(name, change, error)| {
+            Trial::test(format!("refuses::{name}"), move || {
+                is_refused(
+                    &change(SPEC),
+                    facts,
+                    |ended| matches!(ended, TrialError::Engine(found) if *found == error),
+                )
+            })
+        })
+        .collect();
+    tests.push(Trial::test("refuses::more-processors-than-kvm-has", move || {
+        let facts = Facts { max_vcpus: 1, ..facts.clone() };
+        let spec = EngineSpec { vcpus: 2, footprint: 8 << 20, ..SPEC };
+        is_refused(&spec, &facts, |ended| {
+            matches!(ended, TrialError::Engine(EngineSpecError::Vcpus { vcpus: 2, most: 1 }))
+        })
+    }));
+    let name = "refuses::a-hypercall-that-is-not-delivered";
+    tests.push(if facts.answers(Doorbell::Hypercall) {
+        ignored(name.into(), "the doorbell answers here")
+    } else {
+        Trial::test(name, move || {
+            let (carrier, doorbell) = (Carrier::Batch, Doorbell::Hypercall);
+            let (servicer, completion) = (Servicer::Vcpu, Completion::Return);
+            let spec = EngineSpec { carrier, doorbell, servicer, completion, ..SPEC };
+            is_refused(&spec, facts, |ended| matches!(ended, TrialError::NoHypercall))
+        })
+    });
+    tests
+}
+
+fn is_refused(spec: &EngineSpec, facts: &Facts, is_its_own: impl Fn(&TrialError) -> bool) -> Checked {
+    let ended = run_engine(spec, facts, &Arc::default());
+    assert!(ended.as_ref().is_err_and(is_its_own), "ended with {ended:?}");
+    Ok(())
+}

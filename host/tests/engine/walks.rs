@@ -1,0 +1,210 @@
+//! Every walk over every transport: what was freed is returned, nothing else is lost, and host and guest count the
+//! same.
+
+use std::time::Duration;
+
+use abi::addr::{Order, PAGE_SIZE};
+use host::axes::Axis;
+use host::engine::{
+    EngineOutcome, EngineSpec, GuestCounter, Inhibited, Load, Reporting, Shuffle, Tally, Walk,
+};
+use host::facts::Facts;
+use libtest_mimic::Trial;
+
+use crate::common::{Checked, Transport, transports};
+use crate::{SPEC, ran};
+
+/// Of what is free this much has to be returned once a round has settled, in percent.
+const RETURNED: u64 = 95;
+
+/// The rungs of the ladder that report something.
+const RUNGS: usize = 6;
+
+type Test = fn(&Facts) -> Checked;
+
+pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
+    let transports: Vec<_> = transports(facts).into_iter().take(RUNGS).collect();
+    let mut tests = Vec::new();
+    for transport in &transports {
+        for walk in Walk::ALL {
+            let memhog = over(transport, EngineSpec { walk: *walk, ..SPEC });
+            let churn = several(Load::Churn, memhog);
+            for (name, spec) in [("memhog", memhog), ("churn-of-several", churn)] {
+                let name = format!("{}::{}::{name}", transport.name, walk.name());
+                tests.push(Trial::test(name, move || is_sound(&spec, facts)));
+            }
+        }
+        let spec = over(transport, SPEC);
+        let pages = EngineSpec { unit: Order::default(), min_order: Order::default(), ..spec };
+        for (name, spec) in [
+            ("memhog-of-several", EngineSpec { vcpus: 4, footprint: 8 << 20, ..spec }),
+            ("page-faults-of-several", several(Load::PageFault1, spec)),
+            ("small-pages-of-several", several(Load::PageFault1, pages)),
+        ] {
+            let name = format!("{}::{name}", transport.name);
+            tests.push(Trial::test(name, move || is_sound(&spec, facts)));
+        }
+    }
+    for walk in Walk::ALL.iter().filter(|walk| walk.walks_lists()) {
+        let spec = EngineSpec { walk: *walk, shuffle: Shuffle::Compaction, ..SPEC };
+        let name = format!("compaction::{}", walk.name());
+        tests.push(Trial::test(name, move || is_shuffled(&spec, facts)));
+    }
+    let others: [(&str, Test); 4] = [
+        ("a-comb-is-reported-in-reports-of-the-capacity", a_comb_is_reported),
+        ("a-burst-is-returned-while-nothing-happens", a_burst_is_returned),
+        ("who-does-not-report-makes-no-exits", who_does_not_report),
+        ("a-pass-keeps-its-budget", a_pass_keeps_its_budget),
+    ];
+    tests.extend(others.map(|(name, test)| Trial::test(name, move || test(facts))));
+    tests
+}
+
+/// The same over a transport.
+pub(crate) fn over(transport: &Transport, spec: EngineSpec) -> EngineSpec {
+    let Transport { carrier, doorbell, servicer, completion, .. } = *transport;
+    EngineSpec { carrier, doorbell, servicer, completion, ..spec }.neutral()
+}
+
+/// The same with four processors, for a moment.
+pub(crate) fn several(load: Load, spec: EngineSpec) -> EngineSpec {
+    let (warmup, window) = (Duration::from_millis(20), Duration::from_millis(100));
+    EngineSpec { load, vcpus: 4, footprint: 8 << 20, warmup, window, ..spec }.neutral()
+}
+
+/// The sum of a counter over the processors.
+pub(crate) fn counted(outcome: &EngineOutcome, counter: GuestCounter) -> u64 {
+    outcome.counters.iter().map(|counters| counters[counter as usize]).sum()
+}
+
+/// How many values a tally has.
+fn tallied(outcome: &EngineOutcome, tally: Tally) -> u64 {
+    outcome.tallies[tally as usize].iter().map(|bucket| bucket.count).sum()
+}
+
+fn is_sound(spec: &EngineSpec, facts: &Facts) -> Checked {
+    let outcome = ran(spec, facts)?;
+    check(spec, &outcome);
+    Ok(())
+}
+
+/// What has to be right whatever is run.
+fn check(spec: &EngineSpec, outcome: &EngineOutcome) {
+    assert_eq!(outcome.violations, [], "violations; first at frame {:?}", outcome.first_wrong);
+    assert_eq!(outcome.refused.total(), 0, "ranges refused");
+    assert_eq!(outcome.madvise_failures, 0, "madvise calls that failed");
+    assert_eq!(outcome.inhibited, Inhibited::No);
+    assert!(counted(outcome, GuestCounter::Operations) > 0, "operations");
+    assert!(counted(outcome, GuestCounter::Checked) > 0, "pages checked");
+    if spec.load.is_timed() {
+        assert!(counted(outcome, GuestCounter::Reports) > 0, "reports");
+        return;
+    }
+    // Nothing was under way at either end.
+    assert_eq!(counted(outcome, GuestCounter::ReportedPages), outcome.discarded_pages, "pages");
+    assert_eq!(counted(outcome, GuestCounter::Reported), outcome.madvise_calls, "blocks");
+    assert_eq!(tallied(outcome, Tally::Report), counted(outcome, GuestCounter::Reports), "reports");
+    assert_eq!(outcome.settled.len() as u64, spec.rounds, "rounds settled");
+    for (settled, round) in outcome.settled.iter().zip(1..) {
+        assert_eq!((settled.round, settled.free), (round, outcome.managed), "{settled:?}");
+        assert_eq!((settled.lost, settled.reported_resident), (0, 0), "{settled:?}");
+        assert!(settled.resident * 100 <= settled.free * (100 - RETURNED), "{settled:?}");
+        assert!(settled.reported * PAGE_SIZE > 0, "{settled:?}");
+    }
+}
+
+fn is_shuffled(spec: &EngineSpec, facts: &Facts) -> Checked {
+    let outcome = ran(spec, facts)?;
+    check(spec, &outcome);
+    assert!(counted(&outcome, GuestCounter::Shuffled) > 0, "lists moved");
+    let resets = counted(&outcome, GuestCounter::Resets);
+    assert_eq!(resets > 0, spec.walk == Walk::Boundary, "{resets} boundaries reset");
+    Ok(())
+}
+
+/// A list of 128 blocks that cannot merge, 16 a report, as many as are needed.
+fn a_comb_is_reported(facts: &Facts) -> Checked {
+    let order = Order::new(3).map_err(|_| "an order")?;
+    let blocks: u64 = 128;
+    let footprint = 2 * blocks * order.pages() * PAGE_SIZE;
+    for walk in Walk::ALL.iter().copied().filter(|walk| walk.walks_lists()) {
+        let spec = EngineSpec {
+            walk,
+            load: Load::Comb,
+            unit: order,
+            min_order: order,
+            footprint,
+            capacity: 16,
+            budget: 0,
+            watermark: false,
+            ..SPEC
+        };
+        let outcome = ran(&spec.neutral(), facts)?;
+        assert_eq!(outcome.violations, []);
+        assert_eq!(counted(&outcome, GuestCounter::Reported), blocks, "{walk:?}");
+        assert_eq!(counted(&outcome, GuestCounter::Reports), blocks / 16, "{walk:?}");
+        assert_eq!(outcome.discarded_pages, blocks * order.pages(), "{walk:?}");
+    }
+    Ok(())
+}
+
+fn a_burst_is_returned(facts: &Facts) -> Checked {
+    let watch = Some(Duration::from_millis(1));
+    let spec = EngineSpec { load: Load::IdleAfterBurst, watch, vcpus: 2, footprint: 20 << 20, ..SPEC };
+    let spec = spec.neutral();
+    let outcome = ran(&spec, facts)?;
+    check(&spec, &outcome);
+    let managed = outcome.managed * PAGE_SIZE;
+    let most = outcome.curve.iter().map(|point| point.resident).max().unwrap_or(0);
+    assert!(most * 10 >= 2 * spec.footprint * 9, "at most {most} bytes were seen resident");
+    let [.., last] = outcome.curve.as_slice() else { return Err("nothing was seen".into()) };
+    assert!(last.resident * 100 <= managed * (100 - RETURNED), "{last:?}");
+    assert_eq!(last.free, managed, "the guest's own count");
+    assert!(outcome.curve.is_sorted_by_key(|point| point.at_ns));
+    assert!(outcome.began < outcome.freed && outcome.freed < outcome.ended);
+    Ok(())
+}
+
+fn who_does_not_report(facts: &Facts) -> Checked {
+    for reporting in [Reporting::Absent, Reporting::Off] {
+        for load in [Load::PageFault1, Load::Churn, Load::Memhog] {
+            let spec = EngineSpec { reporting, ..several(load, SPEC) };
+            let outcome = ran(&spec, facts)?;
+            assert_eq!(outcome.violations, [], "{reporting:?} {load:?}");
+            assert!(counted(&outcome, GuestCounter::Operations) > 0, "{reporting:?} {load:?}");
+            assert_eq!(counted(&outcome, GuestCounter::Reports), 0, "{reporting:?} {load:?}");
+            assert_eq!(
+                (outcome.exits.transport(), outcome.discarded_pages),
+                (0, 0),
+                "{reporting:?} {load:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A pass makes `ceil(blocks / (capacity × budget)) + 1` reports of a list.
+fn a_pass_keeps_its_budget(facts: &Facts) -> Checked {
+    let order = Order::new(3).map_err(|_| "an order")?;
+    let (blocks, capacity, budget): (u64, u64, u64) = (128, 2, 8);
+    let spec = EngineSpec {
+        load: Load::Comb,
+        unit: order,
+        min_order: order,
+        footprint: 2 * blocks * order.pages() * PAGE_SIZE,
+        capacity: 2,
+        budget,
+        watermark: false,
+        ..SPEC
+    };
+    let outcome = ran(&spec.neutral(), facts)?;
+    assert_eq!(outcome.violations, []);
+    let a_pass = blocks.div_ceil(capacity * budget) + 1;
+    let reports: Vec<_> = outcome.passes.iter().map(|pass| pass.reports).collect();
+    let [full @ .., _] = reports.as_slice() else { return Err("no passes".into()) };
+    let full: Vec<_> = full.iter().filter(|reports| **reports > 0).collect();
+    assert!(full.iter().all(|reports| **reports == a_pass), "{reports:?}, expected {a_pass} each");
+    assert_eq!(reports.iter().sum::<u64>(), blocks / capacity);
+    assert!(counted(&outcome, GuestCounter::OutOfBudget) > 0);
+    Ok(())
+}
