@@ -74,3 +74,28 @@ impl Books {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use abi::engine::books::{Counter, Tally};
+
+    use super::*;
+    use crate::metal::fake::Fake;
+
+    #[test]
+    fn everything_is_counted_where_the_host_looks() {
+        let (mut metal, map) = (Fake::new(|_, _| {}), Map::new(1024));
+        let books = Books::of(map, 1);
+        books.add(&mut metal, Counter::Pages, 5);
+        books.add(&mut metal, Counter::Pages, 2);
+        books.tally(&mut metal, Tally::Report, 77);
+        books.violation(&mut metal, Violation::Accounts, Pfn(0x1000));
+        books.violation(&mut metal, Violation::StaleMark, Pfn(0x2000));
+        assert_eq!(books.read(&metal, Counter::Pages), 7);
+        assert_eq!(metal.load(counter(map.vcpu(1), Counter::Pages)), 7);
+        assert_eq!(metal.load(map.tally(1, Tally::Report as u64).offset(bucket(77) as u64 * 8)), 1);
+        assert_eq!(metal.load(violation(map.vcpu(1), Violation::Accounts)), 1);
+        assert_eq!(metal.load(violation(map.vcpu(1), Violation::StaleMark)), 1);
+        assert_eq!(metal.load(first_wrong(map.vcpu(1))), 0x1000, "the first stays");
+    }
+}

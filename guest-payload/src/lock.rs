@@ -60,3 +60,44 @@ impl Lock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use abi::engine::books::shared;
+    use abi::engine::map::Map;
+
+    use super::*;
+    use crate::metal::fake::Fake;
+
+    const LOCK: Lock = Lock::at(shared::OWN);
+
+    fn machine() -> (Fake, Books) {
+        (Fake::new(|_, _| {}), Books::of(Map::new(1024), 0))
+    }
+
+    #[test]
+    fn a_free_lock_is_taken_without_a_word() {
+        let (mut metal, books) = machine();
+        LOCK.acquire(&mut metal, &books);
+        assert_eq!(metal.load32(shared::OWN), HELD);
+        LOCK.release(&mut metal);
+        assert_eq!(metal.load32(shared::OWN), FREE);
+        assert_eq!((books.read(&metal, Counter::Spins), metal.idled), (0, 0));
+    }
+
+    #[test]
+    fn who_waits_long_gives_its_processor_to_the_holder() {
+        let (mut metal, books) = machine();
+        metal.store32(shared::OWN, HELD);
+        metal.when_idle(|metal| {
+            if metal.idled == 3 {
+                LOCK.release(metal);
+            }
+        });
+        LOCK.acquire(&mut metal, &books);
+        assert_eq!(metal.load32(shared::OWN), HELD);
+        assert_eq!(metal.idled, 3);
+        assert_eq!(books.read(&metal, Counter::Yields), 3);
+        assert_eq!(books.read(&metal, Counter::Spins), 3 * u64::from(PATIENCE));
+    }
+}

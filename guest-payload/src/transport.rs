@@ -63,10 +63,10 @@ impl Verdict {
         Self { refused, violation: None }
     }
 
-    /// This one and the next one's, of the calls of one report.
+    /// That of a report of several calls, of those so far and the next: `refused` is how many calls were.
     #[must_use]
     pub const fn and(self, next: Self) -> Self {
         let violation = if self.violation.is_some() { self.violation } else { next.violation };
-        Self { refused: self.refused.saturating_add(next.refused), violation }
+        Self { refused: self.refused + (next.refused != 0) as u64, violation }
     }
 }

@@ -102,7 +102,7 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
         let [mut blocks, mut marked, mut boundaries] = [0, 0, u64::from(boundary == head)];
         let (mut before, mut link) = (head, self.next(head));
         // A damaged list may have no end.
-        while let Some(page) = self.page(link).filter(|_| blocks <= self.nr_free(order)) {
+        while let Some(page) = self.page(link).filter(|_| blocks <= self.zone.blocks_at_most()) {
             let state = self.state(page);
             let ours = self.zone.has(page) && state.is(State::free(order, migrate_type));
             audit.expect(ours && self.prev(link) == before, Some(page));

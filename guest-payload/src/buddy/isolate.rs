@@ -25,7 +25,7 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
     /// (`__isolate_free_page`; unlike there, its pageblock keeps its migrate type). `false` if it is no free
     /// block of that order.
     pub fn isolate(&mut self, page: Page, order: Order) -> bool {
-        let mark = self.zone.min_watermark(self.metal) + order.pages();
+        let mark = self.zone.min_watermark(self.metal).saturating_add(order.pages());
         let state = self.state(page);
         let block = Block { page, order };
         if !state.is_free(order) || !self.watermark_ok(Order::default(), mark) || !self.remove(block, state) {

@@ -20,6 +20,7 @@ const WATERMARK_MIN: u64 = 16;
 const WATERMARK_LOW: u64 = 24;
 const LOCK: u64 = 64;
 const AREAS: u64 = 128;
+const AREAS_END: u64 = AREAS + (Order::MAX.get() as u64 + 1) * AREA;
 
 const AREA: u64 = 64;
 const NR_FREE: u64 = 0;
@@ -30,7 +31,7 @@ const BOUNDARIES: u64 = HEADS + TYPES * 8;
 
 const _: () = assert!(ZONE_FREE == 8, "between the links that lead nowhere and the watermarks");
 const _: () = assert!(BOUNDARIES + TYPES * 4 <= AREA);
-const _: () = assert!(AREAS + (Order::MAX.get() as u64 + 1) * AREA <= PAGE_SIZE);
+const _: () = assert!(AREAS_END <= PAGE_SIZE);
 
 /// The page of a zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,4 +74,14 @@ const fn area(order: Order) -> u64 {
 /// The head of a free list.
 pub(super) const fn head(order: Order, migrate_type: MigrateType) -> Link {
     Link::head(area(order) + HEADS + migrate_type.bits() as u64 * 8)
+}
+
+/// Whether the head of a list is there.
+pub(super) const fn has_head(offset: u64) -> bool {
+    let within = offset % AREA;
+    AREAS <= offset
+        && offset < AREAS_END
+        && HEADS <= within
+        && within < BOUNDARIES
+        && within.is_multiple_of(8)
 }

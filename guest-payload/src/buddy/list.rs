@@ -14,11 +14,9 @@ pub struct Link(u32);
 
 /// Set in the number of a head; the rest is its offset in the zone's page.
 const HEAD: u32 = 1 << 31;
-/// Wherever a damaged head may point, it stays in the zone's page.
-const HEAD_OFFSET: u32 = 0xff8;
 
 impl Link {
-    /// Where a damaged link leads: to a head that no list has, and from there nowhere else.
+    /// Where a damaged link leads: to a head that no list has.
     pub(super) const LOST: Self = Self(HEAD);
 
     #[expect(clippy::cast_possible_truncation, reason = "an offset in a page")]
@@ -102,8 +100,11 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
     pub fn cut(&mut self, order: Order, migrate_type: MigrateType, steps: u64) -> u64 {
         let mut link = self.next(self.head(order, migrate_type));
         // No list is longer than this, however damaged.
-        let steps = steps.min(self.nr_free(order));
+        let steps = steps.min(self.zone.blocks_at_most());
         for _ in 0..steps {
+            if self.page(link).is_none() {
+                break;
+            }
             link = self.next(link);
         }
         match self.page(link) {
@@ -196,17 +197,18 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
     fn at(&self, link: Link) -> Gpa {
         match self.page(link) {
             Some(page) => page.bytes(self.zone.allocator.pages),
-            None => self.zone.layout.0.offset(u64::from(link.0 & HEAD_OFFSET)),
+            None => self.zone.layout.0.offset(u64::from(link.0 & !HEAD)),
         }
     }
 
-    /// The link in a word; one to a page that there is not is lost.
+    /// The link in a word; one to a page or a head that there is not is lost.
     #[inline]
     fn follow(&self, word: Gpa) -> Link {
         let link = Link(self.metal.load32(word));
-        match self.page(link) {
-            Some(page) if !self.zone.allocator.has(page) => Link::LOST,
-            _ => link,
-        }
+        let exists = match self.page(link) {
+            Some(page) => self.zone.allocator.has(page),
+            None => layout::has_head(u64::from(link.0 & !HEAD)),
+        };
+        if exists { link } else { Link::LOST }
     }
 }

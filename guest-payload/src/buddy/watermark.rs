@@ -38,3 +38,19 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
             && (order == Order::default() || super::page::from(order).any(|order| self.nr_free(order) > 0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_linux_computes_them() {
+        // 512 MiB: int_sqrt(524288 * 16) = 2896 KiB, 724 pages.
+        assert_eq!(of(1 << 17, 1 << 17), Watermarks { min: 724, low: 905 });
+        assert_eq!(of(1 << 17, 1 << 14).min, 90, "an eighth of them");
+        assert_eq!(of(1024, 1024).min, 64, "int_sqrt(4096 * 16) = 256 KiB");
+        assert_eq!(of(64, 64).min, 32, "at least 128 KiB");
+        assert_eq!(of(1 << 34, 1 << 34).min, 65536, "at most 256 MiB");
+        assert_eq!(of(0, 0), Watermarks { min: 0, low: 0 });
+    }
+}

@@ -61,6 +61,12 @@ impl<const REPORTS: bool> Zone<REPORTS> {
         if self.number == super::DMA32 { [0, normal] } else { [normal, managed] }
     }
 
+    /// More blocks no list of it can have.
+    pub(super) const fn blocks_at_most(self) -> u64 {
+        let [first, end] = self.pages();
+        (end - first) as u64
+    }
+
     /// Whether a page is one of its.
     pub(super) fn has(self, page: Page) -> bool {
         let [first, end] = self.pages();

@@ -18,11 +18,13 @@ pub(crate) struct Rung {
 }
 
 type Host = Box<dyn FnMut(&mut Fake, Rung)>;
+type Others = Box<dyn FnMut(&mut Fake)>;
 
 /// The fake machine.
 pub(crate) struct Fake {
     memory: Vec<u8>,
     host: Option<Host>,
+    others: Option<Others>,
     answer: u64,
     clock: std::cell::Cell<u64>,
     /// How often the doorbell was rung.
@@ -45,12 +47,18 @@ impl Fake {
         Self {
             memory: vec![0; usize::try_from(bytes).unwrap()],
             host: Some(Box::new(host)),
+            others: None,
             answer: 0,
             clock: 0.into(),
             rings: 0,
             idled: 0,
             said: Vec::new(),
         }
+    }
+
+    /// What the other processors do whenever this one is given away.
+    pub(crate) fn when_idle(&mut self, others: impl FnMut(&mut Fake) + 'static) {
+        self.others = Some(Box::new(others));
     }
 
     /// What the host answers from now on.
@@ -97,6 +105,10 @@ impl Metal for Fake {
     }
     fn idle(&mut self, _: u32) {
         self.idled += 1;
+        if let Some(mut others) = self.others.take() {
+            others(self);
+            self.others = Some(others);
+        }
     }
     fn load(&self, at: Gpa) -> u64 {
         u64::from_le_bytes(self.bytes(at))

@@ -44,7 +44,8 @@ pub struct Reporter<'a, M, const REPORTS: bool> {
     /// Blocks looked at for the batch so far.
     examined: u64,
     shuffle: Shuffle,
-    stage: Stage,
+    /// Whether the doorbell has been rung and the batch is not put back.
+    in_flight: bool,
     /// What was wrong with the calls of the report so far.
     verdict: Verdict,
     /// When the first block of the batch was taken off its list.
@@ -52,15 +53,6 @@ pub struct Reporter<'a, M, const REPORTS: bool> {
     /// When the carrier began to be filled.
     sent: u64,
     charged: u64,
-}
-
-/// How far a batch has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
-    /// It is being filled, or empty.
-    Open,
-    /// The doorbell has been rung.
-    InFlight,
 }
 
 /// What a reporter is made of.
@@ -99,7 +91,7 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
             zone: 0,
             examined: 0,
             shuffle: Shuffle::new(boot.seed),
-            stage: Stage::Open,
+            in_flight: false,
             verdict: Verdict::default(),
             hidden: 0,
             sent: 0,
@@ -138,8 +130,8 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
     }
 
     /// Whether the doorbell has been rung and the batch is not put back.
-    pub(super) fn is_in_flight(&self) -> bool {
-        self.stage == Stage::InFlight
+    pub(super) const fn is_in_flight(&self) -> bool {
+        self.in_flight
     }
 
     /// Whether there is something to report.
@@ -227,7 +219,7 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
                 self.verdict = self.verdict.and(verdict);
             }
         }
-        self.stage = Stage::InFlight;
+        self.in_flight = true;
         self.charge(metal, &mut laps, Counter::TransportTicks);
     }
 
@@ -255,9 +247,9 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
         self.charge(metal, &mut laps, Counter::TransportTicks);
         self.books.tally(metal, Tally::Report, laps.last().wrapping_sub(self.sent));
 
-        let verdict = self.verdict.and(verdict);
-        let is_accepted = verdict.refused == 0;
-        if let (Some(violation), Some(block)) = (verdict.violation, self.batch.blocks().first()) {
+        self.verdict = self.verdict.and(verdict);
+        let is_accepted = self.verdict.refused == 0;
+        if let (Some(violation), Some(block)) = (self.verdict.violation, self.batch.blocks().first()) {
             self.books.violation(metal, violation, block.start());
         }
         for block in self.batch.blocks() {
@@ -309,10 +301,10 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
             self.books.add(metal, Counter::Reported, self.batch.blocks().len() as u64);
             self.books.add(metal, Counter::ReportedPages, self.batch.pages());
         } else {
-            self.books.add(metal, Counter::Refused, 1);
+            self.books.add(metal, Counter::Refused, self.verdict.refused);
         }
         self.batch.clear();
-        self.stage = Stage::Open;
+        self.in_flight = false;
         self.show(metal, false);
         if self.info.shuffle == Compaction::Compaction {
             let mut zone = self.allocator.zone(self.zone).lock(metal, &self.books);

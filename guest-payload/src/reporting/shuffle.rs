@@ -36,7 +36,8 @@ impl Shuffle {
         self.walked = 0;
     }
 
-    /// Moves the lists about that were walked. A boundary is not one any more: it is reset to the head of its list.
+    /// Moves the lists about that were walked. Where one was cut, its boundary is none any more: it is reset
+    /// to the head of the list.
     pub(super) fn compact<M: Metal, const REPORTS: bool>(
         &mut self,
         zone: &mut Locked<'_, M, REPORTS>,
@@ -47,7 +48,9 @@ impl Shuffle {
             let List { order, migrate_type } = list;
             self.cuts += 1;
             let steps = mix(self.seed ^ mix(self.cuts)) % zone.nr_free(order).max(1);
-            zone.cut(order, migrate_type, steps);
+            if zone.cut(order, migrate_type, steps) == 0 {
+                continue;
+            }
             books.add(zone.metal(), Counter::Shuffled, 1);
             let head = zone.head(order, migrate_type);
             if walk == Walk::Boundary && zone.boundary(order, migrate_type) != head {

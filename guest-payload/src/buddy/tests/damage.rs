@@ -1,0 +1,117 @@
+//! Memory that does not hold what was written to it.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+
+/// A fixture in the middle of its work: blocks of all kinds, some reported, one isolated.
+fn busy() -> (Fixture<true>, Vec<Block>) {
+    let mut fixture = Fixture::<true>::new(BOUNDARIES);
+    let mut taken = Vec::new();
+    for (n, migrate_type) in (0..=8).zip(MigrateType::ALL.into_iter().cycle()) {
+        taken.extend(fixture.alloc(order(n), migrate_type).map(|taken| taken.block));
+    }
+    let mut out = None;
+    for n in 0..=10 {
+        let Some(page) = fixture.movables(n).first().copied() else { continue };
+        let (mut zone, block) = (fixture.normal(), Block { page, order: order(n) });
+        if zone.isolate(page, block.order) {
+            zone.put_back(block, MigrateType::Movable, At::Boundary);
+            zone.mark_reported(page);
+            out = out.or(Some(block));
+        }
+    }
+    let out = out.unwrap();
+    assert!(fixture.normal().isolate(out.page, out.order));
+    fixture.audit();
+    (fixture, taken)
+}
+
+/// Where the words are that say something, each with the bits of it that do.
+fn words(fixture: &mut Fixture<true>) -> Vec<(Gpa, u32)> {
+    let allocator = fixture.allocator;
+    let mut words = Vec::new();
+    for zone in 0..ZONES {
+        let layout = layout::Layout(allocator.map().zone(zone));
+        words.push((layout.free_pages(), u32::MAX));
+        for order in page::from(order(0)) {
+            words.push((layout.nr_free(order), u32::MAX));
+            words.push((layout.nr_reported(order), u32::MAX));
+            for migrate_type in MigrateType::ALL {
+                let head = layout::head(order, migrate_type);
+                let head = layout.0.offset(u64::from(head.number() & !(1 << 31)));
+                words.extend([(head, u32::MAX), (head.offset(4), u32::MAX)]);
+                let pages = fixture.list(zone, order, migrate_type);
+                let places = pages.iter().map(|page| page.bytes(allocator.pages));
+                // The state of a free block: all of it.
+                words.extend(
+                    places.flat_map(|at| [(at, u32::MAX), (at.offset(4), u32::MAX), (at.offset(8), 0x1ff)]),
+                );
+            }
+        }
+    }
+    // Inside a block no page has an order or a kind.
+    let inside = (0..allocator.managed)
+        .map(Page::new)
+        .filter(|page| allocator.state(&fixture.metal, *page) == State::INSIDE);
+    words.extend(inside.map(|page| (page.bytes(allocator.pages).offset(8), 0xcf)));
+    words
+}
+
+/// What a random step does; errors are expected, an end is required.
+fn stumble(fixture: &mut Fixture<true>, taken: &mut Vec<Block>, pick: Index, n: u64) {
+    let (page, n) = (Page::new(u32::try_from(pick.index(5000)).unwrap()), n % 11);
+    let (block, mt) = (Block { page, order: order(n) }, MigrateType::ALL[pick.index(3)]);
+    match pick.index(8) {
+        0..3 => taken.extend(fixture.alloc(order(n), mt).map(|taken| taken.block)),
+        3 => {
+            let block = if taken.is_empty() { block } else { taken.swap_remove(pick.index(taken.len())) };
+            fixture.free(block);
+        }
+        4 => {
+            if let Some(page) = fixture.movables(n).first() {
+                fixture.normal().isolate(*page, order(n));
+            }
+        }
+        5 => {
+            fixture.normal().put_back(block, mt, At::Boundary);
+        }
+        6 => {
+            fixture.normal().cut(order(n), mt, 7);
+        }
+        _ => fixture.normal().mark_reported(page),
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_audit_finds_it(pick: Index, value: u32) {
+        let (mut fixture, _) = busy();
+        let words = words(&mut fixture);
+        let (at, bits) = *pick.get(&words);
+        let before = fixture.metal.load32(at);
+        prop_assume!((before ^ value) & bits != 0);
+        fixture.metal.store32(at, value);
+        prop_assert_ne!(fixture.allocator.audit(&mut fixture.metal).wrong, 0);
+        fixture.metal.store32(at, before);
+        fixture.audit();
+    }
+
+    #[test]
+    fn nothing_hangs_and_nothing_panics(
+        lies in vec((any::<Index>(), prop_oneof![any::<u32>(), 0_u32..5000, (128_u32..900).prop_map(|at| 1 << 31 | at)]), 1..8),
+        steps in vec((any::<Index>(), any::<u64>()), 1..60),
+    ) {
+        let (mut fixture, mut taken) = busy();
+        let words = words(&mut fixture);
+        for (pick, value) in lies {
+            fixture.metal.store32(pick.get(&words).0, value);
+        }
+        for (pick, n) in steps {
+            stumble(&mut fixture, &mut taken, pick, n);
+        }
+        fixture.allocator.audit(&mut fixture.metal);
+    }
+}
