@@ -67,6 +67,14 @@ pub struct Stretch {
     pub took: Duration,
 }
 
+impl Stretch {
+    /// Start in seconds since 1970.
+    #[must_use]
+    pub fn started_s(&self) -> f64 {
+        self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    }
+}
+
 impl TrialRecord {
     /// The record of a trial that has just ended; without a stretch where nothing tells the time.
     #[must_use]
@@ -78,13 +86,12 @@ impl TrialRecord {
         stretch: Option<Stretch>,
         ending: Ending,
     ) -> Self {
-        let started = |stretch: Stretch| stretch.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             schema_version: SCHEMA_VERSION,
             trial,
             block,
             rung: rung.map(Named),
-            started_s: stretch.map(|stretch| started(stretch).as_secs_f64()),
+            started_s: stretch.map(|stretch| stretch.started_s()),
             took_s: stretch.map(|stretch| stretch.took.as_secs_f64()),
             spec,
             ending,
