@@ -68,10 +68,11 @@ impl Pulse {
             Some(Kicked::Device)
         } else if self.stopped.load(Ordering::Acquire) {
             Some(Kicked::Stopped)
+        } else if self.no_progress.load(Ordering::Acquire) {
+            // Before the next: the one that hangs must say so, however soon another has given up waiting for it.
+            Some(Kicked::NoProgress)
         } else if self.processor_failed.load(Ordering::Acquire) {
             Some(Kicked::Sibling)
-        } else if self.no_progress.load(Ordering::Acquire) {
-            Some(Kicked::NoProgress)
         } else {
             None
         }

@@ -113,6 +113,7 @@ fn run(
         statistics: machine.processors().filter_map(Processor::statistics).collect(),
         offset,
         watch,
+        looks: Vec::new(),
         examiner: Examiner::new(&ram, map, is_returned(spec))?,
         rounds: spec.rounds,
         settled: Vec::new(),
@@ -131,10 +132,9 @@ fn run(
     let ran = team::run(&mut machine, &mut first, others, guest.patience, stop);
     services.error_or(ran)?;
 
-    let looks = session.watch.take().map(Watch::end).transpose()?.unwrap_or_default();
     let books = Books { ram: &ram, map, vcpus: spec.vcpus };
     let known = Known { bell, guest_ring, tsc_khz, counter: facts.counter, elapsed: started.elapsed() };
-    outcome(&session, &books, &looks, &known)
+    outcome(&session, &books, &known)
 }
 
 /// What is known without the guest.
@@ -146,12 +146,7 @@ struct Known {
     elapsed: Duration,
 }
 
-fn outcome(
-    session: &Session<'_>,
-    books: &Books<'_>,
-    looks: &[Look],
-    known: &Known,
-) -> Result<EngineOutcome, TrialError> {
+fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<EngineOutcome, TrialError> {
     let (Some(begin), Some(end)) = (&session.begin, &session.end) else {
         return Err(TrialError::Protocol { what: "it was done without a measured part" });
     };
@@ -177,7 +172,7 @@ fn outcome(
         began,
         ended: books.ram.read(shared::ENDED)?,
         freed: books.ram.read(shared::FREED)?,
-        curve: looks.iter().map(|look| clock.point(look)).collect(),
+        curve: session.looks.iter().map(|look| clock.point(look)).collect(),
         settled: session.settled.iter().map(|round| clock.settled(round)).collect(),
         exits: end.exits.since(&begin.exits),
         idles: end.idles - begin.idles,

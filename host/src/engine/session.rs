@@ -8,7 +8,7 @@ use abi::engine::books::shared;
 use super::Settled;
 use super::parts::{Served, Services, lock};
 use super::settled::Examiner;
-use super::watch::Watch;
+use super::watch::{Look, Watch};
 use crate::balloon::Balloon;
 use crate::clock::{GuestTsc, HostTsc, TscOffset};
 use crate::error::{ExitError, TrialError};
@@ -77,6 +77,7 @@ pub(super) struct Session<'a> {
     pub(super) statistics: Vec<Statistics>,
     pub(super) offset: TscOffset,
     pub(super) watch: Option<Watch>,
+    pub(super) looks: Vec<Look>,
     pub(super) examiner: Examiner,
     /// How many rounds there are to settle.
     pub(super) rounds: u64,
@@ -97,7 +98,13 @@ impl Session<'_> {
                 }
             }
             Control::Settled => self.settle()?,
-            Control::End => self.end = Some(self.mark()?),
+            Control::End => {
+                self.end = Some(self.mark()?);
+                // What comes is the guest's last look at all of its memory, which brings it back.
+                if let Some(watch) = self.watch.take() {
+                    self.looks = watch.end()?;
+                }
+            }
             Control::Done => return Ok(Flow::Leave),
             Control::Panicked => return Err(TrialError::Panicked { message: panic_message(self.ram) }),
             Control::Parked => return Err(TrialError::Protocol { what: "its first processor parked" }),

@@ -1,5 +1,6 @@
 //! The oracle can fail: every bug that can be planted in guest or host is caught by its name.
 
+use abi::addr::Order;
 use abi::trace::Violation;
 use host::axes::{Axis, Carrier};
 use host::engine::{EngineSpec, GuestFault, Load, Walk};
@@ -10,6 +11,9 @@ use libtest_mimic::Trial;
 use crate::common::{Checked, transports};
 use crate::walks::{over, several};
 use crate::{SPEC, planted};
+
+/// Some bugs only show if another processor is quick enough.
+const ATTEMPTS: u64 = 10;
 
 pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
     let mut tests = Vec::new();
@@ -23,7 +27,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             continue;
         }
         for walk in Walk::ALL.iter().copied() {
-            let churn = over(&transport, several(Load::Churn, EngineSpec { walk, ..SPEC }));
+            let churn = over(&transport, crowded(EngineSpec { walk, ..SPEC }));
             for (fault, found) in [
                 (GuestFault::ReportOnList, Violation::NotIsolated),
                 (GuestFault::KeepMark, Violation::StaleMark),
@@ -33,10 +37,10 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
                 add(name, churn, Planted::NONE, fault, found);
             }
         }
-        let memhog = over(&transport, SPEC);
+        let churn = over(&transport, crowded(SPEC));
         for (name, fault, found) in [
             ("skip-discard", Fault::SkipDiscard, Violation::StillThere),
-            ("page-too-many", Fault::PageTooMany, Violation::UnreportedLost),
+            ("page-too-many", Fault::PageTooMany, Violation::ReusedLost),
             ("acknowledge-first", Fault::AcknowledgeFirst, Violation::StillThere),
             ("used-twice", Fault::UsedTwice, Violation::UsedAhead),
         ] {
@@ -44,10 +48,17 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
                 continue;
             }
             let name = format!("{}::{name}", transport.name);
-            add(name, memhog, Planted::new(fault), GuestFault::None, found);
+            add(name, churn, Planted::new(fault), GuestFault::None, found);
         }
     }
     tests
+}
+
+/// Four processors that churn so much of a small memory that blocks are allocated soon after they were freed.
+fn crowded(spec: EngineSpec) -> EngineSpec {
+    let (unit, min_order) = (Order::new(6).unwrap_or_default(), Order::new(2).unwrap_or_default());
+    let spec = EngineSpec { memory: 32 << 20, capacity: 32, budget: 0, ..several(Load::Churn, spec) };
+    EngineSpec { unit, min_order, footprint: 5 << 20, ..spec }
 }
 
 fn is_caught(
@@ -57,7 +68,13 @@ fn is_caught(
     guest: GuestFault,
     expected: Violation,
 ) -> Checked {
-    let outcome = planted(spec, facts, host, guest)?;
-    let found: Vec<_> = outcome.violations.iter().map(|(violation, _)| *violation).collect();
-    if found.contains(&expected) { Ok(()) } else { Err(format!("found {:?}", outcome.violations).into()) }
+    let mut found = Vec::new();
+    for seed in 0..ATTEMPTS {
+        let outcome = planted(&EngineSpec { seed, ..*spec }, facts, host, guest)?;
+        if outcome.violations.iter().any(|(violation, _)| *violation == expected) {
+            return Ok(());
+        }
+        found.push(outcome.violations);
+    }
+    Err(format!("found {found:?}").into())
 }

@@ -83,7 +83,7 @@ fn each_has_its_own_answer(facts: &Facts) -> Checked {
     let map = CALLS.map();
     let code = sound(|vcpu, code| {
         // No such call from the odd ones, a page that is memory from the others.
-        let called = if vcpu % 2 == 1 { code.call(99, 0, 1) } else { code.call(1, 0x40_0000, 1) };
+        let called = if vcpu % 2 == 1 { code.call(99, 0, 1) } else { code.call(1, 0x200_0000, 1) };
         let answer = layout::vcpu::batch(vcpu).offset(batch::ANSWER);
         called.copy(answer, counter(map.vcpu(vcpu), Counter::Operations))
     });

@@ -17,6 +17,9 @@ use crate::{SPEC, ran};
 /// Of what is free this much has to be returned once a round has settled, in percent.
 const RETURNED: u64 = 95;
 
+/// Beside a comb fewer blocks than this stay free.
+const BESIDE: u64 = 8;
+
 /// The rungs of the ladder that report something.
 const RUNGS: usize = 6;
 
@@ -27,7 +30,9 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
     let mut tests = Vec::new();
     for transport in &transports {
         for walk in Walk::ALL {
-            let memhog = over(transport, EngineSpec { walk: *walk, ..SPEC });
+            // What does not fit in the array is forgotten, by design: it has to hold a round's blocks.
+            let capacity = if *walk == Walk::PerCpuArray { 32 } else { SPEC.capacity };
+            let memhog = over(transport, EngineSpec { walk: *walk, capacity, ..SPEC });
             let churn = several(Load::Churn, memhog);
             for (name, spec) in [("memhog", memhog), ("churn-of-several", churn)] {
                 let name = format!("{}::{}::{name}", transport.name, walk.name());
@@ -35,7 +40,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             }
         }
         let spec = over(transport, SPEC);
-        let pages = EngineSpec { unit: Order::default(), min_order: Order::default(), ..spec };
+        let pages = EngineSpec { unit: Order::default(), ..spec };
         for (name, spec) in [
             ("memhog-of-several", EngineSpec { vcpus: 4, footprint: 8 << 20, ..spec }),
             ("page-faults-of-several", several(Load::PageFault1, spec)),
@@ -66,10 +71,11 @@ pub(crate) fn over(transport: &Transport, spec: EngineSpec) -> EngineSpec {
     EngineSpec { carrier, doorbell, servicer, completion, ..spec }.neutral()
 }
 
-/// The same with four processors, for a moment.
+/// The same with four processors, for a moment, with reports as often as can be.
 pub(crate) fn several(load: Load, spec: EngineSpec) -> EngineSpec {
     let (warmup, window) = (Duration::from_millis(20), Duration::from_millis(100));
-    EngineSpec { load, vcpus: 4, footprint: 8 << 20, warmup, window, ..spec }.neutral()
+    let (min_order, delay) = (Order::new(4).unwrap_or_default(), Duration::from_micros(200));
+    EngineSpec { load, vcpus: 4, footprint: 8 << 20, warmup, window, min_order, delay, ..spec }.neutral()
 }
 
 /// The sum of a counter over the processors.
@@ -109,7 +115,7 @@ fn check(spec: &EngineSpec, outcome: &EngineOutcome) {
         assert_eq!((settled.round, settled.free), (round, outcome.managed), "{settled:?}");
         assert_eq!((settled.lost, settled.reported_resident), (0, 0), "{settled:?}");
         assert!(settled.resident * 100 <= settled.free * (100 - RETURNED), "{settled:?}");
-        assert!(settled.reported * PAGE_SIZE > 0, "{settled:?}");
+        assert!(settled.reported > 0, "{settled:?}");
     }
 }
 
@@ -122,7 +128,8 @@ fn is_shuffled(spec: &EngineSpec, facts: &Facts) -> Checked {
     Ok(())
 }
 
-/// A list of 128 blocks that cannot merge, 16 a report, as many as are needed.
+/// A list of 128 blocks that cannot merge, 16 a report, as many as are needed. What the watermark leaves free beside
+/// them is reported too.
 fn a_comb_is_reported(facts: &Facts) -> Checked {
     let order = Order::new(3).map_err(|_| "an order")?;
     let blocks: u64 = 128;
@@ -141,9 +148,15 @@ fn a_comb_is_reported(facts: &Facts) -> Checked {
         };
         let outcome = ran(&spec.neutral(), facts)?;
         assert_eq!(outcome.violations, []);
-        assert_eq!(counted(&outcome, GuestCounter::Reported), blocks, "{walk:?}");
-        assert_eq!(counted(&outcome, GuestCounter::Reports), blocks / 16, "{walk:?}");
-        assert_eq!(outcome.discarded_pages, blocks * order.pages(), "{walk:?}");
+        let reported = counted(&outcome, GuestCounter::Reported);
+        assert!((blocks..blocks + BESIDE).contains(&reported), "{reported} blocks, {walk:?}");
+        let reports = counted(&outcome, GuestCounter::Reports);
+        // A zone has a last report of its own.
+        assert!(
+            (reported.div_ceil(16)..=reported.div_ceil(16) + 1).contains(&reports),
+            "{reports}, {walk:?}"
+        );
+        assert_eq!(reported, outcome.madvise_calls, "{walk:?}");
     }
     Ok(())
 }
@@ -199,12 +212,13 @@ fn a_pass_keeps_its_budget(facts: &Facts) -> Checked {
     };
     let outcome = ran(&spec.neutral(), facts)?;
     assert_eq!(outcome.violations, []);
-    let a_pass = blocks.div_ceil(capacity * budget) + 1;
+    // One or two blocks beside the comb are of its order.
+    let a_pass = (blocks + 2).div_ceil(capacity * budget) + 1;
     let reports: Vec<_> = outcome.passes.iter().map(|pass| pass.reports).collect();
-    let [full @ .., _] = reports.as_slice() else { return Err("no passes".into()) };
-    let full: Vec<_> = full.iter().filter(|reports| **reports > 0).collect();
-    assert!(full.iter().all(|reports| **reports == a_pass), "{reports:?}, expected {a_pass} each");
-    assert_eq!(reports.iter().sum::<u64>(), blocks / capacity);
+    let [first, between @ .., _] = reports.as_slice() else { return Err("no passes".into()) };
+    assert!(between.iter().all(|reports| *reports == a_pass), "{reports:?}, expected {a_pass} each");
+    // The first one has those of other orders too.
+    assert!((a_pass..a_pass + BESIDE).contains(first), "{reports:?}");
     assert!(counted(&outcome, GuestCounter::OutOfBudget) > 0);
     Ok(())
 }
