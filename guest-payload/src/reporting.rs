@@ -262,3 +262,6 @@ fn nap(metal: &mut impl Metal, microseconds: u64) {
         Ok(microseconds) => metal.idle(microseconds),
     }
 }
+
+#[cfg(test)]
+mod tests;

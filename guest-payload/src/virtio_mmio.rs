@@ -140,3 +140,21 @@ fn read(metal: &impl Metal, offset: u64) -> u32 {
 fn write(metal: &mut impl Metal, offset: u64, value: u32) {
     metal.store32(register(offset), value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poison_is_told_where_it_is_offered_and_ends_reporting_where_it_is_not() {
+        let poison = feature::PAGE_POISON;
+        for (offered, said, accepted) in [
+            (REQUIRED, None, (REQUIRED, Started::Reporting)),
+            (REQUIRED | poison, None, (REQUIRED, Started::Reporting)),
+            (REQUIRED | poison, Some(0), (REQUIRED | poison, Started::Reporting)),
+            (REQUIRED, Some(0xaaaa_aaaa), (feature::VERSION_1, Started::PoisonNotOffered)),
+        ] {
+            assert_eq!(accept(offered, said), accepted);
+        }
+    }
+}

@@ -212,3 +212,6 @@ const fn number(truth: Truth) -> u32 {
 }
 
 const _: () = assert!(PAGE_TRUTH + 4 <= PAGE_BYTES);
+
+#[cfg(test)]
+mod tests;

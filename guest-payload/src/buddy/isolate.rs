@@ -37,7 +37,8 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
     }
 
     /// Puts an isolated block back on a list (`__putback_isolated_page`): merges as freeing does, and asks for no
-    /// pass. Says whether it is still this block: whether it did not merge.
+    /// pass. The type is what its pageblock has now ([`super::Allocator::migrate_type`], under this lock): it may have
+    /// changed sides while the block was out. Says whether it is still this block: whether it did not merge.
     pub fn put_back(&mut self, block: Block, migrate_type: MigrateType, at: At) -> bool {
         if !self.zone.allocator.has_block(block) || !self.state(block.page).is(State::isolated(block.order)) {
             self.wrong(Violation::Accounts, block.page);

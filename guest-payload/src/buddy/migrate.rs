@@ -37,3 +37,24 @@ impl MigrateType {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_fall_back_as_in_linux() {
+        use MigrateType::{Movable, Reclaimable, Unmovable};
+        assert_eq!(Unmovable.fallbacks(), [Reclaimable, Movable]);
+        assert_eq!(Movable.fallbacks(), [Reclaimable, Unmovable]);
+        assert_eq!(Reclaimable.fallbacks(), [Unmovable, Movable]);
+    }
+
+    #[test]
+    fn bits_round_trip() {
+        for migrate_type in MigrateType::ALL {
+            assert_eq!(MigrateType::from_bits(migrate_type.bits()), migrate_type);
+        }
+        assert_eq!(MigrateType::from_bits(77), MigrateType::Movable);
+    }
+}

@@ -71,7 +71,9 @@ impl<const REPORTS: bool> Fixture<REPORTS> {
         let zone = self.zone(zone);
         let after = |link: &Link| Some(zone.next(*link));
         let links = std::iter::successors(after(&zone.head(order, migrate_type)), after);
-        links.map_while(|link| zone.page(link)).collect()
+        let pages: Vec<_> = links.map_while(|link| zone.page(link)).take(5000).collect();
+        assert!(pages.len() < 5000, "the list has no end");
+        pages
     }
 
     fn movables(&mut self, n: u64) -> Vec<Page> {

@@ -54,3 +54,45 @@ impl Chain {
         self.map.block(page.get().into(), self.order).gpa()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metal::fake::Fake;
+
+    const MAP: Map = Map::new(1 << 13);
+
+    fn block(page: u32) -> Block {
+        Block { page: Page::new(page), order: Order::default() }
+    }
+
+    #[test]
+    fn first_in_first_out() {
+        let mut metal = Fake::with_arena(1 << 13, |_, _| {});
+        let mut chain = Chain::new(MAP, Order::default());
+        for _ in 0..2 {
+            for page in [7, 0, 9] {
+                chain.push(&mut metal, block(page));
+            }
+            assert_eq!(chain.pop(&metal), Some(block(7)));
+            chain.push(&mut metal, block(3));
+            for page in [0, 9, 3] {
+                assert_eq!(chain.pop(&metal), Some(block(page)));
+            }
+            assert_eq!(chain.pop(&metal), None);
+        }
+    }
+
+    #[test]
+    fn a_chain_ends_where_it_is_broken() {
+        let mut metal = Fake::with_arena(1 << 13, |_, _| {});
+        let mut chain = Chain::new(MAP, Order::default());
+        for word in [0, MAP.managed() + 1, u64::MAX] {
+            (1..=3).for_each(|page| chain.push(&mut metal, block(page)));
+            let broken = chain.word(Page::new(2));
+            metal.store(broken, word);
+            assert_eq!([chain.pop(&metal), chain.pop(&metal)], [Some(block(1)), Some(block(2))]);
+            assert_eq!(chain.pop(&metal), None);
+        }
+    }
+}

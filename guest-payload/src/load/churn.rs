@@ -122,3 +122,20 @@ fn block(word: u32) -> Option<Block> {
 const fn word(block: Block) -> u32 {
     TAKEN | (block.order.get() as u32) << ORDER_SHIFT | block.page.get() & PAGE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_holds_any_block_or_none() {
+        assert_eq!(block(0), None);
+        for page in [0, 1, (1 << 19) - 1] {
+            for order in 0..=Order::MAX.get() {
+                let held = Block { page: Page::new(page), order: Order::new(order.into()).unwrap() };
+                assert_eq!(block(word(held)), Some(held));
+            }
+        }
+        assert_eq!(block(TAKEN | 11 << ORDER_SHIFT), None, "no such order");
+    }
+}

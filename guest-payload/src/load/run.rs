@@ -54,3 +54,18 @@ impl Run {
         self.length = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_a_huge_page_at_the_most_and_a_block_at_the_least() {
+        for (order, blocks) in [(0, 64), (3, 64), (4, 32), (8, 2), (9, 1), (10, 1)] {
+            let mut run = Run::of(Order::new(order).unwrap());
+            assert_eq!(run.room(), blocks);
+            (0..100).for_each(|_| run.push(NONE));
+            assert_eq!((run.iter().len(), run.room()), (blocks, 0));
+        }
+    }
+}

@@ -99,8 +99,10 @@ impl Metal for Fake {
         self.store32(at, value);
     }
     fn fill(&mut self, at: Gpa, words: u64, word: u64) {
-        for index in 0..words {
-            self.store(at.offset(index * 8), word);
+        let at = usize::try_from(at.0).unwrap();
+        let bytes = usize::try_from(words * 8).unwrap();
+        for place in self.memory[at..at + bytes].chunks_exact_mut(8) {
+            place.copy_from_slice(&word.to_le_bytes());
         }
     }
     fn idle(&mut self, _: u32) {

@@ -105,3 +105,64 @@ impl Request {
         lock.release(metal);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metal::fake::Fake;
+    use abi::engine::map::Map;
+
+    const DELAY: u64 = 100;
+
+    fn machine() -> (Fake, Books, Request) {
+        (Fake::with_arena(1 << 12, |_, _| {}), Books::of(Map::new(1 << 12), 0), Request::after(DELAY))
+    }
+
+    #[test]
+    fn a_request_is_due_a_delay_later() {
+        let (mut metal, books, request) = machine();
+        assert!(request.is_idle(&metal) && !request.is_due(&metal));
+        let before = metal.clock();
+        request.notify(&mut metal, &books);
+        let due = request.due(&metal).unwrap();
+        assert!(due > before + DELAY && due < before + DELAY + 10);
+        assert!(!request.is_due(&metal) && !request.is_idle(&metal));
+        while metal.clock() < due {}
+        assert!(request.is_due(&metal));
+    }
+
+    #[test]
+    fn a_second_request_changes_nothing() {
+        let (mut metal, books, request) = machine();
+        request.notify(&mut metal, &books);
+        let due = request.due(&metal);
+        request.notify(&mut metal, &books);
+        assert_eq!(request.due(&metal), due);
+        assert_eq!(books.read(&metal, Counter::Requests), 1);
+    }
+
+    #[test]
+    fn a_pass_that_nobody_asked_again_leaves_it_idle() {
+        let (mut metal, books, request) = machine();
+        request.notify(&mut metal, &books);
+        request.begin(&mut metal, &books);
+        assert_eq!((request.due(&metal), request.is_idle(&metal)), (None, false));
+        request.end(&mut metal, &books);
+        assert!(request.is_idle(&metal));
+    }
+
+    #[test]
+    fn what_is_freed_during_a_pass_is_due_a_delay_after_it() {
+        let (mut metal, books, request) = machine();
+        for again in [Request::notify, Request::again] {
+            request.notify(&mut metal, &books);
+            request.begin(&mut metal, &books);
+            again(request, &mut metal, &books);
+            let before = metal.clock();
+            request.end(&mut metal, &books);
+            assert!(request.due(&metal).unwrap() > before + DELAY);
+            request.begin(&mut metal, &books);
+            request.end(&mut metal, &books);
+        }
+    }
+}

@@ -85,6 +85,11 @@ fn stumble(fixture: &mut Fixture<true>, taken: &mut Vec<Block>, pick: Index, n: 
     }
 }
 
+/// Any word; more often a page's number or a head's, of which some exist.
+fn lie() -> impl Strategy<Value = u32> {
+    prop_oneof![any::<u32>(), 0_u32..5000, (128_u32..900).prop_map(|at| 1 << 31 | at)]
+}
+
 proptest! {
     #[test]
     fn the_audit_finds_it(pick: Index, value: u32) {
@@ -101,7 +106,7 @@ proptest! {
 
     #[test]
     fn nothing_hangs_and_nothing_panics(
-        lies in vec((any::<Index>(), prop_oneof![any::<u32>(), 0_u32..5000, (128_u32..900).prop_map(|at| 1 << 31 | at)]), 1..8),
+        lies in vec((any::<Index>(), lie()), 1..8),
         steps in vec((any::<Index>(), any::<u64>()), 1..60),
     ) {
         let (mut fixture, mut taken) = busy();
@@ -114,4 +119,43 @@ proptest! {
         }
         fixture.allocator.audit(&mut fixture.metal);
     }
+}
+
+#[test]
+fn a_list_whose_links_disagree_is_left_alone() {
+    let mut fixture = Fixture::<true>::new(MARKS);
+    let pages = fixture.movables(10);
+    let prev = pages[0].bytes(fixture.allocator.pages).offset(page::PREV);
+    let before = fixture.metal.load32(prev);
+    fixture.metal.store32(prev, pages[2].get());
+    assert_eq!(fixture.alloc(Order::MAX, MigrateType::Movable), None);
+    assert_eq!(fixture.violations(Violation::Accounts), 1);
+    assert!(!fixture.normal().isolate(pages[0], Order::MAX));
+    assert_eq!(fixture.movables(10), pages);
+    fixture.metal.store32(prev, before);
+    fixture.audit();
+}
+
+#[test]
+fn what_is_in_use_is_not_handed_out() {
+    let mut fixture = Fixture::<true>::new(MARKS);
+    let pages = fixture.movables(10);
+    State::allocated(Order::MAX).store(&mut fixture.metal, fixture.allocator.pages, pages[0]);
+    assert_eq!(
+        fixture.alloc(order(0), MigrateType::Movable).map(|taken| taken.block.page.get() / 1024),
+        Some(0)
+    );
+    assert_eq!(fixture.violations(Violation::HandedOutTwice), 1);
+    let first_wrong = fixture.metal.load(abi::engine::books::first_wrong(fixture.allocator.map().vcpu(0)));
+    assert_eq!(first_wrong, fixture.allocator.frames(Block { page: pages[0], order: Order::MAX }).start().0);
+}
+
+#[test]
+fn a_list_without_an_end_is_walked_no_longer_than_any() {
+    let mut fixture = Fixture::<true>::new(MARKS);
+    let pages = fixture.movables(10);
+    let next = pages[1].bytes(fixture.allocator.pages).offset(page::NEXT);
+    fixture.metal.store32(next, pages[0].get());
+    fixture.normal().cut(Order::MAX, MigrateType::Movable, u64::MAX);
+    assert_ne!(fixture.allocator.audit(&mut fixture.metal).wrong, 0);
 }
