@@ -76,8 +76,7 @@ pub(crate) fn head(out: &mut dyn Write, host: &str, notes: &[String], remarks: &
 }
 
 pub(crate) fn grid(out: &mut dyn Write, host: &str, grid: &Grid) -> io::Result<()> {
-    // A table that is copied out of here keeps its host.
-    writeln!(out, "\n{}\non {host}", paint(BOLD, &grid.title))?;
+    writeln!(out, "\n{}\n{}", paint(BOLD, &grid.title), grid.place(host))?;
     // The table cannot colour a cell itself; the words are the same width in red.
     writeln!(out, "{}", grid.to_text().replace(FREED_NOTHING, &paint(RED, FREED_NOTHING)))
 }

@@ -85,10 +85,9 @@ pub(super) fn run(options: &EngineOptions, out: &mut dyn Write) -> anyhow::Resul
     let mut journal = Journal::create(&directory, &environment, Some(plan.to_toml()))?;
 
     let slots = slots(&plan, environment.call());
-    let most = plan.choices.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
     let mut engine = KvmEngine { facts: &facts, stop: Arc::clone(&stop) };
     let mut progress = Progress::new(slots.len(), facts.counter);
-    let tally = run_all(&slots, most, &mut engine, &stop, &mut journal, &mut progress);
+    let tally = run_all(&slots, plan.time(), &mut engine, &stop, &mut journal, &mut progress);
     progress.finish();
     finish(&journal, tally?, out)
 }
@@ -96,7 +95,15 @@ pub(super) fn run(options: &EngineOptions, out: &mut dyn Write) -> anyhow::Resul
 /// More blocks than there is time for, if the plan goes by time.
 fn slots(plan: &EnginePlan, call: CallBy) -> Vec<Slot<EngineSpec>> {
     let cells = cells::of(plan, call);
-    interleaved(cells, plan.choices.blocks.unwrap_or(1), plan.seed())
+    let blocks = match plan.time() {
+        Some(time) => {
+            let a_block: Duration = cells.iter().map(|spec| spec.warmup + spec.window).sum();
+            let blocks = time.as_millis() / a_block.as_millis().max(1) + 1;
+            u32::try_from(blocks).unwrap_or(u32::MAX)
+        }
+        None => plan.choices.blocks.unwrap_or(1),
+    };
+    interleaved(cells, blocks, plan.seed())
 }
 
 /// Derives everything from the run directory, as `pagehint report` would, and prints it.
@@ -106,6 +113,11 @@ fn finish(journal: &Journal, tally: Tally, out: &mut dyn Write) -> anyhow::Resul
         anyhow::bail!("stopped before the first trial had ended; nothing is in {}", directory.display());
     }
     let summary = report::rebuild(directory)?;
+    if summary.plan.experiment.0 == Experiment::Run
+        && let Some(error) = summary.failed.values().next()
+    {
+        anyhow::bail!("{error}");
+    }
     report::show(out, &summary)?;
     writeln!(out, "\n{}: report.md, summary.json, histograms.hlog", directory.display())?;
     out.flush()?;

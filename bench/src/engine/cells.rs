@@ -76,8 +76,10 @@ fn walk(plan: &EnginePlan, call: CallBy) -> Vec<EngineSpec> {
         for shuffle in keys.shuffles.iter().flatten() {
             for walk in walks.iter().copied().filter(|walk| walk.walks_lists()) {
                 let comb = comb(with(walk), order(COMB_ORDER), *length);
-                // The whole list in one pass, so that every batch meets what the ones before have reported.
-                cells.push(EngineSpec { shuffle: shuffle.0, discard: Discard::None, budget: 0, ..comb });
+                // The whole list in one pass, so that every batch meets what the ones before have reported; and
+                // however short it is.
+                let (discard, budget, watermark) = (Discard::None, 0, false);
+                cells.push(EngineSpec { shuffle: shuffle.0, discard, budget, watermark, ..comb });
             }
         }
     }

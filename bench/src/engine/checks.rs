@@ -9,6 +9,7 @@ use host::engine::{GuestCounter, Inhibited, Reporting};
 
 use super::record::{EngineMeasured, EngineRecord};
 use crate::checks::{Check, Standing, check, none_of};
+use crate::unit::total;
 
 /// How far a run came.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +62,7 @@ fn oracle(measured: &[(&EngineRecord, &EngineMeasured)]) -> Check {
             faults.push(format!("{name} {count} times in trial {}: {sentence}", trial.trial));
         }
     }
-    let pages: u64 = measured.iter().map(|(_, m)| m.sum(GuestCounter::Checked)).sum();
+    let pages = total(measured.iter().map(|(_, m)| m.sum(GuestCounter::Checked)));
     none_of(
         "no byte was lost and no page handed out wrongly",
         Standing::Fails,
@@ -126,7 +127,7 @@ fn refused(measured: &[(&EngineRecord, &EngineMeasured)]) -> Check {
 /// Calls that a carrier needs for what was reported: in registers one a block, else one a report.
 fn calls(trial: &EngineRecord, m: &EngineMeasured) -> u64 {
     match trial.choices.carrier.0 {
-        Carrier::Registers => m.sum(GuestCounter::Isolated),
+        Carrier::Registers => m.sum(GuestCounter::Reported),
         _ => m.sum(GuestCounter::Reports),
     }
 }
@@ -189,7 +190,7 @@ fn reporting(measured: &[(&EngineRecord, &EngineMeasured)]) -> Check {
     let mut worst = Standing::Doubtful;
     for (trial, m) in measured {
         let made = m.sum(GuestCounter::Reports);
-        reports += made;
+        reports = total([reports, made]);
         let number = trial.trial;
         match (trial.choices.reporting.0, m.inhibited.0) {
             (Reporting::On, Inhibited::No) if made == 0 => {
@@ -223,7 +224,7 @@ fn failed_allocations(measured: &[(&EngineRecord, &EngineMeasured)]) -> Option<C
     let timed: Vec<_> = measured.iter().filter(|(trial, _)| trial.choices.load.0.is_timed()).collect();
     let faults: Vec<String> = timed
         .iter()
-        .filter(|(_, m)| failed(m) * 1000 > m.sum(GuestCounter::Operations))
+        .filter(|(_, m)| failed(m) > m.sum(GuestCounter::Operations) / 1000)
         .map(|(trial, m)| format!("{} in trial {}", failed(m), trial.trial))
         .collect();
     let what = "allocations hardly ever failed";

@@ -17,6 +17,13 @@ pub fn time(interval: &Interval) -> String {
     format!("{}{}", doubt(interval), Unit::Nanoseconds.show_interval(mean, low, high))
 }
 
+/// A time that is no difference, with its interval.
+#[must_use]
+pub fn duration(interval: &Interval) -> String {
+    let Interval { mean, low, high, .. } = *interval;
+    Unit::Nanoseconds.show_interval(mean, low, high).replace('+', "")
+}
+
 fn doubt(interval: &Interval) -> &'static str {
     if interval.shows_difference() { "" } else { "~ " }
 }
@@ -58,6 +65,10 @@ mod tests {
     #[test]
     fn numbers_are_short() {
         assert_eq!([number(8_827_000.0), number(12_345.6), number(7.0)], ["8.827 M", "12.3 k", "7.00"]);
+        assert_eq!(
+            [duration(&Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5 })],
+            ["120 [100, 140] ns"]
+        );
         assert_eq!([mib(268_435_456.0), mib(1_572_864.0)], ["256 MiB", "1.5 MiB"]);
     }
 }

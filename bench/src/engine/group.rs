@@ -11,7 +11,7 @@ use super::record::{EngineMeasured, EngineRecord};
 use super::tallies;
 use crate::quantiles::Quantiles;
 use crate::statistics::Interval;
-use crate::unit::{Clock, float, ratio};
+use crate::unit::{Clock, float, ratio, total};
 
 /// The trials of a cell that have an outcome.
 pub struct Group<'a> {
@@ -54,7 +54,7 @@ impl<'a> Group<'a> {
     /// A counter, all processors and trials together.
     #[must_use]
     pub fn sum(&self, counter: GuestCounter) -> u64 {
-        self.measured().map(|measured| measured.sum(counter)).sum()
+        total(self.measured().map(|measured| measured.sum(counter)))
     }
 
     /// One counter over another.

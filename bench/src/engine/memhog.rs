@@ -13,7 +13,7 @@ use crate::checks::{Check, Standing, none_of};
 use crate::ladder::Rung;
 use crate::statistics::Interval;
 use crate::table::{Grid, strings};
-use crate::unit::{Unit, float, percent};
+use crate::unit::{Unit, float, percent, total};
 
 /// The least share of the free memory that must be back after a round.
 const RETURNED: f64 = 0.95;
@@ -71,11 +71,7 @@ impl Memhog {
         let rows = self.cells.iter().flat_map(rows);
         let title = "memory that was freed, and is no longer resident on the host when reporting has settled";
         let settled = self.cells.iter().map(|cell| {
-            let took = Unit::Nanoseconds.show_interval(
-                cell.settled_ns.mean,
-                cell.settled_ns.low,
-                cell.settled_ns.high,
-            );
+            let took = figures::duration(&cell.settled_ns);
             vec![
                 cell.label(),
                 took,
@@ -204,7 +200,7 @@ fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
         let rounds: Vec<&Round> =
             cell.rounds.iter().map(|(_, round)| round).filter(|round| round.round == number).collect();
         let mean = |pages: &dyn Fn(&Round) -> u64| {
-            let sum: u64 = rounds.iter().map(|round| pages(round)).sum();
+            let sum = total(rounds.iter().map(|round| pages(round)));
             figures::mib(float(sum) / float(rounds.len().max(1) as u64) * 4096.0)
         };
         let least = rounds.iter().map(|round| round.returned()).fold(1.0, f64::min);

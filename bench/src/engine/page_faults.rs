@@ -103,7 +103,9 @@ impl PageFaults {
     #[must_use]
     pub fn tables(&self) -> Vec<Grid> {
         let changes = self.units.iter().map(|unit| changes(unit, self.delay_us));
-        changes.chain([published::table()]).chain(self.units.iter().map(phases)).collect()
+        let places =
+            self.units.iter().flat_map(|unit| [Some(phases(unit)), shares(unit)].into_iter().flatten());
+        changes.chain([published::table()]).chain(places).collect()
     }
 
     /// A sentence a row.
@@ -176,7 +178,7 @@ fn label(rung: Option<Named<Rung>>, row: &Row) -> Vec<String> {
 
 fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
     let title = format!(
-        "page_fault1 with blocks of {} on {} vCPUs, reported after {}: change of operations a second against a guest without reporting ({} a second, n = {})",
+        "page_fault1 with blocks of {} on {} vCPUs, reported after {} (Linux: 2 s): change of operations a second against a guest without reporting ({} a second, n = {})",
         size(unit.unit),
         unit.vcpus,
         Unit::Nanoseconds.show(float(delay_us) * 1e3),
@@ -206,31 +208,62 @@ fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
     Grid::new(title, header, rows.collect())
 }
 
+fn once(row: &Row) -> Vec<String> {
+    vec![row.rung.map_or_else(|| "any".to_owned(), |rung| rung.to_string()), row.state.to_string()]
+}
+
+fn phase_header(altogether: &str) -> Vec<String> {
+    let mut header = strings(["transport", "reporting", altogether]);
+    header.extend(LoadPhase::ALL.iter().map(|phase| phase.name().to_owned()));
+    header
+}
+
+/// How much longer an operation takes, phase by phase: nanoseconds for pages, microseconds for huge ones.
 fn phases(unit: &OfUnit) -> Grid {
+    let slow = unit.rows.iter().any(|row| row.breakdown.whole.mean.abs() >= 10_000.0);
+    let (divisor, name) = if slow { (1e3, "µs") } else { (1.0, "ns") };
     let title = format!(
-        "where it goes, blocks of {}: an operation's time more than without reporting, and each phase's share of that (n = {})",
+        "where it goes, blocks of {}: {name} by which an operation takes longer than without reporting, by phase (n = {})",
         size(unit.unit),
         unit.absent.blocks
     );
-    let mut header = strings(["transport", "reporting", "altogether"]);
-    header.extend(LoadPhase::ALL.iter().map(|phase| phase.name().to_owned()));
-    let rows = rows_by_transport(unit).into_iter().map(|(rung, row)| {
+    let rows = unit.rows.iter().map(|row| {
         let Breakdown { whole, phases } = &row.breakdown;
-        let mut cells = label(rung, row);
+        let mut cells = once(row);
         cells.push(figures::time(whole));
-        for (phase, change) in phases {
-            let time = Unit::Nanoseconds.show_change(change.mean);
-            // The share of a difference that is none says nothing.
-            let share = if whole.shows_difference() {
-                format!(" ({:.0} %)", row.breakdown.share(phase.0) * 100.0)
-            } else {
-                String::new()
-            };
-            cells.push(time + &share);
-        }
+        cells.extend(phases.values().map(|change| signed(change.mean / divisor)));
         cells
     });
-    Grid::new(title, header, rows.collect())
+    Grid::new(title, phase_header("altogether [95 %]"), rows.collect())
+}
+
+/// What each phase has of a change; of a difference that is none there is nothing to say.
+fn shares(unit: &OfUnit) -> Option<Grid> {
+    let title =
+        format!("blocks of {}: each phase's share of that, where a difference is shown", size(unit.unit));
+    let rows: Vec<Vec<String>> = unit
+        .rows
+        .iter()
+        .filter(|row| row.breakdown.whole.shows_difference())
+        .map(|row| {
+            let mut cells = once(row);
+            cells.push(figures::time(&row.breakdown.whole));
+            let share = |phase: &LoadPhase| format!("{:.0} %", row.breakdown.share(*phase) * 100.0 + 0.0);
+            cells.extend(LoadPhase::ALL.iter().map(share));
+            cells
+        })
+        .collect();
+    (!rows.is_empty()).then(|| Grid::new(title, phase_header("altogether [95 %]"), rows))
+}
+
+/// A difference with three digits at the most.
+fn signed(value: f64) -> String {
+    match value.abs() {
+        v if v < 0.005 => "0".to_owned(),
+        v if v >= 99.95 => format!("{value:+.0}"),
+        v if v >= 9.995 => format!("{value:+.1}"),
+        _ => format!("{value:+.2}"),
+    }
 }
 
 fn sentence(unit: &OfUnit, row: &Row) -> String {

@@ -23,6 +23,8 @@ use crate::ladder::{CallBy, Rung, Transport};
 
 /// The most blocks a plan may have.
 const MAX_BLOCKS: u32 = 10_000;
+/// A day.
+const MAX_MINUTES: f64 = 24.0 * 60.0;
 /// What a single trial has if nothing else is said: as in Linux, but for the delay, which is 2 s there and longer than
 /// the window.
 const CAPACITY: u16 = 32;
@@ -224,9 +226,9 @@ impl EnginePlan {
             _ => {}
         }
         if let Some(minutes) = keys.minutes
-            && !(minutes.is_finite() && minutes > 0.0)
+            && !(minutes > 0.0 && minutes <= MAX_MINUTES)
         {
-            return bad("minutes", minutes.to_string(), "use more than 0");
+            return bad("minutes", minutes.to_string(), &format!("use more than 0, up to {MAX_MINUTES}"));
         }
         for rung in keys.rungs.iter().flatten() {
             if !rung.0.names_pages() {
@@ -282,6 +284,12 @@ impl EnginePlan {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.choices.seed.unwrap_or(1)
+    }
+
+    /// How long to go on, if it goes by time.
+    #[must_use]
+    pub fn time(&self) -> Option<Duration> {
+        self.choices.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0))
     }
 
     /// The rungs it names.

@@ -15,21 +15,21 @@ struct Published {
 
 const PUBLISHED: [Published; 3] = [
     Published {
-        source: "unused page reporting v7, 2019-09",
+        source: "mm / virtio: Provide support for unused page reporting, v7, 2019-09",
         guest: "THP, 16 vCPUs",
         off: "-0.08 %",
         without_discard: "-0.86 %",
         with_discard: "-3.27 %",
     },
     Published {
-        source: "hypercall RFC, 2019-02",
+        source: "KVM: Provide support for guest free page hints (hypercall), RFC, 2019-02",
         guest: "",
         off: "",
         without_discard: "-2.5 % (the hypercalls alone)",
         with_discard: "-11.5 % (madvise, fault, zeroing)",
     },
     Published {
-        source: "free page reporting v16.1, 2020",
+        source: "mm / virtio: Provide support for free page reporting, v16.1, 2020-01",
         guest: "THP, 16 vCPUs",
         off: "",
         without_discard: "",
@@ -40,11 +40,11 @@ const PUBLISHED: [Published; 3] = [
 /// As a table.
 #[must_use]
 pub fn table() -> Grid {
-    let header = strings(["published", "guest", "off", "on, without discard", "on, with discard"]);
+    let header = strings(["title, date", "guest", "off", "on without discard", "on with discard"]);
     let row = |published: &Published| {
         let Published { source, guest, off, without_discard, with_discard } = *published;
         strings([source, guest, off, without_discard, with_discard])
     };
-    let title = "change of page_fault1 that others published, on other hosts".to_owned();
-    Grid::new(title, header, PUBLISHED.iter().map(row).collect())
+    let title = "published: change of page_fault1 against a kernel without reporting".to_owned();
+    Grid::new(title, header, PUBLISHED.iter().map(row).collect()).elsewhere()
 }

@@ -15,7 +15,7 @@ use crate::axis::Named;
 use crate::checks::{Check, Standing, none_of};
 use crate::statistics::Interval;
 use crate::table::{Grid, strings};
-use crate::unit::{Unit, float, percent, ratio};
+use crate::unit::{Unit, float, percent, ratio, total};
 
 /// By what share the observed rate may differ from the predicted one.
 const TOLERANCE: f64 = 0.05;
@@ -42,7 +42,7 @@ pub struct Rate {
     pub budget: u64,
     /// From request to pass, in microseconds.
     pub delay_us: u64,
-    /// What the formula says: the bytes of a full pass every delay, if a pass took no time.
+    /// What the formula says: the bytes of every pass but the last, a delay each, if a pass took no time.
     pub formula: f64,
     /// The same with the time that passes took.
     pub predicted: Interval,
@@ -157,14 +157,19 @@ impl Rate {
     }
 }
 
-/// The free lists when the load has freed what it frees. A comb is one list; after a burst everything has merged into
-/// largest blocks, those of zone DMA32 (an eighth of the memory, at least one block) and those of zone Normal.
+/// The free lists when the load has freed what it frees. A comb is one list, beside the few blocks that the watermark
+/// kept from being allocated, which are what is reported beyond it; after a burst everything has merged into largest
+/// blocks, those of zone DMA32 (an eighth of the memory, at least one block) and those of zone Normal.
 #[must_use]
-pub fn lists(choices: &Choices, managed: u64) -> Vec<List> {
+pub fn lists(choices: &Choices, managed: u64, reported: u64) -> Vec<List> {
     let of = |order: Order, blocks| List { order, free: blocks, unreported: blocks };
     let unit = Order::new(u64::from(choices.unit)).unwrap_or_default();
     match choices.load.0 {
-        Load::Comb => vec![of(unit, choices.footprint / (2 * unit.pages() * PAGE_SIZE))],
+        Load::Comb => {
+            let comb = choices.footprint / (2 * unit.pages() * PAGE_SIZE);
+            let kept = (reported / unit.pages()).saturating_sub(comb);
+            vec![of(unit, comb), of(unit, kept)]
+        }
         _ => {
             let blocks = managed / Order::MAX.pages();
             let dma32 = (blocks / 8).max(1).min(blocks);
@@ -180,33 +185,41 @@ fn after(measured: &EngineMeasured) -> Vec<PassRecord> {
 
 /// Bytes a second between the beginnings of the first and the last pass, given the pages of each pass but the last;
 /// `None` if there is no time between.
-fn bytes_a_second(pages: u64, ns: f64) -> Option<f64> {
-    (pages > 0 && ns > 0.0).then(|| float(pages * PAGE_SIZE) * 1e9 / ns)
+fn bytes_a_second(pages: impl Iterator<Item = u64>, ns: f64) -> Option<f64> {
+    let pages = float(total(pages));
+    (pages > 0.0 && ns > 0.0).then(|| pages * float(PAGE_SIZE) * 1e9 / ns)
 }
 
 fn observed(measured: &EngineMeasured) -> Option<f64> {
     let passes = after(measured);
     let (last, rest) = passes.split_last()?;
     let began = rest.first()?.began;
-    let pages = rest.iter().map(|pass| pass.pages).sum();
+    let pages = rest.iter().map(|pass| pass.pages);
     bytes_a_second(pages, measured.clock.figure(float(last.began.saturating_sub(began))))
 }
 
 /// What the formula says with the time that passes took in this trial.
 fn predicted(measured: &EngineMeasured, delay_ns: f64, predicted: &[Pass]) -> Option<f64> {
     let passes = predicted.len().checked_sub(1)?;
-    let took = after(measured).iter().map(|pass| pass.ended.saturating_sub(pass.began)).sum::<u64>();
-    let each = ratio(measured.clock.figure(float(took)), float(after(measured).len() as u64));
-    let pages = predicted[..passes].iter().map(|pass| pass.pages).sum();
-    bytes_a_second(pages, float(passes as u64) * (delay_ns + each))
+    let pages = predicted[..passes].iter().map(|pass| pass.pages);
+    bytes_a_second(pages, float(passes as u64) * (delay_ns + pass_ns(measured)))
+}
+
+/// How long a pass took.
+fn pass_ns(measured: &EngineMeasured) -> f64 {
+    let passes = after(measured);
+    let ticks = total(passes.iter().map(|pass| pass.ended.saturating_sub(pass.began)));
+    ratio(measured.clock.figure(float(ticks)), float(passes.len() as u64))
 }
 
 fn rate(group: &Group<'_>, seed: u64) -> Option<Rate> {
     let choices = &group.choices;
     let managed = Map::new(choices.memory / PAGE_SIZE).managed();
-    let lists = lists(choices, managed);
+    let reported = group.measured().next().map_or(0, |m| total(after(m).iter().map(|pass| pass.pages)));
+    let lists = lists(choices, managed, reported);
     let limits = Limits { capacity: choices.capacity.into(), budget: choices.budget };
     let passes = predict::passes(&lists, limits);
+    let (_, full) = passes.split_last()?;
     let delay_ns = float(choices.delay_us) * 1e3;
     let figure = |of: &dyn Fn(&EngineMeasured) -> Option<f64>| {
         let values: Option<Vec<f64>> = group.measured().map(of).collect();
@@ -215,11 +228,6 @@ fn rate(group: &Group<'_>, seed: u64) -> Option<Rate> {
     let deviation = |measured: &EngineMeasured| {
         Some(ratio(observed(measured)?, predicted(measured, delay_ns, &passes)?) - 1.0)
     };
-    let took = |measured: &EngineMeasured| {
-        let passes = after(measured);
-        let ticks: u64 = passes.iter().map(|pass| pass.ended.saturating_sub(pass.began)).sum();
-        ratio(measured.clock.figure(float(ticks)), float(passes.len() as u64))
-    };
     Some(Rate {
         load: choices.load,
         order: choices.min_order,
@@ -227,12 +235,12 @@ fn rate(group: &Group<'_>, seed: u64) -> Option<Rate> {
         capacity: choices.capacity,
         budget: choices.budget,
         delay_us: choices.delay_us,
-        formula: float(passes.first()?.pages * PAGE_SIZE) * 1e9 / delay_ns,
+        formula: bytes_a_second(full.iter().map(|pass| pass.pages), float(full.len() as u64) * delay_ns)?,
         predicted: figure(&|measured| predicted(measured, delay_ns, &passes))?,
         observed: figure(&observed)?,
         deviation: figure(&deviation)?,
         passes_predicted: passes.len() as u64,
         passes_observed: group.interval(seed, |measured| float(after(measured).len() as u64)),
-        pass_ns: group.interval(seed, took).mean,
+        pass_ns: group.interval(seed, pass_ns).mean,
     })
 }

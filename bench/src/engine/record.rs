@@ -14,7 +14,7 @@ use crate::axis::Named;
 use crate::journal::Trial;
 use crate::ladder::Rung;
 use crate::record::{ExitCounts, Stretch, refusals, statistics};
-use crate::unit::{Clock, float, ratio};
+use crate::unit::{Clock, float, ratio, total};
 
 /// One trial of the engine, as a line of `trials.jsonl`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -209,7 +209,7 @@ impl EngineMeasured {
     /// A counter, all virtual processors together.
     #[must_use]
     pub fn sum(&self, counter: GuestCounter) -> u64 {
-        self.counters.iter().fold(0, |sum, counters| sum.saturating_add(one(counters, counter)))
+        total(self.counters.iter().map(|counters| one(counters, counter)))
     }
 
     /// Operations a second: what every virtual processor did in its window, added up.

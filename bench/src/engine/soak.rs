@@ -9,7 +9,7 @@ use super::group::Group;
 use crate::axis::Named;
 use crate::ladder::Rung;
 use crate::table::{Grid, strings};
-use crate::unit::float;
+use crate::unit::{float, total};
 
 /// What the experiment found.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -51,7 +51,7 @@ impl Soak {
             trials: group.trials.len(),
             reported: group.sum(GuestCounter::ReportedPages),
             checked: group.sum(GuestCounter::Checked),
-            violations: group.measured().flat_map(|measured| measured.violations.values()).sum(),
+            violations: total(group.measured().flat_map(|measured| measured.violations.values().copied())),
         };
         let mut cells: Vec<Soaked> = groups.iter().map(soaked).collect();
         cells.sort_by_key(|cell| (cell.walk, cell.load, cell.rung));
@@ -81,7 +81,7 @@ impl Soak {
     /// The sum.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
-        let sum = |of: fn(&Soaked) -> u64| self.cells.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&Soaked) -> u64| total(self.cells.iter().map(of));
         vec![format!(
             "{} trials, {} pages reported, {} pages checked, {} violations.",
             self.cells.iter().map(|cell| cell.trials).sum::<usize>(),

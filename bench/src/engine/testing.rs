@@ -91,7 +91,7 @@ fn made(spec: &EngineSpec, wrong: Option<Wrong>) -> Made {
         let reports = 8;
         return Made { blocks: reports * capacity, reports, pages, passes: Vec::new() };
     }
-    let lists = rate::lists(&Choices::from(spec), spec.map().managed());
+    let lists = rate::lists(&Choices::from(spec), spec.map().managed(), 0);
     let limits = Limits { capacity, budget: spec.budget };
     let delay = ticks(spec.delay) * if wrong == Some(Wrong::Slow) { 2 } else { 1 };
     let mut at = 1_000_000;

@@ -84,9 +84,9 @@ fn tables(summary: &Summary) -> String {
     text
 }
 
-/// A table that is copied out of the report keeps its host.
+/// A table with its title and its host.
 pub(crate) fn block(grid: &Grid, host: &str) -> String {
-    format!("### {}\n\n{}\n\non {}\n\n", grid.title, grid.to_markdown(), host)
+    format!("### {}\n\n{}\n\n{}\n\n", grid.title, grid.to_markdown(), grid.place(host))
 }
 
 fn phases(summary: &Summary) -> String {
