@@ -106,6 +106,9 @@ pub struct EngineMeasured {
     /// Frame of the first page found wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_wrong: Option<u64>,
+    /// Processor time of the runner in the measured part, all its threads, in nanoseconds; absent as below.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_ns: Option<u64>,
     /// The whole trial as the runner saw it, in nanoseconds; absent where nothing tells the time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elapsed_ns: Option<u64>,
@@ -202,6 +205,7 @@ impl EngineMeasured {
                 .map(|(kind, count)| (kind.name().to_owned(), *count))
                 .collect(),
             first_wrong: outcome.first_wrong,
+            cpu_ns: outcome.cpu_ns,
             elapsed_ns: outcome.elapsed_ns,
         }
     }

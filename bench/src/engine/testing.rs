@@ -192,6 +192,7 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         refused: Refused::default(),
         violations,
         first_wrong: None,
+        cpu_ns: Some(1_000_000),
         elapsed_ns: Some(1_000_000),
     }
 }
