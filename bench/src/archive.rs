@@ -108,7 +108,7 @@ impl Archive {
         let environment = Self::environment(directory)?;
         let mut remarks = Vec::new();
         let plan = read_plan(directory)?;
-        let trials = read_trials(&directory.join(file::TRIALS), &mut remarks)?;
+        let trials: Vec<TrialRecord> = read_trials(&directory.join(file::TRIALS), &mut remarks)?;
         if trials.is_empty() {
             return Err(ArchiveError::Empty { path: directory.to_owned() });
         }
@@ -140,15 +140,16 @@ impl Archive {
     ) -> Result<Self, ArchiveError> {
         let path = PathBuf::from("memory");
         let mut log = Vec::new();
-        hlog::append(&mut log, &record, histograms)
+        hlog::append(&mut log, &record, &hlog::tagged(&record, histograms))
             .map_err(|source| ArchiveError::Read { path: path.clone(), source })?;
         let cells = BTreeMap::from([(record.trial, CellKey::of(&record))]);
-        let merged = hlog::merge(&log, &cells).map_err(|source| ArchiveError::Histograms { path, source })?;
+        let merged: Merged =
+            hlog::merge(&log, &cells).map_err(|source| ArchiveError::Histograms { path, source })?;
         Ok(Self { environment, plan: None, trials: vec![record], merged, remarks: Vec::new() })
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ArchiveError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ArchiveError> {
     fs::read(path).map_err(|source| ArchiveError::Read { path: path.to_owned(), source })
 }
 
@@ -182,7 +183,11 @@ fn read_plan(directory: &Path) -> Result<Option<Plan>, ArchiveError> {
     if path.exists() { Ok(Some(Plan::read(&path)?)) } else { Ok(None) }
 }
 
-fn read_trials(path: &Path, remarks: &mut Vec<String>) -> Result<Vec<TrialRecord>, ArchiveError> {
+/// The trials that ended, a line each; a torn last line is left out and remarked on.
+pub(crate) fn read_trials<R: DeserializeOwned>(
+    path: &Path,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<R>, ArchiveError> {
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -210,7 +215,7 @@ fn read_histograms(
     let log = if path.exists() { read(&path)? } else { Vec::new() };
     let cells: BTreeMap<u32, CellKey> =
         trials.iter().map(|trial| (trial.trial, CellKey::of(trial))).collect();
-    let merged = hlog::merge(&log, &cells)
+    let merged: Merged = hlog::merge(&log, &cells)
         .map_err(|source| ArchiveError::Histograms { path: directory.to_owned(), source })?;
     if merged.dropped > 0 {
         remarks.push(format!(

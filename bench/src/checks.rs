@@ -77,12 +77,12 @@ pub fn all(summary: &Summary, trials: &[TrialRecord]) -> Vec<Check> {
     checks
 }
 
-fn check(what: &str, standing: Standing, detail: String) -> Check {
+pub(crate) fn check(what: &str, standing: Standing, detail: String) -> Check {
     Check { what: what.to_owned(), standing, detail }
 }
 
 /// Fails with the faults, or holds with what was looked at.
-fn none_of(what: &str, standing: Standing, faults: &[String], looked_at: String) -> Check {
+pub(crate) fn none_of(what: &str, standing: Standing, faults: &[String], looked_at: String) -> Check {
     if faults.is_empty() {
         check(what, Standing::Holds, looked_at)
     } else {
@@ -337,7 +337,7 @@ fn twice_the_same(summary: &Summary) -> Option<Check> {
     Some(check("the same work measured twice shows no difference above 5 %", standing, detail))
 }
 
-fn plural(count: usize) -> &'static str {
+pub(crate) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 

@@ -2,6 +2,7 @@
 
 mod compare;
 mod doctor;
+mod engine;
 pub mod exit;
 mod gate;
 mod lab;
@@ -20,6 +21,7 @@ use crate::export::json;
 use crate::lab::{inside, places};
 use crate::schema::Document;
 use exit::Code;
+pub(crate) use options::bytes;
 
 /// Settles by measurement how a guest should tell its host which pages are free: hypercall or virtio queue.
 #[derive(Parser, Debug)]
@@ -41,6 +43,8 @@ enum Command {
     Compare(Box<options::CompareOptions>),
     /// Run one trial, every axis a flag.
     Run(Box<options::RunOptions>),
+    /// Measure what the guest's reporting engine costs and gives back; see `pagehint list` for the experiments.
+    Engine(Box<engine::EngineOptions>),
     /// Run the ladder, or any program, on hardware virtualisation that is emulated and counted in instructions.
     Lab(Box<options::LabOptions>),
     /// Rebuild the report of a run directory, finished or killed, and print it.
@@ -75,6 +79,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Code> {
         Command::Doctor { json } => doctor::run(*json, out),
         Command::Compare(options) => compare::run(options, out),
         Command::Run(options) => run::run(options, out),
+        Command::Engine(options) => engine::run(options, out),
         Command::Lab(options) => lab::run(options, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),
         Command::Report { directory } => report::run(directory, out),

@@ -8,8 +8,9 @@ use host::TrialError;
 use host::facts::{Counter, Facts};
 use host::trial::{Observer, Outcome, TrialSpec};
 
+use crate::export::hlog;
 use crate::histogram::PhaseHistograms;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Trial};
 use crate::ladder::{CallBy, Rung, Transport};
 use crate::plan::Plan;
 use crate::record::{Ending, Measured, Spec, Stretch, TrialRecord};
@@ -47,8 +48,8 @@ impl Executor for KvmExecutor<'_> {
 
 /// Hears how a run goes, between trials.
 pub trait Listener {
-    /// `record` has just been written; `left` trials are to come.
-    fn ended(&mut self, record: &TrialRecord, left: usize);
+    /// `trial` has just been written; `left` trials are to come.
+    fn ended(&mut self, trial: &dyn Trial, left: usize);
 }
 
 /// How a run went.
@@ -93,7 +94,7 @@ pub fn run_all(
             Ending::Measured(_) => tally.measured += 1,
             Ending::Failed { .. } => tally.failed += 1,
         }
-        journal.append(&record, &histograms)?;
+        journal.append(&record, &hlog::tagged(&record, &histograms))?;
         listener.ended(&record, slots.len() - done - 1);
     }
     Ok(tally)

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
 use crate::environment::Environment;
 use crate::export::hlog;
-use crate::histogram::PhaseHistograms;
-use crate::plan::Plan;
-use crate::record::{Ending, TrialRecord};
 
 /// Names of the files of a run directory.
 pub mod file {
@@ -19,6 +19,18 @@ pub mod file {
     pub const PLAN: &str = "plan.toml";
     /// A line a trial.
     pub const TRIALS: &str = "trials.jsonl";
+}
+
+/// A trial of any kind of run that has ended.
+pub trait Trial {
+    /// Its number in the run, from 0.
+    fn trial(&self) -> u32;
+    /// Its block, from 0.
+    fn block(&self) -> u32;
+    /// Start and duration in seconds, where anything tells the time.
+    fn stretch_s(&self) -> [Option<f64>; 2];
+    /// Why it has no outcome, if it has none.
+    fn error(&self) -> Option<&str>;
 }
 
 /// Why a run directory cannot be written.
@@ -78,14 +90,15 @@ impl Journal {
         tried.map(drop)
     }
 
-    /// Starts a run directory: what is known before the first trial is in it when this returns.
+    /// Starts a run directory: what is known before the first trial is in it when this returns; the plan as a
+    /// file.
     ///
     /// # Errors
     /// [`JournalError`] if it cannot be made or has something in it.
     pub fn create(
         directory: &Path,
         environment: &Environment,
-        plan: Option<&Plan>,
+        plan: Option<String>,
     ) -> Result<Self, JournalError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -97,7 +110,7 @@ impl Journal {
         fs::write(&path, environment.to_json()).map_err(failed(&path))?;
         if let Some(plan) = plan {
             let path = directory.join(file::PLAN);
-            fs::write(&path, plan.to_toml()).map_err(failed(&path))?;
+            fs::write(&path, plan).map_err(failed(&path))?;
         }
         let path = directory.join(file::TRIALS);
         let trials = File::create(&path).map_err(failed(&path))?;
@@ -107,17 +120,21 @@ impl Journal {
         Ok(Self { directory: directory.to_owned(), trials, histograms })
     }
 
-    /// Writes down a trial that has just ended. Its line in `trials.jsonl` comes last: a trial that has one
-    /// has everything.
+    /// Writes down a trial that has just ended, and its histograms by their tags. Its line in `trials.jsonl` comes
+    /// last: a trial that has one has everything.
     ///
     /// # Errors
     /// [`JournalError::Write`].
-    pub fn append(&mut self, record: &TrialRecord, histograms: &PhaseHistograms) -> Result<(), JournalError> {
+    pub fn append<R: Trial + Serialize>(
+        &mut self,
+        record: &R,
+        histograms: &[(String, &Histogram<u64>)],
+    ) -> Result<(), JournalError> {
         let failed = |name: &str| {
             let path = self.directory.join(name);
             move |source| JournalError::Write { path, source }
         };
-        if matches!(record.ending, Ending::Measured(_)) {
+        if record.error().is_none() {
             let mut lines = Vec::new();
             hlog::append(&mut lines, record, histograms)
                 .and_then(|()| self.histograms.write_all(&lines))

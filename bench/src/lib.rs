@@ -12,6 +12,8 @@
 //! | [`checks`] | a run directory | what must hold, and whether it does |
 //! | [`verdict`] | the summary | sentences the intervals support |
 //! | [`export`], [`table`] | all of it | files and a terminal |
+//!
+//! Runs of the guest's reporting engine go through [`engine`].
 
 /// Version of every file this crate writes.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -23,6 +25,7 @@ pub mod cell;
 pub mod checks;
 pub mod cli;
 pub mod doctor;
+pub mod engine;
 pub mod environment;
 pub mod estimate;
 pub mod executor;

@@ -13,10 +13,9 @@ use crate::checks::Standing;
 use crate::environment::Environment;
 use crate::executor::{Listener, Tally, run_all};
 use crate::export::hlog;
-use crate::journal::{Journal, JournalError, file};
+use crate::journal::{Journal, JournalError, Trial, file};
 use crate::ladder::{CallBy, Rung};
 use crate::plan::Plan;
-use crate::record::TrialRecord;
 use crate::report::{self, ReportError};
 use crate::schedule::schedule;
 use crate::summary::Summary;
@@ -26,7 +25,7 @@ use crate::testing::{FakeExecutor, environment, lab};
 struct Count(Vec<usize>);
 
 impl Listener for Count {
-    fn ended(&mut self, _: &TrialRecord, left: usize) {
+    fn ended(&mut self, _: &dyn Trial, left: usize) {
         self.0.push(left);
     }
 }
@@ -41,7 +40,7 @@ fn run(directory: &Path, executor: FakeExecutor) -> Tally {
 
 fn run_at(directory: &Path, environment: &Environment, mut executor: FakeExecutor) -> Tally {
     let plan = plan();
-    let mut journal = Journal::create(directory, environment, Some(&plan)).unwrap();
+    let mut journal = Journal::create(directory, environment, Some(plan.to_toml())).unwrap();
     let mut count = Count(Vec::new());
     let stop = AtomicBool::new(false);
     let slots = schedule(&plan);
@@ -223,7 +222,7 @@ fn every_way_a_directory_can_be_wrong_has_its_sentence() {
     assert!(matches!(refusal(directory.path()), ReportError::Archive(ArchiveError::NotARun { .. })));
 
     let run_at = directory.path().join("run");
-    drop(Journal::create(&run_at, &environment(), Some(&plan())).unwrap());
+    drop(Journal::create(&run_at, &environment(), Some(plan().to_toml())).unwrap());
     assert!(matches!(refusal(&run_at), ReportError::Archive(ArchiveError::Empty { .. })));
     let again = Journal::create(&run_at, &environment(), None).err().unwrap();
     assert!(matches!(again, JournalError::NotEmpty { .. }));

@@ -221,8 +221,7 @@ impl Plan {
             let change = format!("this pagehint reads version {SCHEMA_VERSION}");
             return bad("schema-version", self.schema_version.to_string(), &change);
         }
-        let speaks = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(speaks) {
+        if !is_name(&self.name) {
             let change =
                 "use 1 to 64 letters, digits, dashes, dots and underscores: a directory is called after it";
             return bad("name", format!("{:?}", self.name), change);
@@ -283,6 +282,12 @@ impl Plan {
             seed,
         }
     }
+}
+
+/// Whether a directory can be called after it.
+pub(crate) fn is_name(name: &str) -> bool {
+    let speaks = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && name.len() <= 64 && name.chars().all(speaks)
 }
 
 fn distinct<A: Axis>(values: &[Named<A>]) -> usize {

@@ -8,7 +8,7 @@ use host::facts::Counter;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::executor::Listener;
-use crate::record::{Ending, TrialRecord};
+use crate::journal::Trial;
 
 /// The least between two lines about a run elsewhere, where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
@@ -87,10 +87,10 @@ fn eprint_line(line: &str) {
 }
 
 impl Listener for Progress {
-    fn ended(&mut self, record: &TrialRecord, left: usize) {
+    fn ended(&mut self, trial: &dyn Trial, left: usize) {
         self.done += 1;
-        if let Ending::Failed { error } = &record.ending {
-            self.say(&format!("trial {} failed: {error}", record.trial));
+        if let Some(error) = trial.error() {
+            self.say(&format!("trial {} failed: {error}", trial.trial()));
         }
         let eta = self.began.map(|began| self::left(began.elapsed(), self.done, left)).unwrap_or_default();
         match &self.bar {
@@ -98,12 +98,12 @@ impl Listener for Progress {
                 bar.set_message(eta);
                 bar.inc(1);
             }
-            None if self.every_trial || self.block != Some(record.block) || left == 0 => {
+            None if self.every_trial || self.block != Some(trial.block()) || left == 0 => {
                 eprint_line(&(said(self.done, self.done + left) + &eta));
             }
             None => {}
         }
-        self.block = Some(record.block);
+        self.block = Some(trial.block());
     }
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::SCHEMA_VERSION;
 use crate::axis::Named;
 use crate::histogram::{Phase, PhaseHistograms};
+use crate::journal::Trial;
 use crate::ladder::Rung;
 use crate::quantiles::Quantiles;
 use crate::unit::Clock;
@@ -66,6 +67,14 @@ pub struct Stretch {
     pub took: Duration,
 }
 
+impl Stretch {
+    /// Start in seconds since 1970.
+    #[must_use]
+    pub fn started_s(&self) -> f64 {
+        self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    }
+}
+
 impl TrialRecord {
     /// The record of a trial that has just ended; without a stretch where nothing tells the time.
     #[must_use]
@@ -77,13 +86,12 @@ impl TrialRecord {
         stretch: Option<Stretch>,
         ending: Ending,
     ) -> Self {
-        let started = |stretch: Stretch| stretch.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             schema_version: SCHEMA_VERSION,
             trial,
             block,
             rung: rung.map(Named),
-            started_s: stretch.map(|stretch| started(stretch).as_secs_f64()),
+            started_s: stretch.map(|stretch| stretch.started_s()),
             took_s: stretch.map(|stretch| stretch.took.as_secs_f64()),
             spec,
             ending,
@@ -96,6 +104,27 @@ impl TrialRecord {
         match &self.ending {
             Ending::Measured(measured) => Some(measured),
             Ending::Failed { .. } => None,
+        }
+    }
+}
+
+impl Trial for TrialRecord {
+    fn trial(&self) -> u32 {
+        self.trial
+    }
+
+    fn block(&self) -> u32 {
+        self.block
+    }
+
+    fn stretch_s(&self) -> [Option<f64>; 2] {
+        [self.started_s, self.took_s]
+    }
+
+    fn error(&self) -> Option<&str> {
+        match &self.ending {
+            Ending::Measured(_) => None,
+            Ending::Failed { error } => Some(error),
         }
     }
 }
@@ -267,7 +296,7 @@ impl Measured {
             calls: outcome.calls,
             disordered: outcome.disordered,
             exits: outcome.exits.into(),
-            kvm_stats: statistics(outcome, clock),
+            kvm_stats: statistics(&outcome.kvm_stats, clock),
             madvise_calls: outcome.madvise_calls,
             discarded_pages: outcome.discarded_pages,
             madvise_failures: outcome.madvise_failures,
@@ -298,12 +327,13 @@ impl Measured {
 }
 
 /// KVM's statistics. It keeps durations too, and marks them by their names.
-fn statistics(outcome: &Outcome, clock: Clock) -> BTreeMap<String, u64> {
+pub(crate) fn statistics(kvm_stats: &[(String, u64)], clock: Clock) -> BTreeMap<String, u64> {
     let says_something = |name: &str| clock.tells_time() || !name.ends_with("_ns");
-    outcome.kvm_stats.iter().filter(|(name, _)| says_something(name)).cloned().collect()
+    kvm_stats.iter().filter(|(name, _)| says_something(name)).cloned().collect()
 }
 
-fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
+/// Ranges refused, by reason; only reasons there were.
+pub(crate) fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
     let Refused { empty, wraps, outside, read_only, indirect, broken_chain, bad_call } = *refused;
     [
         ("empty", empty),

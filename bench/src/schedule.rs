@@ -25,13 +25,13 @@ pub struct Cell {
 
 /// One trial in its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Slot {
+pub struct Slot<C = Cell> {
     /// Its number in the run, from 0.
     pub trial: u32,
     /// Its block, from 0.
     pub block: u32,
     /// What to run.
-    pub cell: Cell,
+    pub cell: C,
     /// Seed of its workload, the same throughout a block. Below 2^53, so that any reader of JSON keeps it.
     pub seed: u64,
 }
@@ -44,20 +44,26 @@ pub fn schedule(plan: &Plan) -> Vec<Slot> {
         .iter()
         .flat_map(|discard| plan.rungs.iter().map(|rung| Cell { rung: rung.0, discard: discard.0 }))
         .collect();
-    let mut rng = Pcg64Mcg::seed_from_u64(plan.seed);
+    interleaved(cells, plan.blocks, plan.seed)
+}
+
+/// Every cell once a block, interleaved. The same cells and seed give the same schedule.
+#[must_use]
+pub fn interleaved<C: Clone>(cells: Vec<C>, blocks: u32, plan_seed: u64) -> Vec<Slot<C>> {
+    let mut rng = Pcg64Mcg::seed_from_u64(plan_seed);
     let mut order = cells;
     let mut slots = Vec::new();
-    for block in 0..plan.blocks {
+    for block in 0..blocks {
         if block % 2 == 0 {
             shuffle(&mut order, &mut rng);
         } else {
             order.reverse();
         }
-        let seed = mix(plan.seed.wrapping_add(mix(u64::from(block)))) >> 11;
+        let seed = mix(plan_seed.wrapping_add(mix(u64::from(block)))) >> 11;
         slots.extend((slots.len()..).zip(&order).map(|(trial, cell)| Slot {
             trial: u32::try_from(trial).unwrap_or(u32::MAX),
             block,
-            cell: *cell,
+            cell: cell.clone(),
             seed,
         }));
     }

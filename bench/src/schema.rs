@@ -2,6 +2,9 @@
 
 use schemars::{Schema, schema_for};
 
+use crate::engine::plan::EnginePlan;
+use crate::engine::record::EngineRecord;
+use crate::engine::summary::EngineSummary;
 use crate::environment::Environment;
 use crate::plan::Plan;
 use crate::record::TrialRecord;
@@ -18,6 +21,12 @@ pub enum Document {
     Environment,
     /// A plan, as the object that its TOML is.
     Plan,
+    /// `summary.json` of a run of the engine.
+    EngineSummary,
+    /// A line of its `trials.jsonl`.
+    EngineTrial,
+    /// A plan for it.
+    EnginePlan,
 }
 
 impl Document {
@@ -29,6 +38,9 @@ impl Document {
             Self::Trial => schema_for!(TrialRecord),
             Self::Environment => schema_for!(Environment),
             Self::Plan => schema_for!(Plan),
+            Self::EngineSummary => schema_for!(EngineSummary),
+            Self::EngineTrial => schema_for!(EngineRecord),
+            Self::EnginePlan => schema_for!(EnginePlan),
         }
     }
 }

@@ -20,9 +20,28 @@ pub struct Grid {
     pub title: String,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
+    is_elsewhere: bool,
 }
 
 impl Grid {
+    /// A table; every row has as many cells as the header.
+    #[must_use]
+    pub fn new(title: String, header: Vec<String>, rows: Vec<Vec<String>>) -> Self {
+        Self { title, header, rows, is_elsewhere: false }
+    }
+
+    /// The same, with figures of other hosts than the run's.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        Self { is_elsewhere: true, ..self }
+    }
+
+    /// What to write below the title: a table that is copied out of a report keeps its host.
+    #[must_use]
+    pub fn place(&self, host: &str) -> String {
+        if self.is_elsewhere { "on other hosts than this".to_owned() } else { format!("on {host}") }
+    }
+
     /// For a terminal.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -50,7 +69,7 @@ impl Grid {
     }
 }
 
-fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub(crate) fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
@@ -66,7 +85,7 @@ pub fn ladder(summary: &Summary, discard: Discard) -> Grid {
     let rows =
         summary.cells.iter().filter(|cell| cell.discard.0 == discard).map(|cell| row(summary, cell, reached));
     let what = format!("median and 99th percentile{}", counted(summary.unit));
-    Grid { title: title(summary, discard, &what), header, rows: rows.collect() }
+    Grid { title: title(summary, discard, &what), header, rows: rows.collect(), is_elsewhere: false }
 }
 
 /// What a title says about figures that are no time.
@@ -131,6 +150,7 @@ pub fn phases(summary: &Summary, discard: Discard) -> Grid {
         title: title(summary, discard, "share of each phase in the cost of a report"),
         header,
         rows: rows.collect(),
+        is_elsewhere: false,
     }
 }
 
@@ -155,6 +175,7 @@ pub fn growth(changes: &[Change]) -> Grid {
         title: "instructions a report, median, against the reference".to_owned(),
         header,
         rows: rows.collect(),
+        is_elsewhere: false,
     }
 }
 
@@ -176,5 +197,5 @@ pub fn one_cell(summary: &Summary, cell: &CellSummary) -> Grid {
         row
     });
     let title = format!("{}, a report{}", cell.title(), counted(unit));
-    Grid { title, header, rows: rows.collect() }
+    Grid { title, header, rows: rows.collect(), is_elsewhere: false }
 }

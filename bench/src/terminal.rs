@@ -26,17 +26,12 @@ fn paint(style: Style, text: &str) -> String {
 /// # Errors
 /// As the writer's.
 pub fn show(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-    head(out, summary)?;
+    head(out, &summary.host, &summary.notes, &summary.remarks)?;
     for discard in summary.discards() {
-        grid(out, summary, &table::ladder(summary, discard))?;
-        grid(out, summary, &table::phases(summary, discard))?;
+        grid(out, &summary.host, &table::ladder(summary, discard))?;
+        grid(out, &summary.host, &table::phases(summary, discard))?;
     }
-    if !summary.verdict.is_empty() {
-        writeln!(out, "\n{}", paint(BOLD, "Answer"))?;
-        for sentence in &summary.verdict {
-            bullet(out, "-", sentence)?;
-        }
-    }
+    answer(out, &summary.verdict)?;
     checks(out, &summary.checks)
 }
 
@@ -45,8 +40,8 @@ pub fn show(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
 /// # Errors
 /// As the writer's.
 pub fn show_one(out: &mut dyn Write, summary: &Summary, cell: &CellSummary) -> io::Result<()> {
-    head(out, summary)?;
-    grid(out, summary, &table::one_cell(summary, cell))?;
+    head(out, &summary.host, &summary.notes, &summary.remarks)?;
+    grid(out, &summary.host, &table::one_cell(summary, cell))?;
     let unit = summary.unit;
     writeln!(
         out,
@@ -69,25 +64,32 @@ pub fn show_growth(out: &mut dyn Write, changes: &[Change]) -> io::Result<()> {
     writeln!(out, "{}", grid.to_text().replace(GREW, &paint(RED, GREW)))
 }
 
-fn head(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-    writeln!(out, "{}", paint(BOLD, &summary.host))?;
-    for note in &summary.notes {
+pub(crate) fn head(out: &mut dyn Write, host: &str, notes: &[String], remarks: &[String]) -> io::Result<()> {
+    writeln!(out, "{}", paint(BOLD, host))?;
+    for note in notes {
         bullet(out, "note:", note)?;
     }
-    for remark in &summary.remarks {
+    for remark in remarks {
         bullet(out, &paint(YELLOW, "remark:"), remark)?;
     }
     Ok(())
 }
 
-fn grid(out: &mut dyn Write, summary: &Summary, grid: &Grid) -> io::Result<()> {
-    // A table that is copied out of here keeps its host.
-    writeln!(out, "\n{}\non {}", paint(BOLD, &grid.title), summary.host)?;
+pub(crate) fn grid(out: &mut dyn Write, host: &str, grid: &Grid) -> io::Result<()> {
+    writeln!(out, "\n{}\n{}", paint(BOLD, &grid.title), grid.place(host))?;
     // The table cannot colour a cell itself; the words are the same width in red.
     writeln!(out, "{}", grid.to_text().replace(FREED_NOTHING, &paint(RED, FREED_NOTHING)))
 }
 
-fn checks(out: &mut dyn Write, checks: &[Check]) -> io::Result<()> {
+pub(crate) fn answer(out: &mut dyn Write, sentences: &[String]) -> io::Result<()> {
+    if sentences.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", paint(BOLD, "Answer"))?;
+    sentences.iter().try_for_each(|sentence| bullet(out, "-", sentence))
+}
+
+pub(crate) fn checks(out: &mut dyn Write, checks: &[Check]) -> io::Result<()> {
     writeln!(out, "\n{}", paint(BOLD, "Checks"))?;
     for check in checks {
         let style = match check.standing {

@@ -181,6 +181,12 @@ pub fn float(count: u64) -> f64 {
     }
 }
 
+/// Counts together. They may be a guest's, which can claim anything: the sum stays at the largest number.
+#[must_use]
+pub fn total(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
+}
+
 /// `part` of `whole`; 0 of nothing.
 #[must_use]
 pub fn ratio(part: f64, whole: f64) -> f64 {

@@ -40,6 +40,11 @@ impl Books {
         metal.fill(self.at.offset(COUNTERS_BYTES), TALLIES as u64 * TALLY_BYTES / 8, 0);
     }
 
+    /// Begins one counter anew.
+    pub fn clear(&self, metal: &mut impl Metal, what: Counter) {
+        metal.store(counter(self.at, what), 0);
+    }
+
     /// Adds to a counter.
     #[inline]
     pub fn add(&self, metal: &mut impl Metal, what: Counter, by: u64) {

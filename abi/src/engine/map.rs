@@ -28,7 +28,7 @@ pub const PAGE_TRUTH: u64 = 12;
 /// Most blocks a churning processor has allocated at once.
 pub const SLOTS: u64 = 4096;
 /// Most blocks the array of a processor's freed blocks holds.
-pub const FREED: u64 = crate::calls::BATCH_CAPACITY;
+pub const FREED: u64 = super::CAPACITY_MAX as u64;
 
 /// Offset in a zone of the 64 bits that count its free pages; the rest is the guest's own.
 pub const ZONE_FREE: u64 = 8;

@@ -28,7 +28,7 @@ pub(super) fn run(options: &CompareOptions, out: &mut dyn Write) -> anyhow::Resu
     let facts = host::probe()?;
     let environment = Environment::here(&facts);
     let plan = plan.on(&Calls::on(&facts))?;
-    let mut journal = Journal::create(&directory, &environment, Some(&plan))?;
+    let mut journal = Journal::create(&directory, &environment, Some(plan.to_toml()))?;
 
     let slots = schedule(&plan);
     let mut executor = KvmExecutor { facts: &facts, stop: Arc::clone(&stop) };

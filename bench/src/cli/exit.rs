@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use host::trial::SpecError;
 use host::{KvmError, TrialError};
 
+use crate::engine::plan::EnginePlanError;
 use crate::lab::LabError;
 use crate::plan::PlanError;
 
@@ -57,7 +58,7 @@ pub fn of(error: &anyhow::Error) -> Code {
     let no_lab = |error: &LabError| matches!(error, LabError::Missing { .. });
     if error.downcast_ref::<io::Error>().is_some_and(closed) {
         Code::Fine
-    } else if error.is::<PlanError>() || error.is::<SpecError>() {
+    } else if error.is::<PlanError>() || error.is::<EnginePlanError>() || error.is::<SpecError>() {
         Code::Usage
     } else if error.is::<KvmError>()
         || error.downcast_ref::<TrialError>().is_some_and(no_kvm)

@@ -8,6 +8,7 @@ use host::axes::{
 
 use super::exit::Code;
 use crate::axis::Named;
+use crate::engine::experiment::Experiment;
 use crate::histogram::Phase;
 use crate::ladder::Rung;
 use crate::meaning::Meaning;
@@ -46,6 +47,10 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
             plan.batch,
             plan.order
         )?;
+    }
+    writeln!(out, "\nExperiments with the engine (engine NAME)")?;
+    for experiment in Experiment::ALL {
+        writeln!(out, "  {:<16} {}", Named(*experiment), experiment.question())?;
     }
     Ok(Code::Fine)
 }

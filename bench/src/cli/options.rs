@@ -73,7 +73,7 @@ fn set<T: Clone>(value: &mut T, given: Option<T>) {
 }
 
 /// A number of bytes with an optional K, M or G.
-fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.char_indices().last() {
         Some((end, 'k' | 'K')) => (&text[..end], 10),
         Some((end, 'm' | 'M')) => (&text[..end], 20),

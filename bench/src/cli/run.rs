@@ -8,6 +8,7 @@ use super::options::RunOptions;
 use crate::archive::Archive;
 use crate::environment::Environment;
 use crate::executor::{KvmExecutor, run_one};
+use crate::export::hlog;
 use crate::histogram::PhaseHistograms;
 use crate::journal::Journal;
 use crate::ladder::CallBy;
@@ -32,7 +33,8 @@ pub(super) fn run(options: &RunOptions, out: &mut dyn Write) -> anyhow::Result<C
         anyhow::bail!("stopped by a signal before the trial ended");
     };
     if let Some(directory) = &options.out {
-        Journal::create(directory, &environment, None)?.append(&record, &histograms)?;
+        Journal::create(directory, &environment, None)?
+            .append(&record, &hlog::tagged(&record, &histograms))?;
         report::rebuild(directory)?;
     }
     if let Ending::Failed { error } = &record.ending {

@@ -1,7 +1,7 @@
 //! `histograms.hlog`: an `HdrHistogram` V2 interval log, appended to after every trial.
 //!
-//! Every line is one phase of one trial, tagged `rung.discard.bBATCH.phase`; a comment line before them gives
-//! the trial's number, which other programs skip and [`merge`] goes by. Values are ticks, because turning
+//! Every line is one phase of one trial, tagged `rung.discard.bBATCH.phase`, or one tally of a trial of the engine,
+//! tagged by its cell and the tally; a comment line before them gives the trial's number, which other programs skip and [`merge`] goes by. Values are ticks, because turning
 //! buckets into nanoseconds would round them a second time; `trials.jsonl` has the frequency. Where ticks are
 //! instructions nothing tells the time: the stamps that the format wants of every line are 0 there.
 
@@ -19,6 +19,7 @@ use hdrhistogram::serialization::{Deserializer, V2DeflateSerializeError, V2Defla
 
 use crate::cell::CellKey;
 use crate::histogram::{Phase, PhaseHistograms};
+use crate::journal::Trial;
 use crate::record::TrialRecord;
 use crate::unit::Clock;
 
@@ -35,33 +36,47 @@ pub fn begin(out: &mut impl Write, clock: Clock, started: SystemTime) -> io::Res
     let mut log = IntervalLogWriterBuilder::new();
     match clock {
         Clock::Time { .. } => log
-            .add_comment("[pagehint: one line a phase and trial; values are ticks of the time stamp counter]")
+            .add_comment(
+                "[pagehint: one line a trial and phase or tally; values are ticks of the time stamp counter]",
+            )
             .add_comment("[to nanoseconds: value * 1000000 / tsc_khz, which is in trials.jsonl]")
             .with_start_time(started)
             .with_base_time(SystemTime::UNIX_EPOCH),
         Clock::Instructions => log
-            .add_comment("[pagehint: one line a phase and trial; values are executed instructions]")
+            .add_comment("[pagehint: one line a trial and phase or tally; values are executed instructions]")
             .add_comment("[nothing tells the time there: start and length of every line are 0]"),
     };
     log.begin_log_with(out, &mut V2DeflateSerializer::new()).map(|_| ())
 }
 
-/// Writes the histograms of one trial.
+/// Writes the histograms of one trial, by their tags.
 ///
 /// # Errors
 /// As the writer's.
-pub fn append(out: &mut impl Write, record: &TrialRecord, histograms: &PhaseHistograms) -> io::Result<()> {
+pub fn append(
+    out: &mut impl Write,
+    trial: &impl Trial,
+    histograms: &[(String, &Histogram<u64>)],
+) -> io::Result<()> {
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
-        .add_comment(&format!("{TRIAL}{}]", record.trial))
+        .add_comment(&format!("{TRIAL}{}]", trial.trial()))
         .begin_log_with(out, &mut serializer)?;
-    let [started, took] = [record.started_s, record.took_s]
-        .map(|seconds| Duration::from_secs_f64(seconds.unwrap_or_default().max(0.0)));
-    for phase in Phase::ALL {
-        let tag = tag(record, *phase);
-        log.write_histogram(histograms.histogram(*phase), started, took, Tag::new(&tag)).map_err(io_error)?;
+    let [started, took] =
+        trial.stretch_s().map(|seconds| Duration::from_secs_f64(seconds.unwrap_or_default().max(0.0)));
+    for (tag, histogram) in histograms {
+        log.write_histogram(histogram, started, took, Tag::new(tag)).map_err(io_error)?;
     }
     Ok(())
+}
+
+/// The histograms of a trial with their tags.
+#[must_use]
+pub fn tagged<'a>(
+    record: &TrialRecord,
+    histograms: &'a PhaseHistograms,
+) -> Vec<(String, &'a Histogram<u64>)> {
+    Phase::ALL.iter().map(|phase| (tag(record, *phase), histograms.histogram(*phase))).collect()
 }
 
 fn tag(record: &TrialRecord, phase: Phase) -> String {
@@ -89,10 +104,9 @@ pub struct HlogError {
 }
 
 /// The histograms of a run, trials of the same cell added up, in ticks.
-#[derive(Default)]
-pub struct Merged {
-    /// By cell and phase.
-    pub histograms: BTreeMap<(CellKey, Phase), Histogram<u64>>,
+pub struct Merged<K = CellKey, P = Phase> {
+    /// By cell and phase, or whatever the last word of a tag names.
+    pub histograms: BTreeMap<(K, P), Histogram<u64>>,
     /// Lines without a trial to go with, or torn off.
     pub dropped: usize,
 }
@@ -102,8 +116,11 @@ pub struct Merged {
 ///
 /// # Errors
 /// [`HlogError`] if a line in the middle is no histogram.
-pub fn merge(log: &[u8], cells: &BTreeMap<u32, CellKey>) -> Result<Merged, HlogError> {
-    let mut merged = Merged::default();
+pub fn merge<K: Copy + Ord, P: Axis + Ord>(
+    log: &[u8],
+    cells: &BTreeMap<u32, K>,
+) -> Result<Merged<K, P>, HlogError> {
+    let mut merged = Merged { histograms: BTreeMap::new(), dropped: 0 };
     let mut deserializer = Deserializer::new();
     let mut cell = None;
     for (index, line) in log.split_inclusive(|byte| *byte == b'\n').enumerate() {
@@ -127,7 +144,7 @@ pub fn merge(log: &[u8], cells: &BTreeMap<u32, CellKey>) -> Result<Merged, HlogE
         };
         let tag = interval.tag().ok_or_else(|| damaged("no tag"))?;
         let name = tag.rsplit('.').next().unwrap_or_default();
-        let phase = Phase::from_name(name).ok_or_else(|| damaged("no phase of that name"))?;
+        let phase = P::from_name(name).ok_or_else(|| damaged(&format!("no {} of that name", P::AXIS)))?;
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(interval.encoded_histogram())
             .map_err(|error| damaged(&error.to_string()))?;
@@ -163,7 +180,7 @@ mod tests {
         let mut cells = BTreeMap::new();
         for (trial, total) in (0..).zip(totals) {
             let (record, histograms) = testing::trial(trial, *total);
-            append(&mut log, &record, &histograms).unwrap();
+            append(&mut log, &record, &tagged(&record, &histograms)).unwrap();
             cells.insert(trial, CellKey::of(&record));
         }
         (log, cells)
@@ -172,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_and_added_up() {
         let (log, cells) = log_of(&[1000, 3000]);
-        let merged = merge(&log, &cells).unwrap();
+        let merged: Merged = merge(&log, &cells).unwrap();
         assert_eq!((merged.histograms.len(), merged.dropped), (Phase::ALL.len(), 0));
         let total = &merged.histograms[&(cells[&0], Phase::Total)];
         let (_, one) = testing::trial(0, 1000);
@@ -187,7 +204,7 @@ mod tests {
         begin(&mut log, Clock::Instructions, SystemTime::now()).unwrap();
         let (mut record, histograms) = testing::trial(0, 1000);
         (record.started_s, record.took_s) = (None, None);
-        append(&mut log, &record, &histograms).unwrap();
+        append(&mut log, &record, &tagged(&record, &histograms)).unwrap();
         let text = String::from_utf8(log).unwrap();
         assert!(text.contains("values are executed instructions"), "{text}");
         assert!(["nanoseconds", "StartTime", "BaseTime"].iter().all(|word| !text.contains(word)), "{text}");
@@ -200,10 +217,10 @@ mod tests {
     fn a_torn_end_and_a_trial_without_a_record_are_left_out() {
         let (mut log, mut cells) = log_of(&[1000, 3000]);
         log.truncate(log.len() - 20);
-        let merged = merge(&log, &cells).unwrap();
+        let merged: Merged = merge(&log, &cells).unwrap();
         assert_eq!(merged.dropped, 1);
         cells.remove(&1);
-        let merged = merge(&log, &cells).unwrap();
+        let merged: Merged = merge(&log, &cells).unwrap();
         assert_eq!(merged.dropped, Phase::ALL.len());
         let total = &merged.histograms[&(cells[&0], Phase::Total)];
         assert!(total.equivalent(total.max(), 1000));
@@ -226,7 +243,7 @@ mod tests {
                     }
                 })
                 .collect();
-            let error = merge(damaged.as_bytes(), &cells).err().expect("damage is noticed");
+            let error = merge::<_, Phase>(damaged.as_bytes(), &cells).err().expect("damage is noticed");
             assert_eq!(error.line, line + 1);
         }
     }

@@ -31,7 +31,7 @@ they cost.
 #[must_use]
 pub fn report(summary: &Summary, environment: &Environment) -> String {
     let mut text = format!("# pagehint: {}\n\n", name(summary));
-    section(&mut text, "Host", &host(summary, environment));
+    section(&mut text, "Host", &host(environment, &summary.notes, &summary.remarks));
     section(&mut text, "Question", &format!("{QUESTION}\n"));
     if !summary.verdict.is_empty() {
         section(&mut text, "Answer", &list(&summary.verdict));
@@ -48,28 +48,29 @@ fn name(summary: &Summary) -> String {
     summary.plan.as_ref().map_or_else(|| "a single trial".to_owned(), |plan| format!("plan {}", plan.name))
 }
 
-fn section(text: &mut String, title: &str, body: &str) {
+pub(crate) fn section(text: &mut String, title: &str, body: &str) {
     // Writing to a string cannot fail.
     let _ = write!(text, "## {title}\n\n{}\n\n", body.trim_end());
 }
 
-fn list(sentences: &[String]) -> String {
+pub(crate) fn list(sentences: &[String]) -> String {
     sentences.iter().fold(String::new(), |text, sentence| text + "- " + sentence + "\n")
 }
 
-fn host(summary: &Summary, environment: &Environment) -> String {
+/// Where and when a run took place, what is to be known about it and what is missing.
+pub(crate) fn host(environment: &Environment, notes: &[String], remarks: &[String]) -> String {
     let Environment { pagehint, revision, date, kvm, lab, .. } = environment;
     // Of a run that a lab brought back the date is that of the machine the lab was on.
     let tells_time = lab.is_some() || kvm.clock.tells_time();
     let whose = if tells_time { "" } else { " by a clock that counts instructions" };
     let revision = if revision.is_empty() { String::new() } else { format!(" ({revision})") };
     let mut lines =
-        vec![format!("**{}**", summary.host), format!("{date}{whose}, pagehint {pagehint}{revision}")];
+        vec![format!("**{}**", environment.host), format!("{date}{whose}, pagehint {pagehint}{revision}")];
     lines.extend(
         lab.iter().map(|lab| format!("In {}, {} {}", lab.emulator, lab.kernel_package, lab.kernel_version)),
     );
-    lines.extend(summary.notes.iter().map(|note| format!("Note: {note}.")));
-    lines.extend(summary.remarks.iter().map(|remark| format!("Remark: {remark}.")));
+    lines.extend(notes.iter().map(|note| format!("Note: {note}.")));
+    lines.extend(remarks.iter().map(|remark| format!("Remark: {remark}.")));
     list(&lines)
 }
 
@@ -77,15 +78,15 @@ fn tables(summary: &Summary) -> String {
     let mut text = String::new();
     for discard in summary.discards() {
         for grid in [table::ladder(summary, discard), table::phases(summary, discard)] {
-            text.push_str(&block(&grid, summary));
+            text.push_str(&block(&grid, &summary.host));
         }
     }
     text
 }
 
-/// A table that is copied out of the report keeps its host.
-fn block(grid: &Grid, summary: &Summary) -> String {
-    format!("### {}\n\n{}\n\non {}\n\n", grid.title, grid.to_markdown(), summary.host)
+/// A table with its title and its host.
+pub(crate) fn block(grid: &Grid, host: &str) -> String {
+    format!("### {}\n\n{}\n\n{}\n\n", grid.title, grid.to_markdown(), grid.place(host))
 }
 
 fn phases(summary: &Summary) -> String {
@@ -93,7 +94,7 @@ fn phases(summary: &Summary) -> String {
         .cells
         .iter()
         .map(|cell| table::one_cell(summary, cell))
-        .fold(String::new(), |text, grid| text + &block(&grid, summary))
+        .fold(String::new(), |text, grid| text + &block(&grid, &summary.host))
 }
 
 fn meanings() -> String {
@@ -101,7 +102,7 @@ fn meanings() -> String {
     Phase::ALL.iter().map(line).collect()
 }
 
-fn checks(checks: &[Check]) -> String {
+pub(crate) fn checks(checks: &[Check]) -> String {
     checks
         .iter()
         .map(|check| format!("{}: {} ({})", check.standing.word(), check.what, check.detail))

@@ -1,12 +1,12 @@
 //! The blocks of one report.
 
 use abi::addr::{Order, PageRange, Pfn};
-use abi::calls::BATCH_LENGTH;
+use abi::engine::CAPACITY_MAX;
 
 /// Up to a report's worth of blocks (Linux: the scatter list).
 #[derive(Debug)]
 pub struct Batch {
-    space: [PageRange; BATCH_LENGTH],
+    space: [PageRange; CAPACITY_MAX],
     capacity: usize,
     length: usize,
 }
@@ -15,8 +15,8 @@ impl Batch {
     /// An empty batch that holds up to `capacity` blocks: at least one, and no more than any transport carries.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        let capacity = usize::try_from(capacity).map_or(BATCH_LENGTH, |blocks| blocks.clamp(1, BATCH_LENGTH));
-        Self { space: [PageRange::block(Pfn(0), Order::MAX); BATCH_LENGTH], capacity, length: 0 }
+        let capacity = usize::try_from(capacity).map_or(CAPACITY_MAX, |blocks| blocks.clamp(1, CAPACITY_MAX));
+        Self { space: [PageRange::block(Pfn(0), Order::MAX); CAPACITY_MAX], capacity, length: 0 }
     }
 
     /// Adds a block, if there is room.

@@ -98,6 +98,9 @@ pub struct EngineOutcome {
     pub idles: u64,
     /// Change of KVM's own statistics, all processors, by KVM's names.
     pub kvm_stats: Vec<(String, u64)>,
+    /// Processor time that this process took, all its threads: the guest's processors and the device's thread, in
+    /// nanoseconds. What others ran on the machine meanwhile is not in it. `None` where the counter counts instructions.
+    pub cpu_ns: Option<u64>,
     /// What the host did for reports, of the whole trial.
     pub spent: Spent,
     /// `madvise` calls made for reports.

@@ -156,6 +156,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
     if by_kvm > 0 {
         return Err(TrialError::RefusedByKvm { calls: by_kvm });
     }
+    let timed = |duration| (known.counter == Counter::Time).then(|| nanoseconds(duration));
     let began = books.ram.read(shared::BEGAN)?;
     let clock = Clock { began: GuestTsc(began), khz: known.tsc_khz };
     let (before, after) = (begin.served.taken, end.served.taken);
@@ -177,6 +178,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         exits: end.exits.since(&begin.exits),
         idles: end.idles - begin.idles,
         kvm_stats: session.statistics_between(begin, end),
+        cpu_ns: timed(end.cpu.saturating_sub(begin.cpu)),
         spent: served.spent,
         madvise_calls: after.madvise_calls - before.madvise_calls,
         discarded_pages: after.discarded_pages - before.discarded_pages,
@@ -184,7 +186,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         refused: served.refused,
         violations: books.violations()?,
         first_wrong: books.first_wrong()?,
-        elapsed_ns: (known.counter == Counter::Time).then(|| nanoseconds(known.elapsed)),
+        elapsed_ns: timed(known.elapsed),
     })
 }
 

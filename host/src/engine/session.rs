@@ -1,9 +1,11 @@
 //! What the guest says on the control port of its processors, and what is done about it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use abi::calls::{Answer, Control};
 use abi::engine::books::shared;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Settled;
 use super::parts::{Served, Services, lock};
@@ -56,6 +58,8 @@ impl<C: FnMut(Control) -> Result<Flow, TrialError>> Board for Seat<'_, C> {
 pub(super) struct Mark {
     pub(super) exits: Exits,
     pub(super) idles: u64,
+    /// Processor time of this process so far.
+    pub(super) cpu: Duration,
     /// Of each processor.
     pub(super) statistics: Vec<Vec<u64>>,
     pub(super) served: Served,
@@ -132,6 +136,7 @@ impl Session<'_> {
         Ok(Mark {
             exits,
             idles: self.counts.iter().map(|counts| counts.idles()).sum(),
+            cpu: processor_time(),
             statistics: statistics.map_err(TrialError::Statistics)?,
             served: self.services.served(),
         })
@@ -150,6 +155,13 @@ impl Session<'_> {
         }
         sums
     }
+}
+
+/// What all threads of this process have run so far.
+fn processor_time() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    // Neither part is ever negative, and there are less than 10^9 nanoseconds in the second.
+    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// What another processor says: that it has nothing left to do, or that it panicked.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use abi::addr::{Order, PAGE_SIZE};
 use abi::calls::BATCH_CAPACITY;
 use abi::engine::map::{Map, ZONES};
-use abi::engine::{Load, Reporting, Shuffle, VCPUS_MAX, Walk};
+use abi::engine::{CAPACITY_MAX, Load, Reporting, Shuffle, VCPUS_MAX, Walk};
 use abi::layout::ARENA_MAX_PAGES;
 use abi::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
@@ -90,10 +90,14 @@ pub enum EngineSpecError {
     #[error("carrier empty carries no ranges: use --carrier registers, batch or ring")]
     NoRanges,
     /// No block in a report, or more than a report can hold.
-    #[error("a report holds 1 to {BATCH_CAPACITY} blocks, not {capacity}: change --capacity")]
+    #[error("over carrier {carrier} a report holds 1 to {most} blocks, not {capacity}: change --capacity", carrier = .carrier.name())]
     Capacity {
         /// Blocks asked for.
         capacity: u16,
+        /// The carrier.
+        carrier: Carrier,
+        /// The most it holds.
+        most: u64,
     },
     /// No split ring has so many entries.
     #[error(
@@ -265,8 +269,9 @@ impl EngineSpec {
         if carrier == Carrier::Empty {
             return Err(EngineSpecError::NoRanges);
         }
-        if capacity == 0 || u64::from(capacity) > BATCH_CAPACITY {
-            return Err(EngineSpecError::Capacity { capacity });
+        let most = if carrier == Carrier::Batch { BATCH_CAPACITY } else { CAPACITY_MAX as u64 };
+        if capacity == 0 || u64::from(capacity) > most {
+            return Err(EngineSpecError::Capacity { capacity, carrier, most });
         }
         if let Some(entries) = self.queue_size {
             if !entries.is_power_of_two() || !(REPORTING_QUEUE_MIN..=QUEUE_MAX).contains(&entries) {
@@ -461,11 +466,17 @@ pub(crate) mod tests {
 
     #[test]
     fn a_report_fits_in_its_carrier() {
-        let capacity = |capacity| EngineSpec { capacity, ..SPEC }.validate();
-        assert_eq!(capacity(0), Err(EngineSpecError::Capacity { capacity: 0 }));
-        assert_eq!(capacity(1), Ok(()));
-        assert_eq!(capacity(511), Ok(()));
-        assert_eq!(capacity(512), Err(EngineSpecError::Capacity { capacity: 512 }));
+        let page = EngineSpec { carrier: Carrier::Batch, doorbell: Doorbell::Port, ..SPEC };
+        for (spec, most) in [(SPEC, 512), (page, 511)] {
+            let capacity = |capacity| EngineSpec { capacity, ..spec }.validate();
+            let refused = |capacity| {
+                Err(EngineSpecError::Capacity { capacity, carrier: spec.carrier, most: most.into() })
+            };
+            assert_eq!(capacity(0), refused(0));
+            assert_eq!(capacity(1), Ok(()));
+            assert_eq!(capacity(most), Ok(()));
+            assert_eq!(capacity(most + 1), refused(most + 1));
+        }
         let entries = |entries| EngineSpec { queue_size: Some(entries), ..SPEC }.validate();
         for wrong in [0, 16, 33, 2048] {
             assert_eq!(entries(wrong), Err(EngineSpecError::QueueSize { entries: wrong }));

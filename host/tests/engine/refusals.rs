@@ -14,7 +14,11 @@ use crate::common::{Checked, ignored};
 pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
     type Change = fn(EngineSpec) -> EngineSpec;
     let cases: [(&str, Change, EngineSpecError); 4] = [
-        ("no-capacity", |spec| EngineSpec { capacity: 0, ..spec }, EngineSpecError::Capacity { capacity: 0 }),
+        (
+            "no-capacity",
+            |spec| EngineSpec { capacity: 0, ..spec },
+            EngineSpecError::Capacity { capacity: 0, carrier: Carrier::Ring, most: 512 },
+        ),
         (
             "a-ring-smaller-than-a-report",
             |spec| EngineSpec { capacity: 64, queue_size: Some(32), ..spec },

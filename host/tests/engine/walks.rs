@@ -55,7 +55,8 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         let name = format!("compaction::{}", walk.name());
         tests.push(Trial::test(name, move || is_shuffled(&spec, facts)));
     }
-    let others: [(&str, Test); 4] = [
+    let others: [(&str, Test); 5] = [
+        ("below-the-watermark-nothing-is-reported", below_the_watermark),
         ("a-comb-is-reported-in-reports-of-the-capacity", a_comb_is_reported),
         ("a-burst-is-returned-while-nothing-happens", a_burst_is_returned),
         ("who-does-not-report-makes-no-exits", who_does_not_report),
@@ -193,6 +194,15 @@ fn who_does_not_report(facts: &Facts) -> Checked {
             );
         }
     }
+    Ok(())
+}
+
+/// A full report would be more than all there is.
+fn below_the_watermark(facts: &Facts) -> Checked {
+    let outcome = ran(&EngineSpec { watermark: true, capacity: 32, ..SPEC }, facts)?;
+    assert_eq!((outcome.violations.as_slice(), outcome.discarded_pages), ([].as_slice(), 0));
+    assert!(counted(&outcome, GuestCounter::BelowWatermark) > 0, "zones skipped");
+    assert!(outcome.settled.iter().all(|settled| settled.resident * PAGE_SIZE >= SPEC.footprint));
     Ok(())
 }
 

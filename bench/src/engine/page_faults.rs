@@ -1,0 +1,309 @@
+//! What reporting costs a workload that faults pages in, over every transport, and where it goes.
+
+use abi::axes::Axis;
+use host::axes::Discard;
+use host::engine::{GuestCounter, Reporting, Tally};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::figures;
+use super::group::Group;
+use super::phases::{Breakdown, LoadPhase};
+use super::published;
+use super::record::EngineMeasured;
+use crate::axis::Named;
+use crate::ladder::Rung;
+use crate::quantiles::Quantiles;
+use crate::statistics::Interval;
+use crate::table::{Grid, strings};
+use crate::unit::{Unit, float, percent, ratio};
+
+/// What is compared with a guest that has no reporting compiled in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum State {
+    /// Compiled in and switched off.
+    Off,
+    /// On, and the host does nothing with what is reported.
+    WithoutDiscard,
+    /// On, and the host discards.
+    WithDiscard,
+}
+
+impl Axis for State {
+    const AXIS: &'static str = "state";
+    const ALL: &'static [Self] = &[Self::Off, Self::WithoutDiscard, Self::WithDiscard];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::WithoutDiscard => "on without discard",
+            Self::WithDiscard => "on with discard",
+        }
+    }
+}
+
+/// What the experiment found.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PageFaults {
+    /// From request to pass, in microseconds.
+    pub delay_us: u64,
+    /// For each order of the workload's blocks.
+    pub units: Vec<OfUnit>,
+}
+
+/// With blocks of one order.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct OfUnit {
+    /// The order.
+    pub unit: u8,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Operations a second without reporting compiled in.
+    pub absent: Interval,
+    /// Everything that is compared with that.
+    pub rows: Vec<Row>,
+}
+
+/// One state over one transport.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Row {
+    /// The transport; absent where nothing is reported, which is the same over all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rung: Option<Named<Rung>>,
+    /// The state.
+    pub state: Named<State>,
+    /// Operations a second.
+    pub rate: Interval,
+    /// By what share more than absent, paired by block.
+    pub change: Interval,
+    /// By how much an operation takes longer, and where.
+    pub breakdown: Breakdown,
+    /// Pages reported a second.
+    pub reported_pages_s: f64,
+    /// The share of the allocated units that had been reported.
+    pub taken_reported: f64,
+    /// Nanoseconds to clear a unit that was resident.
+    pub touch_resident: Quantiles,
+    /// Nanoseconds to clear a unit that had been reported.
+    pub touch_reported: Quantiles,
+}
+
+impl PageFaults {
+    /// Of the groups of a run.
+    #[must_use]
+    pub fn of(groups: &[Group<'_>], seed: u64) -> Self {
+        let mut units: Vec<u8> = groups.iter().map(|group| group.choices.unit).collect();
+        units.sort_unstable_by(|a, b| b.cmp(a));
+        units.dedup();
+        let delay_us = groups.iter().map(|group| group.choices.delay_us).max().unwrap_or_default();
+        Self { delay_us, units: units.into_iter().filter_map(|unit| of_unit(groups, unit, seed)).collect() }
+    }
+
+    /// Tables: the changes, what others published, and the phases.
+    #[must_use]
+    pub fn tables(&self) -> Vec<Grid> {
+        let changes = self.units.iter().map(|unit| changes(unit, self.delay_us));
+        let places =
+            self.units.iter().flat_map(|unit| [Some(phases(unit)), shares(unit)].into_iter().flatten());
+        changes.chain([published::table()]).chain(places).collect()
+    }
+
+    /// A sentence a row.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        self.units.iter().flat_map(|unit| unit.rows.iter().map(|row| sentence(unit, row))).collect()
+    }
+}
+
+fn of_unit(groups: &[Group<'_>], unit: u8, seed: u64) -> Option<OfUnit> {
+    let here = || groups.iter().filter(move |group| group.choices.unit == unit);
+    let absent = here().find(|group| group.choices.reporting.0 == Reporting::Absent)?;
+    let mut rows: Vec<Row> = here().filter_map(|group| row(group, absent, seed)).collect();
+    rows.sort_by_key(|row| (row.rung, row.state));
+    let vcpus = absent.choices.vcpus;
+    Some(OfUnit { unit, vcpus, absent: absent.interval(seed, EngineMeasured::operations_a_second), rows })
+}
+
+fn row(group: &Group<'_>, absent: &Group<'_>, seed: u64) -> Option<Row> {
+    let state = match (group.choices.reporting.0, group.choices.discard.0) {
+        (Reporting::Absent, _) => return None,
+        (Reporting::Off, _) => State::Off,
+        (Reporting::On, Discard::None) => State::WithoutDiscard,
+        (Reporting::On, Discard::DontNeed) => State::WithDiscard,
+    };
+    let [resident, reported] = [Tally::TouchResident, Tally::TouchReported].map(|tally| group.tally(tally));
+    let windows = group.clock().figure(float(group.sum(GuestCounter::WindowTicks)));
+    let seconds = windows / 1e9 / f64::from(group.choices.vcpus);
+    Some(Row {
+        rung: group.choices.rung().map(Named),
+        state: Named(state),
+        rate: group.interval(seed, EngineMeasured::operations_a_second),
+        change: group.change_of_rate(absent, seed)?,
+        breakdown: Breakdown::of(group, absent, seed)?,
+        reported_pages_s: ratio(float(group.sum(GuestCounter::ReportedPages)), seconds),
+        taken_reported: ratio(float(reported.n), float(reported.n + resident.n)),
+        touch_resident: resident,
+        touch_reported: reported,
+    })
+}
+
+/// `4 KiB` for order 0, `2 MiB` for order 9.
+#[must_use]
+pub fn size(order: u8) -> String {
+    let kib = 4_u64 << order.min(10);
+    if kib < 1024 { format!("{kib} KiB") } else { format!("{} MiB", kib / 1024) }
+}
+
+/// Three rows a transport; what does not use one is shown with each.
+fn rows_by_transport(unit: &OfUnit) -> Vec<(Option<Named<Rung>>, &Row)> {
+    let mut rungs: Vec<Named<Rung>> = unit.rows.iter().filter_map(|row| row.rung).collect();
+    rungs.dedup();
+    if rungs.is_empty() {
+        return unit.rows.iter().map(|row| (None, row)).collect();
+    }
+    let of = |rung: Named<Rung>| {
+        let rows = unit.rows.iter().filter(move |row| row.rung.is_none_or(|own| own == rung));
+        rows.map(move |row| (Some(rung), row))
+    };
+    rungs.into_iter().flat_map(of).collect()
+}
+
+fn label(rung: Option<Named<Rung>>, row: &Row) -> Vec<String> {
+    let first = row.state.0 == State::Off || rung.is_none();
+    vec![
+        if first { rung.map_or_else(String::new, |rung| rung.to_string()) } else { String::new() },
+        row.state.to_string(),
+    ]
+}
+
+fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
+    let title = format!(
+        "page_fault1 with blocks of {} on {} vCPUs, reported after {} (Linux: 2 s): change of operations a second against a guest without reporting ({} a second, n = {})",
+        size(unit.unit),
+        unit.vcpus,
+        Unit::Nanoseconds.show(float(delay_us) * 1e3),
+        figures::number(unit.absent.mean),
+        unit.absent.blocks
+    );
+    let header = strings([
+        "transport",
+        "reporting",
+        "change [95 %]",
+        "operations/s",
+        "reported MiB/s",
+        "units reported",
+        "n",
+    ]);
+    let rows = rows_by_transport(unit).into_iter().map(|(rung, row)| {
+        let mut cells = label(rung, row);
+        cells.extend([
+            figures::share(&row.change),
+            figures::number(row.rate.mean),
+            figures::number(row.reported_pages_s / 256.0),
+            percent(row.taken_reported),
+            row.change.blocks.to_string(),
+        ]);
+        cells
+    });
+    Grid::new(title, header, rows.collect())
+}
+
+fn once(row: &Row) -> Vec<String> {
+    vec![row.rung.map_or_else(|| "any".to_owned(), |rung| rung.to_string()), row.state.to_string()]
+}
+
+fn phase_header(altogether: &str) -> Vec<String> {
+    let mut header = strings(["transport", "reporting", altogether]);
+    header.extend(LoadPhase::ALL.iter().map(|phase| phase.name().to_owned()));
+    header
+}
+
+/// How much longer an operation takes, phase by phase: nanoseconds for pages, microseconds for huge ones.
+fn phases(unit: &OfUnit) -> Grid {
+    let slow = unit.rows.iter().any(|row| row.breakdown.whole.mean.abs() >= 10_000.0);
+    let (divisor, name) = if slow { (1e3, "µs") } else { (1.0, "ns") };
+    let title = format!(
+        "where it goes, blocks of {}: {name} by which an operation takes longer than without reporting, by phase (n = {})",
+        size(unit.unit),
+        unit.absent.blocks
+    );
+    let rows = unit.rows.iter().map(|row| {
+        let Breakdown { whole, phases } = &row.breakdown;
+        let mut cells = once(row);
+        cells.push(figures::time(whole));
+        cells.extend(phases.values().map(|change| signed(change.mean / divisor)));
+        cells
+    });
+    Grid::new(title, phase_header("altogether [95 %]"), rows.collect())
+}
+
+/// What each phase has of a change; of a difference that is none there is nothing to say.
+fn shares(unit: &OfUnit) -> Option<Grid> {
+    let title =
+        format!("blocks of {}: each phase's share of that, where a difference is shown", size(unit.unit));
+    let rows: Vec<Vec<String>> = unit
+        .rows
+        .iter()
+        .filter(|row| row.breakdown.whole.shows_difference())
+        .map(|row| {
+            let mut cells = once(row);
+            cells.push(figures::time(&row.breakdown.whole));
+            let share = |phase: &LoadPhase| format!("{:.0} %", row.breakdown.share(*phase) * 100.0 + 0.0);
+            cells.extend(LoadPhase::ALL.iter().map(share));
+            cells
+        })
+        .collect();
+    (!rows.is_empty()).then(|| Grid::new(title, phase_header("altogether [95 %]"), rows))
+}
+
+/// A difference with three digits at the most.
+fn signed(value: f64) -> String {
+    match value.abs() {
+        v if v < 0.005 => "0".to_owned(),
+        v if v >= 99.95 => format!("{value:+.0}"),
+        v if v >= 9.995 => format!("{value:+.1}"),
+        _ => format!("{value:+.2}"),
+    }
+}
+
+fn sentence(unit: &OfUnit, row: &Row) -> String {
+    let over = row.rung.map_or_else(String::new, |rung| format!(" over {rung}"));
+    let mut sentence = format!("Blocks of {}, {}{over}: ", size(unit.unit), row.state);
+    if !row.change.shows_difference() {
+        sentence.push_str(&format!(
+            "no difference shown ({}, n = {}).",
+            figures::share(&row.change).trim_start_matches("~ "),
+            row.change.blocks
+        ));
+        return sentence;
+    }
+    let way = if row.change.mean < 0.0 { "fewer" } else { "more" };
+    let longer = &row.breakdown;
+    sentence.push_str(&format!(
+        "{} {way} operations a second ({}, n = {}); an operation takes {}",
+        percent(row.change.mean.abs()),
+        figures::share(&row.change),
+        row.change.blocks,
+        figures::time(&longer.whole),
+    ));
+    if let Some(phase) = longer.mostly().filter(|_| longer.whole.shows_difference()) {
+        sentence.push_str(&format!(
+            ", most of it in {} ({}, {:.0} % of the change)",
+            phase.name(),
+            Unit::Nanoseconds.show_change(longer.phases[&Named(phase)].mean),
+            longer.share(phase) * 100.0
+        ));
+    }
+    let [resident, reported] = [&row.touch_resident, &row.touch_reported];
+    if reported.n > 0 && resident.n > 0 {
+        sentence.push_str(&format!(
+            "; {} of the units touched had been reported, and took {} to touch instead of {} (medians, n = {} and {})",
+            percent(row.taken_reported),
+            Unit::Nanoseconds.show(reported.p50),
+            Unit::Nanoseconds.show(resident.p50),
+            reported.n,
+            resident.n
+        ));
+    }
+    sentence + "."
+}

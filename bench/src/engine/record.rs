@@ -1,0 +1,292 @@
+//! What a trial of the engine leaves in the run directory: one line of JSON.
+
+use std::collections::BTreeMap;
+
+use abi::axes::Axis;
+use host::axes::{Bell, GuestRing};
+use host::engine::{EngineOutcome, EngineSpec, GuestCounter, Inhibited, PassRecord, Point, Settled, Spent};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::choices::Choices;
+use crate::SCHEMA_VERSION;
+use crate::axis::Named;
+use crate::journal::Trial;
+use crate::ladder::Rung;
+use crate::record::{ExitCounts, Stretch, refusals, statistics};
+use crate::unit::{Clock, float, ratio, total};
+
+/// One trial of the engine, as a line of `trials.jsonl`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct EngineRecord {
+    /// Version of this format.
+    pub schema_version: u32,
+    /// Number of the trial in the run, from 0.
+    pub trial: u32,
+    /// Its block, from 0.
+    pub block: u32,
+    /// The rung whose transport was used, if anything was to be reported and the transport is a rung's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rung: Option<Named<Rung>>,
+    /// Start, in seconds since 1970; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub started_s: Option<f64>,
+    /// Duration, booting and tearing down included, in seconds; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub took_s: Option<f64>,
+    /// Seed of the workload.
+    pub seed: u64,
+    /// Every other choice of the trial.
+    pub choices: Choices,
+    /// What came of it.
+    #[serde(flatten)]
+    pub ending: EngineEnding,
+}
+
+/// What came of a trial.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "ending", rename_all = "snake_case")]
+pub enum EngineEnding {
+    /// It ran to its end.
+    Measured(Box<EngineMeasured>),
+    /// It did not.
+    Failed {
+        /// Why not, in a sentence.
+        error: String,
+    },
+}
+
+/// What a trial showed. Counts cover its measured part, unless they say otherwise; ticks are those of the time stamp
+/// counter.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct EngineMeasured {
+    /// The instruction the guest used.
+    pub bell: Named<Bell>,
+    /// The mode the guest ran in.
+    pub guest_ring: Named<GuestRing>,
+    /// What a tick is.
+    #[serde(flatten)]
+    pub clock: Clock,
+    /// Why the guest did not report although it was told to.
+    pub inhibited: Named<Inhibited>,
+    /// Pages the engine manages.
+    pub managed: u64,
+    /// The guest's counters by name, for each virtual processor; those that are 0 are left out.
+    pub counters: Vec<BTreeMap<String, u64>>,
+    /// Began, ended, reports, pages of the first passes of the reporting core, of the whole trial.
+    pub passes: Vec<[u64; 4]>,
+    /// Guest ticks when the measured part began.
+    pub began: u64,
+    /// When it ended.
+    pub ended: u64,
+    /// When the memory of the last round had been freed; 0 for a timed load.
+    pub freed: u64,
+    /// Nanoseconds since the measured part began, bytes resident on the host, bytes free in the guest.
+    pub curve: Vec<[u64; 3]>,
+    /// Every settled round.
+    pub settled: Vec<Round>,
+    /// Exits to user space by our count.
+    pub exits: ExitCounts,
+    /// Exits by which a processor gave itself away; in no other count.
+    pub idles: u64,
+    /// Change of KVM's own statistics, by KVM's names; without its durations where nothing tells the time.
+    pub kvm_stats: BTreeMap<String, u64>,
+    /// Ticks of the host for reports, of the whole trial.
+    pub spent: HostTicks,
+    /// `madvise` calls made for reports.
+    pub madvise_calls: u64,
+    /// Pages in them.
+    pub discarded_pages: u64,
+    /// `madvise` calls that failed.
+    pub madvise_failures: u64,
+    /// Ranges refused, by reason, in the whole trial.
+    pub refused: BTreeMap<String, u64>,
+    /// What the guest found wrong, by name, in the whole trial.
+    pub violations: BTreeMap<String, u64>,
+    /// Frame of the first page found wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_wrong: Option<u64>,
+    /// Processor time of the runner in the measured part, all its threads, in nanoseconds; absent as below.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_ns: Option<u64>,
+    /// The whole trial as the runner saw it, in nanoseconds; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub elapsed_ns: Option<u64>,
+}
+
+/// [`Settled`] as it is written, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Round {
+    /// The round, from 1.
+    pub round: u64,
+    /// Nanoseconds since the measured part began.
+    pub at_ns: u64,
+    /// Managed pages that the guest has free.
+    pub free: u64,
+    /// Of these, resident on the host: not returned.
+    pub resident: u64,
+    /// Pages reported and acknowledged, and not allocated since.
+    pub reported: u64,
+    /// Of these, resident all the same.
+    pub reported_resident: u64,
+    /// Pages written to and not reported that are gone.
+    pub lost: u64,
+}
+
+impl From<Settled> for Round {
+    fn from(settled: Settled) -> Self {
+        let Settled { round, at_ns, free, resident, reported, reported_resident, lost } = settled;
+        Self { round, at_ns, free, resident, reported, reported_resident, lost }
+    }
+}
+
+impl Round {
+    /// The share of the free pages that the host has back.
+    #[must_use]
+    pub fn returned(&self) -> f64 {
+        ratio(float(self.free.saturating_sub(self.resident)), float(self.free))
+    }
+}
+
+/// [`Spent`] as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct HostTicks {
+    /// Ranges out of the carrier, checked.
+    pub fetch: u64,
+    /// Coalescing and `madvise`.
+    pub discard: u64,
+    /// The acknowledgement written and the interrupt raised.
+    pub complete: u64,
+}
+
+impl From<Spent> for HostTicks {
+    fn from(Spent { fetch, discard, complete }: Spent) -> Self {
+        Self { fetch, discard, complete }
+    }
+}
+
+impl EngineMeasured {
+    /// The record of an outcome.
+    #[must_use]
+    pub fn new(outcome: &EngineOutcome) -> Self {
+        let clock = Clock::of(outcome.counter, outcome.tsc_khz);
+        let by_name = |counters: &Vec<u64>| {
+            let named = GuestCounter::ALL.iter().zip(counters);
+            named
+                .filter(|(_, count)| **count > 0)
+                .map(|(kind, count)| (kind.name().to_owned(), *count))
+                .collect()
+        };
+        let point = |Point { at_ns, resident, free }: &Point| [*at_ns, *resident, *free];
+        Self {
+            bell: Named(outcome.bell),
+            guest_ring: Named(outcome.guest_ring),
+            clock,
+            inhibited: Named(outcome.inhibited),
+            managed: outcome.managed,
+            counters: outcome.counters.iter().map(by_name).collect(),
+            passes: outcome.passes.iter().map(|pass| pass.to_words()).collect(),
+            began: outcome.began,
+            ended: outcome.ended,
+            freed: outcome.freed,
+            curve: outcome.curve.iter().map(point).collect(),
+            settled: outcome.settled.iter().copied().map(Round::from).collect(),
+            exits: outcome.exits.into(),
+            idles: outcome.idles,
+            kvm_stats: statistics(&outcome.kvm_stats, clock),
+            spent: outcome.spent.into(),
+            madvise_calls: outcome.madvise_calls,
+            discarded_pages: outcome.discarded_pages,
+            madvise_failures: outcome.madvise_failures,
+            refused: refusals(&outcome.refused),
+            violations: outcome
+                .violations
+                .iter()
+                .map(|(kind, count)| (kind.name().to_owned(), *count))
+                .collect(),
+            first_wrong: outcome.first_wrong,
+            cpu_ns: outcome.cpu_ns,
+            elapsed_ns: outcome.elapsed_ns,
+        }
+    }
+
+    /// A counter, all virtual processors together.
+    #[must_use]
+    pub fn sum(&self, counter: GuestCounter) -> u64 {
+        total(self.counters.iter().map(|counters| one(counters, counter)))
+    }
+
+    /// Operations a second: what every virtual processor did in its window, added up.
+    #[must_use]
+    pub fn operations_a_second(&self) -> f64 {
+        let rate = |counters: &BTreeMap<String, u64>| {
+            let window_ns = self.clock.figure(float(one(counters, GuestCounter::WindowTicks)));
+            ratio(float(one(counters, GuestCounter::Operations)) * 1e9, window_ns)
+        };
+        self.counters.iter().map(rate).sum()
+    }
+
+    /// The passes of the reporting core.
+    pub fn passes(&self) -> impl Iterator<Item = PassRecord> {
+        self.passes.iter().copied().map(PassRecord::from_words)
+    }
+}
+
+fn one(counters: &BTreeMap<String, u64>, counter: GuestCounter) -> u64 {
+    counters.get(counter.name()).copied().unwrap_or_default()
+}
+
+impl EngineRecord {
+    /// The record of a trial that has just ended; without a stretch where nothing tells the time.
+    #[must_use]
+    pub fn new(
+        trial: u32,
+        block: u32,
+        spec: &EngineSpec,
+        stretch: Option<Stretch>,
+        ending: EngineEnding,
+    ) -> Self {
+        let choices = Choices::from(spec);
+        Self {
+            schema_version: SCHEMA_VERSION,
+            trial,
+            block,
+            rung: choices.rung().map(Named),
+            started_s: stretch.map(|stretch| stretch.started_s()),
+            took_s: stretch.map(|stretch| stretch.took.as_secs_f64()),
+            seed: spec.seed,
+            choices,
+            ending,
+        }
+    }
+
+    /// What was measured, if anything was.
+    #[must_use]
+    pub fn measured(&self) -> Option<&EngineMeasured> {
+        match &self.ending {
+            EngineEnding::Measured(measured) => Some(measured),
+            EngineEnding::Failed { .. } => None,
+        }
+    }
+}
+
+impl Trial for EngineRecord {
+    fn trial(&self) -> u32 {
+        self.trial
+    }
+
+    fn block(&self) -> u32 {
+        self.block
+    }
+
+    fn stretch_s(&self) -> [Option<f64>; 2] {
+        [self.started_s, self.took_s]
+    }
+
+    fn error(&self) -> Option<&str> {
+        match &self.ending {
+            EngineEnding::Measured(_) => None,
+            EngineEnding::Failed { error } => Some(error),
+        }
+    }
+}

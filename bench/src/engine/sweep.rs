@@ -1,0 +1,258 @@
+//! What it costs to give memory back, by the order reported and the blocks a report holds.
+
+use std::collections::BTreeSet;
+
+use host::axes::Completion;
+use host::engine::{GuestCounter, Load, Reporting};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::figures;
+use super::group::Group;
+use super::page_faults::size;
+use super::record::EngineMeasured;
+use crate::axis::Named;
+use crate::ladder::Rung;
+use crate::statistics::Interval;
+use crate::table::Grid;
+use crate::unit::{float, percent, ratio};
+
+/// Exits do not matter where the transport has less than this share of the cost.
+const SHARE: f64 = 0.05;
+/// The capacities whose costs are held against each other.
+const FEW: u16 = 1;
+const MANY: u16 = 32;
+
+/// What the experiment found.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Sweep {
+    /// For each transport, order and capacity.
+    pub cells: Vec<Point>,
+    /// For each transport, from which order on exits stop mattering.
+    pub thresholds: Vec<Threshold>,
+}
+
+/// One of them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Point {
+    /// The transport.
+    pub rung: Option<Named<Rung>>,
+    /// The least order reported, and that of the workload's blocks.
+    pub order: u8,
+    /// Blocks a report holds.
+    pub capacity: u16,
+    /// Nanoseconds of guest and host for every MiB given back.
+    pub cost: Interval,
+    /// Of this, what the transport has: neither walk, put-back nor discard.
+    pub transport: f64,
+    /// Cost a MiB less than with a capacity of 1, paired by block; absent if that did not run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub saved: Option<Interval>,
+    /// Change of the workload's operations a second against a guest without reporting.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<Interval>,
+}
+
+/// From which order on exits stop mattering.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Threshold {
+    /// The transport.
+    pub rung: Option<Named<Rung>>,
+    /// The order; absent if they matter at the largest that ran.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub order: Option<u8>,
+}
+
+/// The rule, for the report.
+#[must_use]
+pub fn rule() -> String {
+    format!(
+        "exits stop mattering from the order on at which, with a capacity of {MANY}, the transport has less than {} of the cost of a MiB, or a capacity of {FEW} costs no more that can be shown (n of at least 6 blocks), and at all larger orders too",
+        percent(SHARE)
+    )
+}
+
+impl Sweep {
+    /// Of the groups of a run.
+    #[must_use]
+    pub fn of(groups: &[Group<'_>], seed: u64) -> Self {
+        let combs = groups.iter().filter(|group| group.choices.load.0 == Load::Comb);
+        let mut cells: Vec<Point> = combs.map(|comb| point(comb, groups, seed)).collect();
+        cells.sort_by_key(|cell| (cell.rung, cell.order, cell.capacity));
+        let rungs: BTreeSet<_> = cells.iter().map(|cell| cell.rung).collect();
+        let threshold = |rung| Threshold { rung, order: threshold(&cells, rung) };
+        Self { thresholds: rungs.into_iter().map(threshold).collect(), cells }
+    }
+
+    /// Cost and change, orders down, capacities across, for each transport.
+    #[must_use]
+    pub fn tables(&self) -> Vec<Grid> {
+        let rungs: BTreeSet<_> = self.cells.iter().map(|cell| cell.rung).collect();
+        rungs.into_iter().flat_map(|rung| [self.costs(rung), self.changes(rung)]).collect()
+    }
+
+    fn costs(&self, rung: Option<Named<Rung>>) -> Grid {
+        let title = format!(
+            "{}: µs for each MiB given back, guest and host, and the transport's share; n = {}",
+            label(rung),
+            self.least_blocks(|cell| Some(cell.cost))
+        );
+        self.across(rung, title, |cell| {
+            let half = (cell.cost.high - cell.cost.low) / 2e3;
+            let cost = cell.cost.mean / 1e3;
+            format!("{cost:.1} ±{half:.1} ({:.0} %)", cell.transport * 100.0)
+        })
+    }
+
+    fn changes(&self, rung: Option<Named<Rung>>) -> Grid {
+        let title = format!(
+            "{}: change of the workload's operations a second, [95 %]; n = {}",
+            label(rung),
+            self.least_blocks(|cell| cell.change)
+        );
+        self.across(rung, title, |cell| cell.change.as_ref().map_or_else(String::new, figures::share))
+    }
+
+    fn least_blocks(&self, of: impl Fn(&Point) -> Option<Interval>) -> usize {
+        self.cells.iter().filter_map(of).map(|interval| interval.blocks).min().unwrap_or_default()
+    }
+
+    fn across(&self, rung: Option<Named<Rung>>, title: String, show: impl Fn(&Point) -> String) -> Grid {
+        let here = || self.cells.iter().filter(move |cell| cell.rung == rung);
+        let capacities: BTreeSet<u16> = here().map(|cell| cell.capacity).collect();
+        let orders: BTreeSet<u8> = here().map(|cell| cell.order).collect();
+        let mut header = vec!["order".to_owned()];
+        header.extend(capacities.iter().map(|capacity| format!("{capacity} a report")));
+        let row = |order: &u8| {
+            let mut row = vec![format!("{order} ({})", size(*order))];
+            row.extend(capacities.iter().map(|capacity| {
+                let cell = here().find(|cell| cell.order == *order && cell.capacity == *capacity);
+                cell.map_or_else(String::new, &show)
+            }));
+            row
+        };
+        Grid::new(title, header, orders.iter().map(row).collect())
+    }
+
+    /// From which order on exits stop mattering, and by which rule.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let mut sentences: Vec<String> = self.thresholds.iter().map(|threshold| {
+            let label = label(threshold.rung);
+            match threshold.order {
+                Some(order) => format!("Over {label}, exits stop mattering from order {order} ({}) on.", size(order)),
+                None => format!("Over {label}, exits matter at every order that ran, or no difference could be shown to have gone."),
+            }
+        }).collect();
+        if !sentences.is_empty() {
+            sentences.push(format!("The rule: {}.", rule()));
+        }
+        sentences
+    }
+}
+
+fn label(rung: Option<Named<Rung>>) -> String {
+    rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
+}
+
+/// Nanoseconds of guest and host for every MiB given back. While the guest goes on with its work, the host's are its
+/// own; else the guest waits for them.
+fn cost(measured: &EngineMeasured, completion: Completion) -> f64 {
+    let spent = &measured.spent;
+    let host = match completion {
+        Completion::Interrupt => spent.fetch + spent.discard + spent.complete,
+        Completion::Return | Completion::Poll => 0,
+    };
+    a_mib(measured, measured.sum(GuestCounter::ReportTicks) + host)
+}
+
+/// Of this, what is neither walk, put-back nor discard.
+fn transport(measured: &EngineMeasured, completion: Completion) -> f64 {
+    let spent = &measured.spent;
+    let waited = measured.sum(GuestCounter::TransportTicks);
+    a_mib(
+        measured,
+        match completion {
+            Completion::Interrupt => waited + spent.fetch + spent.complete,
+            Completion::Return | Completion::Poll => waited.saturating_sub(spent.discard),
+        },
+    )
+}
+
+fn a_mib(measured: &EngineMeasured, ticks: u64) -> f64 {
+    let mib = float(measured.sum(GuestCounter::ReportedPages)) / 256.0;
+    ratio(measured.clock.figure(float(ticks)), mib)
+}
+
+fn point(comb: &Group<'_>, groups: &[Group<'_>], seed: u64) -> Point {
+    let choices = &comb.choices;
+    let completion = choices.completion.0;
+    let cost = |measured: &EngineMeasured| cost(measured, completion);
+    let same = |group: &&Group<'_>| {
+        group.choices.min_order == choices.min_order && group.choices.rung() == choices.rung()
+    };
+    let few = groups.iter().filter(same).find(|group| {
+        group.choices.load.0 == Load::Comb && group.choices.capacity == FEW && choices.capacity != FEW
+    });
+    let load = groups
+        .iter()
+        .filter(same)
+        .find(|group| group.choices.load.0 != Load::Comb && group.choices.capacity == choices.capacity);
+    let absent = groups.iter().find(|group| {
+        group.choices.reporting.0 == Reporting::Absent && group.choices.min_order == choices.min_order
+    });
+    let whole = comb.interval(seed, cost);
+    let part = comb.interval(seed, |measured| transport(measured, completion));
+    Point {
+        rung: choices.rung().map(Named),
+        order: choices.min_order,
+        capacity: choices.capacity,
+        transport: ratio(part.mean, whole.mean),
+        cost: whole,
+        saved: few.and_then(|few| few.against(comb, seed, cost, |few, many| few - many)),
+        change: load.zip(absent).and_then(|(load, absent)| load.change_of_rate(absent, seed)),
+    }
+}
+
+/// The least order such that it and all larger ones meet the rule.
+fn threshold(cells: &[Point], rung: Option<Named<Rung>>) -> Option<u8> {
+    let mut at: Vec<&Point> =
+        cells.iter().filter(|cell| cell.rung == rung && cell.capacity == MANY).collect();
+    at.sort_by_key(|cell| std::cmp::Reverse(cell.order));
+    let meets = |cell: &&&Point| {
+        let no_saving =
+            cell.saved.is_some_and(|saved| saved.blocks >= crate::statistics::MIN_BLOCKS && saved.low <= 0.0);
+        cell.transport < SHARE || no_saving
+    };
+    at.iter().take_while(meets).map(|cell| cell.order).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(order: u8, transport: f64, saved: Option<[f64; 2]>) -> Point {
+        let interval =
+            |[low, high]: [f64; 2]| Interval { mean: f64::midpoint(low, high), low, high, blocks: 8 };
+        Point {
+            rung: None,
+            order,
+            capacity: MANY,
+            cost: Interval::default(),
+            transport,
+            saved: saved.map(interval),
+            change: None,
+        }
+    }
+
+    #[test]
+    fn exits_stop_mattering_where_they_do_not_matter_at_any_larger_order() {
+        let matter = |order| point(order, 0.5, Some([1.0, 2.0]));
+        let small = |order| point(order, 0.04, Some([1.0, 2.0]));
+        let unseen = |order| point(order, 0.5, Some([-1.0, 2.0]));
+        assert_eq!(threshold(&[matter(0), small(5), unseen(9)], None), Some(5));
+        assert_eq!(threshold(&[small(0), matter(5), small(9)], None), Some(9));
+        assert_eq!(threshold(&[small(0), small(5), matter(9)], None), None);
+        assert_eq!(threshold(&[point(9, 0.5, None)], None), None, "nothing to hold it against");
+    }
+}
