@@ -105,7 +105,7 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["engine", "--blocks", "0"], "blocks is 0"),
         (&["engine", "--rounds", "2"], "rounds means nothing to page-faults"),
         (&["engine", "run", "--queue-size", "32", "--capacity", "64"], "--queue-size 64"),
-        (&["engine", "run", "--carrier", "empty"], "--carrier registers"),
+        (&["engine", "run", "--rungs", "ring-sync", "--carrier", "empty"], "--carrier registers"),
         (&["engine", "run", "--walk", "synchronous", "--capacity", "2"], "means nothing"),
         (&["engine", "run", "--load", "memhog", "--window-ms", "5"], "means nothing"),
         (&["engine", "memhog", "--queue-size", "33"], "a power of two"),

@@ -139,7 +139,7 @@ fn sweep(plan: &EnginePlan, call: CallBy) -> Vec<EngineSpec> {
         for rung in plan.rungs() {
             for capacity in keys.capacities.iter().flatten() {
                 let load = EngineSpec { capacity: *capacity, ..load(rung) };
-                let bytes = plan.share(4) * u64::from(load.vcpus);
+                let bytes = plan.share(2) * u64::from(load.vcpus);
                 let length = bytes / (2 * reported.pages() * PAGE_SIZE);
                 cells.extend([EngineSpec { budget: 0, ..comb(load, reported, length) }, load]);
             }

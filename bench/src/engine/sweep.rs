@@ -144,13 +144,21 @@ impl Sweep {
     /// From which order on exits stop mattering, and by which rule.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
-        let mut sentences: Vec<String> = self.thresholds.iter().map(|threshold| {
-            let label = label(threshold.rung);
-            match threshold.order {
-                Some(order) => format!("Over {label}, exits stop mattering from order {order} ({}) on.", size(order)),
-                None => format!("Over {label}, exits matter at every order that ran, or no difference could be shown to have gone."),
-            }
-        }).collect();
+        let mut sentences: Vec<String> = self
+            .thresholds
+            .iter()
+            .map(|threshold| {
+                let label = label(threshold.rung);
+                match threshold.order {
+                    Some(order) => {
+                        format!("Over {label}, exits stop mattering from order {order} ({}) on.", size(order))
+                    }
+                    None => format!(
+                        "Over {label}, exits matter at the largest order that ran too, as far as shown."
+                    ),
+                }
+            })
+            .collect();
         if !sentences.is_empty() {
             sentences.push(format!("The rule: {}.", rule()));
         }
