@@ -5,14 +5,14 @@
 //!          └ alloc ┘ └touch┘ └oracle┘                   └oracle┘ └ free ┘
 //! ```
 //!
-//! Blocks are taken and given in runs of up to a huge page, so that the clock is looked at once a phase and run; one
-//! allocation and one touch in sixteen is timed by itself, every touch if the unit is huge.
+//! Blocks are taken and given in runs of up to a huge page, so that the clock is looked at once a phase and run; of
+//! allocations, touches and frees one in sixteen is timed by itself, of touches of huge blocks every one.
 
 use abi::addr::{Order, PageRange};
 use abi::calls::Control;
-use abi::engine::Load;
 use abi::engine::books::{Counter, SAMPLED, Tally, shared as said};
 use abi::engine::info::EngineInfo;
+use abi::engine::{Load, Truth};
 
 use crate::barrier;
 use crate::books::Books;
@@ -103,8 +103,8 @@ pub struct Owner<'a, M: Metal, const REPORTS: bool> {
     books: Books,
     witness: Witness,
     core: Core<'a, M, REPORTS>,
-    /// Allocations, touches and frees so far: one in [`SAMPLED`] is timed.
-    turns: u64,
+    /// Decides which allocations, touches and frees are timed by themselves.
+    chance: u64,
     /// When the measured part began.
     began: u64,
 }
@@ -119,7 +119,7 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
         witness: Witness,
         core: Core<'a, M, REPORTS>,
     ) -> Self {
-        Self { info, seed, vcpu, books, witness, core, turns: 0, began: 0 }
+        Self { info, seed, vcpu, books, witness, core, chance: seed, began: 0 }
     }
 
     /// The reporting core.
@@ -205,17 +205,24 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
         if block.order < Order::HUGE && !self.is_sampled() {
             return touch(metal, frames);
         }
-        let was_reported = self.witness.was_reported(metal, frames);
+        let truth = self.witness.truth(metal, frames);
         let mut laps = Laps::start(metal);
         touch(metal, frames);
         let ticks = laps.lap(metal);
-        let tally = if was_reported { Tally::TouchReported } else { Tally::TouchResident };
-        self.books.tally(metal, tally, ticks);
+        match truth {
+            Some(Truth::Freed) => self.books.tally(metal, Tally::TouchResident, ticks),
+            Some(Truth::Reported) => self.books.tally(metal, Tally::TouchReported, ticks),
+            // The first touch of all is neither.
+            _ => {}
+        }
     }
 
+    /// Whether this one is timed by itself: one in [`SAMPLED`], by chance, because every sixteenth might be the same
+    /// one of every round. The chance is a linear congruence (Knuth's MMIX), of which the upper bits are good enough.
     const fn is_sampled(&mut self) -> bool {
-        self.turns = self.turns.wrapping_add(1);
-        self.turns.is_multiple_of(SAMPLED)
+        self.chance =
+            self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.chance >> 32).is_multiple_of(SAMPLED)
     }
 
     fn is_anybody_reporting(&self, metal: &M) -> bool {

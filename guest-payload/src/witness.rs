@@ -50,14 +50,14 @@ impl Witness {
         Self { map, books, seed: boot.seed, afterwards: boot.afterwards, poison }
     }
 
-    /// Whether the first page of `block` was reported and not allocated since: what the next touch of it may cost.
-    pub fn was_reported(self, metal: &impl Metal, block: PageRange) -> bool {
-        metal.load32(self.page(block.start()).truth) == number(Truth::Reported)
+    /// What the first page of a block holds: says what the next touch of it will cost.
+    pub fn truth(self, metal: &impl Metal, block: PageRange) -> Option<Truth> {
+        Truth::from_number(metal.load32(self.page(block.start()).truth).into())
     }
 
     /// Whether the first page of `block` is allocated.
     pub fn is_used(self, metal: &impl Metal, block: PageRange) -> bool {
-        metal.load32(self.page(block.start()).truth) == number(Truth::Used)
+        self.truth(metal, block) == Some(Truth::Used)
     }
 
     /// Looks at a block that was allocated and touched, and marks it as its owner's. `marked`: the allocator took it for

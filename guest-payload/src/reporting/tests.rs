@@ -143,11 +143,12 @@ impl Rig {
         core::iter::from_fn(|| self.take(PAGE)).collect()
     }
 
-    /// Takes everything and gives back `teeth` pages of one zone whose neighbours stay taken.
-    fn comb(&mut self, teeth: usize) {
+    /// Takes everything and gives back `teeth` pages of one zone whose neighbours stay taken; says what else does.
+    fn comb(&mut self, teeth: usize) -> Vec<Block> {
         let mut taken = self.take_all();
         taken.sort();
-        self.slack(&mut taken);
+        let highest = taken.split_off(taken.len() - 256);
+        self.slack(highest);
         let (allocator, mut left) = (self.allocator, teeth);
         for pair in taken.windows(2) {
             let [tooth, next] = [pair[0].page, pair[1].page];
@@ -158,11 +159,13 @@ impl Rig {
             }
         }
         assert_eq!(left, 0);
+        taken.retain(|block| self.witness.is_used(&self.metal, allocator.frames(*block)));
+        taken
     }
 
-    /// Gives some memory back that nobody is told about, so that the min watermark is far.
-    fn slack(&mut self, taken: &mut Vec<Block>) {
-        for block in taken.split_off(taken.len() - 256) {
+    /// Gives some memory back that the core is not told about, so that the min watermark is far.
+    fn slack(&mut self, taken: Vec<Block>) {
+        for block in taken {
             self.witness.freed(&mut self.metal, self.allocator.frames(block));
             self.allocator.free(&mut self.metal, &self.books, block);
         }
@@ -244,7 +247,8 @@ fn a_reported_block_that_merges_is_not_marked_and_is_reported_again() {
         let mut rig = Rig::new(EngineInfo { walk, ..INFO });
         let mut blocks = rig.take_all();
         blocks.sort();
-        rig.slack(&mut blocks);
+        let highest = blocks.split_off(blocks.len() - 256);
+        rig.slack(highest);
         let pair: Vec<_> = blocks.iter().copied().filter(|block| block.page.get() / 2 == 3000).collect();
         rig.give(pair[0]);
         rig.settle();
@@ -290,6 +294,26 @@ proptest! {
         prop_assert_eq!(rig.counted(Counter::OutOfBudget) > 0, reports * capacity < free);
         prop_assert_eq!(rig.core.is_settled(&rig.metal), reports * capacity >= free);
     }
+}
+
+#[test]
+fn rotation_passes_over_what_is_reported_once_for_all_batches() {
+    let mut rig = Rig::new(INFO);
+    let mut later = rig.comb(100);
+    rig.settle();
+    let [reported, free] = rig.marked(NORMAL, PAGE);
+    assert_eq!(reported, free);
+    // Twelve more, behind all those that are reported.
+    later.retain(|block| rig.allocator.zone_of(block.page) == NORMAL && block.page.get() % 64 == 32);
+    later[..12].iter().for_each(|block| rig.give(*block));
+    rig.allocator.zone(NORMAL).lock(&mut rig.metal, &rig.books).cut(PAGE, MigrateType::Movable, 12);
+
+    let before = rig.counted(Counter::Examined);
+    rig.settle();
+    let examined = rig.counted(Counter::Examined) - before;
+    assert_eq!(rig.marked(NORMAL, PAGE)[0], free + 12);
+    // Once to find the first, and once more behind the last of them.
+    assert!((2 * reported..2 * reported + 60).contains(&examined), "{examined}");
 }
 
 #[test]
@@ -458,6 +482,26 @@ fn what_was_noted_and_is_taken_again_is_missed() {
     rig.take(PAGE).unwrap();
     rig.settle();
     assert_eq!((rig.counted(Counter::Missed), rig.counted(Counter::Reported)), (1, 3));
+    assert_eq!(rig.found(), []);
+}
+
+#[test]
+fn a_round_makes_a_report_of_each_zone() {
+    let mut rig = Rig::new(EngineInfo { walk: Walk::PerCpuArray, ..INFO });
+    let mut taken = rig.take_all();
+    taken.sort();
+    let highest = taken.split_off(taken.len() - 256);
+    rig.slack(highest);
+    rig.slack(taken.drain(..256).collect());
+    let lone: Vec<_> = taken.into_iter().filter(|block| block.page.get() % 64 == 32).collect();
+    let (first, last) = (&lone[..2], &lone[lone.len() - 2..]);
+    for block in first.iter().chain(last) {
+        rig.give(*block);
+    }
+    rig.settle();
+    assert_eq!((rig.counted(Counter::Reports), rig.counted(Counter::Reported)), (2, 4));
+    assert_eq!([0, NORMAL].map(|zone| rig.marked(zone, PAGE)[0]), [2, 2]);
+    assert_eq!(rig.allocator.audit(&mut rig.metal).wrong, 0);
     assert_eq!(rig.found(), []);
 }
 
