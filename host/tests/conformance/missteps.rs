@@ -22,7 +22,7 @@ type Case = (&'static str, Step, fn(&TrialError) -> bool);
 const HANGING: Duration = Duration::from_millis(400);
 const UNKNOWN_PORT: u16 = 0x999;
 const UNKNOWN_DEVICE: Gpa = Gpa(0xd000_3000);
-const CONTROL_BEYOND: u32 = 9;
+const CONTROL_BEYOND: u32 = 0xff;
 
 const CASES: &[Case] = &[
     ("hang", Step::Hang, |error| matches!(error, TrialError::Exit(ExitError::Deadline { rip: 1.. }))),

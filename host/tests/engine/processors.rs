@@ -67,15 +67,20 @@ fn threads() -> usize {
     fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
 
-/// A first processor that measures nothing once the others have set their flags, and others that set them and park.
+/// Processors that all do something in the measured part: the first says that it has begun, waits until the others are
+/// done, and says that it has ended.
 fn sound(does: impl Fn(u32, Code) -> Code) -> Vec<Code> {
-    let flag = |vcpu: u32| shared::OWN.offset(u64::from(vcpu) * 4);
-    let mut first = does(0, Code::default().say(Control::Begin));
+    let begun = shared::OWN;
+    let done = |vcpu: u32| begun.offset(u64::from(vcpu) * 4);
+    let mut first = does(0, Code::default().say(Control::Begin).store(begun, 1));
     for vcpu in 1..VCPUS {
-        first = first.await_word(flag(vcpu));
+        first = first.await_word(done(vcpu));
     }
     let first = first.say(Control::End).say(Control::Done).hang();
-    let other = |vcpu| does(vcpu, Code::default()).store(flag(vcpu), 1).say(Control::Parked).hang();
+    let other = |vcpu| {
+        let code = does(vcpu, Code::default().await_word(begun));
+        code.store(done(vcpu), 1).say(Control::Parked).hang()
+    };
     std::iter::once(first).chain((1..VCPUS).map(other)).collect()
 }
 
@@ -192,7 +197,7 @@ fn who_may_say_what(facts: &Facts) -> Checked {
         settled(begun(), SPEC.rounds + 1).hang(),
     ];
     for first in firsts {
-        let mut code = sound(|_, code| code);
+        let mut code = vec![Code::default().say(Control::Parked).hang(); VCPUS as usize];
         code[0] = first;
         let ended = run(&code, facts);
         assert!(matches!(ended, Err(TrialError::Protocol { .. })), "ended with {ended:?}");

@@ -20,6 +20,9 @@ const RETURNED: u64 = 95;
 /// Beside a comb fewer blocks than this stay free.
 const BESIDE: u64 = 8;
 
+/// How often a trial that made no report is run again, for longer: a busy machine may let nothing happen for a while.
+const ATTEMPTS: u32 = 3;
+
 /// The rungs of the ladder that report something.
 const RUNGS: usize = 6;
 
@@ -90,8 +93,17 @@ fn tallied(outcome: &EngineOutcome, tally: Tally) -> u64 {
 }
 
 fn is_sound(spec: &EngineSpec, facts: &Facts) -> Checked {
-    let outcome = ran(spec, facts)?;
-    check(spec, &outcome);
+    let mut spec = *spec;
+    for _ in 1..ATTEMPTS {
+        let outcome = ran(&spec, facts)?;
+        if counted(&outcome, GuestCounter::Reports) > 0 {
+            check(&spec, &outcome);
+            return Ok(());
+        }
+        assert_eq!(outcome.violations, []);
+        spec.window *= 4;
+    }
+    check(&spec, &ran(&spec, facts)?);
     Ok(())
 }
 
@@ -103,8 +115,8 @@ fn check(spec: &EngineSpec, outcome: &EngineOutcome) {
     assert_eq!(outcome.inhibited, Inhibited::No);
     assert!(counted(outcome, GuestCounter::Operations) > 0, "operations");
     assert!(counted(outcome, GuestCounter::Checked) > 0, "pages checked");
+    assert!(counted(outcome, GuestCounter::Reports) > 0, "reports");
     if spec.load.is_timed() {
-        assert!(counted(outcome, GuestCounter::Reports) > 0, "reports");
         return;
     }
     // Nothing was under way at either end.
@@ -164,7 +176,7 @@ fn a_comb_is_reported(facts: &Facts) -> Checked {
 
 fn a_burst_is_returned(facts: &Facts) -> Checked {
     let watch = Some(Duration::from_millis(1));
-    let spec = EngineSpec { load: Load::IdleAfterBurst, watch, vcpus: 2, footprint: 20 << 20, ..SPEC };
+    let spec = EngineSpec { load: Load::IdleAfterBurst, watch, vcpus: 2, footprint: 16 << 20, ..SPEC };
     let spec = spec.neutral();
     let outcome = ran(&spec, facts)?;
     check(&spec, &outcome);
@@ -222,13 +234,17 @@ fn a_pass_keeps_its_budget(facts: &Facts) -> Checked {
     };
     let outcome = ran(&spec.neutral(), facts)?;
     assert_eq!(outcome.violations, []);
-    // One or two blocks beside the comb are of its order.
-    let a_pass = (blocks + 2).div_ceil(capacity * budget) + 1;
+    // What stays free beside the comb may be of its order too: one block, or two.
+    let a_pass = |beside: u64| (blocks + beside).div_ceil(capacity * budget) + 1;
+    let expected = a_pass(0)..=a_pass(2);
     let reports: Vec<_> = outcome.passes.iter().map(|pass| pass.reports).collect();
     let [first, between @ .., _] = reports.as_slice() else { return Err("no passes".into()) };
-    assert!(between.iter().all(|reports| *reports == a_pass), "{reports:?}, expected {a_pass} each");
+    let Some(a_pass) = between.first().filter(|reports| expected.contains(reports)) else {
+        return Err(format!("{reports:?}, expected {expected:?} each").into());
+    };
+    assert!(between.iter().all(|reports| reports == a_pass), "{reports:?}");
     // The first one has those of other orders too.
-    assert!((a_pass..a_pass + BESIDE).contains(first), "{reports:?}");
+    assert!((*a_pass..a_pass + BESIDE).contains(first), "{reports:?}");
     assert!(counted(&outcome, GuestCounter::OutOfBudget) > 0);
     Ok(())
 }
