@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
@@ -44,9 +45,15 @@ fn list_names_every_preset_axis_and_plan() {
 
 #[test]
 fn schemas_are_json_and_speak_of_their_files() {
-    for (document, property) in
-        [("summary", "verdict"), ("trial", "ending"), ("environment", "kvm"), ("plan", "guest-ring")]
-    {
+    for (document, property) in [
+        ("summary", "verdict"),
+        ("trial", "ending"),
+        ("environment", "kvm"),
+        ("plan", "guest-ring"),
+        ("engine-summary", "breakdown"),
+        ("engine-trial", "settled"),
+        ("engine-plan", "min-order"),
+    ] {
         let schema: serde_json::Value = serde_json::from_str(&expect(0, &["schema", document])).unwrap();
         assert!(schema.to_string().contains(&format!("\"{property}\"")), "{document}");
     }
@@ -87,6 +94,23 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["run", "--preset", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
         (&["compare", "--rungs", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
         (&["run", "--arena", "64X"], "64M"),
+        (&["engine", "guess"], "page-faults, walk, memhog, rate, sweep, soak, run"),
+        (&["engine", "--capacity", "0"], "1 to 511"),
+        (&["engine", "--min-order", "11"], "order 11"),
+        (&["engine", "--delay-ms", "0"], "--delay must not be 0"),
+        (&["engine", "--vcpus", "9"], "1 to 8"),
+        (&["engine", "--vcpus", "0"], "1 to 8"),
+        (&["engine", "--rungs", "floor"], "names no pages"),
+        (&["engine", "--memory", "3M"], "multiple of 4 MiB"),
+        (&["engine", "--blocks", "0"], "blocks is 0"),
+        (&["engine", "--rounds", "2"], "rounds means nothing to page-faults"),
+        (&["engine", "run", "--queue-size", "32", "--capacity", "64"], "--queue-size 64"),
+        (&["engine", "run", "--rungs", "ring-sync", "--carrier", "empty"], "--carrier registers"),
+        (&["engine", "run", "--walk", "synchronous", "--capacity", "2"], "means nothing"),
+        (&["engine", "run", "--load", "memhog", "--window-ms", "5"], "means nothing"),
+        (&["engine", "memhog", "--queue-size", "33"], "a power of two"),
+        (&["engine", "soak", "--minutes", "0"], "minutes is 0"),
+        (&["engine", "--plan", "/no/such/plan.toml"], "cannot be read"),
         (&["lab", "--kernel", "newest"], "a series such as 6.1"),
         (&["lab", "--clock", "moon"], "instructions, wall"),
         (&["lab", "--batch", "0"], "1 to 511"),
@@ -165,11 +189,62 @@ fn a_dry_run_shows_the_schedule_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_of_the_engine_shows_the_plan_and_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::cargo_bin("pagehint")
+        .unwrap()
+        .current_dir(directory.path())
+        .args(["engine", "rate", "--dry-run", "--delays-ms", "7", "--blocks", "2"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let shown = text(&output.stdout);
+    assert!(shown.contains("delays-ms = [7]") && shown.contains("# schedule: 12 trials"), "{shown}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+/// Runs an experiment with the engine on the real device; without a usable one there is nothing to see.
+fn engine(directory: &Path, arguments: &[&str]) -> Option<String> {
+    let out = directory.to_str().unwrap();
+    let output = pagehint(&[&["engine"], arguments, &["--quick", "--out", out]].concat());
+    if output.status.code() == Some(77) {
+        assert!(std::env::var_os("PAGEHINT_REQUIRE_KVM").is_none(), "{output:?}");
+        eprintln!("no usable KVM: {}", text(&output.stderr));
+        return None;
+    }
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    Some(text(&output.stdout))
+}
+
+#[test]
+fn the_engine_is_measured_on_the_real_device_and_reported_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("page-faults");
+    let arguments =
+        ["--rungs", "hypercall-batch,virtio", "--units", "9", "--blocks", "1", "--window-ms", "30"];
+    let Some(shown) = engine(&run, &arguments) else { return };
+    for part in ["on with discard", "where it goes", "2019-09", "ok no byte was lost"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let report = fs::read(run.join("report.md")).unwrap();
+    fs::remove_file(run.join("report.md")).unwrap();
+    let again = expect(0, &["report", run.to_str().unwrap()]);
+    assert!(shown.starts_with(&again), "{again}");
+    assert_eq!(fs::read(run.join("report.md")).unwrap(), report);
+
+    let run = directory.path().join("memhog");
+    let arguments = ["memhog", "--rungs", "ring-sync", "--blocks", "1", "--memory", "64M", "--capacity", "4"];
+    let shown = engine(&run, &arguments).expect("it has run before");
+    assert!(shown.contains("ok every round returns at least 95.0 %"), "{shown}");
+    assert!(run.join("curve.svg").exists() && run.join("curve.csv").exists());
+}
+
+#[test]
 fn what_is_there_is_not_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("mine"), "precious").unwrap();
     let path = directory.path().to_str().unwrap();
-    for command in ["compare", "run", "lab"] {
+    for command in ["compare", "run", "lab", "engine"] {
         assert!(expect(1, &[command, "--out", path]).contains("not empty"));
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

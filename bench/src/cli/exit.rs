@@ -106,6 +106,7 @@ mod tests {
         assert_eq!(of(&LabError::Stopped.into()), Code::Error);
         assert_eq!(of(&TrialError::Stopped.into()), Code::Error);
         assert_eq!(of(&SpecError::NoReports.into()), Code::Usage);
+        assert_eq!(of(&EnginePlanError::Instructions.into()), Code::Usage);
         assert_eq!(of(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Code::Fine);
         assert_eq!(of(&io::Error::from(io::ErrorKind::NotFound).into()), Code::Error);
     }

@@ -139,7 +139,7 @@ fn sweep(plan: &EnginePlan, call: CallBy) -> Vec<EngineSpec> {
         for rung in plan.rungs() {
             for capacity in keys.capacities.iter().flatten() {
                 let load = EngineSpec { capacity: *capacity, ..load(rung) };
-                let bytes = plan.share(4) * u64::from(load.vcpus);
+                let bytes = plan.share(2) * u64::from(load.vcpus);
                 let length = bytes / (2 * reported.pages() * PAGE_SIZE);
                 cells.extend([EngineSpec { budget: 0, ..comb(load, reported, length) }, load]);
             }
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(combs.len(), 3 * 2 * 3);
         for spec in combs {
             let length = spec.footprint / (2 * spec.unit.pages() * PAGE_SIZE);
-            assert!([100, 1000, 10_000].contains(&length), "{length}");
+            assert!([1000, 10_000, 100_000].contains(&length), "{length}");
             assert_eq!(spec.min_order, spec.unit);
         }
     }

@@ -10,6 +10,13 @@ pub fn share(interval: &Interval) -> String {
     format!("{}{mean:+.2} % [{low:+.2}, {high:+.2}]", doubt(interval))
 }
 
+/// A share with half its interval, in per cent: `-3.3 ±0.6`.
+#[must_use]
+pub fn short_share(interval: &Interval) -> String {
+    let [mean, half] = [interval.mean * 100.0, (interval.high - interval.low) * 50.0];
+    format!("{}{mean:+.1} ±{half:.1}", doubt(interval))
+}
+
 /// A time with its interval; `~` before it if no difference is shown.
 #[must_use]
 pub fn time(interval: &Interval) -> String {
@@ -55,6 +62,7 @@ mod tests {
     fn what_is_not_shown_to_differ_is_marked() {
         let interval = Interval { mean: -0.0327, low: -0.039, high: -0.0264, blocks: 8 };
         assert_eq!(share(&interval), "-3.27 % [-3.90, -2.64]");
+        assert_eq!(short_share(&interval), "-3.3 ±0.6");
         assert_eq!(share(&Interval { high: 0.001, ..interval }), "~ -3.27 % [-3.90, +0.10]");
         assert_eq!(
             time(&Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5 }),

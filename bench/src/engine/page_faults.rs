@@ -212,9 +212,19 @@ fn once(row: &Row) -> Vec<String> {
     vec![row.rung.map_or_else(|| "any".to_owned(), |rung| rung.to_string()), row.state.to_string()]
 }
 
-fn phase_header(altogether: &str) -> Vec<String> {
-    let mut header = strings(["transport", "reporting", altogether]);
-    header.extend(LoadPhase::ALL.iter().map(|phase| phase.name().to_owned()));
+/// The phases in which anything is spent in some row.
+fn spent(unit: &OfUnit) -> Vec<LoadPhase> {
+    let is_spent = |phase: &LoadPhase| {
+        unit.rows
+            .iter()
+            .any(|row| row.breakdown.phases.get(&Named(*phase)).is_some_and(|change| change.mean != 0.0))
+    };
+    LoadPhase::ALL.iter().copied().filter(is_spent).collect()
+}
+
+fn phase_header(phases: &[LoadPhase]) -> Vec<String> {
+    let mut header = strings(["transport", "reporting", "altogether [95 %]"]);
+    header.extend(phases.iter().map(|phase| phase.name().to_owned()));
     header
 }
 
@@ -227,20 +237,22 @@ fn phases(unit: &OfUnit) -> Grid {
         size(unit.unit),
         unit.absent.blocks
     );
+    let spent = spent(unit);
     let rows = unit.rows.iter().map(|row| {
         let Breakdown { whole, phases } = &row.breakdown;
         let mut cells = once(row);
         cells.push(figures::time(whole));
-        cells.extend(phases.values().map(|change| signed(change.mean / divisor)));
+        cells.extend(spent.iter().map(|phase| signed(phases[&Named(*phase)].mean / divisor)));
         cells
     });
-    Grid::new(title, phase_header("altogether [95 %]"), rows.collect())
+    Grid::new(title, phase_header(&spent), rows.collect())
 }
 
 /// What each phase has of a change; of a difference that is none there is nothing to say.
 fn shares(unit: &OfUnit) -> Option<Grid> {
     let title =
         format!("blocks of {}: each phase's share of that, where a difference is shown", size(unit.unit));
+    let spent = spent(unit);
     let rows: Vec<Vec<String>> = unit
         .rows
         .iter()
@@ -249,11 +261,11 @@ fn shares(unit: &OfUnit) -> Option<Grid> {
             let mut cells = once(row);
             cells.push(figures::time(&row.breakdown.whole));
             let share = |phase: &LoadPhase| format!("{:.0} %", row.breakdown.share(*phase) * 100.0 + 0.0);
-            cells.extend(LoadPhase::ALL.iter().map(share));
+            cells.extend(spent.iter().map(share));
             cells
         })
         .collect();
-    (!rows.is_empty()).then(|| Grid::new(title, phase_header("altogether [95 %]"), rows))
+    (!rows.is_empty()).then(|| Grid::new(title, phase_header(&spent), rows))
 }
 
 /// A difference with three digits at the most.
@@ -280,7 +292,7 @@ fn sentence(unit: &OfUnit, row: &Row) -> String {
     let way = if row.change.mean < 0.0 { "fewer" } else { "more" };
     let longer = &row.breakdown;
     sentence.push_str(&format!(
-        "{} {way} operations a second ({}, n = {}); an operation takes {}",
+        "{} {way} operations a second ({}, n = {}); the time of an operation changes by {}",
         percent(row.change.mean.abs()),
         figures::share(&row.change),
         row.change.blocks,

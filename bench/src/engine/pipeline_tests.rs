@@ -105,7 +105,7 @@ fn the_fakes_costs_come_back_out_of_page_faults() {
     assert!(answer.contains("Blocks of 2 MiB, off: no difference shown"), "{answer}");
     assert!(answer.contains("fewer operations a second (-3.8"), "{answer}");
     let tables: Vec<String> = summary.found.tables().iter().map(crate::table::Grid::to_text).collect();
-    assert!(tables[2].contains("unused page reporting, v7, 2019-09"), "{}", tables[2]);
+    assert!(tables[2].contains("unused page reporting v7, 2019-09"), "{}", tables[2]);
     // Every transport has its three rows, off among them.
     assert_eq!(tables[0].matches(" off ").count(), 6, "{}", tables[0]);
 }

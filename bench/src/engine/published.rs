@@ -15,25 +15,25 @@ struct Published {
 
 const PUBLISHED: [Published; 3] = [
     Published {
-        source: "mm / virtio: Provide support for unused page reporting, v7, 2019-09",
+        source: "Provide support for unused page reporting v7, 2019-09",
         guest: "THP, 16 vCPUs",
         off: "-0.08 %",
         without_discard: "-0.86 %",
         with_discard: "-3.27 %",
     },
     Published {
-        source: "KVM: Provide support for guest free page hints (hypercall), RFC, 2019-02",
+        source: "Provide support for guest free page hints (hypercall) RFC, 2019-02",
         guest: "",
         off: "",
-        without_discard: "-2.5 % (the hypercalls alone)",
-        with_discard: "-11.5 % (madvise, fault, zeroing)",
+        without_discard: "-2.5 %",
+        with_discard: "-11.5 % (and fault, zeroing)",
     },
     Published {
-        source: "mm / virtio: Provide support for free page reporting, v16.1, 2020-01",
+        source: "Provide support for free page reporting v16.1, 2020-01",
         guest: "THP, 16 vCPUs",
         off: "",
         without_discard: "",
-        with_discard: "-0.8 % (8.827 M to 8.756 M)",
+        with_discard: "-0.8 % (8.827 → 8.756 M)",
     },
 ];
 

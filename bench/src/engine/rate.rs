@@ -140,12 +140,15 @@ impl Rates {
         ) else {
             return Vec::new();
         };
+        let worst = self.cells.iter().map(|cell| cell.deviation.mean.abs()).fold(0.0, f64::max);
+        let agreement = if worst <= TOLERANCE { "as" } else { "not as" };
         vec![format!(
-            "Delay, budget and capacity decide the rate, not the transport: from {} a second ({}) to {} a second ({}).",
+            "Memory came back at {} a second ({}) to {} a second ({}), {agreement} delay, budget and capacity say: at most {} off.",
             figures::mib(slow.observed.mean),
             slow.title(),
             figures::mib(fast.observed.mean),
-            fast.title()
+            fast.title(),
+            percent(worst)
         )]
     }
 }

@@ -88,29 +88,36 @@ impl Sweep {
     #[must_use]
     pub fn tables(&self) -> Vec<Grid> {
         let rungs: BTreeSet<_> = self.cells.iter().map(|cell| cell.rung).collect();
-        rungs.into_iter().flat_map(|rung| [self.costs(rung), self.changes(rung)]).collect()
+        let of = |rung| [self.costs(rung), self.transports(rung), self.changes(rung)];
+        rungs.into_iter().flat_map(of).collect()
     }
 
     fn costs(&self, rung: Option<Named<Rung>>) -> Grid {
+        let n = self.least_blocks(|cell| Some(cell.cost));
         let title = format!(
-            "{}: µs for each MiB given back, guest and host, and the transport's share; n = {}",
-            label(rung),
-            self.least_blocks(|cell| Some(cell.cost))
+            "{}: µs for each MiB given back, guest and host, by order and blocks a report; ± half the 95 % interval, n = {n}",
+            label(rung)
         );
         self.across(rung, title, |cell| {
-            let half = (cell.cost.high - cell.cost.low) / 2e3;
-            let cost = cell.cost.mean / 1e3;
-            format!("{cost:.1} ±{half:.1} ({:.0} %)", cell.transport * 100.0)
+            let half = (cell.cost.high - cell.cost.low) / 2.0;
+            format!("{} ±{}", figures::number(cell.cost.mean / 1e3), figures::number(half / 1e3))
         })
     }
 
+    fn transports(&self, rung: Option<Named<Rung>>) -> Grid {
+        let n = self.least_blocks(|cell| Some(cell.cost));
+        let title =
+            format!("{}: the transport's share of that, neither walk nor discard; n = {n}", label(rung));
+        self.across(rung, title, |cell| percent(cell.transport))
+    }
+
     fn changes(&self, rung: Option<Named<Rung>>) -> Grid {
+        let n = self.least_blocks(|cell| cell.change);
         let title = format!(
-            "{}: change of the workload's operations a second, [95 %]; n = {}",
-            label(rung),
-            self.least_blocks(|cell| cell.change)
+            "{}: change of the workload's operations a second, in per cent; ± half the 95 % interval, n = {n}, ~ no difference shown",
+            label(rung)
         );
-        self.across(rung, title, |cell| cell.change.as_ref().map_or_else(String::new, figures::share))
+        self.across(rung, title, |cell| cell.change.as_ref().map_or_else(String::new, figures::short_share))
     }
 
     fn least_blocks(&self, of: impl Fn(&Point) -> Option<Interval>) -> usize {
@@ -122,7 +129,7 @@ impl Sweep {
         let capacities: BTreeSet<u16> = here().map(|cell| cell.capacity).collect();
         let orders: BTreeSet<u8> = here().map(|cell| cell.order).collect();
         let mut header = vec!["order".to_owned()];
-        header.extend(capacities.iter().map(|capacity| format!("{capacity} a report")));
+        header.extend(capacities.iter().map(ToString::to_string));
         let row = |order: &u8| {
             let mut row = vec![format!("{order} ({})", size(*order))];
             row.extend(capacities.iter().map(|capacity| {
@@ -137,13 +144,21 @@ impl Sweep {
     /// From which order on exits stop mattering, and by which rule.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
-        let mut sentences: Vec<String> = self.thresholds.iter().map(|threshold| {
-            let label = label(threshold.rung);
-            match threshold.order {
-                Some(order) => format!("Over {label}, exits stop mattering from order {order} ({}) on.", size(order)),
-                None => format!("Over {label}, exits matter at every order that ran, or no difference could be shown to have gone."),
-            }
-        }).collect();
+        let mut sentences: Vec<String> = self
+            .thresholds
+            .iter()
+            .map(|threshold| {
+                let label = label(threshold.rung);
+                match threshold.order {
+                    Some(order) => {
+                        format!("Over {label}, exits stop mattering from order {order} ({}) on.", size(order))
+                    }
+                    None => format!(
+                        "Over {label}, exits matter at the largest order that ran too, as far as shown."
+                    ),
+                }
+            })
+            .collect();
         if !sentences.is_empty() {
             sentences.push(format!("The rule: {}.", rule()));
         }
