@@ -18,7 +18,7 @@
 //! block or lies inside one; only the first page of a block, free or not, has a state, so that no other page can be
 //! taken for one.
 
-use abi::addr::{Gpa, Order, PageRange, Pfn};
+use abi::addr::{Gpa, Order, PAGE_SIZE, PageRange, Pfn};
 use abi::engine::map::{Map, PAGEBLOCK, ZONES};
 
 use crate::books::Books;
@@ -48,11 +48,13 @@ pub use zone::{Locked, Zone};
 use layout::LARGEST;
 use page::State;
 
-/// Number of the zone that is allocated from last: the first eighth of the managed pages.
-const DMA32: u64 = 0;
+/// Number of the zone that is allocated from last: the first 16 MiB, as on every x86_64; of a small guest an eighth.
+const DMA: u64 = 0;
 /// Number of the zone that has the rest.
-const NORMAL: u64 = 1;
-const _: () = assert!(NORMAL + 1 == ZONES);
+const DMA32: u64 = 1;
+const _: () = assert!(DMA32 + 1 == ZONES);
+/// Pages of zone DMA in a guest that is not small: 16 MiB.
+const DMA_PAGES: u64 = (16 << 20) / PAGE_SIZE;
 /// Pages of a pageblock.
 const PAGEBLOCK_PAGES: u32 = 1 << PAGEBLOCK.get();
 
@@ -80,8 +82,8 @@ pub struct Allocator<const REPORTS: bool> {
     pageblocks: Gpa,
     first: Pfn,
     managed: u32,
-    /// First page of zone Normal.
-    normal: u32,
+    /// First page of zone DMA32.
+    dma32: u32,
 }
 
 /// A block that was allocated.
@@ -112,14 +114,15 @@ impl<const REPORTS: bool> Allocator<REPORTS> {
     pub const fn new(map: Map, config: Config) -> Self {
         let managed = map.managed();
         let eighth = managed / 8 / LARGEST * LARGEST;
-        let normal = if eighth == 0 && managed > 0 { LARGEST } else { eighth };
+        let dma = if eighth < DMA_PAGES { eighth } else { DMA_PAGES };
+        let dma32 = if dma == 0 && managed > 0 { LARGEST } else { dma };
         #[expect(
             clippy::cast_possible_truncation,
             reason = "an arena has at most ARENA_MAX_PAGES pages: 2^19"
         )]
-        let [managed, normal] = [managed as u32, normal as u32];
+        let [managed, dma32] = [managed as u32, dma32 as u32];
         let (pages, pageblocks, first) = (map.page(0), map.pageblock(0), map.first());
-        Self { config, map, pages, pageblocks, first, managed, normal }
+        Self { config, map, pages, pageblocks, first, managed, dma32 }
     }
 
     /// How it was built.
@@ -147,7 +150,7 @@ impl<const REPORTS: bool> Allocator<REPORTS> {
         }
     }
 
-    /// Allocates a block: from zone Normal, else from DMA32, as far as their watermarks allow.
+    /// Allocates a block: from zone DMA32, else from DMA, as far as their watermarks allow.
     #[inline]
     pub fn alloc<M: Metal>(
         self,
@@ -156,7 +159,7 @@ impl<const REPORTS: bool> Allocator<REPORTS> {
         order: Order,
         migrate_type: MigrateType,
     ) -> Option<Taken> {
-        [NORMAL, DMA32].into_iter().find_map(|zone| {
+        [DMA32, DMA].into_iter().find_map(|zone| {
             let mut zone = self.zone(zone).lock(metal, books);
             zone.take(order, migrate_type)
         })
@@ -180,7 +183,7 @@ impl<const REPORTS: bool> Allocator<REPORTS> {
     #[must_use]
     #[inline]
     pub const fn zone_of(self, page: Page) -> u64 {
-        if page.get() < self.normal { DMA32 } else { NORMAL }
+        if page.get() < self.dma32 { DMA } else { DMA32 }
     }
 
     /// The frames of a block.

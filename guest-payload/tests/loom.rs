@@ -228,9 +228,9 @@ fn a_lock_is_held_by_one_and_shows_it_what_the_last_one_did() {
     });
 }
 
-/// One largest block of DMA32, two of Normal.
+/// One largest block of DMA, two of DMA32.
 const BLOCKS: u64 = 3;
-const NORMAL: u64 = 1;
+const DMA32: u64 = 1;
 
 fn allocator() -> Allocator<true> {
     let pages = BLOCKS * Order::MAX.pages();
@@ -258,7 +258,7 @@ fn work(mut metal: Processor) {
 /// Reports a block: the other half of one that was split, else a whole one.
 fn report(mut metal: Processor) {
     let books = books(&metal);
-    let zone = allocator().zone(NORMAL);
+    let zone = allocator().zone(DMA32);
     let mut locked = zone.lock(&mut metal, &books);
     let found = [Order::HUGE, Order::MAX].into_iter().find_map(|order| {
         let page = locked.page(locked.next(locked.head(order, MigrateType::Movable)))?;
@@ -284,7 +284,7 @@ fn no_page_is_handed_out_twice_and_none_is_lost() {
         let audit = allocator().audit(&mut metal);
         assert_eq!((audit.wrong, audit.free), (0, map.managed()), "{audit:?}");
         let books = books(&metal);
-        let zone = allocator().zone(NORMAL).lock(&mut metal, &books);
+        let zone = allocator().zone(DMA32).lock(&mut metal, &books);
         assert_eq!(zone.nr_free(Order::MAX), 2, "all have merged");
         drop(zone);
         for vcpu in 0..4 {

@@ -17,7 +17,7 @@ use super::books::{COUNTERS_BYTES, TALLIES, TALLY_BYTES};
 use crate::addr::{Gpa, Order, PAGE_SIZE, PageRange, Pfn, pages_for};
 use crate::layout::{ARENA, ARENA_START};
 
-/// Zones: DMA32 and Normal.
+/// Zones: DMA, and DMA32 with the rest: what a guest below 4 GiB has.
 pub const ZONES: u64 = 2;
 /// Pages of a pageblock, the grain of migrate types (Linux: `pageblock_nr_pages`).
 pub const PAGEBLOCK: Order = Order::HUGE;

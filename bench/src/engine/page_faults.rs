@@ -76,6 +76,9 @@ pub struct Row {
     pub rate: Interval,
     /// By what share more than absent, paired by block.
     pub change: Interval,
+    /// By what share more processor time an operation takes than absent, all threads of the runner together, paired by
+    /// block.
+    pub processor: Interval,
     /// By how much an operation takes longer, and where.
     pub breakdown: Breakdown,
     /// Pages reported a second.
@@ -139,6 +142,9 @@ fn row(group: &Group<'_>, absent: &Group<'_>, seed: u64) -> Option<Row> {
         state: Named(state),
         rate: group.interval(seed, EngineMeasured::operations_a_second),
         change: group.change_of_rate(absent, seed)?,
+        processor: group.against(absent, seed, EngineMeasured::processor_an_operation, |ours, theirs| {
+            ratio(ours, theirs) - 1.0
+        })?,
         breakdown: Breakdown::of(group, absent, seed)?,
         reported_pages_s: ratio(float(group.sum(GuestCounter::ReportedPages)), seconds),
         taken_reported: ratio(float(reported.n), float(reported.n + resident.n)),
@@ -189,6 +195,7 @@ fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
         "transport",
         "reporting",
         "change [95 %]",
+        "processor time [95 %]",
         "operations/s",
         "reported MiB/s",
         "units reported",
@@ -198,6 +205,7 @@ fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
         let mut cells = label(rung, row);
         cells.extend([
             figures::share(&row.change),
+            figures::share(&row.processor),
             figures::number(row.rate.mean),
             figures::number(row.reported_pages_s / 256.0),
             percent(row.taken_reported),

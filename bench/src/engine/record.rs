@@ -216,6 +216,12 @@ impl EngineMeasured {
         total(self.counters.iter().map(|counters| one(counters, counter)))
     }
 
+    /// Nanoseconds of processor time that an operation took, of all threads of the runner.
+    #[must_use]
+    pub fn processor_an_operation(&self) -> f64 {
+        ratio(float(self.cpu_ns.unwrap_or_default()), float(self.sum(GuestCounter::Operations)))
+    }
+
     /// Operations a second: what every virtual processor did in its window, added up.
     #[must_use]
     pub fn operations_a_second(&self) -> f64 {

@@ -30,7 +30,7 @@ fn order(order: u64) -> Order {
     Order::new(order).unwrap()
 }
 
-/// A machine whose pages are all free: one largest block of DMA32 and three of Normal.
+/// A machine whose pages are all free: one largest block of DMA and three of DMA32.
 struct Fixture<const REPORTS: bool> {
     metal: Fake,
     books: Books,
@@ -62,8 +62,8 @@ impl<const REPORTS: bool> Fixture<REPORTS> {
         self.allocator.zone(zone).lock(&mut self.metal, &self.books)
     }
 
-    fn normal(&mut self) -> Locked<'_, Fake, REPORTS> {
-        self.zone(NORMAL)
+    fn dma32(&mut self) -> Locked<'_, Fake, REPORTS> {
+        self.zone(DMA32)
     }
 
     /// What is on a list, from the head on.
@@ -77,7 +77,7 @@ impl<const REPORTS: bool> Fixture<REPORTS> {
     }
 
     fn movables(&mut self, n: u64) -> Vec<Page> {
-        self.list(NORMAL, order(n), MigrateType::Movable)
+        self.list(DMA32, order(n), MigrateType::Movable)
     }
 
     fn violations(&self, what: Violation) -> u64 {
@@ -124,18 +124,21 @@ fn what_was_allocated_and_freed_is_whole_again() {
 }
 
 #[test]
-fn the_first_eighth_is_dma32_and_is_allocated_from_last() {
+fn the_first_eighth_is_dma_and_is_allocated_from_last() {
     let allocator = Allocator::<true>::new(map(24), MARKS);
-    assert_eq!(allocator.zone_of(Page::new(3 * 1024 - 1)), DMA32);
-    assert_eq!(allocator.zone_of(Page::new(3 * 1024)), NORMAL);
+    assert_eq!(allocator.zone_of(Page::new(3 * 1024 - 1)), DMA);
+    assert_eq!(allocator.zone_of(Page::new(3 * 1024)), DMA32);
     let allocator = Allocator::<true>::new(map(1), MARKS);
-    assert_eq!(allocator.zone_of(Page::new(1023)), DMA32, "at least one block");
+    assert_eq!(allocator.zone_of(Page::new(1023)), DMA, "at least one block");
+    let allocator = Allocator::<true>::new(map(100), MARKS);
+    assert_eq!(allocator.zone_of(Page::new(4095)), DMA, "16 MiB");
+    assert_eq!(allocator.zone_of(Page::new(4096)), DMA32, "and no more");
 
     let mut fixture = Fixture::<true>::new(MARKS);
     let taken: Vec<_> = std::iter::from_fn(|| fixture.alloc(order(9), MigrateType::Movable)).collect();
     let zones: Vec<_> = taken.iter().map(|taken| fixture.allocator.zone_of(taken.block.page)).collect();
     // The last half block of each zone would leave less than its watermark.
-    assert_eq!(zones, [NORMAL, NORMAL, NORMAL, NORMAL, NORMAL, DMA32]);
+    assert_eq!(zones, [DMA32, DMA32, DMA32, DMA32, DMA32, DMA]);
 }
 
 #[test]
@@ -165,15 +168,15 @@ fn a_freed_block_says_how_it_lies() {
     let [a, b, c] = [fixture.movable(9), fixture.movable(9), fixture.movable(9)];
     let freed = fixture.free(c);
     assert_eq!(freed.block, Block { page: c.page, order: Order::MAX }, "merged with the rest of its block");
-    assert_eq!((freed.zone, freed.migrate_type), (NORMAL, MigrateType::Movable));
+    assert_eq!((freed.zone, freed.migrate_type), (DMA32, MigrateType::Movable));
     assert_eq!(freed.unreported, 2);
     let freed = fixture.free(b);
     assert_eq!((freed.block, freed.unreported), (b, 1));
-    fixture.normal().mark_reported(b.page);
+    fixture.dma32().mark_reported(b.page);
     let freed = fixture.free(a);
     assert_eq!((freed.block.order, freed.unreported), (Order::MAX, 3));
-    assert!(!fixture.normal().is_reported(b.page), "what merged is not reported");
-    assert_eq!(fixture.normal().nr_reported(order(9)), 0);
+    assert!(!fixture.dma32().is_reported(b.page), "what merged is not reported");
+    assert_eq!(fixture.dma32().nr_reported(order(9)), 0);
     fixture.audit();
 }
 
@@ -196,7 +199,7 @@ fn what_will_merge_soon_goes_to_the_tail() {
 #[test]
 fn a_small_block_of_another_type_leaves_the_rest_where_it_was() {
     let mut fixture = Fixture::<true>::new(MARKS);
-    // Of Normal all but 128 pages is allocated, and those are too small a block for a claim.
+    // Of DMA32 all but 128 pages is allocated, and those are too small a block for a claim.
     while fixture.alloc(order(8), MigrateType::Movable).is_some() {}
     fixture.movable(7);
     let [left] = fixture.movables(7)[..] else { panic!("{:?}", fixture.movables(7)) };
@@ -218,16 +221,16 @@ fn a_large_block_of_another_type_brings_its_pageblock_along() {
     fixture.free(half);
     assert_eq!(fixture.movables(8), [half.page]);
     let piece = page.page.offset(64);
-    fixture.normal().mark_reported(piece);
+    fixture.dma32().mark_reported(piece);
     let taken = fixture.alloc(order(2), MigrateType::Reclaimable).unwrap();
     assert_eq!(taken.block.page, half.page, "the largest");
     assert_eq!(fixture.allocator.migrate_type(&fixture.metal, page.page), MigrateType::Reclaimable);
     for n in 0..8 {
         assert_eq!(fixture.movables(n), [], "order {n}");
     }
-    let moved = fixture.list(NORMAL, order(6), MigrateType::Reclaimable);
+    let moved = fixture.list(DMA32, order(6), MigrateType::Reclaimable);
     assert!(moved.contains(&piece));
-    assert!(fixture.normal().is_reported(piece), "moved, not taken");
+    assert!(fixture.dma32().is_reported(piece), "moved, not taken");
     fixture.audit();
     // Freed, the page goes to the list of its pageblock's type.
     assert_eq!(fixture.free(page).migrate_type, MigrateType::Reclaimable);
@@ -257,7 +260,7 @@ fn isolated_is_neither_free_nor_allocated() {
     let mut fixture = Fixture::<true>::new(MARKS);
     let page = fixture.movables(10)[0];
     let block = Block { page, order: Order::MAX };
-    let mut zone = fixture.normal();
+    let mut zone = fixture.dma32();
     let before = zone.free_pages();
     assert!(!zone.isolate(page, order(9)), "no block of that order");
     assert!(zone.isolate(page, Order::MAX));
@@ -266,7 +269,7 @@ fn isolated_is_neither_free_nor_allocated() {
     assert_eq!((zone.free_pages(), zone.nr_free(Order::MAX)), (before - LARGEST, 2));
     drop(zone);
     assert_eq!(fixture.audit().isolated, LARGEST);
-    let mut zone = fixture.normal();
+    let mut zone = fixture.dma32();
     assert!(zone.put_back(block, MigrateType::Movable, At::Tail));
     zone.mark_reported(page);
     assert_eq!((zone.free_pages(), zone.nr_reported(Order::MAX)), (before, 1));
@@ -279,7 +282,7 @@ fn isolated_is_neither_free_nor_allocated() {
 fn isolating_obeys_the_min_watermark() {
     let mut fixture = Fixture::<true>::new(MARKS);
     let pages = fixture.movables(10);
-    let mut zone = fixture.normal();
+    let mut zone = fixture.dma32();
     assert!(zone.isolate(pages[0], Order::MAX) && zone.isolate(pages[1], Order::MAX));
     assert!(!zone.isolate(pages[2], Order::MAX));
     let blocks = [pages[0], pages[1]].map(|page| Block { page, order: Order::MAX });
@@ -292,11 +295,11 @@ fn isolating_obeys_the_min_watermark() {
 fn a_block_that_merges_when_put_back_is_not_this_block_any_more() {
     let mut fixture = Fixture::<true>::new(BOUNDARIES);
     let (a, b) = (fixture.movable(9), fixture.movables(9)[0]);
-    let mut zone = fixture.normal();
+    let mut zone = fixture.dma32();
     assert!(zone.isolate(b, order(9)));
     drop(zone);
     assert_eq!(fixture.free(a).block, a, "its buddy is out");
-    let mut zone = fixture.normal();
+    let mut zone = fixture.dma32();
     assert!(!zone.put_back(Block { page: b, order: order(9) }, MigrateType::Movable, At::Boundary));
     let (order, movable) = (Order::MAX, MigrateType::Movable);
     assert_eq!(zone.boundary(order, movable), zone.head(order, movable), "it will not be marked");
@@ -309,7 +312,7 @@ fn the_boundary_gives_way() {
     let mut fixture = Fixture::<true>::new(BOUNDARIES);
     let pages = fixture.movables(10);
     let movable = MigrateType::Movable;
-    let mut zone = fixture.normal();
+    let mut zone = fixture.dma32();
     for page in [pages[2], pages[1]] {
         assert!(zone.isolate(page, Order::MAX));
         zone.put_back(Block { page, order: Order::MAX }, movable, At::Boundary);
@@ -322,13 +325,13 @@ fn the_boundary_gives_way() {
     assert_eq!(first.page, pages[0]);
     let second = fixture.alloc(Order::MAX, movable).unwrap();
     assert!(second.was_reported && second.block.page == pages[1]);
-    let zone = fixture.normal();
+    let zone = fixture.dma32();
     assert_eq!(zone.boundary(Order::MAX, movable), zone.link(pages[2]), "one on");
     drop(zone);
     fixture.free(second.block);
     fixture.free(first);
     assert_eq!(fixture.movables(10), pages, "in front of the boundary");
-    fixture.normal().set_boundary(Order::MAX, movable, Link::LOST);
+    fixture.dma32().set_boundary(Order::MAX, movable, Link::LOST);
     assert_ne!(fixture.allocator.audit(&mut fixture.metal).wrong, 0);
 }
 
@@ -337,16 +340,16 @@ fn compaction_moves_the_front_behind_the_back() {
     let mut fixture = Fixture::<true>::new(MARKS);
     let pages = fixture.movables(10);
     let movable = MigrateType::Movable;
-    assert_eq!(fixture.normal().cut(Order::MAX, movable, 2), 2);
+    assert_eq!(fixture.dma32().cut(Order::MAX, movable, 2), 2);
     assert_eq!(fixture.movables(10), [pages[2], pages[0], pages[1]]);
     for steps in [3, 4, u64::MAX] {
-        assert_eq!(fixture.normal().cut(Order::MAX, movable, steps), 0, "{steps}");
+        assert_eq!(fixture.dma32().cut(Order::MAX, movable, steps), 0, "{steps}");
     }
-    fixture.normal().rotate_to_front(Order::MAX, movable, pages[1]);
+    fixture.dma32().rotate_to_front(Order::MAX, movable, pages[1]);
     assert_eq!(fixture.movables(10), [pages[1], pages[2], pages[0]]);
-    fixture.normal().rotate_to_front(Order::MAX, movable, pages[1]);
+    fixture.dma32().rotate_to_front(Order::MAX, movable, pages[1]);
     assert_eq!(fixture.movables(10), [pages[1], pages[2], pages[0]]);
-    assert_eq!(fixture.normal().cut(order(3), movable, 1), 0, "nothing there");
+    assert_eq!(fixture.dma32().cut(order(3), movable, 1), 0, "nothing there");
     fixture.audit();
 }
 
@@ -354,7 +357,7 @@ fn compaction_moves_the_front_behind_the_back() {
 fn freeing_what_is_not_allocated_is_refused_and_counted() {
     let mut fixture = Fixture::<true>::new(MARKS);
     let block = fixture.movable(4);
-    let before = fixture.normal().free_pages();
+    let before = fixture.dma32().free_pages();
     let wrong = [
         Block { page: block.page, order: order(3) },
         Block { page: block.page.offset(1), order: order(0) },
@@ -365,11 +368,11 @@ fn freeing_what_is_not_allocated_is_refused_and_counted() {
         assert_eq!(fixture.free(block).unreported, 0);
         assert_eq!(fixture.violations(Violation::Accounts), n);
     }
-    assert_eq!(fixture.normal().free_pages(), before);
+    assert_eq!(fixture.dma32().free_pages(), before);
     fixture.free(block);
     fixture.free(block);
     assert_eq!(fixture.violations(Violation::Accounts), 5, "twice");
-    let mut zone = fixture.normal();
+    let mut zone = fixture.dma32();
     assert!(!zone.put_back(block, MigrateType::Movable, At::Tail), "not isolated");
     zone.mark_reported(block.page.offset(1));
     drop(zone);
@@ -382,12 +385,12 @@ fn a_mark_ends_with_allocation_unless_the_fault_is_planted() {
     for keep_mark in [false, true] {
         let mut fixture = Fixture::<true>::new(Config { keep_mark, ..MARKS });
         let page = fixture.movables(10)[0];
-        fixture.normal().mark_reported(page);
+        fixture.dma32().mark_reported(page);
         let taken = fixture.alloc(Order::MAX, MigrateType::Movable).unwrap();
         assert!(taken.was_reported && taken.block.page == page);
-        assert_eq!(fixture.normal().nr_reported(Order::MAX), 0);
+        assert_eq!(fixture.dma32().nr_reported(Order::MAX), 0);
         let freed = fixture.free(taken.block);
-        assert_eq!(fixture.normal().is_reported(page), keep_mark);
+        assert_eq!(fixture.dma32().is_reported(page), keep_mark);
         assert_eq!(freed.unreported, 3 - u64::from(keep_mark));
         fixture.audit();
     }
@@ -398,10 +401,10 @@ fn without_marks_nothing_is_marked() {
     let mut off = Fixture::<true>::new(Config::default());
     let mut absent = Fixture::<false>::new(BOUNDARIES);
     let page = off.movables(10)[0];
-    off.normal().mark_reported(page);
-    assert!(!off.normal().is_reported(page));
-    absent.normal().mark_reported(page);
-    assert!(!absent.normal().is_reported(page));
+    off.dma32().mark_reported(page);
+    assert!(!off.dma32().is_reported(page));
+    absent.dma32().mark_reported(page);
+    assert!(!absent.dma32().is_reported(page));
     assert!(!off.alloc(Order::MAX, MigrateType::Movable).unwrap().was_reported);
     assert!(!absent.alloc(Order::MAX, MigrateType::Movable).unwrap().was_reported);
     assert_eq!((off.audit(), absent.audit()), (off.audit(), off.audit()));
@@ -410,8 +413,8 @@ fn without_marks_nothing_is_marked() {
 #[test]
 fn only_a_timed_lock_looks_at_the_clock() {
     let mut fixture = Fixture::<true>::new(MARKS);
-    assert_eq!(fixture.normal().held(), 0);
-    let (zone, before) = (fixture.allocator.zone(NORMAL), fixture.metal.clock());
+    assert_eq!(fixture.dma32().held(), 0);
+    let (zone, before) = (fixture.allocator.zone(DMA32), fixture.metal.clock());
     assert_eq!(zone.lock_timed(&mut fixture.metal, &fixture.books).held(), 1);
     assert_eq!(fixture.metal.clock(), before + 3);
 }

@@ -3,7 +3,7 @@
 
 use abi::addr::{Order, PageRange};
 
-use super::{Allocator, Block, DMA32, Freed, Locked, MigrateType, NORMAL, Page, Taken};
+use super::{Allocator, Block, DMA, DMA32, Freed, Locked, MigrateType, Page, Taken};
 use crate::books::Books;
 use crate::metal::Metal;
 
@@ -17,7 +17,7 @@ impl<const REPORTS: bool> Allocator<REPORTS> {
         migrate_type: MigrateType,
     ) -> (Option<Taken>, u64) {
         let mut held = 0;
-        let taken = [NORMAL, DMA32].into_iter().find_map(|zone| {
+        let taken = [DMA32, DMA].into_iter().find_map(|zone| {
             let mut zone = self.zone(zone).lock_timed(metal, books);
             let taken = zone.take(order, migrate_type);
             held += zone.held();

@@ -57,8 +57,8 @@ impl<const REPORTS: bool> Zone<REPORTS> {
 
     /// Its pages: the first, and the one after the last.
     pub(super) const fn pages(self) -> [u32; 2] {
-        let Allocator { normal, managed, .. } = self.allocator;
-        if self.number == super::DMA32 { [0, normal] } else { [normal, managed] }
+        let Allocator { dma32, managed, .. } = self.allocator;
+        if self.number == super::DMA { [0, dma32] } else { [dma32, managed] }
     }
 
     /// More blocks no list of it can have.

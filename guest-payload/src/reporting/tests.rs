@@ -25,7 +25,7 @@ use crate::witness::{Witness, touch};
 const ARENA_PAGES: u64 = 1 << 14;
 const MAP: Map = Map::new(ARENA_PAGES);
 /// The zone with most of the pages.
-const NORMAL: u64 = ZONES - 1;
+const DMA32: u64 = ZONES - 1;
 const LISTS: [Walk; 3] = [Walk::Rewalk, Walk::Boundary, Walk::Rotation];
 
 fn boot(completion: Completion) -> BootInfo {
@@ -153,7 +153,7 @@ impl Rig {
         for pair in taken.windows(2) {
             let [tooth, next] = [pair[0].page, pair[1].page];
             let is_pair = tooth.get() % 2 == 0 && next == tooth.buddy(PAGE);
-            if is_pair && allocator.zone_of(tooth) == NORMAL && left > 0 {
+            if is_pair && allocator.zone_of(tooth) == DMA32 && left > 0 {
                 left -= 1;
                 self.give(pair[0]);
             }
@@ -234,7 +234,7 @@ fn every_walk_reports_everything_that_is_free() {
         let mut rig = Rig::new(EngineInfo { walk, budget: 2, ..INFO });
         rig.comb(300);
         rig.settle();
-        let [marked, free] = rig.marked(NORMAL, PAGE);
+        let [marked, free] = rig.marked(DMA32, PAGE);
         assert_eq!(marked, free, "{walk:?}");
         assert!(free >= 300);
         assert_eq!(rig.found(), []);
@@ -254,7 +254,7 @@ fn a_reported_block_that_merges_is_not_marked_and_is_reported_again() {
         rig.settle();
         rig.give(pair[1]);
         let is_marked = |rig: &mut Rig| {
-            rig.allocator.zone(NORMAL).lock(&mut rig.metal, &rig.books).is_reported(pair[0].page)
+            rig.allocator.zone(DMA32).lock(&mut rig.metal, &rig.books).is_reported(pair[0].page)
         };
         assert!(!is_marked(&mut rig), "{walk:?}");
         rig.settle();
@@ -286,10 +286,10 @@ proptest! {
     fn a_pass_keeps_to_its_budget(teeth in 60_usize..400, capacity in 1_u64..=16, budget in 1_u64..=4, walk in 0_usize..3) {
         let mut rig = Rig::new(EngineInfo { walk: LISTS[walk], capacity, budget, ..INFO });
         rig.comb(teeth);
-        let [_, free] = rig.marked(NORMAL, PAGE);
+        let [_, free] = rig.marked(DMA32, PAGE);
         rig.one_pass();
         let reports = free.div_ceil(capacity * budget) + 1;
-        let [marked, _] = rig.marked(NORMAL, PAGE);
+        let [marked, _] = rig.marked(DMA32, PAGE);
         prop_assert_eq!(marked, (reports * capacity).min(free));
         prop_assert_eq!(rig.counted(Counter::OutOfBudget) > 0, reports * capacity < free);
         prop_assert_eq!(rig.core.is_settled(&rig.metal), reports * capacity >= free);
@@ -302,15 +302,15 @@ fn behind_reported(walk: Walk, upset: impl FnOnce(&mut Locked<'_, Fake, true>)) 
     let mut rig = Rig::new(EngineInfo { walk, ..INFO });
     let mut later = rig.comb(100);
     rig.settle();
-    let [reported, free] = rig.marked(NORMAL, PAGE);
+    let [reported, free] = rig.marked(DMA32, PAGE);
     assert_eq!(reported, free);
-    later.retain(|block| rig.allocator.zone_of(block.page) == NORMAL && block.page.get() % 64 == 32);
+    later.retain(|block| rig.allocator.zone_of(block.page) == DMA32 && block.page.get() % 64 == 32);
     later[..12].iter().for_each(|block| rig.give(*block));
-    upset(&mut rig.allocator.zone(NORMAL).lock(&mut rig.metal, &rig.books));
+    upset(&mut rig.allocator.zone(DMA32).lock(&mut rig.metal, &rig.books));
 
     let before = rig.counted(Counter::Examined);
     rig.settle();
-    assert_eq!(rig.marked(NORMAL, PAGE)[0], free + 12);
+    assert_eq!(rig.marked(DMA32, PAGE)[0], free + 12);
     (rig.counted(Counter::Examined) - before, reported)
 }
 
@@ -337,7 +337,7 @@ fn without_a_budget_one_pass_is_enough() {
     let mut rig = Rig::new(EngineInfo { budget: 0, ..INFO });
     rig.comb(200);
     rig.one_pass();
-    let [marked, free] = rig.marked(NORMAL, PAGE);
+    let [marked, free] = rig.marked(DMA32, PAGE);
     assert_eq!(marked, free);
     assert_eq!(rig.counted(Counter::OutOfBudget), 0);
 }
@@ -349,13 +349,13 @@ fn a_zone_below_its_watermark_is_skipped() {
     let mut rig = Rig::new(info);
     rig.comb(64);
     rig.settle();
-    assert_eq!(rig.marked(NORMAL, PAGE)[0], 0);
+    assert_eq!(rig.marked(DMA32, PAGE)[0], 0);
     assert_eq!(rig.counted(Counter::BelowWatermark), ZONES);
 
     let mut rig = Rig::new(info);
     rig.comb(400);
     rig.settle();
-    assert!(rig.marked(NORMAL, PAGE)[0] > 0);
+    assert!(rig.marked(DMA32, PAGE)[0] > 0);
     assert_eq!(rig.counted(Counter::BelowWatermark), ZONES - 1);
 }
 
@@ -363,10 +363,10 @@ fn a_zone_below_its_watermark_is_skipped() {
 fn a_pass_is_requested_at_the_high_water() {
     let mut rig = Rig::new(EngineInfo { high_water: 3, ..INFO });
     let blocks = rig.take_all();
-    let [_, before] = rig.marked(NORMAL, PAGE);
+    let [_, before] = rig.marked(DMA32, PAGE);
     assert_eq!(before, 0, "what is left after all was taken is no single page");
     let lone: Vec<_> = blocks.into_iter().filter(|block| block.page.get() % 64 == 32).collect();
-    let lone: Vec<_> = lone.into_iter().filter(|block| rig.allocator.zone_of(block.page) == NORMAL).collect();
+    let lone: Vec<_> = lone.into_iter().filter(|block| rig.allocator.zone_of(block.page) == DMA32).collect();
     for (block, settled) in lone.into_iter().zip([true, true, false]) {
         rig.give(block);
         assert_eq!(rig.core.is_settled(&rig.metal), settled);
@@ -420,7 +420,7 @@ fn a_processor_that_is_told_by_an_interrupt_goes_on_until_then() {
         let ring = Box::leak(Box::new(Ring::beside(AT, Completion::Interrupt)));
         let mut rig = Rig::with(EngineInfo { walk, ..INFO }, Completion::Interrupt, metal, ring);
         rig.comb(4);
-        let free = rig.allocator.zone(NORMAL).free_pages(&rig.metal);
+        let free = rig.allocator.zone(DMA32).free_pages(&rig.metal);
         while rig.metal.rings == 0 {
             rig.core.between(&mut rig.metal);
         }
@@ -429,7 +429,7 @@ fn a_processor_that_is_told_by_an_interrupt_goes_on_until_then() {
             rig.core.between(&mut rig.metal);
         }
         assert_eq!(rig.metal.rings, 1);
-        assert!(rig.allocator.zone(NORMAL).free_pages(&rig.metal) < free, "{walk:?}");
+        assert!(rig.allocator.zone(DMA32).free_pages(&rig.metal) < free, "{walk:?}");
         assert!(!rig.core.is_settled(&rig.metal));
 
         // Now it discards and answers.
@@ -476,7 +476,7 @@ fn a_refused_report_marks_nothing_and_ends_the_pass() {
         } else {
             rig.settle();
         }
-        assert_eq!(rig.marked(NORMAL, PAGE)[0], 0, "{walk:?}");
+        assert_eq!(rig.marked(DMA32, PAGE)[0], 0, "{walk:?}");
         assert!(rig.counted(Counter::Refused) > 0);
         assert_eq!(rig.counted(Counter::Reported), 0);
         assert_eq!(rig.found(), [], "{walk:?}");
@@ -518,7 +518,7 @@ fn a_round_makes_a_report_of_each_zone() {
     }
     rig.settle();
     assert_eq!((rig.counted(Counter::Reports), rig.counted(Counter::Reported)), (2, 4));
-    assert_eq!([0, NORMAL].map(|zone| rig.marked(zone, PAGE)[0]), [2, 2]);
+    assert_eq!([0, DMA32].map(|zone| rig.marked(zone, PAGE)[0]), [2, 2]);
     assert_eq!(rig.allocator.audit(&mut rig.metal).wrong, 0);
     assert_eq!(rig.found(), []);
 }
@@ -540,7 +540,7 @@ fn a_synchronous_free_is_reported_before_it_returns() {
     let mut rig = Rig::new(EngineInfo { walk: Walk::Synchronous, ..INFO });
     rig.comb(5);
     assert_eq!((rig.metal.rings, rig.counted(Counter::Reported)), (5, 5));
-    assert_eq!(rig.marked(NORMAL, PAGE), [5, 5]);
+    assert_eq!(rig.marked(DMA32, PAGE), [5, 5]);
     assert_eq!(rig.found(), []);
 }
 
@@ -550,7 +550,7 @@ fn compaction_moves_lists_and_resets_boundaries_and_everything_is_reported_all_t
         let mut rig = Rig::new(EngineInfo { walk, shuffle: Shuffle::Compaction, ..INFO });
         rig.comb(300);
         rig.settle();
-        let [marked, free] = rig.marked(NORMAL, PAGE);
+        let [marked, free] = rig.marked(DMA32, PAGE);
         assert_eq!(marked, free, "{walk:?}");
         assert!(rig.counted(Counter::Shuffled) > 0);
         assert_eq!(rig.counted(Counter::Resets) > 0, walk == Walk::Boundary);
@@ -567,7 +567,7 @@ fn second_processor(info: EngineInfo) -> (Vec<Violation>, Vec<Violation>) {
     let mut rig = Rig::with_host(info, move |metal, rung| {
         let books = Books::of(MAP, 1);
         let first = allocator.block(named(metal, rung)[0]).unwrap();
-        if !seen.borrow().is_empty() || allocator.zone_of(first.page) != NORMAL {
+        if !seen.borrow().is_empty() || allocator.zone_of(first.page) != DMA32 {
             return discard(metal, rung);
         }
         while let Some(block) = take(metal, allocator, witness, &books, PAGE) {

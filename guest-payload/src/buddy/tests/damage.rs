@@ -16,7 +16,7 @@ fn busy() -> (Fixture<true>, Vec<Block>) {
     let mut out = None;
     for n in 0..=10 {
         let Some(page) = fixture.movables(n).first().copied() else { continue };
-        let (mut zone, block) = (fixture.normal(), Block { page, order: order(n) });
+        let (mut zone, block) = (fixture.dma32(), Block { page, order: order(n) });
         if zone.isolate(page, block.order) {
             zone.put_back(block, MigrateType::Movable, At::Boundary);
             zone.mark_reported(page);
@@ -24,7 +24,7 @@ fn busy() -> (Fixture<true>, Vec<Block>) {
         }
     }
     let out = out.unwrap();
-    assert!(fixture.normal().isolate(out.page, out.order));
+    assert!(fixture.dma32().isolate(out.page, out.order));
     fixture.audit();
     (fixture, taken)
 }
@@ -72,16 +72,16 @@ fn stumble(fixture: &mut Fixture<true>, taken: &mut Vec<Block>, pick: Index, n: 
         }
         4 => {
             if let Some(page) = fixture.movables(n).first() {
-                fixture.normal().isolate(*page, order(n));
+                fixture.dma32().isolate(*page, order(n));
             }
         }
         5 => {
-            fixture.normal().put_back(block, mt, At::Boundary);
+            fixture.dma32().put_back(block, mt, At::Boundary);
         }
         6 => {
-            fixture.normal().cut(order(n), mt, 7);
+            fixture.dma32().cut(order(n), mt, 7);
         }
-        _ => fixture.normal().mark_reported(page),
+        _ => fixture.dma32().mark_reported(page),
     }
 }
 
@@ -130,7 +130,7 @@ fn a_list_whose_links_disagree_is_left_alone() {
     fixture.metal.store32(prev, pages[2].get());
     assert_eq!(fixture.alloc(Order::MAX, MigrateType::Movable), None);
     assert_eq!(fixture.violations(Violation::Accounts), 1);
-    assert!(!fixture.normal().isolate(pages[0], Order::MAX));
+    assert!(!fixture.dma32().isolate(pages[0], Order::MAX));
     assert_eq!(fixture.movables(10), pages);
     fixture.metal.store32(prev, before);
     fixture.audit();
@@ -156,6 +156,6 @@ fn a_list_without_an_end_is_walked_no_longer_than_any() {
     let pages = fixture.movables(10);
     let next = pages[1].bytes(fixture.allocator.pages).offset(page::NEXT);
     fixture.metal.store32(next, pages[0].get());
-    fixture.normal().cut(Order::MAX, MigrateType::Movable, u64::MAX);
+    fixture.dma32().cut(Order::MAX, MigrateType::Movable, u64::MAX);
     assert_ne!(fixture.allocator.audit(&mut fixture.metal).wrong, 0);
 }

@@ -151,7 +151,7 @@ impl<const REPORTS: bool> Model<REPORTS> {
     /// Which block an allocation is cut from.
     fn source(&mut self, order: Order, migrate_type: MigrateType) -> Option<Block> {
         let (lists, allocator) = (self.lists(), self.fixture.allocator);
-        [NORMAL, DMA32].into_iter().find_map(|zone| {
+        [DMA32, DMA].into_iter().find_map(|zone| {
             let mark = allocator.zone(zone).min_watermark(&self.fixture.metal);
             if self.free_in(zone) < mark + order.pages() {
                 return None;
@@ -266,16 +266,16 @@ impl<const REPORTS: bool> Model<REPORTS> {
                 assert_eq!(self.fixture.list(zone, block.order, migrate_type), list);
             }
             Op::Cut(order, migrate_type, steps) => {
-                let mut list = self.fixture.list(NORMAL, order, migrate_type);
-                let moved = self.fixture.normal().cut(order, migrate_type, steps);
+                let mut list = self.fixture.list(DMA32, order, migrate_type);
+                let moved = self.fixture.dma32().cut(order, migrate_type, steps);
                 let at = usize::try_from(moved).unwrap();
                 assert!(moved == steps || moved == 0 && list.len() as u64 <= steps);
                 list.rotate_left(at);
-                assert_eq!(self.fixture.list(NORMAL, order, migrate_type), list);
+                assert_eq!(self.fixture.list(DMA32, order, migrate_type), list);
             }
             Op::Reset(order, migrate_type) => {
                 self.reset = true;
-                let mut zone = self.fixture.normal();
+                let mut zone = self.fixture.dma32();
                 let head = zone.head(order, migrate_type);
                 zone.set_boundary(order, migrate_type, head);
             }
