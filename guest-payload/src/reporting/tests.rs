@@ -480,6 +480,14 @@ fn a_refused_report_marks_nothing_and_ends_the_pass() {
         assert!(rig.counted(Counter::Refused) > 0);
         assert_eq!(rig.counted(Counter::Reported), 0);
         assert_eq!(rig.found(), [], "{walk:?}");
+        if walk.walks_lists() {
+            // A host that thinks better of it is told about all of them.
+            rig.metal.answer_with(Answer::Done { refused: 0 }.value());
+            rig.core.ask(&mut rig.metal);
+            rig.settle();
+            let [marked, free] = rig.marked(NORMAL, PAGE);
+            assert_eq!(marked, free, "{walk:?}");
+        }
     }
 }
 
