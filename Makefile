@@ -1,6 +1,7 @@
 # The front door. Everything else is cargo.
 #
 #   make run     the head to head: every way to report, on this host; ends in a table and a verdict
+#   make engine  what the guest's reporting engine costs and gives back: docs/engine.md
 #   make test    every test, on the real /dev/kvm where there is one
 #   make check   what has to pass before a commit: format, lints, docs, benches compiled, tests
 #   make bench   criterion benches
@@ -19,10 +20,13 @@ PAGEHINT = target/release/pagehint
 CHECK = lab-check
 REFERENCE = results/reference/lab-check
 
-.PHONY: run test check bench doctor lab lab-check lab-accept lab-test lab-detour lint tools
+.PHONY: run engine test check bench doctor lab lab-check lab-accept lab-test lab-detour lint tools
 
 run: tools
 	$(CARGO) run --release --locked -- compare
+
+engine: tools
+	$(CARGO) run --release --locked -- engine
 
 test: tools
 	$(CARGO) test --workspace --locked
