@@ -18,8 +18,8 @@
 //! block or lies inside one; only the first page of a block, free or not, has a state, so that no other page can be
 //! taken for one.
 
-use abi::addr::{Gpa, Order, PAGE_SIZE, PageRange, Pfn};
-use abi::engine::map::{Map, PAGEBLOCK, ZONES};
+use abi::addr::{Gpa, Order, PageRange, Pfn};
+use abi::engine::map::{Map, PAGEBLOCK, ZONES, dma_pages};
 
 use crate::books::Books;
 use crate::metal::Metal;
@@ -45,16 +45,13 @@ pub use migrate::MigrateType;
 pub use page::{Block, Page};
 pub use zone::{Locked, Zone};
 
-use layout::LARGEST;
 use page::State;
 
-/// Number of the zone that is allocated from last: the first 16 MiB, as on every x86_64; of a small guest an eighth.
+/// Number of the zone that is allocated from last: see [`dma_pages`].
 const DMA: u64 = 0;
 /// Number of the zone that has the rest.
 const DMA32: u64 = 1;
 const _: () = assert!(DMA32 + 1 == ZONES);
-/// Pages of zone DMA in a guest that is not small: 16 MiB.
-const DMA_PAGES: u64 = (16 << 20) / PAGE_SIZE;
 /// Pages of a pageblock.
 const PAGEBLOCK_PAGES: u32 = 1 << PAGEBLOCK.get();
 
@@ -113,9 +110,7 @@ impl<const REPORTS: bool> Allocator<REPORTS> {
     #[must_use]
     pub const fn new(map: Map, config: Config) -> Self {
         let managed = map.managed();
-        let eighth = managed / 8 / LARGEST * LARGEST;
-        let dma = if eighth < DMA_PAGES { eighth } else { DMA_PAGES };
-        let dma32 = if dma == 0 && managed > 0 { LARGEST } else { dma };
+        let dma32 = dma_pages(managed);
         #[expect(
             clippy::cast_possible_truncation,
             reason = "an arena has at most ARENA_MAX_PAGES pages: 2^19"

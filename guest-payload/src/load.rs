@@ -151,10 +151,16 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
             }
         }
         laps.charge(metal, &self.books, Counter::AllocTicks);
+        let refaults = run.iter().any(|taken| self.had_been_reported(metal, taken.block));
+        laps.charge(metal, &self.books, Counter::OracleTicks);
         for taken in run.iter() {
             self.touch(metal, taken.block);
         }
-        laps.charge(metal, &self.books, Counter::TouchTicks);
+        let ticks = laps.charge(metal, &self.books, Counter::TouchTicks);
+        if refaults {
+            self.books.add(metal, Counter::RefaultTicks, ticks);
+            self.books.add(metal, Counter::RefaultOperations, run.iter().len() as u64);
+        }
         let (mut pages, mut reported) = (0, 0);
         for taken in run.iter() {
             self.witness.allocated(metal, self.frames(taken.block), taken.was_reported);
@@ -198,6 +204,11 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
         let tally = if is_reporting { Tally::AllocReporting } else { Tally::AllocQuiet };
         self.books.tally(metal, tally, ticks);
         taken
+    }
+
+    /// Whether a touch of `block` takes whatever it costs to have been reported.
+    fn had_been_reported(&self, metal: &M, block: Block) -> bool {
+        self.witness.truth(metal, self.frames(block)) == Some(Truth::Reported)
     }
 
     fn touch(&mut self, metal: &mut M, block: Block) {

@@ -107,6 +107,10 @@ numbered! {
     AllocTicks = "alloc-ticks",
     /// Ticks spent clearing what was allocated: the first touch, with whatever it costs to fault it in.
     TouchTicks = "touch-ticks",
+    /// Of these: in runs of units (up to a huge page) of which one at least had been reported.
+    RefaultTicks = "refault-ticks",
+    /// Operations in those runs.
+    RefaultOperations = "refault-operations",
     /// Ticks spent freeing, the hook included.
     FreeTicks = "free-ticks",
     /// Ticks spent by the oracle, looking and stamping.

@@ -33,6 +33,20 @@ pub const FREED: u64 = super::CAPACITY_MAX as u64;
 /// Offset in a zone of the 64 bits that count its free pages; the rest is the guest's own.
 pub const ZONE_FREE: u64 = 8;
 
+/// Pages of zone DMA among so many managed ones: the first 16 MiB, of a small guest an eighth, and at least one largest
+/// block. Zone DMA32 has the rest.
+#[must_use]
+pub const fn dma_pages(managed: u64) -> u64 {
+    const MOST: u64 = (16 << 20) / PAGE_SIZE;
+    let largest = Order::MAX.pages();
+    let eighth = managed / 8 / largest * largest;
+    match eighth {
+        0 if managed >= largest => largest,
+        _ if eighth < MOST => eighth,
+        _ => MOST,
+    }
+}
+
 const ZONES_AT: Gpa = ARENA.offset(0x1000);
 /// First pass record: see [`super::books::pass_at`].
 pub const PASSES_AT: Gpa = ARENA.offset(0x4000);
@@ -131,6 +145,12 @@ impl Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zone_dma_is_16_mib_or_an_eighth() {
+        let pages = [0, 1, 8, 24, 32, 100, 500].map(|blocks| dma_pages(blocks * 1024) / 1024);
+        assert_eq!(pages, [0, 1, 1, 3, 4, 4, 4]);
+    }
 
     #[test]
     fn nothing_overlaps() {

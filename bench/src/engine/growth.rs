@@ -46,6 +46,7 @@ impl Growth {
         match self.exponent {
             e if e.abs() <= CONSTANT => format!("constant ({figures})"),
             e if (LINEAR..=2.0 - LINEAR).contains(&e) => format!("linear in the list ({figures})"),
+            e if (CONSTANT..LINEAR).contains(&e) => format!("less than linear ({figures})"),
             _ => figures,
         }
     }
@@ -55,7 +56,7 @@ impl Growth {
 #[must_use]
 pub fn rule() -> String {
     format!(
-        "growth is ln(figure at the longest list / at the shortest) / ln(longest / shortest): up to {CONSTANT} is called constant, {LINEAR} to {:.2} linear, anything else is only shown",
+        "growth is ln(figure at the longest list / at the shortest) / ln(longest / shortest): up to {CONSTANT} is called constant, {LINEAR} to {:.2} linear, what is between these less than linear, anything else is only shown",
         2.0 - LINEAR
     )
 }

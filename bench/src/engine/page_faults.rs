@@ -76,9 +76,9 @@ pub struct Row {
     pub rate: Interval,
     /// By what share more than absent, paired by block.
     pub change: Interval,
-    /// By what share more processor time an operation takes than absent, all threads of the runner together, paired by
-    /// block.
-    pub processor: Interval,
+    /// The share of the window that the trials themselves account for as the cost of reporting, as a loss: the core's time
+    /// and the refaults ([`EngineMeasured::accounted`]).
+    pub accounted: Interval,
     /// By how much an operation takes longer, and where.
     pub breakdown: Breakdown,
     /// Pages reported a second.
@@ -142,9 +142,7 @@ fn row(group: &Group<'_>, absent: &Group<'_>, seed: u64) -> Option<Row> {
         state: Named(state),
         rate: group.interval(seed, EngineMeasured::operations_a_second),
         change: group.change_of_rate(absent, seed)?,
-        processor: group.against(absent, seed, EngineMeasured::processor_an_operation, |ours, theirs| {
-            ratio(ours, theirs) - 1.0
-        })?,
+        accounted: group.interval(seed, |measured| -measured.accounted()),
         breakdown: Breakdown::of(group, absent, seed)?,
         reported_pages_s: ratio(float(group.sum(GuestCounter::ReportedPages)), seconds),
         taken_reported: ratio(float(reported.n), float(reported.n + resident.n)),
@@ -195,7 +193,7 @@ fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
         "transport",
         "reporting",
         "change [95 %]",
-        "processor time [95 %]",
+        "accounted for [95 %]",
         "operations/s",
         "reported MiB/s",
         "units reported",
@@ -205,7 +203,7 @@ fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
         let mut cells = label(rung, row);
         cells.extend([
             figures::share(&row.change),
-            figures::share(&row.processor),
+            if row.state.0 == State::Off { String::new() } else { figures::share(&row.accounted) },
             figures::number(row.rate.mean),
             figures::number(row.reported_pages_s / 256.0),
             percent(row.taken_reported),
@@ -289,6 +287,10 @@ fn signed(value: f64) -> String {
 fn sentence(unit: &OfUnit, row: &Row) -> String {
     let over = row.rung.map_or_else(String::new, |rung| format!(" over {rung}"));
     let mut sentence = format!("Blocks of {}, {}{over}: ", size(unit.unit), row.state);
+    if row.state.0 != State::Off {
+        let accounted = figures::share(&row.accounted);
+        sentence.push_str(&format!("the core's time and the refaults are {accounted} of the window; "));
+    }
     if !row.change.shows_difference() {
         sentence.push_str(&format!(
             "no difference shown ({}, n = {}).",

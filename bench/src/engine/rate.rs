@@ -2,6 +2,7 @@
 
 use abi::addr::{Order, PAGE_SIZE};
 use abi::engine::map::Map;
+use abi::engine::map::dma_pages;
 use host::engine::{Load, PassRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -162,7 +163,7 @@ impl Rate {
 
 /// The free lists when the load has freed what it frees. A comb is one list, beside the few blocks that the watermark
 /// kept from being allocated, which are what is reported beyond it; after a burst everything has merged into largest
-/// blocks, those of zone DMA32 (an eighth of the memory, at least one block) and those of zone Normal.
+/// blocks, those of zone DMA and those of zone DMA32.
 #[must_use]
 pub fn lists(choices: &Choices, managed: u64, reported: u64) -> Vec<List> {
     let of = |order: Order, blocks| List { order, free: blocks, unreported: blocks };
@@ -175,8 +176,8 @@ pub fn lists(choices: &Choices, managed: u64, reported: u64) -> Vec<List> {
         }
         _ => {
             let blocks = managed / Order::MAX.pages();
-            let dma32 = (blocks / 8).max(1).min(blocks);
-            vec![of(Order::MAX, dma32), of(Order::MAX, blocks - dma32)]
+            let dma = dma_pages(managed) / Order::MAX.pages();
+            vec![of(Order::MAX, dma), of(Order::MAX, blocks.saturating_sub(dma))]
         }
     }
 }

@@ -216,10 +216,16 @@ impl EngineMeasured {
         total(self.counters.iter().map(|counters| one(counters, counter)))
     }
 
-    /// Nanoseconds of processor time that an operation took, of all threads of the runner.
+    /// The share of its window that the trial itself accounts for as the cost of reporting: the ticks of the reporting
+    /// core, and what touching took longer where something had been reported. It needs no other trial to compare
+    /// with, and so none of what differs between two.
     #[must_use]
-    pub fn processor_an_operation(&self) -> f64 {
-        ratio(float(self.cpu_ns.unwrap_or_default()), float(self.sum(GuestCounter::Operations)))
+    pub fn accounted(&self) -> f64 {
+        let sum = |counter| float(self.sum(counter));
+        let (units, slow) = (sum(GuestCounter::RefaultOperations), sum(GuestCounter::RefaultTicks));
+        let resident = ratio(sum(GuestCounter::TouchTicks) - slow, sum(GuestCounter::Operations) - units);
+        let refault = slow - units * resident;
+        ratio(sum(GuestCounter::ReportTicks) + refault, sum(GuestCounter::WindowTicks))
     }
 
     /// Operations a second: what every virtual processor did in its window, added up.

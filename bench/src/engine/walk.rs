@@ -59,6 +59,8 @@ pub struct GrowthRow {
     pub examined: Growth,
     /// Of the median time that the lock is held for a batch.
     pub hold: Growth,
+    /// Of its 99th percentile.
+    pub hold_p99: Growth,
 }
 
 /// A strategy under a workload.
@@ -144,9 +146,13 @@ impl Walks {
             "shuffle",
             "blocks looked at for a block reported",
             "lock held for a batch, median",
+            "99th percentile",
         ]);
         let rows = self.growth.iter().map(|row| {
-            vec![row.walk.to_string(), row.shuffle.to_string(), row.examined.name(), row.hold.name()]
+            let growths = [row.examined, row.hold, row.hold_p99];
+            let mut cells = vec![row.walk.to_string(), row.shuffle.to_string()];
+            cells.extend(growths.iter().map(Growth::name));
+            cells
         });
         Grid::new(growth::rule(), header, rows.collect())
     }
@@ -214,10 +220,11 @@ impl Walks {
                 Shuffle::Compaction => ", with compaction moving the list",
             };
             format!(
-                "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: {}.",
+                "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: median {}, 99th percentile {}.",
                 row.walk,
                 row.examined.name(),
-                row.hold.name()
+                row.hold.name(),
+                row.hold_p99.name()
             )
         };
         self.growth.iter().map(sentence).collect()
@@ -258,6 +265,7 @@ fn growths(combs: &[CombRow]) -> Vec<GrowthRow> {
             shuffle,
             examined: of(&|row| row.examined.mean)?,
             hold: of(&|row| row.hold.p50)?,
+            hold_p99: of(&|row| row.hold.p99)?,
         })
     };
     cells.into_iter().filter_map(growth).collect()
