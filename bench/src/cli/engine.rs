@@ -77,7 +77,7 @@ pub(super) fn run(options: &EngineOptions, out: &mut dyn Write) -> anyhow::Resul
     Journal::check_empty(&directory)?;
     let stop = signals::stop_flag()?;
     let facts = host::probe()?;
-    if facts.counter == Counter::Instructions {
+    if facts.counter == Counter::Instructions && plan.experiment.0 != Experiment::Run {
         return Err(EnginePlanError::Instructions.into());
     }
     let environment = Environment::here(&facts);

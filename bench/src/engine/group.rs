@@ -76,6 +76,17 @@ impl<'a> Group<'a> {
         Interval::of(&values, seed).unwrap_or_default()
     }
 
+    /// The same of a figure that some trial may not have; `None` if one has it not.
+    #[must_use]
+    pub fn interval_if_known(
+        &self,
+        seed: u64,
+        figure: impl Fn(&EngineMeasured) -> Option<f64>,
+    ) -> Option<Interval> {
+        let values: Option<Vec<f64>> = self.measured().map(figure).collect();
+        Interval::of(&values?, seed)
+    }
+
     /// This group's figure held against another's, block by block, for the blocks that have both.
     #[must_use]
     pub fn against(

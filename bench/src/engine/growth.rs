@@ -71,7 +71,10 @@ mod tests {
         let named = |figures: &[(u64, f64)]| Growth::of(figures).unwrap().name();
         assert!(named(&[(100, 32.0), (1000, 33.0), (10_000, 34.0)]).starts_with("constant (×1.06 over ×100"));
         assert!(named(&[(100, 70.0), (10_000, 5_000.0)]).starts_with("linear in the list (×71.43"));
-        assert!(named(&[(100, 10.0), (10_000, 100.0)]).starts_with("×10.00 over ×100, exponent 0.50"));
+        assert!(
+            named(&[(100, 10.0), (10_000, 100.0)])
+                .starts_with("less than linear (×10.00 over ×100, exponent 0.50")
+        );
         assert!(named(&[(100, 1.0), (10_000, 10_000.0)]).starts_with('×'), "quadratic is not linear");
         for nothing in [&[][..], &[(5, 1.0)], &[(1, 0.0), (2, 1.0)], &[(0, 1.0), (2, 1.0)]] {
             assert_eq!(Growth::of(nothing), None);

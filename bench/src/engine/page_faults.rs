@@ -76,9 +76,14 @@ pub struct Row {
     pub rate: Interval,
     /// By what share more than absent, paired by block.
     pub change: Interval,
-    /// The share of the window that the trials themselves account for as the cost of reporting, as a loss: the core's time
-    /// and the refaults ([`EngineMeasured::accounted`]).
-    pub accounted: Interval,
+    /// The share of the window that the trials themselves account for as the cost of reporting, as a loss: the next two.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub accounted: Option<Interval>,
+    /// The reporting core's share ([`EngineMeasured::core_share`]), as a loss.
+    pub core: Interval,
+    /// The refaults' share ([`EngineMeasured::refault_share`]), as a loss.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refault: Option<Interval>,
     /// By how much an operation takes longer, and where.
     pub breakdown: Breakdown,
     /// Pages reported a second.
@@ -142,7 +147,10 @@ fn row(group: &Group<'_>, absent: &Group<'_>, seed: u64) -> Option<Row> {
         state: Named(state),
         rate: group.interval(seed, EngineMeasured::operations_a_second),
         change: group.change_of_rate(absent, seed)?,
-        accounted: group.interval(seed, |measured| -measured.accounted()),
+        accounted: group
+            .interval_if_known(seed, |measured| Some(-measured.core_share() - measured.refault_share()?)),
+        core: group.interval(seed, |measured| -measured.core_share()),
+        refault: group.interval_if_known(seed, |measured| Some(-measured.refault_share()?)),
         breakdown: Breakdown::of(group, absent, seed)?,
         reported_pages_s: ratio(float(group.sum(GuestCounter::ReportedPages)), seconds),
         taken_reported: ratio(float(reported.n), float(reported.n + resident.n)),
@@ -194,6 +202,8 @@ fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
         "reporting",
         "change [95 %]",
         "accounted for [95 %]",
+        "core",
+        "refault",
         "operations/s",
         "reported MiB/s",
         "units reported",
@@ -201,9 +211,9 @@ fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
     ]);
     let rows = rows_by_transport(unit).into_iter().map(|(rung, row)| {
         let mut cells = label(rung, row);
+        cells.push(figures::share(&row.change));
+        cells.extend(accounts(row));
         cells.extend([
-            figures::share(&row.change),
-            if row.state.0 == State::Off { String::new() } else { figures::share(&row.accounted) },
             figures::number(row.rate.mean),
             figures::number(row.reported_pages_s / 256.0),
             percent(row.taken_reported),
@@ -212,6 +222,18 @@ fn changes(unit: &OfUnit, delay_us: u64) -> Grid {
         cells
     });
     Grid::new(title, header, rows.collect())
+}
+
+/// What the trials of a row account for themselves; nothing where nothing is reported.
+fn accounts(row: &Row) -> [String; 3] {
+    if row.state.0 == State::Off {
+        return [const { String::new() }; 3];
+    }
+    let mean = |interval: &Interval| format!("{:+.2} %", interval.mean * 100.0);
+    let of = |interval: &Option<Interval>, show: &dyn Fn(&Interval) -> String| {
+        interval.as_ref().map_or_else(|| "-".to_owned(), show)
+    };
+    [of(&row.accounted, &figures::share), mean(&row.core), of(&row.refault, &mean)]
 }
 
 fn once(row: &Row) -> Vec<String> {
@@ -287,9 +309,10 @@ fn signed(value: f64) -> String {
 fn sentence(unit: &OfUnit, row: &Row) -> String {
     let over = row.rung.map_or_else(String::new, |rung| format!(" over {rung}"));
     let mut sentence = format!("Blocks of {}, {}{over}: ", size(unit.unit), row.state);
-    if row.state.0 != State::Off {
-        let accounted = figures::share(&row.accounted);
-        sentence.push_str(&format!("the core's time and the refaults are {accounted} of the window; "));
+    if row.accounted.is_some() && row.state.0 != State::Off {
+        let [accounted, core, refault] = accounts(row);
+        sentence
+            .push_str(&format!("{accounted} accounted for (core {core}, refaults {refault}); compared, "));
     }
     if !row.change.shows_difference() {
         sentence.push_str(&format!(

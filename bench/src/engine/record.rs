@@ -16,6 +16,9 @@ use crate::ladder::Rung;
 use crate::record::{ExitCounts, Stretch, refusals, statistics};
 use crate::unit::{Clock, float, ratio, total};
 
+/// The least share of operations that must have touched nothing reported, for the others to be compared with them.
+const LEAST_RESIDENT: f64 = 0.1;
+
 /// One trial of the engine, as a line of `trials.jsonl`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EngineRecord {
@@ -216,16 +219,23 @@ impl EngineMeasured {
         total(self.counters.iter().map(|counters| one(counters, counter)))
     }
 
-    /// The share of its window that the trial itself accounts for as the cost of reporting: the ticks of the reporting
-    /// core, and what touching took longer where something had been reported. It needs no other trial to compare
-    /// with, and so none of what differs between two.
+    /// The share of its window that the guest spent in the reporting core.
     #[must_use]
-    pub fn accounted(&self) -> f64 {
+    pub fn core_share(&self) -> f64 {
+        ratio(float(self.sum(GuestCounter::ReportTicks)), float(self.sum(GuestCounter::WindowTicks)))
+    }
+
+    /// The share of its window by which touching took longer where something had been reported. As [`Self::core_share`]
+    /// it needs no other trial to compare with, and so has nothing in it that two trials differ in by chance. `None`
+    /// where hardly anything was touched that had not been reported: there is nothing to compare with then.
+    #[must_use]
+    pub fn refault_share(&self) -> Option<f64> {
         let sum = |counter| float(self.sum(counter));
-        let (units, slow) = (sum(GuestCounter::RefaultOperations), sum(GuestCounter::RefaultTicks));
-        let resident = ratio(sum(GuestCounter::TouchTicks) - slow, sum(GuestCounter::Operations) - units);
-        let refault = slow - units * resident;
-        ratio(sum(GuestCounter::ReportTicks) + refault, sum(GuestCounter::WindowTicks))
+        let (all, units) = (sum(GuestCounter::Operations), sum(GuestCounter::RefaultOperations));
+        let slow = sum(GuestCounter::RefaultTicks);
+        let resident = ratio(sum(GuestCounter::TouchTicks) - slow, all - units);
+        let share = ratio(slow - units * resident, sum(GuestCounter::WindowTicks));
+        (all - units >= LEAST_RESIDENT * all).then_some(share)
     }
 
     /// Operations a second: what every virtual processor did in its window, added up.

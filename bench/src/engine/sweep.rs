@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use abi::addr::Order;
 use host::axes::Completion;
 use host::engine::{GuestCounter, Load, Reporting};
 use schemars::JsonSchema;
@@ -19,16 +20,15 @@ use crate::unit::{float, percent, ratio};
 
 /// Exits do not matter where the transport has less than this share of the cost.
 const SHARE: f64 = 0.05;
-/// The capacities whose costs are held against each other.
-const FEW: u16 = 1;
-const MANY: u16 = 32;
+/// The capacities for which it is said: a call a block, and what Linux has.
+const CAPACITIES: [u16; 2] = [1, 32];
 
 /// What the experiment found.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Sweep {
     /// For each transport, order and capacity.
     pub cells: Vec<Point>,
-    /// For each transport, from which order on exits stop mattering.
+    /// For each transport, with a block and with 32 blocks a report: from which order on exits stop mattering.
     pub thresholds: Vec<Threshold>,
 }
 
@@ -45,9 +45,13 @@ pub struct Point {
     pub cost: Interval,
     /// Of this, what the transport has: neither walk, put-back nor discard.
     pub transport: f64,
-    /// Cost a MiB less than with a capacity of 1, paired by block; absent if that did not run.
+    /// Nanoseconds by which touching a MiB that had been given back takes longer; absent if the workload did not run, or
+    /// touched none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub saved: Option<Interval>,
+    pub refault: Option<f64>,
+    /// What the transport has of giving a MiB back and touching it again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub transport_of_all: Option<f64>,
     /// Change of the workload's operations a second against a guest without reporting.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub change: Option<Interval>,
@@ -58,6 +62,8 @@ pub struct Point {
 pub struct Threshold {
     /// The transport.
     pub rung: Option<Named<Rung>>,
+    /// Blocks a report holds.
+    pub capacity: u16,
     /// The order; absent if they matter at the largest that ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub order: Option<u8>,
@@ -67,7 +73,7 @@ pub struct Threshold {
 #[must_use]
 pub fn rule() -> String {
     format!(
-        "exits stop mattering from the order on at which, with a capacity of {MANY}, the transport has less than {} of the cost of a MiB, or a capacity of {FEW} costs no more that can be shown (n of at least 6 blocks), and at all larger orders too",
+        "exits stop mattering from the order on at which the transport has less than {} of what it costs to give a MiB back and to touch it again, there and at all larger orders",
         percent(SHARE)
     )
 }
@@ -80,15 +86,20 @@ impl Sweep {
         let mut cells: Vec<Point> = combs.map(|comb| point(comb, groups, seed)).collect();
         cells.sort_by_key(|cell| (cell.rung, cell.order, cell.capacity));
         let rungs: BTreeSet<_> = cells.iter().map(|cell| cell.rung).collect();
-        let threshold = |rung| Threshold { rung, order: threshold(&cells, rung) };
-        Self { thresholds: rungs.into_iter().map(threshold).collect(), cells }
+        let of = |rung| {
+            let cells = &cells;
+            CAPACITIES.map(|capacity| Threshold { rung, capacity, order: threshold(cells, rung, capacity) })
+        };
+        Self { thresholds: rungs.into_iter().flat_map(of).collect(), cells }
     }
 
     /// Cost and change, orders down, capacities across, for each transport.
     #[must_use]
     pub fn tables(&self) -> Vec<Grid> {
         let rungs: BTreeSet<_> = self.cells.iter().map(|cell| cell.rung).collect();
-        let of = |rung| [self.costs(rung), self.transports(rung), self.changes(rung)];
+        let of = |rung| {
+            [self.costs(rung), self.transports(rung), self.transports_of_all(rung), self.changes(rung)]
+        };
         rungs.into_iter().flat_map(of).collect()
     }
 
@@ -109,6 +120,15 @@ impl Sweep {
         let title =
             format!("{}: the transport's share of that, neither walk nor discard; n = {n}", label(rung));
         self.across(rung, title, |cell| percent(cell.transport))
+    }
+
+    fn transports_of_all(&self, rung: Option<Named<Rung>>) -> Grid {
+        let n = self.least_blocks(|cell| cell.change);
+        let title = format!(
+            "{}: the transport's share of giving a MiB back and touching it again; n = {n}",
+            label(rung)
+        );
+        self.across(rung, title, |cell| cell.transport_of_all.map_or_else(String::new, percent))
     }
 
     fn changes(&self, rung: Option<Named<Rung>>) -> Grid {
@@ -148,14 +168,14 @@ impl Sweep {
             .thresholds
             .iter()
             .map(|threshold| {
-                let label = label(threshold.rung);
+                let blocks = match threshold.capacity {
+                    1 => "a block".to_owned(),
+                    capacity => format!("{capacity} blocks"),
+                };
+                let over = format!("Over {} with {blocks} a report, exits", label(threshold.rung));
                 match threshold.order {
-                    Some(order) => {
-                        format!("Over {label}, exits stop mattering from order {order} ({}) on.", size(order))
-                    }
-                    None => format!(
-                        "Over {label}, exits matter at the largest order that ran too, as far as shown."
-                    ),
+                    Some(order) => format!("{over} stop mattering from order {order} ({}) on.", size(order)),
+                    None => format!("{over} matter at the largest order that ran too."),
                 }
             })
             .collect();
@@ -206,9 +226,6 @@ fn point(comb: &Group<'_>, groups: &[Group<'_>], seed: u64) -> Point {
     let same = |group: &&Group<'_>| {
         group.choices.min_order == choices.min_order && group.choices.rung() == choices.rung()
     };
-    let few = groups.iter().filter(same).find(|group| {
-        group.choices.load.0 == Load::Comb && group.choices.capacity == FEW && choices.capacity != FEW
-    });
     let load = groups
         .iter()
         .filter(same)
@@ -218,27 +235,35 @@ fn point(comb: &Group<'_>, groups: &[Group<'_>], seed: u64) -> Point {
     });
     let whole = comb.interval(seed, cost);
     let part = comb.interval(seed, |measured| transport(measured, completion));
+    let refault = load.and_then(refault);
     Point {
         rung: choices.rung().map(Named),
         order: choices.min_order,
         capacity: choices.capacity,
         transport: ratio(part.mean, whole.mean),
         cost: whole,
-        saved: few.and_then(|few| few.against(comb, seed, cost, |few, many| few - many)),
+        refault,
+        transport_of_all: refault.map(|refault| ratio(part.mean, whole.mean + refault)),
         change: load.zip(absent).and_then(|(load, absent)| load.change_of_rate(absent, seed)),
     }
 }
 
+/// Nanoseconds by which the workload took longer to touch a MiB that had been given back.
+fn refault(load: &Group<'_>) -> Option<f64> {
+    let sum = |counter| float(load.sum(counter));
+    let unit = float(4096 << load.choices.unit.min(Order::MAX.get())) / float(1 << 20);
+    let (units, slow) = (sum(GuestCounter::RefaultOperations), sum(GuestCounter::RefaultTicks));
+    let resident = ratio(sum(GuestCounter::TouchTicks) - slow, sum(GuestCounter::Operations) - units);
+    let ticks = slow - units * resident;
+    (units > 0.0 && ticks > 0.0).then(|| ratio(load.clock().figure(ticks), units * unit))
+}
+
 /// The least order such that it and all larger ones meet the rule.
-fn threshold(cells: &[Point], rung: Option<Named<Rung>>) -> Option<u8> {
+fn threshold(cells: &[Point], rung: Option<Named<Rung>>, capacity: u16) -> Option<u8> {
     let mut at: Vec<&Point> =
-        cells.iter().filter(|cell| cell.rung == rung && cell.capacity == MANY).collect();
+        cells.iter().filter(|cell| cell.rung == rung && cell.capacity == capacity).collect();
     at.sort_by_key(|cell| std::cmp::Reverse(cell.order));
-    let meets = |cell: &&&Point| {
-        let no_saving =
-            cell.saved.is_some_and(|saved| saved.blocks >= crate::statistics::MIN_BLOCKS && saved.low <= 0.0);
-        cell.transport < SHARE || no_saving
-    };
+    let meets = |cell: &&&Point| cell.transport_of_all.is_some_and(|share| share < SHARE);
     at.iter().take_while(meets).map(|cell| cell.order).last()
 }
 
@@ -246,28 +271,26 @@ fn threshold(cells: &[Point], rung: Option<Named<Rung>>) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn point(order: u8, transport: f64, saved: Option<[f64; 2]>) -> Point {
-        let interval =
-            |[low, high]: [f64; 2]| Interval { mean: f64::midpoint(low, high), low, high, blocks: 8 };
+    fn point(order: u8, transport_of_all: impl Into<Option<f64>>) -> Point {
         Point {
             rung: None,
             order,
-            capacity: MANY,
+            capacity: 32,
             cost: Interval::default(),
-            transport,
-            saved: saved.map(interval),
+            transport: 0.5,
+            refault: None,
+            transport_of_all: transport_of_all.into(),
             change: None,
         }
     }
 
     #[test]
     fn exits_stop_mattering_where_they_do_not_matter_at_any_larger_order() {
-        let matter = |order| point(order, 0.5, Some([1.0, 2.0]));
-        let small = |order| point(order, 0.04, Some([1.0, 2.0]));
-        let unseen = |order| point(order, 0.5, Some([-1.0, 2.0]));
-        assert_eq!(threshold(&[matter(0), small(5), unseen(9)], None), Some(5));
-        assert_eq!(threshold(&[small(0), matter(5), small(9)], None), Some(9));
-        assert_eq!(threshold(&[small(0), small(5), matter(9)], None), None);
-        assert_eq!(threshold(&[point(9, 0.5, None)], None), None, "nothing to hold it against");
+        let found = |cells: &[Point]| threshold(cells, None, 32);
+        assert_eq!(found(&[point(0, 0.5), point(5, 0.04), point(9, 0.01)]), Some(5));
+        assert_eq!(found(&[point(0, 0.04), point(5, 0.5), point(9, 0.04)]), Some(9));
+        assert_eq!(found(&[point(0, 0.04), point(5, 0.04), point(9, 0.5)]), None);
+        assert_eq!(found(&[point(9, None)]), None, "nothing is known of touching it again");
+        assert_eq!(threshold(&[point(9, 0.01)], None, 1), None, "another capacity");
     }
 }

@@ -5,6 +5,7 @@ use abi::engine::books::violation;
 use abi::engine::map::Map;
 use abi::trace::Violation;
 
+use super::layout::LARGEST;
 use super::*;
 use crate::metal::fake::Fake;
 
