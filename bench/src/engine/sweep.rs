@@ -175,7 +175,9 @@ impl Sweep {
                 let over = format!("Over {} with {blocks} a report, exits", label(threshold.rung));
                 match threshold.order {
                     Some(order) => format!("{over} stop mattering from order {order} ({}) on.", size(order)),
-                    None => format!("{over} matter at the largest order that ran too."),
+                    None => {
+                        format!("{over} are not shown to stop mattering up to the largest order that ran.")
+                    }
                 }
             })
             .collect();

@@ -485,7 +485,7 @@ fn a_refused_report_marks_nothing_and_ends_the_pass() {
             rig.metal.answer_with(Answer::Done { refused: 0 }.value());
             rig.core.ask(&mut rig.metal);
             rig.settle();
-            let [marked, free] = rig.marked(NORMAL, PAGE);
+            let [marked, free] = rig.marked(DMA32, PAGE);
             assert_eq!(marked, free, "{walk:?}");
         }
     }
