@@ -21,7 +21,6 @@ use crate::export::json;
 use crate::lab::{inside, places};
 use crate::schema::Document;
 use exit::Code;
-pub(crate) use options::bytes;
 
 /// Settles by measurement how a guest should tell its host which pages are free: hypercall or virtio queue.
 #[derive(Parser, Debug)]

@@ -48,6 +48,7 @@ pub mod report;
 pub mod schedule;
 pub mod schema;
 pub mod signals;
+pub mod size;
 pub mod statistics;
 pub mod summary;
 pub mod table;

@@ -13,6 +13,7 @@ use crate::lab::LabClock;
 use crate::lab::kernel::Choice;
 use crate::ladder::{CallBy, Rung, Transport};
 use crate::plan::{Plan, PlanError};
+use crate::size::bytes;
 use crate::time::Utc;
 
 /// What every trial has, whatever its transport.
@@ -70,19 +71,6 @@ fn set<T: Clone>(value: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *value = given;
     }
-}
-
-/// A number of bytes with an optional K, M or G.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.char_indices().last() {
-        Some((end, 'k' | 'K')) => (&text[..end], 10),
-        Some((end, 'm' | 'M')) => (&text[..end], 20),
-        Some((end, 'g' | 'G')) => (&text[..end], 30),
-        _ => (text, 0),
-    };
-    let number: u64 =
-        digits.parse().map_err(|_| "write bytes as a number, or with K, M or G: 64M".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "more bytes than there are".to_owned())
 }
 
 /// Flags of `compare`.
@@ -241,20 +229,5 @@ impl RunOptions {
         };
         debug_assert!(Order::new(u64::from(plan.order)).is_ok());
         plan.spec_of(transport, self.discard.0, plan.seed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_have_suffixes() {
-        assert_eq!(bytes("64M"), Ok(64 << 20));
-        assert_eq!(bytes("4096"), Ok(4096));
-        assert_eq!(bytes("2g"), Ok(2 << 30));
-        for bad in ["", "M", "x", "-1", "99999999999G", "1.5G", "64µ"] {
-            assert!(bytes(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
 use crate::axis::Named;
-use crate::cli::bytes;
 use crate::ladder::Rung;
+use crate::size::bytes;
 
 /// The choices of an engine plan. What is left out is as in the built-in plan of the experiment.
 #[derive(Args, Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
