@@ -97,7 +97,7 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["engine", "guess"], "page-faults, walk, memhog, rate, sweep, soak, run"),
         (&["engine", "--capacity", "0"], "1 to 511"),
         (&["engine", "--min-order", "11"], "order 11"),
-        (&["engine", "--delay-ms", "0"], "--delay must not be 0"),
+        (&["engine", "--delay-ms", "0"], "--delay-ms must not be 0"),
         (&["engine", "--vcpus", "9"], "1 to 8"),
         (&["engine", "--vcpus", "0"], "1 to 8"),
         (&["engine", "--rungs", "floor"], "names no pages"),

@@ -287,11 +287,16 @@ impl EngineSpec {
     fn validate_durations(&self) -> Result<(), EngineSpecError> {
         let delayed = self.walk != Walk::Synchronous;
         let rows = [
-            ("--delay", self.delay, delayed, "a pass would follow every free; use 1 ms or more"),
-            ("--window", self.window, self.load.is_timed(), "nothing would be measured; use 100 ms or more"),
-            ("--settle", self.settle, true, "reporting never settles at once; use 10 s or more"),
-            ("--warmup", self.warmup, false, ""),
-            ("--watch", self.watch.unwrap_or(DAY), true, "nothing can be looked at all the time"),
+            ("--delay-ms", self.delay, delayed, "a pass would follow every free; use 1 ms or more"),
+            (
+                "--window-ms",
+                self.window,
+                self.load.is_timed(),
+                "nothing would be measured; use 100 ms or more",
+            ),
+            ("--settle-ms", self.settle, true, "reporting never settles at once; use 10 s or more"),
+            ("--warmup-ms", self.warmup, false, ""),
+            ("--watch-ms", self.watch.unwrap_or(DAY), true, "nothing can be looked at all the time"),
         ];
         for (what, duration, needed, why) in rows {
             if needed && duration.is_zero() {
@@ -361,10 +366,10 @@ impl EngineSpec {
             ("--budget", self.budget != neutral.budget, lists, "0"),
             ("--watermark", self.watermark != neutral.watermark, lists, "false"),
             ("--capacity", self.capacity != neutral.capacity, "walk synchronous", "1"),
-            ("--delay", self.delay != neutral.delay, "walk synchronous", "0"),
+            ("--delay-ms", self.delay != neutral.delay, "walk synchronous", "0"),
             ("--rounds", self.rounds != neutral.rounds, load, "1"),
-            ("--warmup", self.warmup != neutral.warmup, load, "0"),
-            ("--window", self.window != neutral.window, load, "0"),
+            ("--warmup-ms", self.warmup != neutral.warmup, load, "0"),
+            ("--window-ms", self.window != neutral.window, load, "0"),
             ("--vcpus", self.vcpus != neutral.vcpus, load, "1"),
             ("--queue-size", self.queue_size != neutral.queue_size, "carriers other than the ring", "none"),
             (
@@ -494,10 +499,10 @@ pub(crate) mod tests {
     #[test]
     fn nothing_that_is_needed_is_zero() {
         let zeroes: [(Change, &str); 6] = [
-            (|spec| EngineSpec { delay: Duration::ZERO, ..spec }, "--delay"),
-            (|spec| EngineSpec { window: Duration::ZERO, ..timed(spec) }, "--window"),
-            (|spec| EngineSpec { settle: Duration::ZERO, ..spec }, "--settle"),
-            (|spec| EngineSpec { watch: Some(Duration::ZERO), ..spec }, "--watch"),
+            (|spec| EngineSpec { delay: Duration::ZERO, ..spec }, "--delay-ms"),
+            (|spec| EngineSpec { window: Duration::ZERO, ..timed(spec) }, "--window-ms"),
+            (|spec| EngineSpec { settle: Duration::ZERO, ..spec }, "--settle-ms"),
+            (|spec| EngineSpec { watch: Some(Duration::ZERO), ..spec }, "--watch-ms"),
             (|spec| EngineSpec { rounds: 0, ..spec }, "--rounds"),
             (|spec| EngineSpec { high_water: 0, ..spec }, "--high-water"),
         ];
@@ -514,7 +519,7 @@ pub(crate) mod tests {
     fn nothing_is_too_large() {
         assert_eq!(
             refused(|spec| EngineSpec { settle: Duration::MAX, ..spec }),
-            EngineSpecError::TooLong { what: "--settle" }
+            EngineSpecError::TooLong { what: "--settle-ms" }
         );
         assert_eq!(
             refused(|spec| EngineSpec { budget: u64::MAX, ..spec }),
@@ -564,11 +569,11 @@ pub(crate) mod tests {
                     let spec = EngineSpec { walk: Walk::Synchronous, ..spec };
                     EngineSpec { delay: Duration::from_secs(2), ..spec.neutral() }
                 },
-                "--delay",
+                "--delay-ms",
             ),
             (|spec| EngineSpec { rounds: 2, ..timed(spec) }, "--rounds"),
-            (|spec| EngineSpec { window: Duration::from_secs(1), ..spec }, "--window"),
-            (|spec| EngineSpec { warmup: Duration::from_secs(1), ..spec }, "--warmup"),
+            (|spec| EngineSpec { window: Duration::from_secs(1), ..spec }, "--window-ms"),
+            (|spec| EngineSpec { warmup: Duration::from_secs(1), ..spec }, "--warmup-ms"),
             (|spec| EngineSpec { load: Load::Comb, rounds: 1, ..spec }, "--vcpus"),
             (
                 |spec| EngineSpec {
