@@ -95,7 +95,7 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["compare", "--rungs", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
         (&["run", "--arena", "64X"], "64M"),
         (&["engine", "guess"], "page-faults, walk, memhog, rate, sweep, soak, run"),
-        (&["engine", "--capacity", "0"], "1 to 511"),
+        (&["engine", "--capacity", "0"], "blocks, not 0"),
         (&["engine", "--min-order", "11"], "order 11"),
         (&["engine", "--delay-ms", "0"], "--delay-ms must not be 0"),
         (&["engine", "--vcpus", "9"], "1 to 8"),
