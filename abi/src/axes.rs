@@ -37,7 +37,7 @@ pub enum Carrier {
     Empty,
     /// In the registers of the call, one range at a time.
     Registers,
-    /// In a page of up to [`crate::calls::BATCH_CAPACITY`] entries that the call points to.
+    /// In a page of up to [`crate::wire::page::BATCH_CAPACITY`] entries that the call points to.
     Batch,
     /// In a virtio split ring: one chain of device-writable descriptors.
     Ring,
@@ -78,7 +78,7 @@ pub enum Bell {
     CallStore,
     /// A 32-bit `out` of the queue's number to [`crate::calls::KICK_PORT`].
     KickPort,
-    /// A 32-bit store of the queue's number to [`crate::virtio::mmio::QUEUE_NOTIFY`].
+    /// A 32-bit store of the queue's number to [`crate::wire::virtio::mmio::QUEUE_NOTIFY`].
     NotifyRegister,
     /// `vmcall` with a number that KVM answers itself ([`crate::calls::HYPERCALL_NUMBER_IN_KERNEL`]).
     VmcallToKernel,

@@ -16,10 +16,7 @@ pub mod books;
 pub mod info;
 pub mod map;
 
-/// The most virtual processors a guest may have: layout has an area for each.
-pub const VCPUS_MAX: u32 = 8;
-
-/// The most blocks a report holds. A batch page has room for one less: [`crate::calls::BATCH_CAPACITY`].
+/// The most blocks a report holds. A batch page has room for one less: [`crate::wire::page::BATCH_CAPACITY`].
 pub const CAPACITY_MAX: usize = 512;
 
 /// Whether the engine reports.

@@ -3,16 +3,16 @@
 //! ```text
 //!   0x0000_0000  nothing (null pointers fault nowhere, but nothing of ours is there)
 //!   0x0000_1000  boot words          host writes, guest reads          [boot]
-//!   0x0000_2000  step page           host writes, guest obeys          [calls::step]
-//!   0x0000_3000  batch page          guest writes, host reads          [calls::batch]
-//!   0x0000_4000  notes               guest writes, host reads          [trace]
-//!   0x0000_5000  split ring          both                              [virtio::ring]
+//!   0x0000_2000  step page           host writes, guest obeys          [step]
+//!   0x0000_3000  batch page          guest writes, host reads          [wire::page]
+//!   0x0000_4000  notes               guest writes, host reads          [notes]
+//!   0x0000_5000  split ring          both                              [wire::split_ring]
 //!   0x0001_0000  processor tables    host writes before the first instruction
 //!   0x0002_0000  stacks of vCPU 0
 //!   0x0008_0000  vCPU 1 to 7: task state, batch page, stacks        [vcpu]
-//!   0x0010_0000  trace: calls        guest writes, host drains         [trace]
-//!   0x0014_0000  trace: reports      guest writes, host drains         [trace]
-//!   0x0018_0000  ledger              guest writes, host compares       [trace]
+//!   0x0010_0000  trace: calls        guest writes, host drains         [timed::trace]
+//!   0x0014_0000  trace: reports      guest writes, host drains         [timed::trace]
+//!   0x0018_0000  ledger              guest writes, host compares       [timed::ledger]
 //!   0x0020_0000  payload image
 //!   0x0040_0000  arena: the pages that are freed and reported
 //!   0xd000_0000  devices             no memory here: every access exits
@@ -23,17 +23,20 @@
 
 use crate::addr::{Gpa, PAGE_SIZE, Pfn};
 
+/// The most virtual processors a guest may have: there is an area for each, see [`vcpu`].
+pub const VCPUS_MAX: u32 = 8;
+
 /// Boot words: see [`crate::boot`].
 pub const BOOT: Gpa = Gpa(0x1000);
 /// What the engine is told: see [`crate::engine::info`].
 pub const ENGINE: Gpa = Gpa(0x1400);
-/// Step page: see [`crate::calls::step`].
+/// Step page: see [`crate::step`].
 pub const STEP: Gpa = Gpa(0x2000);
-/// Batch page: see [`crate::calls::batch`].
+/// Batch page: see [`crate::wire::page`].
 pub const BATCH: Gpa = Gpa(0x3000);
-/// The guest's counters: see [`crate::trace`].
+/// The guest's counters: see [`crate::notes`].
 pub const NOTES: Gpa = Gpa(0x4000);
-/// Descriptor table, available ring and used ring: see [`crate::virtio::ring`].
+/// Descriptor table, available ring and used ring: see [`crate::wire::split_ring`].
 pub const RING: Gpa = Gpa(0x5000);
 /// End of the space for the ring.
 pub const RING_END: Gpa = Gpa(0x1_0000);
@@ -63,8 +66,7 @@ pub const HALT_STACK_TOP: Gpa = Gpa(0x8_0000);
 /// What every virtual processor has for itself. The first has what is above; each of the others an area of
 /// 64 KiB with the same things in it.
 pub mod vcpu {
-    use super::{BATCH, Gpa, HALT_STACK_TOP, INTERRUPT_STACK_TOP, STACK_TOP, TRACE_CALLS, TSS};
-    use crate::engine::VCPUS_MAX;
+    use super::{BATCH, Gpa, HALT_STACK_TOP, INTERRUPT_STACK_TOP, STACK_TOP, TRACE_CALLS, TSS, VCPUS_MAX};
 
     const AREAS: Gpa = HALT_STACK_TOP;
     const AREA: u64 = 0x1_0000;
@@ -83,7 +85,7 @@ pub mod vcpu {
         at(vcpu, TSS, 0)
     }
 
-    /// Batch page: see [`crate::calls::batch`].
+    /// Batch page: see [`crate::wire::page`].
     #[must_use]
     pub const fn batch(vcpu: u32) -> Gpa {
         at(vcpu, BATCH, 0x3000)
@@ -108,11 +110,11 @@ pub mod vcpu {
     }
 }
 
-/// Trace of calls: see [`crate::trace`].
+/// Trace of calls: see [`crate::timed::trace`].
 pub const TRACE_CALLS: Gpa = Gpa(0x10_0000);
-/// Trace of reports: see [`crate::trace`].
+/// Trace of reports: see [`crate::timed::trace`].
 pub const TRACE_REPORTS: Gpa = Gpa(0x14_0000);
-/// Ledger of reported pages: see [`crate::trace`].
+/// Ledger of reported pages: see [`crate::timed::ledger`].
 pub const LEDGER: Gpa = Gpa(0x18_0000);
 /// End of the space for the ledger.
 pub const LEDGER_END: Gpa = Gpa(0x20_0000);
@@ -126,7 +128,7 @@ pub const ARENA_MAX_PAGES: u64 = (2 << 30) / PAGE_SIZE;
 /// First frame of the arena.
 pub const ARENA_START: Pfn = ARENA.pfn();
 
-/// The virtio-mmio register block: see [`crate::virtio::mmio`].
+/// The virtio-mmio register block: see [`crate::wire::virtio::mmio`].
 pub const VIRTIO_MMIO: Gpa = Gpa(0xd000_0000);
 /// The call register, for doorbells by MMIO store: see [`crate::calls`].
 pub const CALL_MMIO: Gpa = Gpa(0xd000_1000);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use abi::axes::Axis;
-use abi::trace::Violation;
+use abi::violation::Violation;
 use host::axes::Discard;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

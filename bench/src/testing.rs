@@ -126,7 +126,7 @@ impl Executor for FakeExecutor {
         let mut outcome = outcome(spec, calls, self.counter());
         outcome.idle_ticks = self.idle_ticks;
         if now == self.scrambled_at {
-            outcome.violations.push((abi::trace::Violation::Scrambled, 1));
+            outcome.violations.push((abi::violation::Violation::Scrambled, 1));
         }
         Ok(outcome)
     }

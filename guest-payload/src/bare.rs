@@ -7,9 +7,9 @@ use core::panic::PanicInfo;
 
 use abi::axes::{Bell, GuestRing};
 use abi::boot::{BootInfo, WORDS};
-use abi::calls::Control;
+use abi::control::Control;
 use abi::layout;
-use abi::trace::notes;
+use abi::notes;
 use guest_payload::metal::Metal;
 use guest_payload::program;
 

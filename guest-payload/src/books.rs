@@ -7,7 +7,7 @@ use abi::engine::books::{
 };
 use abi::engine::map::Map;
 use abi::tally::bucket;
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use crate::metal::{Metal, count};
 

@@ -1,7 +1,7 @@
-//! Keeps the ledger: which pages are reported now, which ever were. See [`abi::trace::ledger`].
+//! Keeps the ledger: which pages are reported now, which ever were. See [`abi::timed::ledger`].
 
 use abi::addr::{PageRange, Pfn};
-use abi::trace::ledger::{Bit, ever_reported, reported};
+use abi::timed::ledger::{Bit, ever_reported, reported};
 
 use crate::metal::Metal;
 

@@ -9,7 +9,7 @@
 //! allocations, touches and frees one in sixteen is timed by itself, of touches of huge blocks every one.
 
 use abi::addr::{Order, PageRange};
-use abi::calls::Control;
+use abi::control::Control;
 use abi::engine::books::{Counter, SAMPLED, Tally, shared as said};
 use abi::engine::info::EngineInfo;
 use abi::engine::{Load, Truth};
@@ -323,7 +323,7 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
             let map = self.allocator().map();
             let page = audit.first_wrong.map_or(0, |page| page.get().into());
             let first = map.block(page, Order::default()).start();
-            self.books.violation(metal, abi::trace::Violation::Accounts, first);
+            self.books.violation(metal, abi::violation::Violation::Accounts, first);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The seam between the payload and the machine it runs on.
 
 use abi::addr::Gpa;
-use abi::calls::Control;
+use abi::control::Control;
 
 #[cfg(test)]
 pub mod fake;

@@ -8,7 +8,8 @@
 use abi::addr::{Gpa, PAGE_SIZE, PageRange, Pfn};
 use abi::axes::Afterwards;
 use abi::digest::mix;
-use abi::trace::{Violation, notes};
+use abi::notes;
+use abi::violation::Violation;
 
 use crate::ledger;
 use crate::metal::{Metal, count};

@@ -2,7 +2,7 @@
 
 use abi::axes::{Carrier, Program};
 use abi::boot::BootInfo;
-use abi::virtio::ring::Placement;
+use abi::wire::split_ring::Placement;
 
 use crate::metal::Metal;
 use crate::transport::{Batch, Empty, Registers, Ring};

@@ -1,8 +1,8 @@
 //! Where the words are that all virtual processors share, apart from those the host reads: a cache line each.
 
 use abi::addr::Gpa;
-use abi::engine::VCPUS_MAX;
 use abi::engine::books::shared::OWN;
+use abi::layout::VCPUS_MAX;
 
 const LINE: u64 = 64;
 

@@ -1,8 +1,9 @@
-//! Leaves time stamps for the host: see [`abi::trace`].
+//! Leaves time stamps for the host: see [`abi::timed::trace`].
 
 use abi::addr::Gpa;
-use abi::calls::Control;
-use abi::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, notes, report_at};
+use abi::control::Control;
+use abi::notes;
+use abi::timed::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, report_at};
 
 use crate::metal::Metal;
 

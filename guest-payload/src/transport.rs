@@ -53,7 +53,7 @@ pub struct Verdict {
     /// acknowledgement.
     pub refused: u64,
     /// What was wrong with the acknowledgement itself.
-    pub violation: Option<abi::trace::Violation>,
+    pub violation: Option<abi::violation::Violation>,
 }
 
 impl Verdict {

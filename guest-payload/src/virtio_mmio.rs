@@ -2,9 +2,9 @@
 
 use abi::addr::Gpa;
 use abi::layout::VIRTIO_MMIO;
-use abi::virtio::balloon::{CONFIG_POISON, REPORTING_QUEUE};
-use abi::virtio::ring::Placement;
-use abi::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
+use abi::wire::split_ring::Placement;
+use abi::wire::virtio::balloon::{CONFIG_POISON, REPORTING_QUEUE};
+use abi::wire::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
 
 use crate::metal::Metal;
 

@@ -22,7 +22,7 @@ use abi::engine::Truth;
 use abi::engine::books::Counter;
 use abi::engine::info::EngineInfo;
 use abi::engine::map::{Map, PAGE_BYTES, PAGE_TRUTH};
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use crate::books::Books;
 use crate::metal::Metal;

@@ -14,10 +14,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use abi::addr::{Gpa, Order};
-use abi::calls::Control;
+use abi::control::Control;
 use abi::engine::books::{shared, violation};
 use abi::engine::map::Map;
-use abi::trace::Violation;
+use abi::violation::Violation;
 use guest_payload::books::Books;
 use guest_payload::buddy::{Allocator, At, Block, Config, MigrateType};
 use guest_payload::lock::Lock;

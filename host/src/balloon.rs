@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use abi::addr::Gpa;
-use abi::virtio::balloon::{QUEUE_MAX, QUEUES, REPORTING_QUEUE};
-use abi::virtio::ring::AVAIL_NO_INTERRUPT;
-use abi::virtio::{feature, mmio, status};
+use abi::wire::split_ring::AVAIL_NO_INTERRUPT;
+use abi::wire::virtio::balloon::{QUEUE_MAX, QUEUES, REPORTING_QUEUE};
+use abi::wire::virtio::{feature, mmio, status};
 use virtio_queue::{Error as QueueError, Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::eventfd::EventFd;

@@ -27,7 +27,8 @@ mod team;
 mod watch;
 
 pub use abi::engine::books::{Counter as GuestCounter, PassRecord, Tally};
-pub use abi::engine::{GuestFault, Inhibited, Load, Reporting, Shuffle, VCPUS_MAX, Walk};
+pub use abi::engine::{GuestFault, Inhibited, Load, Reporting, Shuffle, Walk};
+pub use abi::layout::VCPUS_MAX;
 
 pub use outcome::{Bucket, EngineOutcome, Point, Settled, Spent};
 #[cfg(feature = "test-support")]

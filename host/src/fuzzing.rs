@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE, PageRange};
 use abi::boot::{self, BootInfo};
-use abi::calls::step::{self, Step};
-use abi::calls::{Answer, BATCH_CAPACITY, Control, Operation, batch};
+use abi::calls::{Answer, Operation};
+use abi::control::Control;
 use abi::layout;
-use abi::trace::{CallRecord, ReportRecord};
-use abi::virtio::mmio;
+use abi::step::{self, Step};
+use abi::timed::trace::{CallRecord, ReportRecord};
+use abi::wire::page::{self, BATCH_CAPACITY};
+use abi::wire::virtio::mmio;
 
 use crate::clock::{HostTsc, TscOffset};
 use crate::pairing::{self, Call};
@@ -127,7 +129,7 @@ pub fn calls(data: &[u8]) {
         entries.push(entry);
     }
     // A page that is not memory holds nothing.
-    let _ = ram.write_words(Gpa(request.gpa).offset(batch::ENTRIES), &entries);
+    let _ = ram.write_words(Gpa(request.gpa).offset(page::ENTRIES), &entries);
     let named = if paged { batch_names(&ram, &request) } else { registers_name(&request) };
 
     let mut transport: Box<dyn Transport> =
@@ -241,7 +243,7 @@ pub fn abi(data: &[u8]) {
     assert_eq!(Operation::from_word(word).map_or(word, Operation::word), word);
     assert_eq!(Control::from_value(word).map_or(word, Control::value), word);
     let entry = input.u64();
-    let named = batch::range(entry).unwrap_or_else(|error| panic!("{entry:#x}: {error:?}"));
+    let named = page::range(entry).unwrap_or_else(|error| panic!("{entry:#x}: {error:?}"));
     assert_eq!((named.gpa.0, named.len), (entry & !0xfff, (entry & 0xfff) * PAGE_SIZE));
     for named in [named, ByteRange { gpa: Gpa(input.u64()), len: input.mostly_small() << (input.u8() % 64) }]
     {
@@ -270,7 +272,7 @@ fn boot_words(input: &mut Input<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use abi::virtio::ring::{DESC_NEXT, DESC_WRITE};
+    use abi::wire::split_ring::{DESC_NEXT, DESC_WRITE};
     use proptest::collection::vec;
     use proptest::prelude::*;
 

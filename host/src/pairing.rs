@@ -13,7 +13,7 @@
 //! acknowledgement before the host has read its clock: then the host's work ends where the guest saw it. A device
 //! thread that looks once more after a report may find the next before its doorbell: then it begins with the doorbell.
 
-use abi::trace::{CallRecord, ReportRecord};
+use abi::timed::trace::{CallRecord, ReportRecord};
 
 use crate::clock::TscOffset;
 use crate::stamps::Stamp;

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use abi::addr::{PageRange, bytes_of};
 use abi::axes::Program;
-use abi::calls::{Answer, Control};
-use abi::virtio::balloon::REPORTING_QUEUE;
-use abi::virtio::ring::{DESC_NEXT, DESC_SIZE, DESC_WRITE, Placement};
-use abi::virtio::{feature, mmio, status};
+use abi::calls::Answer;
+use abi::control::Control;
+use abi::wire::split_ring::{DESC_NEXT, DESC_SIZE, DESC_WRITE, Placement};
+use abi::wire::virtio::balloon::REPORTING_QUEUE;
+use abi::wire::virtio::{feature, mmio, status};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::affinity::{Pinned, Placement as Processors};

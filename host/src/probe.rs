@@ -8,10 +8,11 @@ use std::time::Duration;
 use abi::addr::{Order, bytes_of};
 use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
 use abi::boot::BootInfo;
-use abi::calls::step::Step;
-use abi::calls::{Answer, Control};
+use abi::calls::Answer;
+use abi::control::Control;
 use abi::layout::{ARENA, STEP};
-use abi::trace::notes;
+use abi::notes;
+use abi::step::Step;
 use kvm_bindings::KVM_CAP_BINARY_STATS_FD;
 use kvm_ioctls::{Cap, Kvm};
 

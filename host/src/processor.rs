@@ -7,10 +7,12 @@ use std::time::Duration;
 use abi::addr::Gpa;
 use abi::axes::{Bell, GuestRing, Program};
 use abi::boot::BootInfo;
-use abi::calls::{Answer, CALL_PORT, CONTROL_PORT, Control, HYPERCALL_NUMBER, IDLE_PORT, KICK_PORT, batch};
+use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT};
+use abi::control::{CONTROL_PORT, Control, IDLE_PORT};
 use abi::layout::{self, CALL_MMIO, VIRTIO_MMIO};
-use abi::virtio::balloon::REPORTING_QUEUE;
-use abi::virtio::mmio;
+use abi::wire::page;
+use abi::wire::virtio::balloon::REPORTING_QUEUE;
+use abi::wire::virtio::mmio;
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 
 use crate::clock::{HostTsc, TscOffset};
@@ -129,7 +131,7 @@ impl Processor {
             pulse: Arc::clone(pulse),
             counts: Arc::default(),
             synced,
-            answer_at: layout::vcpu::batch(number).offset(batch::ANSWER),
+            answer_at: layout::vcpu::batch(number).offset(page::ANSWER),
             ring: boot.guest_ring,
         }
     }

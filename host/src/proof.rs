@@ -4,7 +4,7 @@ use std::io;
 
 use abi::addr::{ByteRange, PageRange, RangeError, bytes_of};
 use abi::layout::{ARENA, ARENA_START};
-use abi::trace::ledger::{FRAMES_PER_WORD, reported};
+use abi::timed::ledger::{FRAMES_PER_WORD, reported};
 
 use crate::ram::{GuestRam, RamError};
 use crate::residency::Residency;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use abi::addr::{ByteRange, PageRange, RangeError};
 use abi::digest::Digest;
-use abi::virtio::balloon::QUEUE_MAX;
+use abi::wire::virtio::balloon::QUEUE_MAX;
 
 use crate::axes::{Coalesce, Discard};
 use crate::fault::{Fault, Planted};

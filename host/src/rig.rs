@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use abi::addr::PageRange;
 use abi::axes::Program;
-use abi::calls::step::Step;
-use abi::calls::{Answer, Control};
+use abi::calls::Answer;
+use abi::control::Control;
 use abi::layout::STEP;
-use abi::trace::notes;
+use abi::notes;
+use abi::step::Step;
 
 use crate::affinity::Placement;
 use crate::assembly::Assembly;

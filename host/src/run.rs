@@ -8,7 +8,8 @@ use std::{fs, io};
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
 use abi::axes::Program;
 use abi::boot::BootInfo;
-use abi::trace::{Violation, notes};
+use abi::notes;
+use abi::violation::Violation;
 
 use crate::affinity::{Pinned, Placement};
 use crate::assembly::Assembly;

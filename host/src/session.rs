@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use abi::calls::{Answer, Control};
-use abi::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, notes, report_at};
+use abi::calls::Answer;
+use abi::control::Control;
+use abi::notes;
+use abi::timed::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, report_at};
 
 use crate::axes::Backing;
 use crate::balloon::Balloon;

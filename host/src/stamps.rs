@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use abi::trace::CALLS;
+use abi::timed::trace::CALLS;
 
 use crate::clock::HostTsc;
 

@@ -2,9 +2,9 @@
 //! ([`Outcome`]).
 
 use abi::addr::{Order, PAGE_SIZE};
-use abi::calls::BATCH_CAPACITY;
 use abi::layout::ARENA_MAX_PAGES;
-use abi::trace::Violation;
+use abi::violation::Violation;
+use abi::wire::page::BATCH_CAPACITY;
 
 use crate::axes::{
     Axis, Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, GuestRing, RingChoice, Servicer,
@@ -124,7 +124,7 @@ impl TrialSpec {
     /// Entries of the split ring: as many as the batch has ranges, at least the 32 a Linux driver asks for.
     #[must_use]
     pub fn queue_size(&self) -> u16 {
-        self.batch.next_power_of_two().max(abi::virtio::balloon::REPORTING_QUEUE_MIN)
+        self.batch.next_power_of_two().max(abi::wire::virtio::balloon::REPORTING_QUEUE_MIN)
     }
 
     /// Ranges one call can carry.

@@ -5,8 +5,8 @@ use std::io;
 use abi::axes::Bell;
 use abi::calls::{HYPERCALL_NUMBER, KICK_PORT};
 use abi::layout::{INTERRUPT_VECTOR, VIRTIO_MMIO};
-use abi::virtio::balloon::REPORTING_QUEUE;
-use abi::virtio::mmio;
+use abi::wire::virtio::balloon::REPORTING_QUEUE;
+use abi::wire::virtio::mmio;
 use kvm_bindings::{
     KVM_CAP_EXIT_HYPERCALL, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
     kvm_irq_routing_msi,

@@ -8,7 +8,7 @@ mod trial;
 use std::process::ExitCode;
 
 use abi::axes::Carrier;
-use abi::trace::Violation;
+use abi::violation::Violation;
 use host::axes::{Axis, Discard};
 use host::facts::Facts;
 use host::trial::{Outcome, TrialSpec};

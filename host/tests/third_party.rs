@@ -14,8 +14,8 @@ use std::sync::OnceLock;
 
 use abi::addr::{ByteRange, Gpa, Order, PAGE_SIZE, PageRange, Pfn};
 use abi::layout::{ARENA_START, STEP};
-use abi::trace::notes;
-use abi::virtio::status;
+use abi::notes;
+use abi::wire::virtio::status;
 use common::{Checked, SEED, Transport};
 use host::axes::{Coalesce, Completion, Discard, Doorbell};
 use host::facts::Facts;

@@ -5,7 +5,7 @@ use crate::addr::Gpa;
 use crate::axes::Axis;
 use crate::layout::ARENA;
 use crate::tally::BUCKETS;
-use crate::trace::Violation;
+use crate::violation::Violation;
 
 /// Words shared by all virtual processors, at the beginning of the arena.
 pub mod shared {
@@ -21,7 +21,7 @@ pub mod shared {
     pub const INHIBITED: Gpa = word(0);
     /// Round that is under way or was settled last, from 1.
     pub const ROUND: Gpa = word(1);
-    /// Passes so far: see [`super::pass_at`].
+    /// Passes so far: see [`PassRecord`](super::PassRecord).
     pub const PASSES: Gpa = word(2);
     /// Time stamp at the beginning of the measured part, of the end, and, for a load that is not timed, when the memory
     /// of the last round had been freed.
@@ -36,13 +36,6 @@ pub mod shared {
 pub const PASSES: u64 = 1024;
 /// Words in a pass record.
 pub const PASS_WORDS: usize = 4;
-const _: () = assert!(PASSES * PASS_WORDS as u64 * 8 <= 0x1_0000 - 0x4000);
-
-/// Where the record of pass number `pass`, below [`PASSES`], is.
-#[must_use]
-pub const fn pass_at(pass: u64) -> Gpa {
-    super::map::PASSES_AT.offset(pass * PASS_WORDS as u64 * 8)
-}
 
 /// One pass of the reporting core.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -12,7 +12,7 @@ pub const WORDS: usize = 24;
 /// Everything the engine is told. Durations are in ticks of the guest's time stamp counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EngineInfo {
-    /// Virtual processors, 1 to [`super::VCPUS_MAX`].
+    /// Virtual processors, 1 to [`crate::layout::VCPUS_MAX`].
     pub vcpus: u64,
     /// Whether to report.
     pub reporting: Reporting,

@@ -5,17 +5,16 @@
 //! ```text
 //!   ARENA            shared words        [books::shared]
 //!   + 0x1000         zones, a page each  [zone]
-//!   + 0x4000         passes              [books::pass_at]
+//!   + 0x4000         passes              [pass_at]
 //!   + 0x10000        books of vCPU 0, 1, …: counters, tallies, slots of the churn, array of freed blocks
 //!   …                pageblocks, a word each: the migrate type
 //!   …                pages, [PAGE_BYTES] each: links, state, truth
 //!   next 4 MiB       the pages that are managed, up to the end of the arena
 //! ```
 
-use super::VCPUS_MAX;
-use super::books::{COUNTERS_BYTES, TALLIES, TALLY_BYTES};
+use super::books::{COUNTERS_BYTES, PASS_WORDS, PASSES, TALLIES, TALLY_BYTES};
 use crate::addr::{Gpa, Order, PAGE_SIZE, PageRange, Pfn, pages_for};
-use crate::layout::{ARENA, ARENA_START};
+use crate::layout::{ARENA, ARENA_START, VCPUS_MAX};
 
 /// Zones: DMA, and DMA32 with the rest: what a guest below 4 GiB has.
 pub const ZONES: u64 = 2;
@@ -48,13 +47,19 @@ pub const fn dma_pages(managed: u64) -> u64 {
 }
 
 const ZONES_AT: Gpa = ARENA.offset(0x1000);
-/// First pass record: see [`super::books::pass_at`].
-pub const PASSES_AT: Gpa = ARENA.offset(0x4000);
+const PASSES_AT: Gpa = ARENA.offset(0x4000);
 const VCPUS_AT: Gpa = ARENA.offset(0x1_0000);
 const SLOTS_OFFSET: u64 = COUNTERS_BYTES + TALLIES as u64 * TALLY_BYTES;
 const FREED_OFFSET: u64 = SLOTS_OFFSET + SLOTS * 4;
 const VCPU_BYTES: u64 = (FREED_OFFSET + (FREED + 1) * 8).next_multiple_of(PAGE_SIZE);
 const _: () = assert!(0x1000 + ZONES * PAGE_SIZE <= 0x4000);
+const _: () = assert!(PASSES_AT.0 + PASSES * PASS_WORDS as u64 * 8 <= VCPUS_AT.0);
+
+/// Where the record of pass number `pass`, below [`PASSES`], is.
+#[must_use]
+pub const fn pass_at(pass: u64) -> Gpa {
+    PASSES_AT.offset(pass * PASS_WORDS as u64 * 8)
+}
 
 /// The map of an engine's arena.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

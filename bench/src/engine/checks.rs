@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use abi::addr::Order;
 use abi::axes::Axis;
-use abi::trace::Violation;
+use abi::violation::Violation;
 use host::axes::{Backing, Carrier, Discard, Servicer};
 use host::engine::{GuestCounter, Inhibited, Reporting};
 

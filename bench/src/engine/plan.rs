@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use abi::addr::{Order, PAGE_SIZE};
 use abi::axes::Axis;
-use abi::engine::VCPUS_MAX;
 use abi::engine::map::Map;
+use abi::layout::VCPUS_MAX;
 use host::axes::{Backing, Coalesce, Discard, RingChoice};
 use host::engine::{EngineSpec, Load, Reporting, Shuffle, Walk};
 use schemars::JsonSchema;

@@ -159,7 +159,7 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
     let calls = calls + if wrong == Some(Wrong::Calls) { 10_000 } else { 0 };
     let mut violations = Vec::new();
     if wrong == Some(Wrong::HandedOutTwice) {
-        violations.push((abi::trace::Violation::HandedOutTwice, 3));
+        violations.push((abi::violation::Violation::HandedOutTwice, 3));
     }
     EngineOutcome {
         bell: Bell::Vmcall,

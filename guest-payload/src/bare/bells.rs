@@ -6,8 +6,8 @@ use core::arch::asm;
 
 use abi::calls::{CALL_PORT, HYPERCALL_NUMBER, HYPERCALL_NUMBER_IN_KERNEL, KICK_PORT};
 use abi::layout::{CALL_MMIO, VIRTIO_MMIO};
-use abi::virtio::balloon::REPORTING_QUEUE;
-use abi::virtio::mmio::QUEUE_NOTIFY;
+use abi::wire::virtio::balloon::REPORTING_QUEUE;
+use abi::wire::virtio::mmio::QUEUE_NOTIFY;
 
 /// Rings one kind of doorbell.
 pub(super) trait Ringer {

@@ -7,7 +7,7 @@
 use core::arch::naked_asm;
 
 use abi::layout::{IDT, INTERRUPT_VECTOR, KERNEL_CODE};
-use abi::trace::notes;
+use abi::notes;
 
 use super::machine::store_word;
 

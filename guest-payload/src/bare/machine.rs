@@ -8,9 +8,9 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use abi::addr::Gpa;
-use abi::calls::{CONTROL_PORT, Control, IDLE_PORT};
+use abi::control::{CONTROL_PORT, Control, IDLE_PORT};
 use abi::layout;
-use abi::trace::notes;
+use abi::notes;
 use guest_payload::metal::Metal;
 
 use super::bells::Ringer;
@@ -127,7 +127,7 @@ impl<R: Ringer> Metal for Machine<R> {
 
     fn answer(&self) -> u64 {
         self.answer
-            .unwrap_or_else(|| self.load(layout::vcpu::batch(self.vcpu).offset(abi::calls::batch::ANSWER)))
+            .unwrap_or_else(|| self.load(layout::vcpu::batch(self.vcpu).offset(abi::wire::page::ANSWER)))
     }
 
     fn control(&mut self, control: Control) {

@@ -3,7 +3,7 @@
 
 use abi::addr::Order;
 use abi::engine::map::PAGEBLOCK;
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use super::page::{self, State};
 use super::zone::Locked;

@@ -1,7 +1,7 @@
 //! What the reporting core does to free blocks: isolate, put back, mark.
 
 use abi::addr::Order;
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use super::page::{Heads, State};
 use super::zone::Locked;

@@ -1,7 +1,7 @@
 //! The free lists: circular through their heads, in both directions.
 
 use abi::addr::{Gpa, Order};
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use super::page::{NEXT, PREV, State};
 use super::zone::Locked;

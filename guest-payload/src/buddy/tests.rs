@@ -3,7 +3,7 @@
 use abi::addr::Order;
 use abi::engine::books::violation;
 use abi::engine::map::Map;
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use super::layout::LARGEST;
 use super::*;

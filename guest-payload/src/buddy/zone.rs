@@ -1,7 +1,7 @@
 //! A zone, and a zone whose lock is held.
 
 use abi::addr::Order;
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use super::layout::{LARGEST, Layout};
 use super::page::{Heads, State};

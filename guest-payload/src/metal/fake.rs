@@ -1,7 +1,7 @@
 //! A machine made of a byte array and a closure that plays the host.
 
 use abi::addr::{Gpa, PAGE_SIZE};
-use abi::calls::Control;
+use abi::control::Control;
 use abi::layout::ARENA;
 
 use super::Metal;

@@ -3,7 +3,7 @@
 
 use abi::axes::{Axis, Carrier};
 use abi::boot::BootInfo;
-use abi::calls::Control;
+use abi::control::Control;
 use abi::engine::books::shared::INHIBITED;
 use abi::engine::info::{EngineInfo, WORDS};
 use abi::engine::map::Map;

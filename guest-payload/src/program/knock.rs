@@ -1,8 +1,8 @@
 //! Rings the doorbell, nothing else: no stamps, no trace. What a bare loop and the harness are compared on.
 
 use abi::boot::BootInfo;
-use abi::calls::Control;
-use abi::trace::notes;
+use abi::control::Control;
+use abi::notes;
 
 use crate::metal::{Metal, count};
 use crate::transport::{Empty, Transport};

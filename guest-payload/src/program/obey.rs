@@ -1,10 +1,10 @@
 //! Does what the host says, step by step: probes, and guests that break the rules.
 
 use abi::addr::Gpa;
-use abi::calls::Control;
-use abi::calls::step::{Step, WORDS};
+use abi::control::Control;
 use abi::layout;
-use abi::trace::notes;
+use abi::notes;
+use abi::step::{Step, WORDS};
 
 use crate::metal::Metal;
 

@@ -12,10 +12,12 @@
 use abi::addr::{Order, PageRange, Pfn};
 use abi::axes::Carrier;
 use abi::boot::BootInfo;
-use abi::calls::{BATCH_LENGTH, Control};
+use abi::control::Control;
 use abi::digest::Digest;
 use abi::layout::ARENA_START;
-use abi::trace::{CallRecord, ReportRecord, notes};
+use abi::notes;
+use abi::timed::trace::{CallRecord, ReportRecord};
+use abi::wire::page::BATCH_LENGTH;
 
 use crate::ledger;
 use crate::metal::{Metal, count};

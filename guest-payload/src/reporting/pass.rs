@@ -6,9 +6,10 @@
 
 use abi::addr::Order;
 use abi::engine::Walk;
-use abi::engine::books::{Counter, PASSES, PassRecord, pass_at, shared};
+use abi::engine::books::{Counter, PASSES, PassRecord, shared};
 use abi::engine::info::EngineInfo;
 use abi::engine::map::ZONES;
+use abi::engine::map::pass_at;
 
 use crate::buddy::MigrateType;
 use crate::metal::Metal;

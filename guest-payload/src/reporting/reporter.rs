@@ -12,7 +12,7 @@ use abi::boot::BootInfo;
 use abi::engine::books::{Counter, Tally};
 use abi::engine::info::EngineInfo;
 use abi::engine::{GuestFault, Shuffle as Compaction, Walk};
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use crate::books::Books;
 use crate::buddy::{Allocator, At, Block};

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use abi::addr::{Gpa, Order, PageRange};
 use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
 use abi::boot::BootInfo;
-use abi::calls::{Answer, Operation, batch};
+use abi::calls::{Answer, Operation};
 use abi::engine::books::{shared, violation};
 use abi::engine::map::{Map, ZONES};
 use abi::engine::{GuestFault, Load, Reporting, Shuffle};
-use abi::trace::Violation;
-use abi::virtio::ring::Placement;
+use abi::violation::Violation;
+use abi::wire::page;
+use abi::wire::split_ring::Placement;
 use proptest::prelude::*;
 
 use super::*;
@@ -80,8 +81,8 @@ const PAGE: Order = match Order::new(0) {
 /// The blocks a call of the batch page names.
 fn named(metal: &Fake, rung: Rung) -> Vec<PageRange> {
     let Some(Operation::Batch { count }) = Operation::from_word(rung.word) else { panic!("{rung:?}") };
-    let entry = |index| metal.load(rung.gpa.offset(batch::ENTRIES + index * batch::ENTRY_SIZE));
-    (0..u64::from(count)).map(|index| batch::range(entry(index)).unwrap().inward().unwrap()).collect()
+    let entry = |index| metal.load(rung.gpa.offset(page::ENTRIES + index * page::ENTRY_SIZE));
+    (0..u64::from(count)).map(|index| page::range(entry(index)).unwrap().inward().unwrap()).collect()
 }
 
 fn discard(metal: &mut Fake, rung: Rung) {

@@ -1,8 +1,9 @@
 //! Up to 511 ranges in a page that the call points to.
 
 use abi::addr::{Gpa, PageRange};
-use abi::calls::{BATCH_LENGTH, Operation, batch};
+use abi::calls::Operation;
 use abi::layout;
+use abi::wire::page::{self, BATCH_LENGTH};
 
 use super::{Transport, Verdict};
 use crate::metal::Metal;
@@ -30,10 +31,10 @@ impl<M: Metal> Transport<M> for Batch {
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
         self.count = 0;
-        let mut at = self.page.offset(batch::ENTRIES);
+        let mut at = self.page.offset(page::ENTRIES);
         for range in ranges {
-            metal.store(at, batch::entry(*range));
-            at = at.offset(batch::ENTRY_SIZE);
+            metal.store(at, page::entry(*range));
+            at = at.offset(page::ENTRY_SIZE);
             self.count += 1;
         }
     }

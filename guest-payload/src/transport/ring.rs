@@ -4,8 +4,8 @@
 use abi::addr::{Gpa, PageRange};
 use abi::axes::Completion;
 use abi::calls::{IDLE_GPA, IDLE_PAGES, Operation};
-use abi::trace::Violation;
-use abi::virtio::ring::{
+use abi::violation::Violation;
+use abi::wire::split_ring::{
     AVAIL_ENTRY_SIZE, AVAIL_NO_INTERRUPT, DESC_FLAGS, DESC_LEN, DESC_NEXT, DESC_NEXT_INDEX, DESC_SIZE,
     DESC_WRITE, ENTRIES, IDX, Placement, USED_ENTRY_SIZE, USED_NO_NOTIFY,
 };

@@ -6,7 +6,7 @@
 //! the table.
 
 use abi::addr::{ByteRange, Gpa};
-use abi::virtio::ring::{DESC_INDIRECT, DESC_NEXT, DESC_SIZE, DESC_WRITE};
+use abi::wire::split_ring::{DESC_INDIRECT, DESC_NEXT, DESC_SIZE, DESC_WRITE};
 
 use crate::ram::GuestRam;
 use crate::reclaim::Batch;

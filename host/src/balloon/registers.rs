@@ -1,7 +1,7 @@
 //! The balloon's virtio-mmio registers, version 2 (4.2.2), and its status machine (2.1, 3.1.1).
 
-use abi::virtio::balloon::{CONFIG_ACTUAL, CONFIG_POISON, CONFIG_SIZE, QUEUE_MAX, REPORTING_QUEUE};
-use abi::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
+use abi::wire::virtio::balloon::{CONFIG_ACTUAL, CONFIG_POISON, CONFIG_SIZE, QUEUE_MAX, REPORTING_QUEUE};
+use abi::wire::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 

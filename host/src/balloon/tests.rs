@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use abi::addr::{PageRange, Pfn};
-use abi::virtio::balloon::{DEFLATE_QUEUE, INFLATE_QUEUE};
-use abi::virtio::ring::{DESC_INDIRECT, DESC_NEXT, DESC_WRITE};
+use abi::wire::split_ring::{DESC_INDIRECT, DESC_NEXT, DESC_WRITE};
+use abi::wire::virtio::balloon::{DEFLATE_QUEUE, INFLATE_QUEUE};
 use virtio_queue::desc::RawDescriptor;
 use virtio_queue::desc::split::Descriptor;
 use virtio_queue::mock::MockSplitQueue;

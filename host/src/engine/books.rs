@@ -4,10 +4,11 @@
 use abi::addr::Gpa;
 use abi::axes::Axis;
 use abi::engine::Inhibited;
-use abi::engine::books::{self, Counter, PASSES, PassRecord, TALLIES, first_wrong, pass_at, shared};
+use abi::engine::books::{self, Counter, PASSES, PassRecord, TALLIES, first_wrong, shared};
 use abi::engine::map::Map;
+use abi::engine::map::pass_at;
 use abi::tally::{BUCKETS, highest, lowest};
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use super::Bucket;
 use crate::error::TrialError;

@@ -2,7 +2,7 @@
 
 use abi::engine::Inhibited;
 use abi::engine::books::PassRecord;
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use crate::axes::{Bell, GuestRing};
 use crate::facts::Counter;
@@ -94,7 +94,7 @@ pub struct EngineOutcome {
     pub settled: Vec<Settled>,
     /// Exits by our count, all processors.
     pub exits: Exits,
-    /// Exits by which a processor gave itself away ([`abi::calls::IDLE_PORT`]); in no other count.
+    /// Exits by which a processor gave itself away ([`abi::control::IDLE_PORT`]); in no other count.
     pub idles: u64,
     /// Change of KVM's own statistics, all processors, by KVM's names.
     pub kvm_stats: Vec<(String, u64)>,

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use abi::calls::{Answer, Control};
+use abi::calls::Answer;
+use abi::control::Control;
 use abi::engine::books::shared;
 use rustix::time::{ClockId, clock_gettime};
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use abi::addr::{Order, PAGE_SIZE};
-use abi::calls::BATCH_CAPACITY;
 use abi::engine::map::{Map, ZONES};
-use abi::engine::{CAPACITY_MAX, Load, Reporting, Shuffle, VCPUS_MAX, Walk};
+use abi::engine::{CAPACITY_MAX, Load, Reporting, Shuffle, Walk};
 use abi::layout::ARENA_MAX_PAGES;
-use abi::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
+use abi::layout::VCPUS_MAX;
+use abi::wire::page::BATCH_CAPACITY;
+use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
 use crate::axes::{Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer};
 use crate::trial::{Route, SpecError};

@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use abi::addr::Gpa;
-use abi::virtio::balloon::{QUEUES, REPORTING_QUEUE};
-use abi::virtio::ring::{AVAIL_ENTRY_SIZE, DESC_SIZE, ENTRIES, IDX, USED_ENTRY_SIZE};
-use abi::virtio::{feature, mmio, status};
+use abi::wire::split_ring::{AVAIL_ENTRY_SIZE, DESC_SIZE, ENTRIES, IDX, USED_ENTRY_SIZE};
+use abi::wire::virtio::balloon::{QUEUES, REPORTING_QUEUE};
+use abi::wire::virtio::{feature, mmio, status};
 use virtio_queue::QueueT;
 use vm_memory::{Bytes as _, GuestAddress};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};

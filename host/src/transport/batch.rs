@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use abi::addr::Gpa;
-use abi::calls::{Answer, BATCH_CAPACITY, BATCH_LENGTH, Operation, batch};
+use abi::calls::{Answer, Operation};
+use abi::wire::page::{self, BATCH_CAPACITY, BATCH_LENGTH};
 
 use super::{Fetched, Request, Transport, done};
 use crate::balloon::RingError;
@@ -14,7 +15,7 @@ use crate::reclaim::Batch;
 const ENTRY_BYTES: usize = size_of::<u64>();
 /// Bytes of all entries of a page.
 const ENTRIES_BYTES: usize = BATCH_LENGTH * ENTRY_BYTES;
-const _: () = assert!(ENTRY_BYTES as u64 == batch::ENTRY_SIZE);
+const _: () = assert!(ENTRY_BYTES as u64 == page::ENTRY_SIZE);
 
 /// Takes a page of ranges.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl BatchPage {
             return Err(Answer::BadPage);
         }
         let entries = &mut self.entries[..usize::from(count) * ENTRY_BYTES];
-        self.ram.read_bytes(page.offset(batch::ENTRIES), entries).map_err(|_| Answer::BadPage)?;
+        self.ram.read_bytes(page.offset(page::ENTRIES), entries).map_err(|_| Answer::BadPage)?;
         Ok(entries.as_chunks().0.iter().map(|entry| u64::from_le_bytes(*entry)))
     }
 }
@@ -56,7 +57,7 @@ impl Transport for BatchPage {
         let error = match self.copy(request) {
             Ok(entries) => {
                 for entry in entries {
-                    match batch::range(entry) {
+                    match page::range(entry) {
                         Ok(named) => batch.push(named, &ram),
                         Err(_) => batch.refused.wraps += 1,
                     }

@@ -2,9 +2,10 @@
 
 use abi::addr::{Gpa, PAGE_SIZE};
 use abi::axes::Carrier;
-use abi::calls::step::Step;
-use abi::calls::{Answer, BATCH_CAPACITY, Operation, batch};
+use abi::calls::{Answer, Operation};
 use abi::layout::BATCH;
+use abi::step::Step;
+use abi::wire::page::{self, BATCH_CAPACITY};
 use host::axes::{Coalesce, Doorbell};
 use host::facts::Facts;
 use host::trial::Refused;
@@ -122,7 +123,7 @@ const CASES: &[Case] = &[
     Case {
         name: "batch-page-unaligned",
         word: batch_of(1),
-        gpa: BATCH.offset(batch::ENTRY_SIZE),
+        gpa: BATCH.offset(page::ENTRY_SIZE),
         answer: Answer::BadPage,
         ..BATCHED
     },
@@ -168,7 +169,7 @@ fn check(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
     let mut encoder = encoder(transport);
     let entries: Vec<_> = (0..BATCH_CAPACITY).map(|number| page(number).0 | 1).collect();
-    guest.ram().write_words(BATCH.offset(batch::ENTRIES), &entries)?;
+    guest.ram().write_words(BATCH.offset(page::ENTRIES), &entries)?;
 
     let call = Step::Call { word: case.word, gpa: case.gpa.0, pages: case.pages };
     if refused_by_kvm(transport, case.gpa, case.pages) {

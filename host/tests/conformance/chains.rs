@@ -2,9 +2,9 @@
 
 use abi::addr::ByteRange;
 use abi::axes::Carrier;
-use abi::virtio::balloon::REPORTING_QUEUE;
-use abi::virtio::ring::{DESC_INDIRECT, DESC_NEXT, DESC_WRITE};
-use abi::virtio::status;
+use abi::wire::split_ring::{DESC_INDIRECT, DESC_NEXT, DESC_WRITE};
+use abi::wire::virtio::balloon::REPORTING_QUEUE;
+use abi::wire::virtio::status;
 use host::RingError;
 use host::axes::Coalesce;
 use host::facts::Facts;

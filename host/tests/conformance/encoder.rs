@@ -3,10 +3,11 @@
 
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
 use abi::axes::Carrier;
-use abi::calls::step::Step;
-use abi::calls::{Answer, IDLE_GPA, IDLE_PAGES, Operation, batch};
+use abi::calls::{Answer, IDLE_GPA, IDLE_PAGES, Operation};
 use abi::layout::BATCH;
-use abi::virtio::ring::{
+use abi::step::Step;
+use abi::wire::page;
+use abi::wire::split_ring::{
     AVAIL_ENTRY_SIZE, DESC_NEXT, DESC_SIZE, DESC_WRITE, ENTRIES, IDX, Placement, USED_ENTRY_SIZE,
 };
 use host::axes::Doorbell;
@@ -44,7 +45,7 @@ pub(crate) fn cannot_name(transport: &Transport, range: ByteRange) -> Option<&'s
     match transport.carrier {
         Carrier::Registers if !whole_pages => Some("a call names its length in pages"),
         Carrier::Batch if !(whole_pages && range.gpa.is_page_aligned()) => Some("an entry names whole pages"),
-        Carrier::Batch if range.len / PAGE_SIZE > batch::ENTRY_MAX_PAGES => {
+        Carrier::Batch if range.len / PAGE_SIZE > page::ENTRY_MAX_PAGES => {
             Some("an entry has 12 bits for the number of pages")
         }
         Carrier::Ring if u32::try_from(range.len).is_err() => Some("a descriptor's length has 32 bits"),
@@ -87,7 +88,7 @@ impl Encoder for BatchPage {
     fn encode(&mut self, ram: &GuestRam, ranges: &[ByteRange]) -> Result<Vec<Step>, Failed> {
         let entry = |range: &ByteRange| range.gpa.0 | (range.len / PAGE_SIZE);
         let entries: Vec<_> = ranges.iter().map(entry).collect();
-        ram.write_words(BATCH.offset(batch::ENTRIES), &entries)?;
+        ram.write_words(BATCH.offset(page::ENTRIES), &entries)?;
         let count = u16::try_from(ranges.len())?;
         Ok(vec![Step::Call { word: Operation::Batch { count }.word(), gpa: BATCH.0, pages: 1 }])
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use abi::addr::ByteRange;
 use abi::axes::Completion;
-use abi::calls::step::Step;
-use abi::trace::notes;
+use abi::notes;
+use abi::step::Step;
 use host::axes::Coalesce;
 use host::facts::Facts;
 use host::rig::{GuestRam, Rig};

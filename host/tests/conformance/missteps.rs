@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use abi::addr::Gpa;
-use abi::calls::CONTROL_PORT;
-use abi::calls::step::Step;
+use abi::control::CONTROL_PORT;
 use abi::layout::{CALL_MMIO, STEP};
+use abi::step::Step;
 use host::axes::Coalesce;
 use host::facts::Facts;
 use host::{ExitError, TrialError};

@@ -4,11 +4,11 @@
 
 use abi::addr::Gpa;
 use abi::axes::Carrier;
-use abi::calls::step::Step;
 use abi::layout::VIRTIO_MMIO;
-use abi::virtio::balloon::{INFLATE_QUEUE, QUEUE_MAX, REPORTING_QUEUE};
-use abi::virtio::ring::DESC_WRITE;
-use abi::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
+use abi::step::Step;
+use abi::wire::split_ring::DESC_WRITE;
+use abi::wire::virtio::balloon::{INFLATE_QUEUE, QUEUE_MAX, REPORTING_QUEUE};
+use abi::wire::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
 use host::axes::{Coalesce, Servicer};
 use host::facts::Facts;
 use host::{RingError, TrialError};

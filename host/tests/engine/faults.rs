@@ -1,7 +1,7 @@
 //! The oracle can fail: every bug that can be planted in guest or host is caught by its name.
 
 use abi::addr::Order;
-use abi::trace::Violation;
+use abi::violation::Violation;
 use host::axes::{Axis, Carrier};
 use host::engine::{EngineSpec, GuestFault, Load, Walk};
 use host::facts::Facts;

@@ -1,7 +1,8 @@
 //! Guests made by hand, an instruction at a time: for what no payload of ours does.
 
 use abi::addr::Gpa;
-use abi::calls::{CALL_PORT, CONTROL_PORT, Control, IDLE_PORT};
+use abi::calls::CALL_PORT;
+use abi::control::{CONTROL_PORT, Control, IDLE_PORT};
 use abi::layout::IMAGE;
 
 /// What a processor does, as machine code. Every value and address fits in 31 bits.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use abi::calls::{Answer, Control, batch};
+use abi::calls::Answer;
+use abi::control::Control;
 use abi::engine::books::{Counter, counter, shared};
 use abi::layout;
-use abi::trace::notes;
+use abi::notes;
+use abi::wire::page;
 use host::axes::{Carrier, Doorbell};
 use host::engine::{EngineOutcome, EngineSpec, run_engine_image};
 use host::facts::Facts;
@@ -89,7 +91,7 @@ fn each_has_its_own_answer(facts: &Facts) -> Checked {
     let code = sound(|vcpu, code| {
         // No such call from the odd ones, a page that is memory from the others.
         let called = if vcpu % 2 == 1 { code.call(99, 0, 1) } else { code.call(1, 0x200_0000, 1) };
-        let answer = layout::vcpu::batch(vcpu).offset(batch::ANSWER);
+        let answer = layout::vcpu::batch(vcpu).offset(page::ANSWER);
         called.copy(answer, counter(map.vcpu(vcpu), Counter::Operations))
     });
     let outcome = run(&code, facts)?;

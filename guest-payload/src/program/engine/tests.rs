@@ -3,14 +3,17 @@
 use abi::addr::{Order, PAGE_SIZE, PageRange};
 use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
 use abi::boot::BootInfo;
-use abi::calls::{Control, Operation, batch};
+use abi::calls::Operation;
+use abi::control::Control;
 use abi::engine::books::shared::{BEGAN, ENDED, FREED, INHIBITED, PASSES, ROUND};
-use abi::engine::books::{Counter, PassRecord, counter, pass_at, violation};
+use abi::engine::books::{Counter, PassRecord, counter, violation};
 use abi::engine::info::EngineInfo;
+use abi::engine::map::pass_at;
 use abi::engine::map::{Map, PAGE_TRUTH};
 use abi::engine::{GuestFault, Inhibited, Load, Reporting, Shuffle, Truth, Walk};
 use abi::layout::ENGINE;
-use abi::trace::Violation;
+use abi::violation::Violation;
+use abi::wire::page;
 
 use proptest::prelude::*;
 
@@ -67,8 +70,8 @@ fn info() -> EngineInfo {
 
 fn blocks(metal: &Fake, rung: Rung) -> Vec<PageRange> {
     let Some(Operation::Batch { count }) = Operation::from_word(rung.word) else { panic!("{rung:?}") };
-    let entry = |index| metal.load(rung.gpa.offset(batch::ENTRIES + index * batch::ENTRY_SIZE));
-    (0..u64::from(count)).map(|index| batch::range(entry(index)).unwrap().inward().unwrap()).collect()
+    let entry = |index| metal.load(rung.gpa.offset(page::ENTRIES + index * page::ENTRY_SIZE));
+    (0..u64::from(count)).map(|index| page::range(entry(index)).unwrap().inward().unwrap()).collect()
 }
 
 fn discard(metal: &mut Fake, rung: Rung) {

@@ -2,7 +2,7 @@
 
 use abi::axes::{Afterwards, Bell, Completion, GuestRing, Program, Workload};
 use abi::calls::Operation;
-use abi::trace::Violation;
+use abi::violation::Violation;
 
 use super::*;
 use crate::metal::fake::{Fake, Rung};

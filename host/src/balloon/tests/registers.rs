@@ -6,7 +6,7 @@ use super::*;
 fn says_what_it_is() {
     let device = Device::new(&ram());
     let identity = [mmio::MAGIC_VALUE, mmio::VERSION, mmio::DEVICE_ID, mmio::VENDOR_ID];
-    assert_eq!(identity.map(|at| device.read(at)), [0x7472_6976, 2, 5, abi::virtio::VENDOR_ID]);
+    assert_eq!(identity.map(|at| device.read(at)), [0x7472_6976, 2, 5, abi::wire::virtio::VENDOR_ID]);
     assert_eq!(device.read(mmio::CONFIG_GENERATION), 0);
     assert_eq!(device.status(), 0);
 }

@@ -19,11 +19,11 @@ use core::panic::PanicInfo;
 
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE, Pfn};
 use abi::boot::{self, BootInfo};
-use abi::calls::Control;
+use abi::control::Control;
 use abi::layout::{ARENA_START, BOOT, STEP, VIRTIO_MMIO};
-use abi::trace::notes;
-use abi::virtio::balloon::REPORTING_QUEUE;
-use abi::virtio::mmio;
+use abi::notes;
+use abi::wire::virtio::balloon::REPORTING_QUEUE;
+use abi::wire::virtio::mmio;
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::mmio::{MmioTransport, MmioVersion};
 use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
@@ -43,8 +43,8 @@ bitflags::bitflags! {
     /// The features this driver understands.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     struct Feature: u64 {
-        const PAGE_REPORTING = abi::virtio::feature::PAGE_REPORTING;
-        const VERSION_1 = abi::virtio::feature::VERSION_1;
+        const PAGE_REPORTING = abi::wire::virtio::feature::PAGE_REPORTING;
+        const VERSION_1 = abi::wire::virtio::feature::VERSION_1;
     }
 }
 
@@ -153,7 +153,7 @@ const fn is_inside(frame: Pfn, range: ByteRange) -> bool {
 }
 
 fn control(control: Control) {
-    out(abi::calls::CONTROL_PORT, control.value());
+    out(abi::control::CONTROL_PORT, control.value());
 }
 
 /// The program is over and the host knows.

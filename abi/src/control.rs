@@ -1,0 +1,76 @@
+//! What the guest says to its host outside of reports: where it stands, and that it can spare its processor.
+
+/// Port on which the guest tells its host where it stands: see [`Control`].
+pub const CONTROL_PORT: u16 = 0x518;
+/// Port on which the guest gives its processor away: the value is how long at the most, in microseconds; 0 lets
+/// another thread run and comes back. What a halt with a timer is in a guest that may set one.
+pub const IDLE_PORT: u16 = 0x51c;
+
+/// What the guest says on the control port. None of these exits is part of a timed report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Control {
+    /// Up, transport initialised, arena stamped.
+    Ready,
+    /// The warm-up is over: what follows is measured.
+    Begin,
+    /// The trace is about to overflow: read it.
+    Drain,
+    /// Every page of the arena has been written and none is reported: all must be resident.
+    Filled,
+    /// A batch was reported and acknowledged and has not been touched: compare the ledger with the kernel.
+    Reported,
+    /// The measured part is over; the trace holds the rest.
+    End,
+    /// The program is over; the notes are final.
+    Done,
+    /// Waiting for a step.
+    Next,
+    /// The payload panicked; the message is in the notes.
+    Panicked,
+    /// A round of the engine is over, everything was freed, and reporting has settled or been waited for: compare
+    /// [`crate::engine::Truth`] with the kernel.
+    Settled,
+    /// A virtual processor other than the first has nothing left to do.
+    Parked,
+}
+
+impl Control {
+    const ALL: [Self; 11] = [
+        Self::Ready,
+        Self::Begin,
+        Self::Drain,
+        Self::Filled,
+        Self::Reported,
+        Self::End,
+        Self::Done,
+        Self::Next,
+        Self::Panicked,
+        Self::Settled,
+        Self::Parked,
+    ];
+
+    /// The value on the wire.
+    #[must_use]
+    pub const fn value(self) -> u32 {
+        self as u32
+    }
+
+    /// What a value says, if anything.
+    #[must_use]
+    pub fn from_value(value: u32) -> Option<Self> {
+        usize::try_from(value).ok().and_then(|at| Self::ALL.get(at)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_round_trip() {
+        for control in Control::ALL {
+            assert_eq!(Control::from_value(control.value()), Some(control));
+        }
+        assert_eq!(Control::from_value(11), None);
+    }
+}

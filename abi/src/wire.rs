@@ -1,0 +1,13 @@
+//! What carries ranges from the guest to the host: a file for each format.
+//!
+//! | module | what is agreed |
+//! |---|---|
+//! | [`page`] | the batch page that a call points to |
+//! | [`split_ring`] | the ring of a virtio queue |
+//! | [`virtio`] | the balloon that the ring belongs to, and its registers |
+//!
+//! One range at a time travels in the registers of the call itself: see [`crate::calls`].
+
+pub mod page;
+pub mod split_ring;
+pub mod virtio;
