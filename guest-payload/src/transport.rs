@@ -8,15 +8,17 @@ use abi::addr::PageRange;
 
 use crate::metal::Metal;
 
-mod batch;
+pub mod choose;
 mod empty;
+mod page;
 mod registers;
-mod ring;
+mod split_ring;
+pub mod virtio_mmio;
 
-pub use batch::Batch;
 pub use empty::Empty;
+pub use page::Batch;
 pub use registers::Registers;
-pub use ring::Ring;
+pub use split_ring::Ring;
 
 /// One way to tell the host.
 pub trait Transport<M: Metal> {

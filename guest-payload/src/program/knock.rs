@@ -32,7 +32,7 @@ fn knock(metal: &mut impl Metal, info: &BootInfo) {
 mod tests {
     use super::*;
     use crate::metal::fake::Fake;
-    use crate::program::report::tests::info;
+    use crate::timed::program::tests::info;
     use abi::axes::{Afterwards, Bell, Carrier};
 
     #[test]

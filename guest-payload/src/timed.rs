@@ -1,0 +1,15 @@
+//! One report under the stopwatch.
+//!
+//! ```text
+//!   program      the measured loop: free → report → take back → touch
+//!     ├ workload     which pages
+//!     ├ oracle       what their contents must be
+//!     ├ ledger       which are reported now, which ever were
+//!     └ trace        time stamps, left for the host
+//! ```
+
+pub mod ledger;
+pub mod oracle;
+pub mod program;
+pub mod trace;
+pub mod workload;

@@ -1,0 +1,200 @@
+//! The measured loop.
+//!
+//! ```text
+//!   check ─ report ──────────────────────────── touch ─ retouch ─ check ─ stamp
+//!           │ begun                       ended │
+//!           └ prepare ─ notify ─ wait ┘ (again for every call the batch takes)
+//! ```
+//!
+//! Only the stretch from `begun` to `ended`, and the two touches, are timed; the same lines time every
+//! transport.
+
+use abi::addr::{Order, PageRange, Pfn};
+use abi::axes::Carrier;
+use abi::boot::BootInfo;
+use abi::control::Control;
+use abi::digest::Digest;
+use abi::layout::ARENA_START;
+use abi::notes;
+use abi::timed::trace::{CallRecord, ReportRecord};
+use abi::wire::page::BATCH_LENGTH;
+
+use crate::metal::{Metal, count};
+use crate::timed::ledger;
+use crate::timed::oracle::{self, Oracle};
+use crate::timed::trace::Trace;
+use crate::timed::workload::Batches;
+use crate::transport::Transport;
+use crate::transport::choose::Over;
+
+/// The measured program.
+#[derive(Clone, Copy, Debug)]
+pub struct Report;
+
+impl<M: Metal> Over<M> for Report {
+    fn over<T: Transport<M>>(self, metal: &mut M, info: &BootInfo, transport: T) {
+        run(metal, info, transport);
+    }
+}
+
+/// Runs the whole trial: stamp, warm up, prove, measure, prove, sweep.
+fn run<M: Metal, T: Transport<M>>(metal: &mut M, info: &BootInfo, transport: T) {
+    let mut reporter = Reporter {
+        transport,
+        oracle: Oracle::new(info.seed, info.afterwards),
+        batches: Batches::new(info.workload, info.order, info.arena_pages, info.seed),
+        trace: Trace::default(),
+        digest: Digest::default(),
+    };
+    let mut space = [PageRange::block(ARENA_START, Order::default()); BATCH_LENGTH];
+    let batch = &mut space[..batch_size(info)];
+
+    reporter.stamp_arena(metal, info);
+    reporter.trace.hand_over(metal, Control::Ready);
+    for _ in 0..info.warmup {
+        reporter.cycle(metal, batch);
+    }
+    reporter.prove(metal, batch);
+    reporter.trace.hand_over(metal, Control::Begin);
+    for _ in 0..info.reports {
+        reporter.cycle(metal, batch);
+    }
+    reporter.trace.hand_over(metal, Control::End);
+    reporter.prove(metal, batch);
+    reporter.sweep(metal, info);
+    reporter.trace.hand_over(metal, Control::Done);
+}
+
+/// Ranges in a report: none with a carrier that carries nothing.
+fn batch_size(info: &BootInfo) -> usize {
+    match info.carrier {
+        Carrier::Empty => 0,
+        // The host never asks for more than a batch page holds.
+        _ => usize::try_from(info.batch).map_or(BATCH_LENGTH, |batch| batch.min(BATCH_LENGTH)),
+    }
+}
+
+struct Reporter<T> {
+    transport: T,
+    oracle: Oracle,
+    batches: Batches,
+    trace: Trace,
+    digest: Digest,
+}
+
+impl<T> Reporter<T> {
+    /// Frees, reports and takes back one batch.
+    fn cycle<M: Metal>(&mut self, metal: &mut M, batch: &mut [PageRange])
+    where
+        T: Transport<M>,
+    {
+        self.free(metal, batch);
+        let record = self.report(metal, batch);
+        self.take_back(metal, batch, record);
+    }
+
+    /// Reports a batch between two looks of the host at what the kernel says is resident.
+    fn prove<M: Metal>(&mut self, metal: &mut M, batch: &mut [PageRange])
+    where
+        T: Transport<M>,
+    {
+        self.trace.hand_over(metal, Control::Filled);
+        self.free(metal, batch);
+        let record = self.report(metal, batch);
+        metal.control(Control::Reported);
+        self.take_back(metal, batch, record);
+    }
+
+    /// Chooses the next pages; from here on nobody may use them.
+    fn free<M: Metal>(&mut self, metal: &mut M, batch: &mut [PageRange])
+    where
+        T: Transport<M>,
+    {
+        self.batches.fill(batch);
+        for range in batch.iter() {
+            self.oracle.check(metal, *range, self.trace.reports());
+            self.digest.add(*range);
+        }
+        ledger::report(metal, batch);
+        metal.store(notes::DIGEST_SUM, self.digest.sum);
+        metal.store(notes::DIGEST_PAGES, self.digest.pages);
+        let calls = batch.len().div_ceil(self.transport.capacity()).max(1);
+        self.trace.reserve(metal, calls as u64);
+    }
+
+    /// Reports a batch, in as many calls as it takes. This is the stopwatch.
+    fn report<M: Metal>(&mut self, metal: &mut M, batch: &[PageRange]) -> ReportRecord
+    where
+        T: Transport<M>,
+    {
+        let mut record = ReportRecord { ranges: batch.len() as u64, ..ReportRecord::default() };
+        let mut rest = batch;
+        record.begun = metal.clock();
+        loop {
+            let (ranges, later) = rest.split_at(rest.len().min(self.transport.capacity()));
+            self.transport.prepare(metal, ranges);
+            let prepared = metal.clock();
+            self.transport.notify(metal);
+            let notified = metal.clock();
+            let verdict = self.transport.wait(metal);
+            let acknowledged = metal.clock();
+
+            self.trace.call(metal, CallRecord { prepared, notified, acknowledged });
+            record.calls += 1;
+            record.ended = acknowledged;
+            if verdict.refused != 0 {
+                count(metal, notes::REFUSED, verdict.refused);
+            }
+            if let Some(violation) = verdict.violation {
+                let first = ranges.first().map_or(Pfn(0), |range| range.start());
+                oracle::note(metal, violation, first, self.trace.reports());
+            }
+            if later.is_empty() {
+                return record;
+            }
+            rest = later;
+        }
+    }
+
+    /// Takes an acknowledged batch back: touches it, checks it, stamps it.
+    fn take_back<M: Metal>(&mut self, metal: &mut M, batch: &[PageRange], mut record: ReportRecord)
+    where
+        T: Transport<M>,
+    {
+        let start = metal.clock();
+        oracle::touch(metal, batch);
+        let touched = metal.clock();
+        oracle::touch(metal, batch);
+        let retouched = metal.clock();
+        record.touch = touched.wrapping_sub(start);
+        record.retouch = retouched.wrapping_sub(touched);
+
+        for range in batch {
+            self.oracle.check_touched(metal, *range, self.trace.reports());
+            self.oracle.write(metal, *range);
+        }
+        ledger::take_back(metal, batch);
+        self.trace.report(metal, record);
+    }
+
+    /// Writes the stamps of the whole arena, which also makes it resident.
+    fn stamp_arena(&self, metal: &mut impl Metal, info: &BootInfo) {
+        for pfn in arena(info) {
+            self.oracle.write(metal, PageRange::block(pfn, Order::default()));
+        }
+    }
+
+    /// Checks the stamps of the whole arena: nothing is reported any more.
+    fn sweep(&self, metal: &mut impl Metal, info: &BootInfo) {
+        for pfn in arena(info) {
+            self.oracle.check(metal, PageRange::block(pfn, Order::default()), self.trace.reports());
+        }
+    }
+}
+
+fn arena(info: &BootInfo) -> impl Iterator<Item = Pfn> {
+    (ARENA_START.0..ARENA_START.0 + info.arena_pages).map(Pfn)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
