@@ -2,7 +2,7 @@
 
 use abi::axes::{Axis, GuestRing};
 use host::axes::Doorbell;
-use host::facts::{Answered, Facts};
+use host::probe::{Answered, Facts};
 
 use crate::ladder::{CallBy, Rung};
 

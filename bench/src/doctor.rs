@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use host::axes::{Axis, Doorbell};
-use host::facts::{Facts, Flavour};
+use host::kvm::Flavour;
+use host::probe::Facts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -222,7 +223,7 @@ fn swap(machine: &Machine) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host::facts::Counter;
+    use host::kvm::Counter;
 
     #[test]
     fn what_can_be_better_comes_with_a_way() {

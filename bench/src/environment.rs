@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use abi::axes::Axis;
 use host::axes::{Bell, Doorbell, GuestRing};
-use host::facts::{Answered, Facts, Flavour};
+use host::kvm::Flavour;
+use host::probe::{Answered, Facts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -259,7 +260,7 @@ fn thousandths(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host::facts::Counter;
+    use host::kvm::Counter;
 
     const TIME: Clock = Clock::Time { tsc_khz: 2_000_000 };
 

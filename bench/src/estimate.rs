@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use host::axes::{Carrier, Discard};
-use host::facts::{Answered, Counter, Facts};
-use host::trial::TrialSpec;
+use host::kvm::Counter;
+use host::probe::{Answered, Facts};
+use host::timed::TimedSpec;
 
 use crate::ladder::CallBy;
 use crate::plan::Plan;
@@ -34,25 +35,25 @@ pub fn duration(plan: &Plan, facts: &Facts, call: CallBy) -> Option<Duration> {
     (facts.counter == Counter::Time).then(trials)
 }
 
-fn trial(spec: &TrialSpec, facts: &Facts) -> Duration {
+fn trial(spec: &TimedSpec, facts: &Facts) -> Duration {
     let ranges = u32::from(spec.batch);
-    let calls = match spec.carrier {
+    let calls = match spec.way.carrier {
         Carrier::Empty => 1,
         _ => ranges.div_ceil(u32::from(spec.capacity().max(1))),
     };
     let pages = ranges * u32::try_from(spec.order.pages()).unwrap_or(u32::MAX);
-    let gone = spec.discard != Discard::None && spec.carrier != Carrier::Empty;
+    let gone = spec.way.discard != Discard::None && spec.way.carrier != Carrier::Empty;
     let report = round_trip(spec, facts) * calls + if gone { REFAULT } else { TOUCH } * pages;
     let reports = u32::try_from(spec.warmup + spec.reports).unwrap_or(u32::MAX);
     AROUND + report.saturating_mul(reports)
 }
 
 /// The slowest ring counts: which one the trial will use is the runner's business.
-fn round_trip(spec: &TrialSpec, facts: &Facts) -> Duration {
+fn round_trip(spec: &TimedSpec, facts: &Facts) -> Duration {
     facts
         .doorbells
         .iter()
-        .filter(|fact| fact.doorbell == spec.doorbell)
+        .filter(|fact| fact.doorbell == spec.way.doorbell)
         .filter_map(|fact| match fact.answered {
             Answered::After { round_trip_ticks } => Some(of_ticks(round_trip_ticks, facts.tsc_khz)),
             Answered::Not { .. } => None,

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
-use host::TrialError;
-use host::facts::{Counter, Facts};
-use host::trial::{Observer, Outcome, TrialSpec};
+use host::axes::Way;
+use host::kvm::Counter;
+use host::probe::Facts;
+use host::timed::{Observer, Outcome, TimedSpec};
+use host::trial::TrialError;
 
 use crate::export::hlog;
 use crate::histogram::PhaseHistograms;
@@ -22,7 +24,7 @@ pub trait Executor {
     ///
     /// # Errors
     /// [`TrialError`] if it has no outcome.
-    fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError>;
+    fn run(&mut self, spec: &TimedSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError>;
 
     /// What the counter of its machine counts.
     fn counter(&self) -> Counter;
@@ -37,8 +39,8 @@ pub struct KvmExecutor<'a> {
 }
 
 impl Executor for KvmExecutor<'_> {
-    fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
-        host::run(spec, self.facts, &self.stop, observer)
+    fn run(&mut self, spec: &TimedSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
+        host::timed::run(spec, self.facts, &self.stop, observer)
     }
 
     fn counter(&self) -> Counter {
@@ -104,7 +106,7 @@ pub fn run_all(
 pub fn run_one(
     trial: u32,
     block: u32,
-    spec: &TrialSpec,
+    spec: &TimedSpec,
     executor: &mut dyn Executor,
     histograms: &mut PhaseHistograms,
 ) -> Option<TrialRecord> {
@@ -118,7 +120,7 @@ pub fn run_one(
     };
     let took = clock.elapsed();
     let stretch = (executor.counter() == Counter::Time).then_some(Stretch { started, took });
-    let TrialSpec { carrier, doorbell, servicer, completion, .. } = *spec;
+    let Way { carrier, doorbell, servicer, completion, .. } = spec.way;
     let rung = Rung::of(Transport { carrier, doorbell, servicer, completion });
     Some(TrialRecord::new(trial, block, rung, Spec::from(*spec), stretch, ending))
 }

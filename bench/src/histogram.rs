@@ -5,8 +5,8 @@
 
 use abi::axes::Axis;
 use hdrhistogram::Histogram;
-use host::facts::Counter;
-use host::trial::{Observer, Sample};
+use host::kvm::Counter;
+use host::timed::{Observer, Sample};
 
 use crate::unit::{float, ratio};
 

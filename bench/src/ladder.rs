@@ -5,7 +5,7 @@
 
 use abi::axes::Axis;
 use host::axes::{Carrier, Completion, Doorbell, Servicer};
-use host::facts::Facts;
+use host::probe::Facts;
 
 /// A rung of the ladder, in order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(STEPS.iter().map(|step| step.to).collect::<Vec<_>>(), Rung::ALL[1..]);
     }
 
-    fn spec(transport: Transport) -> host::trial::TrialSpec {
+    fn spec(transport: Transport) -> host::timed::TimedSpec {
         crate::plan::Plan::default().spec_of(transport, host::axes::Discard::None, 0)
     }
 
@@ -333,7 +333,7 @@ mod tests {
         let half =
             sync.with(Change::Doorbell(Doorbell::IoeventfdMmio)).with(Change::Servicer(Servicer::Device));
         assert!(spec(half).validate().is_err());
-        assert_eq!(spec(sync).backing, Backing::Anon);
+        assert_eq!(spec(sync).way.backing, Backing::Anon);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use host::axes::Discard;
 
-use crate::SCHEMA_VERSION;
 use crate::archive::{Archive, ArchiveError};
 use crate::axis::Named;
 use crate::checks::Standing;
@@ -19,8 +18,8 @@ use crate::plan::Plan;
 use crate::report::{self, ReportError};
 use crate::schedule::schedule;
 use crate::summary::Summary;
-use crate::terminal;
 use crate::testing::{FakeExecutor, environment, lab};
+use crate::{SCHEMA_VERSION, terminal};
 
 struct Count(Vec<usize>);
 

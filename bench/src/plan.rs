@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use abi::addr::Order;
-use host::axes::{Axis, Backing, Coalesce, Discard, RingChoice, Workload};
-use host::trial::{SpecError, TrialSpec};
+use host::axes::{Axis, Backing, Coalesce, Discard, RingChoice, Way, Workload};
+use host::timed::{TimedSpec, TimedSpecError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +142,7 @@ pub enum PlanError {
         /// The discard.
         discard: &'static str,
         /// Why not.
-        source: SpecError,
+        source: TimedSpecError,
     },
 }
 
@@ -256,23 +256,25 @@ impl Plan {
 
     /// One trial of the plan.
     #[must_use]
-    pub fn spec(&self, rung: Rung, discard: Discard, call: CallBy, seed: u64) -> TrialSpec {
+    pub fn spec(&self, rung: Rung, discard: Discard, call: CallBy, seed: u64) -> TimedSpec {
         self.spec_of(rung.transport(call), discard, seed)
     }
 
     /// One trial of the plan with any transport.
     #[must_use]
-    pub fn spec_of(&self, transport: Transport, discard: Discard, seed: u64) -> TrialSpec {
+    pub fn spec_of(&self, transport: Transport, discard: Discard, seed: u64) -> TimedSpec {
         let Transport { carrier, doorbell, servicer, completion } = transport;
-        TrialSpec {
-            carrier,
-            doorbell,
-            servicer,
-            completion,
-            discard,
-            coalesce: self.coalesce.0,
-            backing: self.backing.0,
-            guest_ring: self.guest_ring.0,
+        TimedSpec {
+            way: Way {
+                carrier,
+                doorbell,
+                servicer,
+                completion,
+                guest_ring: self.guest_ring.0,
+                discard,
+                coalesce: self.coalesce.0,
+                backing: self.backing.0,
+            },
             workload: self.workload.0,
             order: Order::new(u64::from(self.order)).unwrap_or_default(),
             batch: self.batch,

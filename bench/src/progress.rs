@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use host::facts::Counter;
+use host::kvm::Counter;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::executor::Listener;

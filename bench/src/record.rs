@@ -5,10 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use abi::addr::Order;
 use host::axes::{
-    Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, GuestRing, RingChoice, Servicer,
+    Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, GuestRing, RingChoice, Servicer, Way,
     Workload,
 };
-use host::trial::{Exits, Outcome, Proof, Refused, TrialSpec};
+use host::kvm::Exits;
+use host::reclaim::Refused;
+use host::timed::{Outcome, Proof, TimedSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +131,7 @@ impl Trial for TrialRecord {
     }
 }
 
-/// [`TrialSpec`] as it is written.
+/// [`TimedSpec`] as it is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub struct Spec {
@@ -165,26 +167,11 @@ pub struct Spec {
     pub seed: u64,
 }
 
-impl From<TrialSpec> for Spec {
-    fn from(spec: TrialSpec) -> Self {
+impl From<TimedSpec> for Spec {
+    fn from(spec: TimedSpec) -> Self {
         let arena_pages = spec.arena_pages();
-        let TrialSpec {
-            carrier,
-            doorbell,
-            servicer,
-            completion,
-            discard,
-            coalesce,
-            backing,
-            guest_ring,
-            workload,
-            order,
-            batch,
-            arena: _,
-            warmup,
-            reports,
-            seed,
-        } = spec;
+        let TimedSpec { way, workload, order, batch, arena: _, warmup, reports, seed } = spec;
+        let Way { carrier, doorbell, servicer, completion, guest_ring, discard, coalesce, backing } = way;
         Self {
             carrier: Named(carrier),
             doorbell: Named(doorbell),

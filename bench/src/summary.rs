@@ -8,7 +8,6 @@ use host::axes::{Discard, Doorbell, GuestRing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::SCHEMA_VERSION;
 use crate::archive::Archive;
 use crate::axis::Named;
 use crate::cell::CellKey;
@@ -20,8 +19,8 @@ use crate::quantiles::Quantiles;
 use crate::record::{Ending, ProofCounts, Spec, TrialRecord};
 use crate::statistics::Interval;
 use crate::unit::{Unit, float, ratio};
-use crate::verdict;
 use crate::waterfall::{Waterfall, waterfalls};
+use crate::{SCHEMA_VERSION, verdict};
 
 /// `summary.json`: what a run showed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use host::TrialError;
 use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, Servicer};
-use host::facts::{Answered, Counter, DoorbellFact, Facts, Flavour};
-use host::trial::{Exits, Observer, Outcome, Proof, Refused, Sample, TrialSpec};
+use host::kvm::{Counter, Exits, Flavour};
+use host::probe::{Answered, DoorbellFact, Facts};
+use host::reclaim::Refused;
+use host::timed::{Observer, Outcome, Proof, Sample, TimedSpec};
+use host::trial::TrialError;
 
 use crate::archive::Archive;
 use crate::calls::Calls;
@@ -81,24 +83,24 @@ pub(crate) struct FakeExecutor {
 }
 
 impl FakeExecutor {
-    fn sample(&self, spec: &TrialSpec, report: u64) -> Sample {
-        let ranges = if spec.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) };
-        let calls = if spec.carrier == Carrier::Registers { ranges } else { 1 };
+    fn sample(&self, spec: &TimedSpec, report: u64) -> Sample {
+        let ranges = if spec.way.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) };
+        let calls = if spec.way.carrier == Carrier::Registers { ranges } else { 1 };
         // Some spread within a trial, and some between trials, as on a real host.
         let noise = (report * 7919) % 100 + abi::digest::mix(self.ran as u64) % 40;
         let mut sample =
             Sample { ranges, calls, touch: 900 * ranges, retouch: 100 * ranges, ..Sample::default() };
         sample.prepare = 20 * ranges;
         sample.transit = calls * 1000 + noise;
-        sample.resume = if spec.servicer == Servicer::Kernel { 0 } else { calls * 1000 };
-        sample.fetch = if spec.carrier == Carrier::Ring { 30 * ranges } else { 10 * ranges };
-        if spec.doorbell.is_ioeventfd() {
+        sample.resume = if spec.way.servicer == Servicer::Kernel { 0 } else { calls * 1000 };
+        sample.fetch = if spec.way.carrier == Carrier::Ring { 30 * ranges } else { 10 * ranges };
+        if spec.way.doorbell.is_ioeventfd() {
             sample.wake = 9000;
         }
-        if spec.completion == Completion::Interrupt {
+        if spec.way.completion == Completion::Interrupt {
             sample.resume += 5000;
         }
-        if spec.discard == Discard::DontNeed && spec.carrier != Carrier::Empty {
+        if spec.way.discard == Discard::DontNeed && spec.way.carrier != Carrier::Empty {
             sample.discard = 300 * ranges;
         }
         sample.total = sample.explained() + 10;
@@ -107,12 +109,12 @@ impl FakeExecutor {
 }
 
 impl Executor for FakeExecutor {
-    fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
+    fn run(&mut self, spec: &TimedSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
         spec.validate()?;
         let now = Some(self.ran);
         self.ran += 1;
         if now == self.fails_at {
-            return Err(TrialError::Kvm(host::KvmError::Missing));
+            return Err(TrialError::Kvm(host::kvm::KvmError::Missing));
         }
         if now == self.stopped_at {
             return Err(TrialError::Stopped);
@@ -136,9 +138,9 @@ impl Executor for FakeExecutor {
     }
 }
 
-fn outcome(spec: &TrialSpec, calls: u64, counter: Counter) -> Outcome {
+fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
     let timed = |ns| (counter == Counter::Time).then_some(ns);
-    let by = |doorbell| if spec.doorbell == doorbell { calls } else { 0 };
+    let by = |doorbell| if spec.way.doorbell == doorbell { calls } else { 0 };
     let exits = Exits {
         hypercall: by(Doorbell::Hypercall),
         port: by(Doorbell::Port),
@@ -146,8 +148,8 @@ fn outcome(spec: &TrialSpec, calls: u64, counter: Counter) -> Outcome {
         control: 2,
         interrupted: 0,
     };
-    let names_pages = spec.carrier != Carrier::Empty;
-    let discards = names_pages && spec.discard != Discard::None;
+    let names_pages = spec.way.carrier != Carrier::Empty;
+    let discards = names_pages && spec.way.discard != Discard::None;
     let reported = if names_pages { u64::from(spec.batch) } else { 0 };
     let digest = if names_pages { abi::digest::mix(spec.seed) } else { 0 };
     Outcome {

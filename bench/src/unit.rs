@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use host::facts::Counter;
+use host::kvm::Counter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

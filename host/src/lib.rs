@@ -25,49 +25,16 @@
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("pagehint measures KVM on x86_64 Linux, and nothing else");
 
-mod affinity;
-mod assembly;
 pub mod axes;
-mod balloon;
-mod boot;
-mod clock;
+pub mod balloon;
 pub mod engine;
-mod error;
-pub mod facts;
-mod fault;
-#[cfg(any(test, feature = "test-support"))]
-pub mod fuzzing;
-mod idle;
-mod image;
-mod kvm;
-mod machine;
-mod pairing;
-pub mod parts;
-mod probe;
-mod processor;
-mod proof;
-pub mod ram;
-mod reclaim;
-mod residency;
-#[cfg(feature = "test-support")]
-pub mod rig;
-mod run;
-mod server;
-mod service;
-mod session;
-mod stamps;
-mod stats;
+pub mod fault;
+pub mod kvm;
+pub mod memory;
+pub mod probe;
+pub mod reclaim;
+pub mod serve;
+pub mod testing;
+pub mod timed;
 mod transport;
 pub mod trial;
-mod vcpu;
-mod watchdog;
-mod wiring;
-mod worker;
-
-pub use balloon::RingError;
-pub use error::{BuildError, ExitError, TrialError};
-pub use fault::{Fault, Planted};
-pub use kvm::KvmError;
-pub use probe::probe;
-pub use run::{run, run_planted};
-pub use worker::WorkerError;

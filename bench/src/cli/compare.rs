@@ -25,7 +25,7 @@ pub(super) fn run(options: &CompareOptions, out: &mut dyn Write) -> anyhow::Resu
     let directory = options.run.directory(&plan);
     Journal::check_empty(&directory)?;
     let stop = signals::stop_flag()?;
-    let facts = host::probe()?;
+    let facts = host::probe::probe()?;
     let environment = Environment::here(&facts);
     let plan = plan.on(&Calls::on(&facts))?;
     let mut journal = Journal::create(&directory, &environment, Some(plan.to_toml()))?;
@@ -74,7 +74,7 @@ fn finish(journal: &Journal, tally: Tally, out: &mut dyn Write) -> anyhow::Resul
 }
 
 fn dry_run(plan: Plan, out: &mut dyn Write) -> anyhow::Result<Code> {
-    let facts = host::probe();
+    let facts = host::probe::probe();
     let calls = facts.as_ref().map_or(Calls::untried(CallBy::Hypercall), Calls::on);
     let (plan, call) = (plan.on(&calls)?, calls.by);
     writeln!(out, "# plan\n{}", plan.to_toml())?;
@@ -90,7 +90,7 @@ fn dry_run(plan: Plan, out: &mut dyn Write) -> anyhow::Result<Code> {
             slot.block,
             crate::axis::Named(slot.cell.rung),
             crate::axis::Named(slot.cell.discard),
-            crate::axis::Named(spec.doorbell),
+            crate::axis::Named(spec.way.doorbell),
             slot.seed
         )?;
     }

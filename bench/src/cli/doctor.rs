@@ -8,7 +8,7 @@ use crate::export::json;
 use crate::terminal::bullet;
 
 pub(super) fn run(as_json: bool, out: &mut dyn Write) -> anyhow::Result<Code> {
-    let examination = Examination::of(&host::probe()?);
+    let examination = Examination::of(&host::probe::probe()?);
     if as_json {
         out.write_all(json::pretty(&examination).as_bytes())?;
         return Ok(Code::Fine);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use host::engine::EngineSpec;
-use host::facts::Counter;
+use host::kvm::Counter;
 
 use super::exit::Code;
 use crate::axis::Named;
@@ -76,7 +76,7 @@ pub(super) fn run(options: &EngineOptions, out: &mut dyn Write) -> anyhow::Resul
     let directory = options.directory(&plan);
     Journal::check_empty(&directory)?;
     let stop = signals::stop_flag()?;
-    let facts = host::probe()?;
+    let facts = host::probe::probe()?;
     if facts.counter == Counter::Instructions && plan.experiment.0 != Experiment::Run {
         return Err(EnginePlanError::Instructions.into());
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use abi::addr::Order;
 use clap::Args;
 use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload};
-use host::trial::TrialSpec;
+use host::timed::TimedSpec;
 
 use crate::axis::Named;
 use crate::lab::LabClock;
@@ -217,7 +217,7 @@ pub(super) struct RunOptions {
 
 impl RunOptions {
     /// The trial, where presets call by `call`. A doorbell that was asked for is never replaced.
-    pub(super) fn spec(&self, call: CallBy) -> TrialSpec {
+    pub(super) fn spec(&self, call: CallBy) -> TimedSpec {
         let mut plan = Plan { reports: 1000, warmup: 100, ..Plan::default() };
         self.common.change(&mut plan);
         let Transport { carrier, doorbell, servicer, completion } = self.preset.0.transport(call);

@@ -22,7 +22,7 @@ pub(super) fn run(options: &RunOptions, out: &mut dyn Write) -> anyhow::Result<C
         Journal::check_empty(directory)?;
     }
     let stop = signals::stop_flag()?;
-    let facts = host::probe()?;
+    let facts = host::probe::probe()?;
     let environment = Environment::here(&facts);
     let spec = options.spec(environment.call());
     spec.validate()?;

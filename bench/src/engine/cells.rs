@@ -2,7 +2,7 @@
 //! schedule's.
 
 use abi::addr::{Order, PAGE_SIZE};
-use host::axes::Discard;
+use host::axes::{Discard, Way};
 use host::engine::{EngineSpec, Load, Reporting, Walk};
 
 use super::experiment::Experiment;
@@ -50,6 +50,10 @@ fn without(spec: EngineSpec, reporting: Reporting) -> EngineSpec {
     EngineSpec { reporting, ..spec }
 }
 
+fn with_discard(spec: EngineSpec, discard: Discard) -> EngineSpec {
+    EngineSpec { way: Way { discard, ..spec.way }, ..spec }
+}
+
 fn page_faults(plan: &EnginePlan, call: CallBy) -> Vec<EngineSpec> {
     let mut cells = Vec::new();
     let Some(first) = first_rung(plan) else { return cells };
@@ -57,9 +61,7 @@ fn page_faults(plan: &EnginePlan, call: CallBy) -> Vec<EngineSpec> {
         let over = |rung| EngineSpec { unit: order(*unit), ..plan.spec(rung, call) };
         cells.extend([Reporting::Absent, Reporting::Off].map(|reporting| without(over(first), reporting)));
         for rung in plan.rungs() {
-            cells.extend(
-                [Discard::None, Discard::DontNeed].map(|discard| EngineSpec { discard, ..over(rung) }),
-            );
+            cells.extend([Discard::None, Discard::DontNeed].map(|discard| with_discard(over(rung), discard)));
         }
     }
     cells
@@ -78,8 +80,8 @@ fn walk(plan: &EnginePlan, call: CallBy) -> Vec<EngineSpec> {
                 let comb = comb(with(walk), order(COMB_ORDER), *length);
                 // The whole list in one pass, so that every batch meets what the ones before have reported; and
                 // however short it is.
-                let (discard, budget, watermark) = (Discard::None, 0, false);
-                cells.push(EngineSpec { shuffle: shuffle.0, discard, budget, watermark, ..comb });
+                let comb = with_discard(comb, Discard::None);
+                cells.push(EngineSpec { shuffle: shuffle.0, budget: 0, watermark: false, ..comb });
             }
         }
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use host::TrialError;
 use host::engine::{EngineOutcome, EngineSpec};
-use host::facts::{Counter, Facts};
+use host::kvm::Counter;
+use host::probe::Facts;
+use host::trial::TrialError;
 
 use super::record::{EngineEnding, EngineMeasured, EngineRecord};
 use super::tallies::Tallies;
@@ -45,7 +46,7 @@ pub struct KvmEngine<'a> {
 
 impl Engine for KvmEngine<'_> {
     fn run(&mut self, spec: &EngineSpec) -> Result<EngineOutcome, TrialError> {
-        host::engine::run_engine(spec, self.facts, &self.stop)
+        host::engine::run(spec, self.facts, &self.stop)
     }
 }
 

@@ -6,11 +6,10 @@ use host::engine::{GuestCounter, Reporting, Tally};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::figures;
 use super::group::Group;
 use super::phases::{Breakdown, LoadPhase};
-use super::published;
 use super::record::EngineMeasured;
+use super::{figures, published};
 use crate::axis::Named;
 use crate::ladder::Rung;
 use crate::quantiles::Quantiles;

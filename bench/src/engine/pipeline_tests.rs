@@ -9,15 +9,14 @@ use abi::axes::Axis;
 use host::engine::Walk;
 
 use super::archive::{self, EngineArchive};
-use super::cells;
 use super::executor::run_all;
 use super::experiment::Experiment;
 use super::page_faults::State;
 use super::phases::LoadPhase;
 use super::plan::EnginePlan;
-use super::report;
 use super::summary::{EngineSummary, Found};
 use super::testing::{FakeEngine, Wrong};
+use super::{cells, report};
 use crate::axis::Named;
 use crate::checks::Standing;
 use crate::executor::{Listener, Tally};

@@ -8,15 +8,14 @@ use abi::addr::{Order, PAGE_SIZE};
 use abi::axes::Axis;
 use abi::engine::VCPUS_MAX;
 use abi::engine::map::Map;
-use host::axes::{Backing, Coalesce, Discard, RingChoice};
+use host::axes::{Backing, Coalesce, Discard, RingChoice, Way};
 use host::engine::{EngineSpec, Load, Reporting, Shuffle, Walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cells;
-use super::executor;
 use super::experiment::Experiment;
 use super::keys::{Keys, optional};
+use super::{cells, executor};
 use crate::SCHEMA_VERSION;
 use crate::axis::Named;
 use crate::ladder::{CallBy, Rung, Transport};
@@ -308,14 +307,16 @@ impl EnginePlan {
         let vcpus = keys.vcpus.unwrap_or(1);
         let memory = keys.memory.unwrap_or_default();
         let ordinary = EngineSpec {
-            carrier: keys.carrier.map_or(carrier, |given| given.0),
-            doorbell: keys.doorbell.map_or(doorbell, |given| given.0),
-            servicer: keys.servicer.map_or(servicer, |given| given.0),
-            completion: keys.completion.map_or(completion, |given| given.0),
-            discard: keys.discard.map_or(Discard::DontNeed, |given| given.0),
-            coalesce: keys.coalesce.map_or(Coalesce::Each, |given| given.0),
-            backing: keys.backing.map_or(Backing::AnonThp, |given| given.0),
-            guest_ring: keys.guest_ring.map_or(RingChoice::Auto, |given| given.0),
+            way: Way {
+                carrier: keys.carrier.map_or(carrier, |given| given.0),
+                doorbell: keys.doorbell.map_or(doorbell, |given| given.0),
+                servicer: keys.servicer.map_or(servicer, |given| given.0),
+                completion: keys.completion.map_or(completion, |given| given.0),
+                discard: keys.discard.map_or(Discard::DontNeed, |given| given.0),
+                coalesce: keys.coalesce.map_or(Coalesce::Each, |given| given.0),
+                backing: keys.backing.map_or(Backing::AnonThp, |given| given.0),
+                guest_ring: keys.guest_ring.map_or(RingChoice::Auto, |given| given.0),
+            },
             vcpus,
             memory,
             reporting: keys.reporting.map_or(Reporting::On, |given| given.0),

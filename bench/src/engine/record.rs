@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use abi::axes::Axis;
 use host::axes::{Bell, GuestRing};
-use host::engine::{EngineOutcome, EngineSpec, GuestCounter, Inhibited, PassRecord, Point, Settled, Spent};
+use host::engine::{EngineOutcome, EngineSpec, GuestCounter, Inhibited, PassRecord, Point, Settled};
+use host::serve::Spent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

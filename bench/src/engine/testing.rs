@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use abi::addr::PAGE_SIZE;
 use abi::axes::Axis;
-use host::TrialError;
 use host::axes::{Bell, Carrier, Discard, GuestRing, Servicer};
 use host::engine::{
     Bucket, EngineOutcome, EngineSpec, GuestCounter, Inhibited, Load, PassRecord, Point, Reporting, Settled,
-    Shuffle, Spent, Tally, Walk,
+    Shuffle, Tally, Walk,
 };
-use host::facts::Counter;
-use host::trial::{Exits, Refused};
+use host::kvm::{Counter, Exits};
+use host::reclaim::Refused;
+use host::serve::Spent;
+use host::trial::TrialError;
 
 use super::choices::Choices;
 use super::executor::Engine;
@@ -60,7 +61,7 @@ impl Engine for FakeEngine {
         let wrong = self.wrong.filter(|(trial, _)| *trial == self.ran).map(|(_, wrong)| wrong);
         self.ran += 1;
         match wrong {
-            Some(Wrong::Fails) => Err(TrialError::Kvm(host::KvmError::Missing)),
+            Some(Wrong::Fails) => Err(TrialError::Kvm(host::kvm::KvmError::Missing)),
             Some(Wrong::Stopped) => Err(TrialError::Stopped),
             wrong => Ok(outcome(spec, self.ran as u64, wrong)),
         }
@@ -120,7 +121,7 @@ fn examined(spec: &EngineSpec, made: &Made) -> u64 {
 fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome {
     let made = made(spec, wrong);
     let on = spec.reporting == Reporting::On;
-    let discards = spec.discard == Discard::DontNeed;
+    let discards = spec.way.discard == Discard::DontNeed;
     let noise = abi::digest::mix(trial) % 50;
     let reported_pages = made.blocks * made.pages;
     let vcpus = u64::from(spec.vcpus);
@@ -155,7 +156,7 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
             GuestCounter::ALL.iter().map(of).collect()
         })
         .collect();
-    let calls = if spec.carrier == Carrier::Registers { made.blocks } else { made.reports };
+    let calls = if spec.way.carrier == Carrier::Registers { made.blocks } else { made.reports };
     let calls = calls + if wrong == Some(Wrong::Calls) { 10_000 } else { 0 };
     let mut violations = Vec::new();
     if wrong == Some(Wrong::HandedOutTwice) {
@@ -177,7 +178,7 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         curve: if spec.watch.is_some() { curve(spec) } else { Vec::new() },
         settled: settled(spec, wrong),
         exits: Exits {
-            port: if spec.servicer == Servicer::Vcpu { calls } else { 0 },
+            port: if spec.way.servicer == Servicer::Vcpu { calls } else { 0 },
             hypercall: 0,
             mmio: 0,
             control: 3,
