@@ -1,8 +1,9 @@
 //! Reading a run directory, finished or not.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

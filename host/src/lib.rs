@@ -2,22 +2,20 @@
 //! when each step happened.
 //!
 //! ```text
-//!   run            one trial: build, run, account            probe     what this host can do
-//!    ├ ram         guest memory, the one checked door        facts     … as a value
-//!    ├ image, boot the payload and its first instruction     kvm       /dev/kvm, or why not
-//!    ├ assembly    puts the parts together
-//!    ├ machine     what is built                             wiring    what is wired to it
-//!    ├ processor   a vCPU and its exit loop
-//!    ├ watchdog    deadlines
-//!    ├ session     the guest's control calls                 pairing   both sides' stamps → samples
-//!    │  └ proof    ledger against residency                  stats     KVM's own counters
-//!    │                                                       idle      whether the kernel idled
-//!    ├ server      who serves: this thread or the worker     worker    the device thread
-//!    ├ service     fetch → discard → complete, stamped
-//!    │  ├ transport  a module a carrier, as in the payload
-//!    │  └ reclaim    coalesce, discard
-//!    └ balloon     the virtio device and its queue
+//!   timed        one report at a time under the stopwatch    engine   the guest's reporting core at work
+//!    └─ trial    a machine put together, run, and looked at afterwards ─┘
+//!        ├ probe      what this host can do
+//!        ├ serve      who serves a doorbell: fetch → discard → complete
+//!        │  ├ transport   a module a carrier, as in the payload
+//!        │  │  └ balloon     the virtio device and its queue
+//!        │  └ reclaim     what becomes of reported ranges
+//!        ├ kvm        a machine and its processors, from /dev/kvm to the exit loop
+//!        ├ memory     guest memory: the one checked door, the one madvise, residency
+//!        └ axes       the choices, and which go together
 //! ```
+//!
+//! A module imports from those below it only: what is below `trial` knows of no trial, and `trial` not of which kind.
+//! Beside them, [`fault`] are bugs to be planted, and [`testing`] has the parts for benches and tests.
 //!
 //! The crate knows no experiment: what is compared with what, how often and in which order is the business of
 //! the `bench` crate.

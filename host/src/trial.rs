@@ -20,6 +20,6 @@ pub(crate) mod team;
 pub use error::TrialError;
 
 pub(crate) use assembly::{Assembly, Wanted};
-pub(crate) use deadline::{begin, patience, watched};
-pub(crate) use outcome::{not_refused_by_kvm, violations};
+pub(crate) use deadline::{patience, unless_stopped, watched};
+pub(crate) use outcome::{ended, not_refused_by_kvm, violations};
 pub(crate) use seat::Seat;

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use super::exit::Code;
-use crate::{engine, report, terminal};
+use crate::engine;
+use crate::{report, terminal};
 
 pub(super) fn run(directory: &Path, out: &mut dyn Write) -> anyhow::Result<Code> {
     if engine::archive::is_engine(directory) {

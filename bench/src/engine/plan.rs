@@ -13,9 +13,10 @@ use host::engine::{EngineSpec, Load, Reporting, Shuffle, Walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cells;
+use super::executor;
 use super::experiment::Experiment;
 use super::keys::{Keys, optional};
-use super::{cells, executor};
 use crate::SCHEMA_VERSION;
 use crate::axis::Named;
 use crate::ladder::{CallBy, Rung, Transport};

@@ -1,7 +1,8 @@
 //! Whether memory comes back at the rate that delay, budget and capacity say.
 
 use abi::addr::{Order, PAGE_SIZE};
-use abi::engine::map::{Map, dma_pages};
+use abi::engine::map::Map;
+use abi::engine::map::dma_pages;
 use host::engine::{Load, PassRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -89,42 +89,42 @@ fn run_guest(
     guest: &Guest<'_>,
 ) -> Result<EngineOutcome, TrialError> {
     let started = Instant::now();
-    trial::begin(stop)?;
+    trial::unless_stopped(stop)?;
     spec.validate()?;
     spec.validate_processors(facts.max_vcpus)?;
     let placement = if spec.vcpus == 1 { Placement::choose() } else { None };
     let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
-    let assembly = assemble(spec, facts, guest, placement)?;
+    let mut assembly = assemble(spec, facts, guest, placement)?;
     let services = assembly.services()?;
     let (tsc_khz, offset) = assembly.clock()?;
-    let Assembly { mut machine, ram, boot, balloon, .. } = assembly;
+    let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
     ram.write_words(ENGINE, &engine_info(spec, guest.fault, tsc_khz).to_words())?;
 
     let map = spec.map();
-    let watch = spec.watch.map(|interval| Watch::start(&ram, map, offset, interval)).transpose()?;
+    let watch = spec.watch.map(|interval| Watch::start(ram, map, offset, interval)).transpose()?;
     let mut session = Session {
-        ram: &ram,
+        ram,
         services: &services,
         counts: machine.processors().map(Processor::counts).collect(),
         statistics: machine.processors().filter_map(Processor::statistics).collect(),
         offset,
         watch,
         looks: Vec::new(),
-        examiner: Examiner::new(&ram, map, is_returned(spec))?,
+        examiner: Examiner::new(ram, map, is_returned(spec))?,
         rounds: spec.rounds,
         settled: Vec::new(),
         begin: None,
         end: None,
     };
 
-    let seat = |vcpu| Seat::new(&balloon, services.of(vcpu), |control, _, _| other(control, &ram));
+    let seat = |vcpu| Seat::new(balloon, services.of(vcpu), |control, _, _| other(control, ram));
     let others = (1..spec.vcpus as usize).map(seat).collect();
-    let mut first = Seat::new(&balloon, services.of(0), |control, _, _| session.control(control));
-    let ran = team::run(&mut machine, &mut first, others, guest.patience, stop);
-    services.error().map_or(ran, |error| Err(error.into()))?;
+    let mut first = Seat::new(balloon, services.of(0), |control, _, _| session.control(control));
+    let ran = team::run(machine, &mut first, others, guest.patience, stop);
+    trial::ended(ran, services.error())?;
 
-    let books = Books { ram: &ram, map, vcpus: spec.vcpus };
-    let known = Known { boot, tsc_khz, counter: facts.counter, elapsed: started.elapsed() };
+    let books = Books { ram, map, vcpus: spec.vcpus };
+    let known = Known { boot: *boot, tsc_khz, counter: facts.counter, elapsed: started.elapsed() };
     outcome(&session, &books, &known)
 }
 

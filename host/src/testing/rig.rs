@@ -20,7 +20,7 @@ use crate::probe::Facts;
 use crate::reclaim::Refused;
 use crate::serve::{Server, Service, Stamps};
 use crate::timed::{TimedSpec, assemble};
-use crate::trial::{Assembly, Seat, TrialError, watched};
+use crate::trial::{Assembly, Seat, TrialError, ended, watched};
 
 /// How long a step may take if nothing else is said: long enough for an emulated processor on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,7 +88,7 @@ impl Rig {
             }
         });
         let ran = machine.run(&mut seat);
-        server.error().map_or(ran, |error| Err(error.into()))
+        ended(ran, server.error())
     }
 
     /// Waits until the host has served `calls` calls since the start.

@@ -26,7 +26,7 @@ impl Prover {
             residency,
             before: vec![false; pages],
             after: vec![false; pages],
-            ledger: vec![0; pages.div_ceil(FRAMES_PER_WORD as usize)],
+            ledger: (0..arena_pages.div_ceil(FRAMES_PER_WORD)).map(|_| 0).collect(),
             proof: Proof::default(),
         })
     }

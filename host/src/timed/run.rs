@@ -51,20 +51,19 @@ pub fn run_planted(
     planted: Planted,
 ) -> Result<Outcome, TrialError> {
     let started = Instant::now();
-    trial::begin(stop)?;
-    spec.validate()?;
+    trial::unless_stopped(stop)?;
     let placement = Placement::choose();
     let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
-    let assembly = assemble(spec, facts, Program::Report, PAYLOAD, planted, placement)?;
+    let mut assembly = assemble(spec, facts, Program::Report, PAYLOAD, planted, placement)?;
     let (server, stamps) = assembly.server()?;
     let (tsc_khz, offset) = assembly.clock()?;
-    let Assembly { mut machine, ram, boot, balloon, .. } = assembly;
+    let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
     let mut session = Session {
-        prover: Prover::new(&ram, boot.arena_pages)?,
+        prover: Prover::new(ram, boot.arena_pages)?,
         statistics: machine.statistics(),
         counter: facts.counter,
         offset,
-        ram,
+        ram: Arc::clone(ram),
         backing: spec.way.backing,
         observer,
         stamps,
@@ -79,15 +78,15 @@ pub fn run_planted(
         reports_drained: 0,
     };
     let mut seat =
-        Seat::new(&balloon, server, |control, exits, server| session.control(control, exits, server));
+        Seat::new(balloon, server, |control, exits, server| session.control(control, exits, server));
 
     let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE);
     let watchdog = trial::watched(&machine.pulse, patience, stop)?;
     let ran = machine.run(&mut seat);
     drop(watchdog);
     let server = seat.leave();
-    server.error().map_or(ran, |error| Err(error.into()))?;
-    outcome(&session, &server, &boot, tsc_khz)
+    trial::ended(ran, server.error())?;
+    outcome(&session, &server, boot, tsc_khz)
 }
 
 /// Checks the choices and builds what they ask for; `image` will run `program`.

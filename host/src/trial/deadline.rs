@@ -11,7 +11,7 @@ use crate::kvm::{Pulse, Watchdog};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Nothing is begun once `stop` is raised.
-pub(crate) fn begin(stop: &AtomicBool) -> Result<(), TrialError> {
+pub(crate) fn unless_stopped(stop: &AtomicBool) -> Result<(), TrialError> {
     // Relaxed: the flag carries nothing with it.
     if stop.load(Ordering::Relaxed) { Err(TrialError::Stopped) } else { Ok(()) }
 }
