@@ -1,4 +1,4 @@
-//! Builds the payload image that [`image`](src/image.rs) embeds.
+//! Builds the payload image that [`image`](src/kvm/image.rs) embeds.
 //!
 //! Plain `rustc` three times (abi, the payload's library, its shell): the payload has no dependency but `abi`,
 //! so that no second cargo, lock file or target directory is needed. The target is `x86_64-unknown-none` where

@@ -3,7 +3,7 @@
 use abi::addr::{Order, PageRange, Pfn};
 use abi::digest::mix;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use host::parts::coalesce;
+use host::testing::parts::coalesce;
 
 type Arrangement = (&'static str, fn(u64) -> u64);
 

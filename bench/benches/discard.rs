@@ -6,7 +6,7 @@ use abi::addr::{Order, PageRange, Pfn};
 use abi::axes::Axis;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use host::axes::{Backing, Discard};
-use host::parts::Discards;
+use host::testing::parts::Discards;
 
 /// Memory that is filled and discarded block by block: 64 MiB.
 const PAGES: u64 = 16_384;

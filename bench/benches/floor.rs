@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use abi::axes::{Axis, GuestRing};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use host::TrialError;
-use host::axes::RingChoice;
-use host::facts::{Answered, DoorbellFact, Facts};
-use host::parts::Knocker;
-use host::trial::TrialSpec;
+use host::axes::{RingChoice, Way};
+use host::probe::{Answered, DoorbellFact, Facts};
+use host::testing::parts::Knocker;
+use host::timed::TimedSpec;
+use host::trial::TrialError;
 
 mod common;
 
@@ -101,12 +101,15 @@ fn floor(criterion: &mut Criterion) {
 }
 
 fn knocker(fact: &DoorbellFact, facts: &Facts) -> Result<Knocker, TrialError> {
-    let spec = TrialSpec {
-        doorbell: fact.doorbell,
-        servicer: fact.doorbell.servicer(),
-        guest_ring: match fact.guest_ring {
-            GuestRing::Zero => RingChoice::Zero,
-            GuestRing::Three => RingChoice::Three,
+    let spec = TimedSpec {
+        way: Way {
+            doorbell: fact.doorbell,
+            servicer: fact.doorbell.servicer(),
+            guest_ring: match fact.guest_ring {
+                GuestRing::Zero => RingChoice::Zero,
+                GuestRing::Three => RingChoice::Three,
+            },
+            ..common::BASE.way
         },
         reports: BURST.into(),
         ..common::BASE

@@ -9,11 +9,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use abi::axes::Axis;
-use bench::calls::Calls;
-use bench::ladder::{Rung, Transport};
+use bench::axes::rung::{Rung, Transport};
+use bench::site::calls::Calls;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use host::facts::Facts;
-use host::trial::{Observer, Sample, TrialSpec};
+use host::axes::Way;
+use host::probe::Facts;
+use host::timed::{Observer, Sample, TimedSpec};
 
 mod common;
 
@@ -58,17 +59,18 @@ fn ladder(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn spec(rung: Rung, batch: u16, calls: &Calls) -> TrialSpec {
+fn spec(rung: Rung, batch: u16, calls: &Calls) -> TimedSpec {
     let Transport { carrier, doorbell, servicer, completion } = rung.transport(calls.by);
-    TrialSpec { carrier, doorbell, servicer, completion, batch, ..common::BASE }
+    let way = Way { carrier, doorbell, servicer, completion, ..common::BASE.way };
+    TimedSpec { way, batch, ..common::BASE }
 }
 
 /// The time `reports` reports take.
-fn timed(spec: &TrialSpec, reports: u64, facts: &Facts) -> Duration {
+fn timed(spec: &TimedSpec, reports: u64, facts: &Facts) -> Duration {
     let mut total = Total::default();
-    let spec = TrialSpec { reports: reports.min(REPORTS), ..*spec };
+    let spec = TimedSpec { reports: reports.min(REPORTS), ..*spec };
     let stop = Arc::new(AtomicBool::new(false));
-    let outcome = host::run(&spec, facts, &stop, &mut total).expect("a rung of the ladder runs");
+    let outcome = host::timed::run(&spec, facts, &stop, &mut total).expect("a rung of the ladder runs");
     let nanoseconds = total.ticks as f64 * 1e6 / f64::from(outcome.tsc_khz);
     Duration::from_secs_f64(nanoseconds / 1e9 / total.reports.max(1) as f64 * reports as f64)
 }

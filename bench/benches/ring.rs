@@ -3,7 +3,7 @@
 use abi::addr::{Order, PageRange, Pfn};
 use abi::layout::ARENA_START;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use host::parts::{Batch, Chains};
+use host::testing::parts::{Batch, Chains};
 
 const DESCRIPTORS: u64 = 32;
 

@@ -1,5 +1,8 @@
 //! Reading a run directory, finished or not.
 
+pub mod group;
+pub mod hlog;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -9,24 +12,34 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::SCHEMA_VERSION;
-use crate::cell::CellKey;
-use crate::environment::Environment;
-use crate::export::hlog::{self, HlogError, Merged};
-use crate::histogram::{Phase, PhaseHistograms};
-use crate::journal::file;
+use crate::figure::unit::Unit;
 use crate::plan::{Plan, PlanError};
-use crate::record::TrialRecord;
-use crate::unit::Unit;
+use crate::site::environment::Environment;
+use crate::trial::kind::Timed;
+use crate::trial::record::TrialRecord;
+use crate::trial::spec::{Choices, Series};
+use crate::trial::timed::phases::Phase;
+use hlog::{HlogError, Merged};
+
+/// Names of the files of a run directory that are written while the run goes on; the histograms are [`hlog::FILE`].
+pub mod file {
+    /// Where the run took place.
+    pub const ENVIRONMENT: &str = "environment.json";
+    /// What was to be run.
+    pub const PLAN: &str = "plan.toml";
+    /// A line a trial.
+    pub const TRIALS: &str = "trials.jsonl";
+}
 
 /// A run as its directory tells it.
 pub struct Archive {
     /// Where it took place.
     pub environment: Environment,
-    /// What was to be run; absent for a single trial.
-    pub plan: Option<Plan>,
+    /// What was to be run.
+    pub plan: Plan,
     /// The trials that ended, in order.
     pub trials: Vec<TrialRecord>,
-    /// Their histograms, added up by cell.
+    /// Their histograms, added up by cell, in ticks.
     pub merged: Merged,
     /// What is missing or was left out.
     pub remarks: Vec<String>,
@@ -106,8 +119,8 @@ impl Archive {
     /// [`ArchiveError`] if it is no run directory or a file in it is damaged.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
         let environment = Self::environment(directory)?;
+        let plan = Plan::read(&directory.join(file::PLAN))?;
         let mut remarks = Vec::new();
-        let plan = read_plan(directory)?;
         let trials: Vec<TrialRecord> = read_trials(&directory.join(file::TRIALS), &mut remarks)?;
         if trials.is_empty() {
             return Err(ArchiveError::Empty { path: directory.to_owned() });
@@ -129,27 +142,14 @@ impl Archive {
         parse(&read(&path)?, &path, 1)
     }
 
-    /// A single trial that is in no directory.
-    ///
-    /// # Errors
-    /// None in practice: the histograms take the same way as through a file.
-    pub fn of_one(
-        environment: Environment,
-        record: TrialRecord,
-        histograms: &PhaseHistograms,
-    ) -> Result<Self, ArchiveError> {
-        let path = PathBuf::from("memory");
-        let mut log = Vec::new();
-        hlog::append(&mut log, &record, &hlog::tagged(&record, histograms))
-            .map_err(|source| ArchiveError::Read { path: path.clone(), source })?;
-        let cells = BTreeMap::from([(record.trial, CellKey::of(&record))]);
-        let merged: Merged =
-            hlog::merge(&log, &cells).map_err(|source| ArchiveError::Histograms { path, source })?;
-        Ok(Self { environment, plan: None, trials: vec![record], merged, remarks: Vec::new() })
+    /// What all figures of the run are in.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.environment.kvm.clock.unit()
     }
 }
 
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ArchiveError> {
+fn read(path: &Path) -> Result<Vec<u8>, ArchiveError> {
     fs::read(path).map_err(|source| ArchiveError::Read { path: path.to_owned(), source })
 }
 
@@ -169,7 +169,7 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, line: usize) -> Result<T
 
 /// A figure in one unit is never shown in the other.
 fn one_unit(directory: &Path, expected: Unit, trials: &[TrialRecord]) -> Result<(), ArchiveError> {
-    let units = trials.iter().filter_map(|trial| Some((trial.trial, trial.measured()?.clock.unit())));
+    let units = trials.iter().filter_map(|trial| Some((trial.trial, trial.counts()?.clock.unit())));
     match units.into_iter().find(|(_, unit)| *unit != expected) {
         Some((trial, found)) => {
             Err(ArchiveError::Unit { path: directory.to_owned(), trial, found, expected })
@@ -178,16 +178,8 @@ fn one_unit(directory: &Path, expected: Unit, trials: &[TrialRecord]) -> Result<
     }
 }
 
-fn read_plan(directory: &Path) -> Result<Option<Plan>, ArchiveError> {
-    let path = directory.join(file::PLAN);
-    if path.exists() { Ok(Some(Plan::read(&path)?)) } else { Ok(None) }
-}
-
 /// The trials that ended, a line each; a torn last line is left out and remarked on.
-pub(crate) fn read_trials<R: DeserializeOwned>(
-    path: &Path,
-    remarks: &mut Vec<String>,
-) -> Result<Vec<R>, ArchiveError> {
+fn read_trials(path: &Path, remarks: &mut Vec<String>) -> Result<Vec<TrialRecord>, ArchiveError> {
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -213,9 +205,8 @@ fn read_histograms(
 ) -> Result<Merged, ArchiveError> {
     let path = directory.join(hlog::FILE);
     let log = if path.exists() { read(&path)? } else { Vec::new() };
-    let cells: BTreeMap<u32, CellKey> =
-        trials.iter().map(|trial| (trial.trial, CellKey::of(trial))).collect();
-    let merged: Merged = hlog::merge(&log, &cells)
+    let cells: BTreeMap<u32, Choices> = trials.iter().map(|trial| (trial.trial, trial.choices())).collect();
+    let merged = hlog::merge(&log, &cells)
         .map_err(|source| ArchiveError::Histograms { path: directory.to_owned(), source })?;
     if merged.dropped > 0 {
         remarks.push(format!(
@@ -224,13 +215,14 @@ fn read_histograms(
             hlog::FILE
         ));
     }
-    for (cell, expected) in reports_by_cell(trials) {
-        let found = merged.histograms.get(&(cell, Phase::Total)).map_or(0, hdrhistogram::Histogram::len);
+    for (cell, expected) in timed_reports(trials) {
+        let total = merged.histograms.get(&(cell, Series::Phase(Phase::Total)));
+        let found = total.map_or(0, hdrhistogram::Histogram::len);
         if found != expected {
             remarks.push(format!(
                 "{} holds {found} reports of {}, {} holds {expected}: quantiles rest on the former",
                 hlog::FILE,
-                cell.title(),
+                cell.tag(),
                 file::TRIALS
             ));
         }
@@ -238,11 +230,12 @@ fn read_histograms(
     Ok(merged)
 }
 
-fn reports_by_cell(trials: &[TrialRecord]) -> BTreeMap<CellKey, u64> {
+/// Reports under the stopwatch, by cell.
+fn timed_reports(trials: &[TrialRecord]) -> BTreeMap<Choices, u64> {
     let mut reports = BTreeMap::new();
     for trial in trials {
-        if let Some(measured) = trial.measured() {
-            *reports.entry(CellKey::of(trial)).or_default() += measured.phase(Phase::Total).n;
+        if let Some(measured) = trial.measured::<Timed>() {
+            *reports.entry(trial.choices()).or_default() += measured.phase(Phase::Total).n;
         }
     }
     reports

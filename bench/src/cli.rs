@@ -1,15 +1,13 @@
 //! The commands, one a file.
 
-mod compare;
 mod doctor;
-mod engine;
 pub mod exit;
+mod experiment;
 mod gate;
 mod lab;
 mod list;
 mod options;
 mod report;
-mod run;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,20 +15,20 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::export::json;
+use crate::figure::json;
 use crate::lab::{inside, places};
 use crate::schema::Document;
 use exit::Code;
 
 /// Settles by measurement how a guest should tell its host which pages are free: hypercall or virtio queue.
-#[derive(Parser, Debug)]
+#[derive(Parser)]
 #[command(name = "pagehint", version, max_term_width = 110, after_help = exit::HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand, Debug)]
+#[derive(Subcommand)]
 enum Command {
     /// Say what this host can do and what would make its figures better; changes nothing.
     Doctor {
@@ -38,14 +36,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Run the ladder from hypercall to virtio and compare its rungs.
-    Compare(Box<options::CompareOptions>),
-    /// Run one trial, every axis a flag.
-    Run(Box<options::RunOptions>),
-    /// Measure what the guest's reporting engine costs and gives back; see `pagehint list` for the experiments.
-    Engine(Box<engine::EngineOptions>),
-    /// Run the ladder, or any program, on hardware virtualisation that is emulated and counted in instructions.
-    Lab(Box<options::LabOptions>),
+    #[command(flatten)]
+    Experiment(Box<options::Asked>),
+    /// Run an experiment, or any program, on hardware virtualisation that is emulated and counted in instructions.
+    Lab(Box<lab::LabOptions>),
     /// Rebuild the report of a run directory, finished or killed, and print it.
     Report {
         /// The run directory.
@@ -76,9 +70,7 @@ enum Command {
 pub fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Code> {
     match &cli.command {
         Command::Doctor { json } => doctor::run(*json, out),
-        Command::Compare(options) => compare::run(options, out),
-        Command::Run(options) => run::run(options, out),
-        Command::Engine(options) => engine::run(options, out),
+        Command::Experiment(asked) => experiment::run(asked, out),
         Command::Lab(options) => lab::run(options, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),
         Command::Report { directory } => report::run(directory, out),

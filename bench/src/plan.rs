@@ -1,100 +1,55 @@
-//! A plan: which trials to run, as a TOML file. The two built in are in `bench/plans/`.
+//! A plan: an experiment and its choices. Layers, each over the one before: the built-in plan of the experiment
+//! (`bench/plans`), another built-in one or a plan file, flags.
+
+pub mod estimate;
+pub mod keys;
+pub mod schedule;
+pub mod spec;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use abi::addr::Order;
-use host::axes::{Axis, Backing, Coalesce, Discard, RingChoice, Workload};
-use host::trial::{SpecError, TrialSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SCHEMA_VERSION;
-use crate::axis::Named;
-use crate::calls::Calls;
-use crate::ladder::{CallBy, Rung, Transport};
-
-/// The plans that come with the command: name, text.
-pub const BUILT_IN: [(&str, &str); 4] = [
-    ("default", include_str!("../plans/default.toml")),
-    ("quick", include_str!("../plans/quick.toml")),
-    ("lab", include_str!("../plans/lab.toml")),
-    ("lab-check", include_str!("../plans/lab-check.toml")),
-];
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::trial::spec::SpecError;
+use keys::Keys;
 
 /// The most blocks a plan may have.
 const MAX_BLOCKS: u32 = 10_000;
+/// A day.
+const MAX_MINUTES: f64 = 24.0 * 60.0;
 
-/// Which trials to run. Every key may be left out and is then as in the default plan.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+/// Which trials to run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Plan {
     /// Version of this format.
     pub schema_version: u32,
+    /// What is asked: the name of an experiment.
+    pub experiment: String,
     /// What the run directory is called after.
     pub name: String,
-    /// From which the order of trials and the workloads follow.
-    pub seed: u64,
-    /// Rounds: every block runs every cell once.
-    pub blocks: u32,
-    /// Rungs of the ladder. Left out or empty: every rung the host can run; the plan in a run directory names
-    /// those that ran.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rungs: Vec<Named<Rung>>,
-    /// What the host does with the pages; each rung runs with each.
-    pub discards: Vec<Named<Discard>>,
-    /// Ranges in a report.
-    pub batch: u16,
-    /// log2 of the pages in a range.
-    pub order: u8,
-    /// Which pages are freed.
-    pub workload: Named<Workload>,
-    /// What guest memory is made of.
-    pub backing: Named<Backing>,
-    /// What one discard covers.
-    pub coalesce: Named<Coalesce>,
-    /// The mode the payload runs in.
-    pub guest_ring: Named<RingChoice>,
-    /// Reports before the measured ones, a trial.
-    pub warmup: u64,
-    /// Measured reports, a trial.
-    pub reports: u64,
-    /// Bytes of guest memory that are freed and reported; by default the smallest that serves.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub arena: Option<u64>,
+    /// Everything that can be chosen.
+    pub choices: Keys,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            schema_version: SCHEMA_VERSION,
-            name: "default".to_owned(),
-            seed: 1,
-            blocks: 16,
-            rungs: Vec::new(),
-            discards: Discard::ALL.iter().copied().map(Named).collect(),
-            batch: 32,
-            order: 0,
-            workload: Named(Workload::Random),
-            backing: Named(Backing::Anon),
-            coalesce: Named(Coalesce::Each),
-            guest_ring: Named(RingChoice::Auto),
-            warmup: 40,
-            reports: 400,
-            arena: None,
-        }
-    }
-}
-
-/// Why there is no plan. The message says where and what to change.
+/// Why there is no plan. The message says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The file cannot be read.
-    #[error("the plan {} cannot be read: {source}; give a TOML file, or a built-in one: {}", path.display(), BUILT_IN.map(|(name, _)| name).join(", "))]
+    #[error("the plan {} cannot be read: {source}; give a TOML file, or one of the built-in plans: {known}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
+        /// Built-in plans there are.
+        known: String,
     },
     /// The file is no plan.
     #[error("{origin} is not a plan: {source}see `pagehint schema plan` for the keys and their values", source = .source.to_string().trim_end().to_owned() + "\n")]
@@ -104,17 +59,33 @@ pub enum PlanError {
         /// Line and reason.
         source: Box<toml::de::Error>,
     },
-    /// There is no built-in plan of this name.
-    #[error("there is no built-in plan {name}: `pagehint list` shows them; give a file with --plan")]
-    NoSuchPlan {
+    /// No experiment has that name.
+    #[error("there is no experiment {name}: `pagehint list` shows them")]
+    NoSuchExperiment {
         /// The name.
         name: String,
     },
+    /// A plan for something else.
+    #[error("{origin} is a plan for {found}, not for {asked}: run {found}, or give another plan")]
+    Other {
+        /// Where it came from.
+        origin: String,
+        /// What it is for.
+        found: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// A choice that would change nothing.
+    #[error("{key} means nothing to {experiment}: leave it out")]
+    Meaningless {
+        /// The key.
+        key: String,
+        /// The experiment.
+        experiment: String,
+    },
     /// A key has a value that cannot be used.
-    #[error("in the plan {plan}, {key} is {value}: {change}")]
+    #[error("{key} is {value}: {change}")]
     Value {
-        /// The plan's name.
-        plan: String,
         /// The key.
         key: &'static str,
         /// Its value.
@@ -123,273 +94,241 @@ pub enum PlanError {
         change: String,
     },
     /// A rung that the plan names cannot be run on this host.
-    #[error("in the plan {plan}, {rung} cannot be run: the KVM of this host does not answer hypercalls itself ({reason}); leave {rung} out of rungs, or use a host with kvm_intel or kvm_amd", rung = .rung.name())]
+    #[error(
+        "{rung} cannot be run: the KVM of this host does not answer hypercalls itself ({reason}); leave {rung} out of rungs, or use a host with kvm_intel or kvm_amd"
+    )]
     NotHere {
-        /// The plan's name.
-        plan: String,
         /// The rung.
-        rung: Rung,
+        rung: Named<Rung>,
         /// What happened when it was tried.
         reason: String,
     },
     /// A trial of the plan cannot be run.
-    #[error("in the plan {plan}, {rung} with discard {discard}: {source}")]
+    #[error("a trial of {experiment} cannot be run ({cell}): {source}")]
     Trial {
-        /// The plan's name.
-        plan: String,
-        /// The rung.
-        rung: &'static str,
-        /// The discard.
-        discard: &'static str,
+        /// The experiment.
+        experiment: String,
+        /// Which trial.
+        cell: String,
         /// Why not.
         source: SpecError,
+    },
+    /// The machine counts instructions, and the question is one of time.
+    #[error(
+        "{experiment} cannot be asked of a machine that counts instructions ({why}): use a real one, or `pagehint lab --clock wall`"
+    )]
+    Instructions {
+        /// The experiment.
+        experiment: String,
+        /// Why not.
+        why: &'static str,
     },
 }
 
 impl Plan {
-    /// The built-in plan called `name`.
-    ///
-    /// # Errors
-    /// [`PlanError::NoSuchPlan`].
-    pub fn built_in(name: &str) -> Result<Self, PlanError> {
-        let (name, text) = BUILT_IN
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(|| PlanError::NoSuchPlan { name: name.to_owned() })?;
-        Self::parse(&format!("the built-in plan {name}"), text)
-    }
-
-    /// The plan in a file.
+    /// The plan in a file, as it stands there.
     ///
     /// # Errors
     /// [`PlanError`] if it cannot be read or is no plan; its values are not yet checked.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
-        Self::parse(&path.display().to_string(), &text)
+        let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read {
+            path: path.to_owned(),
+            source,
+            known: "`pagehint list` shows them".to_owned(),
+        })?;
+        toml::from_str(&text).map_err(|source| PlanError::Syntax {
+            origin: path.display().to_string(),
+            source: Box::new(source),
+        })
     }
 
-    fn parse(origin: &str, text: &str) -> Result<Self, PlanError> {
-        toml::from_str(text)
-            .map_err(|source| PlanError::Syntax { origin: origin.to_owned(), source: Box::new(source) })
+    /// The same with other choices; every one that is made must be among those the plan has, or those named beside.
+    ///
+    /// # Errors
+    /// [`PlanError::Meaningless`].
+    pub fn with(self, keys: &Keys, beside: &[&str]) -> Result<Self, PlanError> {
+        let mut table = table(&self.choices)?;
+        for (key, value) in self::table(keys)? {
+            if !table.contains_key(&key) && !beside.contains(&key.as_str()) {
+                return Err(PlanError::Meaningless { key, experiment: self.experiment });
+            }
+            table.insert(key, value);
+        }
+        let choices = Keys::deserialize(table).map_err(|source| PlanError::Syntax {
+            origin: "the choices".to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok(Self { choices, ..self })
     }
 
     /// The plan as a file.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        // Numbers, strings and lists of strings: there is nothing in a valid plan that TOML cannot hold.
+        // Numbers, strings and lists of them: there is nothing in a valid plan that TOML cannot hold.
         toml::to_string(self).unwrap_or_else(|error| format!("# {error}\n"))
     }
 
-    /// The plan as a host that makes `calls` of its guest's runs it: every rung is named, and everything is
-    /// checked before a virtual machine is started for it.
+    /// The seed, from which everything random follows.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.choices.seed.unwrap_or(1)
+    }
+
+    /// Rounds, if the plan does not go by time.
+    #[must_use]
+    pub fn blocks(&self) -> u32 {
+        self.choices.blocks.unwrap_or(1)
+    }
+
+    /// How long to go on, if it goes by time.
+    #[must_use]
+    pub fn time(&self) -> Option<Duration> {
+        self.choices.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0))
+    }
+
+    /// Whether every key has a value that can be used, whatever the experiment.
     ///
     /// # Errors
-    /// [`PlanError`] names the first key that will not do, or the first trial that cannot be run.
-    pub fn on(mut self, calls: &Calls) -> Result<Self, PlanError> {
-        if self.rungs.is_empty() {
-            self.rungs = calls.rungs().map(Named).collect();
-        }
-        self.validate_keys()?;
-        self.validate_trials(calls)?;
-        Ok(self)
-    }
-
-    fn validate_trials(&self, calls: &Calls) -> Result<(), PlanError> {
-        for rung in &self.rungs {
-            if let Some(reason) = calls.refusal(rung.0) {
-                let reason = reason.to_owned();
-                return Err(PlanError::NotHere { plan: self.name.clone(), rung: rung.0, reason });
-            }
-            for discard in &self.discards {
-                self.spec(rung.0, discard.0, calls.by, 0).validate().map_err(|source| PlanError::Trial {
-                    plan: self.name.clone(),
-                    rung: rung.0.name(),
-                    discard: discard.0.name(),
-                    source,
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn validate_keys(&self) -> Result<(), PlanError> {
-        let bad = |key, value: String, change: &str| {
-            Err(PlanError::Value { plan: self.name.clone(), key, value, change: change.to_owned() })
-        };
+    /// [`PlanError::Value`] names the first that has not.
+    pub fn validate(&self) -> Result<(), PlanError> {
+        let keys = &self.choices;
         if self.schema_version != SCHEMA_VERSION {
             let change = format!("this pagehint reads version {SCHEMA_VERSION}");
-            return bad("schema-version", self.schema_version.to_string(), &change);
+            return bad("schema-version", self.schema_version, &change);
         }
         if !is_name(&self.name) {
             let change =
                 "use 1 to 64 letters, digits, dashes, dots and underscores: a directory is called after it";
             return bad("name", format!("{:?}", self.name), change);
         }
-        if i64::try_from(self.seed).is_err() {
-            return bad(
-                "seed",
-                self.seed.to_string(),
-                "use at most 9223372036854775807, TOML's largest integer",
-            );
+        if i64::try_from(self.seed()).is_err() {
+            return bad("seed", self.seed(), "use at most 9223372036854775807, TOML's largest integer");
         }
-        if self.blocks == 0 || self.blocks > MAX_BLOCKS {
-            return bad("blocks", self.blocks.to_string(), &format!("use 1 to {MAX_BLOCKS}"));
+        if self.blocks() == 0 || self.blocks() > MAX_BLOCKS {
+            return bad("blocks", self.blocks(), &format!("use 1 to {MAX_BLOCKS}"));
         }
-        if let Err(error) = Order::new(u64::from(self.order)) {
-            return bad("order", self.order.to_string(), &error.to_string());
+        if let Some(minutes) = keys.minutes
+            && !(minutes > 0.0 && minutes <= MAX_MINUTES)
+        {
+            return bad("minutes", minutes, &format!("use more than 0, up to {MAX_MINUTES}"));
         }
-        for (key, distinct, len) in [
-            ("rungs", distinct(&self.rungs), self.rungs.len()),
-            ("discards", distinct(&self.discards), self.discards.len()),
-        ] {
-            if distinct == 0 || distinct != len {
-                return bad(
-                    key,
-                    format!("a list of {len}, {distinct} of them different"),
-                    "name each once, and at least one",
-                );
+        for (key, values) in lists(keys) {
+            let different = values.iter().enumerate().filter(|(at, value)| !values[..*at].contains(value));
+            let (different, len) = (different.count(), values.len());
+            if different == 0 || different != len {
+                let value = format!("a list of {len}, {different} of them different");
+                return bad(key, value, "name each once, and at least one");
+            }
+        }
+        let listed = [&keys.units, &keys.orders].into_iter().flatten().flatten();
+        let single = [&keys.unit, &keys.min_order, &keys.order].into_iter().flatten();
+        for order in listed.chain(single) {
+            if let Err(error) = Order::new(u64::from(*order)) {
+                return bad("an order", order, &error.to_string());
             }
         }
         Ok(())
     }
+}
 
-    /// One trial of the plan.
-    #[must_use]
-    pub fn spec(&self, rung: Rung, discard: Discard, call: CallBy, seed: u64) -> TrialSpec {
-        self.spec_of(rung.transport(call), discard, seed)
-    }
+/// A key with a value that cannot be used.
+///
+/// # Errors
+/// Always: [`PlanError::Value`].
+pub fn bad<T>(key: &'static str, value: impl ToString, change: &str) -> Result<T, PlanError> {
+    Err(PlanError::Value { key, value: value.to_string(), change: change.to_owned() })
+}
 
-    /// One trial of the plan with any transport.
-    #[must_use]
-    pub fn spec_of(&self, transport: Transport, discard: Discard, seed: u64) -> TrialSpec {
-        let Transport { carrier, doorbell, servicer, completion } = transport;
-        TrialSpec {
-            carrier,
-            doorbell,
-            servicer,
-            completion,
-            discard,
-            coalesce: self.coalesce.0,
-            backing: self.backing.0,
-            guest_ring: self.guest_ring.0,
-            workload: self.workload.0,
-            order: Order::new(u64::from(self.order)).unwrap_or_default(),
-            batch: self.batch,
-            arena: self.arena,
-            warmup: self.warmup,
-            reports: self.reports,
-            seed,
-        }
+/// Every key that is a list and is given, its values as they are written.
+fn lists(keys: &Keys) -> Vec<(&'static str, Vec<String>)> {
+    fn words<T: ToString>(key: &'static str, list: Option<&Vec<T>>) -> Option<(&'static str, Vec<String>)> {
+        Some((key, list?.iter().map(ToString::to_string).collect()))
     }
+    [
+        words("rungs", keys.rungs.as_ref()),
+        words("discards", keys.discards.as_ref()),
+        words("units", keys.units.as_ref()),
+        words("walks", keys.walks.as_ref()),
+        words("shuffles", keys.shuffles.as_ref()),
+        words("lengths", keys.lengths.as_ref()),
+        words("orders", keys.orders.as_ref()),
+        words("capacities", keys.capacities.as_ref()),
+        words("delays-ms", keys.delays_ms.as_ref()),
+        words("loads", keys.loads.as_ref()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Whether a directory can be called after it.
-pub(crate) fn is_name(name: &str) -> bool {
+fn is_name(name: &str) -> bool {
     let speaks = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !name.is_empty() && name.len() <= 64 && name.chars().all(speaks)
 }
 
-fn distinct<A: Axis>(values: &[Named<A>]) -> usize {
-    values.iter().enumerate().filter(|(index, value)| !values[..*index].contains(value)).count()
+fn table(keys: &Keys) -> Result<toml::Table, PlanError> {
+    toml::Table::try_from(keys).map_err(|error| PlanError::Value {
+        key: "a number",
+        value: "too large".to_owned(),
+        change: error.to_string(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::InKernel;
 
-    fn parse(text: &str) -> Result<Plan, PlanError> {
-        Plan::parse("test.toml", text)
-    }
-
-    /// A host whose KVM answers no hypercall itself.
-    fn silent(by: CallBy) -> Calls {
-        Calls { by, in_kernel: InKernel::Not { reason: "the guest shut down".into() } }
-    }
-
-    fn answering(by: CallBy) -> Calls {
-        Calls { by, in_kernel: InKernel::Answers }
-    }
-
-    fn refusal(plan: &Plan) -> String {
-        plan.clone().on(&silent(CallBy::Hypercall)).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_default_is_the_default_plan() {
-        assert_eq!(Plan::built_in("default").unwrap(), Plan::default());
-        assert!(Plan::built_in("none").unwrap_err().to_string().contains("pagehint list"));
-    }
-
-    #[test]
-    fn built_in_plans_are_valid_however_this_host_calls() {
-        for (name, _) in BUILT_IN {
-            let plan = Plan::built_in(name).unwrap();
-            assert_eq!(plan.name, name);
-            for by in [CallBy::Hypercall, CallBy::Port] {
-                for calls in [silent(by), answering(by), Calls::untried(by)] {
-                    plan.clone().on(&calls).unwrap();
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_plan_that_names_no_rung_runs_all_that_the_host_can() {
-        let rungs = |plan: &Plan, calls: &Calls| plan.clone().on(calls).unwrap().rungs;
-        let all: Vec<_> = Rung::ALL.iter().copied().map(Named).collect();
-        for text in ["", "rungs = []"] {
-            let plan = parse(text).unwrap();
-            assert_eq!(rungs(&plan, &answering(CallBy::Hypercall)), all);
-            assert_eq!(rungs(&plan, &silent(CallBy::Port)), all[1..]);
-            assert_eq!(rungs(&plan, &Calls::untried(CallBy::Port)), all[1..]);
-        }
-        let named = parse("rungs = [\"virtio\"]").unwrap();
-        assert_eq!(rungs(&named, &answering(CallBy::Hypercall)), [Named(Rung::Virtio)]);
-    }
-
-    #[test]
-    fn a_rung_the_host_cannot_run_is_refused_with_the_reason() {
-        let plan = parse("rungs = [\"in-kernel\", \"floor\"]").unwrap();
-        let said = refusal(&plan);
-        assert!(said.contains("the guest shut down") && said.contains("leave in-kernel out"), "{said}");
-        plan.clone().on(&answering(CallBy::Port)).unwrap();
-        plan.on(&Calls::untried(CallBy::Port)).unwrap();
+    fn plan() -> Plan {
+        let choices = Keys { blocks: Some(2), batch: Some(7), arena: Some(64 << 20), ..Keys::default() };
+        Plan { schema_version: SCHEMA_VERSION, experiment: "ladder".into(), name: "test".into(), choices }
     }
 
     #[test]
     fn a_plan_written_out_is_the_same_plan() {
-        let plan = Plan { arena: Some(64 << 20), batch: 7, seed: i64::MAX as u64, ..Plan::default() };
-        assert_eq!(parse(&plan.to_toml()).unwrap(), plan);
-        assert_eq!(parse(&Plan::default().to_toml()).unwrap(), Plan::default());
-        let resolved = Plan::default().on(&silent(CallBy::Port)).unwrap();
-        assert!(resolved.to_toml().contains("\"floor\", \"hypercall-each\""), "{}", resolved.to_toml());
-        assert_eq!(parse(&resolved.to_toml()).unwrap(), resolved);
+        let mut plan = plan();
+        plan.choices.seed = Some(i64::MAX as u64);
+        assert_eq!(toml::from_str::<Plan>(&plan.to_toml()).unwrap(), plan);
     }
 
     #[test]
-    fn errors_name_the_line() {
-        let error = parse("batch = 3\nrungs = [\"flor\"]\n").unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("hypercall-each"), "{error}");
-        let error = parse("\n\nbach = 3\n").unwrap_err().to_string();
-        assert!(error.contains("line 3") && error.contains("bach") && error.contains("batch"), "{error}");
+    fn a_choice_that_changes_nothing_is_refused() {
+        let rounds = Keys { rounds: Some(3), ..Keys::default() };
+        let error = plan().with(&rounds, &[]).unwrap_err().to_string();
+        assert!(error.contains("rounds means nothing to ladder"), "{error}");
+        assert_eq!(plan().with(&rounds, &["rounds"]).unwrap().choices.rounds, Some(3));
+        let batch = Keys { batch: Some(9), ..Keys::default() };
+        assert_eq!(plan().with(&batch, &[]).unwrap().choices.batch, Some(9));
     }
 
     #[test]
-    fn values_are_checked_before_anything_starts() {
-        let plan = Plan::default();
-        assert!(refusal(&Plan { batch: 512, ..plan.clone() }).contains("512"));
-        assert!(refusal(&Plan { order: 11, ..plan.clone() }).contains("order 11"));
-        assert!(refusal(&Plan { blocks: 0, ..plan.clone() }).contains("blocks is 0"));
-        assert!(refusal(&Plan { name: "a/b".into(), ..plan.clone() }).contains("a/b"));
-        assert!(refusal(&Plan { seed: u64::MAX, ..plan.clone() }).contains("seed"));
-        assert!(refusal(&Plan { discards: vec![], ..plan.clone() }).contains("discards"));
-        let twice = vec![Named(Rung::Floor), Named(Rung::Floor)];
-        assert!(refusal(&Plan { rungs: twice, ..plan.clone() }).contains("1 of them different"));
-        assert!(refusal(&Plan { schema_version: 9, ..plan.clone() }).contains("schema-version is 9"));
-        let ring3 = Plan { guest_ring: Named(RingChoice::Three), ..plan };
-        assert!(refusal(&ring3).contains("floor with discard none"));
-        ring3.on(&silent(CallBy::Port)).unwrap();
+    fn values_are_checked() {
+        let refused = |change: &dyn Fn(&mut Plan)| {
+            let mut plan = plan();
+            change(&mut plan);
+            plan.validate().unwrap_err().to_string()
+        };
+        plan().validate().unwrap();
+        let rungs = |rungs: &[Rung]| Some(rungs.iter().copied().map(Named).collect());
+        assert!(refused(&|plan| plan.schema_version = 2).contains("reads version 3"));
+        assert!(refused(&|plan| plan.name = "../up".into()).contains("letters"));
+        assert!(refused(&|plan| plan.choices.seed = Some(u64::MAX)).contains("9223372036854775807"));
+        assert!(refused(&|plan| plan.choices.blocks = Some(0)).contains("blocks is 0"));
+        assert!(refused(&|plan| plan.choices.minutes = Some(f64::NAN)).contains("minutes"));
+        assert!(refused(&|plan| plan.choices.rungs = Some(vec![])).contains("at least one"));
+        assert!(
+            refused(&|plan| plan.choices.rungs = rungs(&[Rung::Floor; 2])).contains("1 of them different")
+        );
+        assert!(refused(&|plan| plan.choices.units = Some(vec![11])).contains("order 11"));
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_named_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("plan.toml");
+        let text = "experiment = \"rate\"\nschema-version = 3\nname = \"x\"\n[choices]\nbach = 3\n";
+        std::fs::write(&path, text).unwrap();
+        let error = Plan::read(&path).unwrap_err().to_string();
+        assert!(error.contains("line 5") && error.contains("bach"), "{error}");
     }
 }

@@ -1,13 +1,19 @@
 //! From a run directory to everything that is derived from it.
 
+pub mod markdown;
+pub mod percentiles;
+pub mod summary;
+pub mod terminal;
+
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, ArchiveError};
-use crate::checks::Standing;
-use crate::export::{csv, json, markdown};
-use crate::journal::JournalError;
-use crate::summary::Summary;
+use crate::figure::curve::{self, Series};
+use crate::figure::json;
+use crate::plan::PlanError;
+use summary::Shown;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -15,32 +21,51 @@ pub enum ReportError {
     /// The run cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The report cannot be written.
+    /// The run is of no experiment of ours.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Plan(#[from] PlanError),
+    /// The report cannot be written.
+    #[error("{} cannot be written: {source}; make room or give yourself the right, and call `pagehint report` again", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
-/// Reads a run directory and writes `percentiles.csv`, `summary.json` and `report.md` into it.
+/// Reads a run directory and writes `percentiles.csv`, `summary.json`, `report.md` and, if memory was watched, its curves
+/// into it.
 ///
 /// # Errors
 /// [`ReportError`].
-pub fn rebuild(directory: &Path) -> Result<Summary, ReportError> {
+pub fn rebuild(directory: &Path) -> Result<Shown, ReportError> {
     let archive = Archive::open(directory)?;
-    let summary = Summary::of(&archive);
-    let files = [
-        (csv::FILE, csv::percentiles(&archive)),
-        (json::FILE, json::pretty(&summary)),
-        (markdown::FILE, markdown::report(&summary, &archive.environment)),
-    ];
-    for (name, text) in files {
+    let shown = Shown::of(&archive)?;
+    for (name, text) in files(&archive, &shown) {
         let path = directory.join(name);
-        fs::write(&path, text).map_err(|source| JournalError::Write { path, source })?;
+        fs::write(&path, text).map_err(|source| ReportError::Write { path, source })?;
     }
-    Ok(summary)
+    Ok(shown)
 }
 
-/// Whether anything that must hold does not.
-#[must_use]
-pub fn failed(summary: &Summary) -> bool {
-    summary.checks.iter().any(|check| check.standing == Standing::Fails)
+/// Every file that is derived from a run: name and text.
+fn files(archive: &Archive, shown: &Shown) -> Vec<(&'static str, String)> {
+    let mut files = vec![
+        (percentiles::FILE, percentiles::csv(archive)),
+        (json::FILE, json::pretty(&shown.summary)),
+        (markdown::FILE, markdown::report(shown, &archive.environment)),
+    ];
+    let curves = curves(shown);
+    if !curves.is_empty() {
+        let title = format!("{}: memory over time, {}", shown.summary.plan.name, shown.summary.host);
+        files.push((curve::CSV, curve::csv(&curves)));
+        files.push((curve::SVG, curve::svg(&title, &curves)));
+    }
+    files
+}
+
+/// The curves that have points.
+fn curves(shown: &Shown) -> Vec<Series> {
+    shown.found.curves().into_iter().filter(|series| !series.points.is_empty()).collect()
 }

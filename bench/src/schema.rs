@@ -2,13 +2,10 @@
 
 use schemars::{Schema, schema_for};
 
-use crate::engine::plan::EnginePlan;
-use crate::engine::record::EngineRecord;
-use crate::engine::summary::EngineSummary;
-use crate::environment::Environment;
 use crate::plan::Plan;
-use crate::record::TrialRecord;
-use crate::summary::Summary;
+use crate::report::summary::Summary;
+use crate::site::environment::Environment;
+use crate::trial::record::TrialRecord;
 
 /// A kind of file with a schema.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -21,12 +18,6 @@ pub enum Document {
     Environment,
     /// A plan, as the object that its TOML is.
     Plan,
-    /// `summary.json` of a run of the engine.
-    EngineSummary,
-    /// A line of its `trials.jsonl`.
-    EngineTrial,
-    /// A plan for it.
-    EnginePlan,
 }
 
 impl Document {
@@ -38,9 +29,6 @@ impl Document {
             Self::Trial => schema_for!(TrialRecord),
             Self::Environment => schema_for!(Environment),
             Self::Plan => schema_for!(Plan),
-            Self::EngineSummary => schema_for!(EngineSummary),
-            Self::EngineTrial => schema_for!(EngineRecord),
-            Self::EnginePlan => schema_for!(EnginePlan),
         }
     }
 }

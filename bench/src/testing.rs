@@ -1,211 +1,59 @@
-//! Fakes for tests: a host, trials and an executor that needs no KVM.
+//! Fakes for tests: a host, trials, executors that need no KVM, and whole runs with them.
 
-use std::time::{Duration, SystemTime};
+pub(crate) mod engine;
+mod engine_pipeline;
+mod pipeline;
+pub(crate) mod timed;
 
-use host::TrialError;
-use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, Servicer};
-use host::facts::{Answered, Counter, DoorbellFact, Facts, Flavour};
-use host::trial::{Exits, Observer, Outcome, Proof, Refused, Sample, TrialSpec};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use crate::archive::Archive;
-use crate::calls::Calls;
-use crate::environment::Environment;
-use crate::executor::Executor;
-use crate::histogram::PhaseHistograms;
-use crate::ladder::{CallBy, Rung};
-use crate::machine::Machine;
+use crate::experiment;
+use crate::figure::check::Standing;
 use crate::plan::Plan;
-use crate::record::{Ending, Measured, Spec, Stretch, TrialRecord};
+use crate::plan::keys::Keys;
+use crate::report::summary::Summary;
+use crate::run::executor::{Executor, run_all};
+use crate::run::journal::Journal;
+use crate::run::listener::{Listener, Tally};
+use crate::site::calls::Calls;
+use crate::site::environment::Environment;
+use crate::trial::record::TrialRecord;
 
-/// A host whose hypercall works.
-pub(crate) fn facts() -> Facts {
-    let answer = |doorbell, round_trip_ticks| DoorbellFact {
-        doorbell,
-        guest_ring: GuestRing::Zero,
-        answered: Answered::After { round_trip_ticks },
-    };
-    Facts {
-        flavour: Flavour::Vmx,
-        capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true)],
-        max_vcpus: 8,
-        hypercall: Bell::Vmcall,
-        doorbells: vec![
-            answer(Doorbell::Hypercall, 3000),
-            answer(Doorbell::Mmio, 10000),
-            answer(Doorbell::HypercallKernel, 1000),
-        ],
-        instruction_ticks: [Some(0.6), None],
-        ring0_emulated: false,
-        counter: Counter::Time,
-        tsc_khz: 2_000_000,
-        tsc_offset: Some(-5),
-        payload_target: "x86_64-unknown-none",
+/// Hears how many trials were left after each.
+struct Count(Vec<usize>);
+
+impl Listener for Count {
+    fn ended(&mut self, _: &TrialRecord, left: usize) {
+        self.0.push(left);
     }
 }
 
-/// The default plan as this host runs it: every rung.
-pub(crate) fn plan() -> Plan {
-    Plan::default().on(&Calls::on(&facts())).unwrap()
+/// The quick plan of an experiment with some choices changed, as the fake host runs it.
+pub(crate) fn plan(name: &str, keys: &Keys) -> Plan {
+    let experiment = experiment::named(name).unwrap();
+    let plan = experiment.plan(Some("quick")).unwrap().with(keys, experiment.beside()).unwrap();
+    experiment.resolve(plan, 2, &Calls::on(&timed::facts())).unwrap()
 }
 
-/// The same host as it is written.
-pub(crate) fn environment() -> Environment {
-    Environment::here(&facts())
+/// Runs a plan into a directory.
+pub(crate) fn run(
+    directory: &Path,
+    environment: &Environment,
+    plan: &Plan,
+    most: Option<Duration>,
+    executor: &mut dyn Executor,
+) -> Tally {
+    let mut journal = Journal::create(directory, environment, plan).unwrap();
+    let slots = experiment::named(&plan.experiment).unwrap().schedule(plan, environment.call());
+    let (stop, mut count) = (AtomicBool::new(false), Count(Vec::new()));
+    let tally = run_all(&slots, most, executor, &stop, &mut journal, &mut count).unwrap();
+    assert_eq!(count.0.len(), tally.measured + tally.failed);
+    tally
 }
 
-/// The same on a machine that counts instructions.
-pub(crate) fn lab() -> Environment {
-    let mut environment = Environment::here(&Facts { counter: Counter::Instructions, ..facts() });
-    environment.host = "the lab, counted in instructions".to_owned();
-    // The settings of the machine that runs the tests have names of their own.
-    environment.machine = Machine::default();
-    environment
-}
-
-/// A machine on which an exit costs 2000 ticks, one that KVM answers itself 1000, waking a thread 9000, an
-/// interrupt 5000, a discard 300 a range.
-#[derive(Default)]
-pub(crate) struct FakeExecutor {
-    /// Trials run so far.
-    pub(crate) ran: usize,
-    /// The trial that fails.
-    pub(crate) fails_at: Option<usize>,
-    /// The trial during which a signal comes.
-    pub(crate) stopped_at: Option<usize>,
-    /// The trial whose guest finds a page scrambled.
-    pub(crate) scrambled_at: Option<usize>,
-    /// Whether its counter counts instructions.
-    pub(crate) counts_instructions: bool,
-    /// What its kernel says about idling.
-    pub(crate) idle_ticks: Option<u64>,
-}
-
-impl FakeExecutor {
-    fn sample(&self, spec: &TrialSpec, report: u64) -> Sample {
-        let ranges = if spec.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) };
-        let calls = if spec.carrier == Carrier::Registers { ranges } else { 1 };
-        // Some spread within a trial, and some between trials, as on a real host.
-        let noise = (report * 7919) % 100 + abi::digest::mix(self.ran as u64) % 40;
-        let mut sample =
-            Sample { ranges, calls, touch: 900 * ranges, retouch: 100 * ranges, ..Sample::default() };
-        sample.prepare = 20 * ranges;
-        sample.transit = calls * 1000 + noise;
-        sample.resume = if spec.servicer == Servicer::Kernel { 0 } else { calls * 1000 };
-        sample.fetch = if spec.carrier == Carrier::Ring { 30 * ranges } else { 10 * ranges };
-        if spec.doorbell.is_ioeventfd() {
-            sample.wake = 9000;
-        }
-        if spec.completion == Completion::Interrupt {
-            sample.resume += 5000;
-        }
-        if spec.discard == Discard::DontNeed && spec.carrier != Carrier::Empty {
-            sample.discard = 300 * ranges;
-        }
-        sample.total = sample.explained() + 10;
-        sample
-    }
-}
-
-impl Executor for FakeExecutor {
-    fn run(&mut self, spec: &TrialSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
-        spec.validate()?;
-        let now = Some(self.ran);
-        self.ran += 1;
-        if now == self.fails_at {
-            return Err(TrialError::Kvm(host::KvmError::Missing));
-        }
-        if now == self.stopped_at {
-            return Err(TrialError::Stopped);
-        }
-        let mut calls = 0;
-        for report in 0..spec.reports {
-            let sample = self.sample(spec, report);
-            calls += sample.calls;
-            observer.sample(&sample);
-        }
-        let mut outcome = outcome(spec, calls, self.counter());
-        outcome.idle_ticks = self.idle_ticks;
-        if now == self.scrambled_at {
-            outcome.violations.push((abi::violation::Violation::Scrambled, 1));
-        }
-        Ok(outcome)
-    }
-
-    fn counter(&self) -> Counter {
-        if self.counts_instructions { Counter::Instructions } else { Counter::Time }
-    }
-}
-
-fn outcome(spec: &TrialSpec, calls: u64, counter: Counter) -> Outcome {
-    let timed = |ns| (counter == Counter::Time).then_some(ns);
-    let by = |doorbell| if spec.doorbell == doorbell { calls } else { 0 };
-    let exits = Exits {
-        hypercall: by(Doorbell::Hypercall),
-        port: by(Doorbell::Port),
-        mmio: by(Doorbell::Mmio),
-        control: 2,
-        interrupted: 0,
-    };
-    let names_pages = spec.carrier != Carrier::Empty;
-    let discards = names_pages && spec.discard != Discard::None;
-    let reported = if names_pages { u64::from(spec.batch) } else { 0 };
-    let digest = if names_pages { abi::digest::mix(spec.seed) } else { 0 };
-    Outcome {
-        bell: Bell::Vmcall,
-        guest_ring: GuestRing::Zero,
-        counter,
-        tsc_khz: 2_000_000,
-        tsc_offset: -5,
-        reports: spec.reports,
-        ranges: spec.reports * reported,
-        calls,
-        disordered: 0,
-        exits,
-        kvm_stats: vec![
-            ("fpu_reload".into(), exits.transport() + exits.control),
-            ("hypercalls".into(), exits.hypercall + by(Doorbell::HypercallKernel)),
-            ("mmio_exits".into(), exits.mmio),
-            ("halt_wait_ns".into(), 7),
-        ],
-        madvise_calls: if discards { calls } else { 0 },
-        discarded_pages: 0,
-        madvise_failures: 0,
-        refused: Refused::default(),
-        reported_digest: digest,
-        taken_digest: digest,
-        proof: Proof {
-            proofs: 1,
-            reported,
-            resident_before: reported,
-            freed: if discards { reported } else { 0 },
-            lost: 0,
-        },
-        checked_pages: 64,
-        violations: Vec::new(),
-        interrupts: 0,
-        memory_beside_ram: 8 << 20,
-        idle_ticks: None,
-        boot_ns: timed(50_000_000),
-        elapsed_ns: timed(60_000_000),
-    }
-}
-
-/// A trial of `hypercall-batch` all of whose reports took `total` ticks.
-pub(crate) fn trial(number: u32, total: u64) -> (TrialRecord, PhaseHistograms) {
-    let spec = Plan::default().spec(Rung::HypercallBatch, Discard::None, CallBy::Hypercall, 1);
-    let mut histograms = PhaseHistograms::new(Counter::Time);
-    histograms.reset(spec.reports);
-    for _ in 0..spec.reports {
-        histograms.sample(&Sample { total, ranges: 32, calls: 1, ..Sample::default() });
-    }
-    let measured = Measured::new(&outcome(&spec, spec.reports, Counter::Time), &histograms);
-    let stretch = Some(Stretch { started: SystemTime::UNIX_EPOCH, took: Duration::from_millis(5) });
-    let ending = Ending::Measured(Box::new(measured));
-    (TrialRecord::new(number, 0, Some(Rung::HypercallBatch), Spec::from(spec), stretch, ending), histograms)
-}
-
-/// A run counted in instructions in which every report took `total`.
-pub(crate) fn counted(total: u64) -> Archive {
-    let (record, histograms) = trial(0, total);
-    Archive::of_one(lab(), record, &histograms).unwrap()
+/// How a check came out.
+pub(crate) fn standing(summary: &Summary, what: &str) -> Standing {
+    summary.checks.iter().find(|check| check.what.contains(what)).expect(what).standing
 }

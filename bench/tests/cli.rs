@@ -46,13 +46,14 @@ fn list_names_every_preset_axis_and_plan() {
 #[test]
 fn schemas_are_json_and_speak_of_their_files() {
     for (document, property) in [
-        ("summary", "verdict"),
+        ("summary", "answer"),
+        ("summary", "waterfalls"),
+        ("summary", "breakdown"),
         ("trial", "ending"),
+        ("trial", "settled"),
         ("environment", "kvm"),
         ("plan", "guest-ring"),
-        ("engine-summary", "breakdown"),
-        ("engine-trial", "settled"),
-        ("engine-plan", "min-order"),
+        ("plan", "min-order"),
     ] {
         let schema: serde_json::Value = serde_json::from_str(&expect(0, &["schema", document])).unwrap();
         assert!(schema.to_string().contains(&format!("\"{property}\"")), "{document}");
@@ -84,6 +85,7 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["compare", "--order", "11"], "0..=10"),
         (&["compare", "--blocks", "0"], "blocks is 0"),
         (&["compare", "--arena", "3M"], "power of two"),
+        (&["compare", "--vcpus", "2"], "vcpus means nothing to ladder"),
         (&["compare", "--seed", "18446744073709551615"], "seed"),
         (&["run", "--carrier", "pigeon"], "registers, batch, ring"),
         (&["run", "--preset", "hypercall-each", "--doorbell", "ioeventfd-mmio"], "--servicer device"),
@@ -94,27 +96,30 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["run", "--preset", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
         (&["compare", "--rungs", "in-kernel", "--guest-ring", "3"], "--guest-ring 0"),
         (&["run", "--arena", "64X"], "64M"),
-        (&["engine", "guess"], "page-faults, walk, memhog, rate, sweep, soak, run"),
-        (&["engine", "--capacity", "0"], "blocks, not 0"),
-        (&["engine", "--min-order", "11"], "order 11"),
-        (&["engine", "--delay-ms", "0"], "--delay-ms must not be 0"),
-        (&["engine", "--vcpus", "9"], "1 to 8"),
-        (&["engine", "--vcpus", "0"], "1 to 8"),
-        (&["engine", "--rungs", "floor"], "names no pages"),
-        (&["engine", "--memory", "3M"], "multiple of 4 MiB"),
-        (&["engine", "--blocks", "0"], "blocks is 0"),
-        (&["engine", "--rounds", "2"], "rounds means nothing to page-faults"),
-        (&["engine", "run", "--queue-size", "32", "--capacity", "64"], "--queue-size 64"),
-        (&["engine", "run", "--rungs", "ring-sync", "--carrier", "empty"], "--carrier registers"),
-        (&["engine", "run", "--walk", "synchronous", "--capacity", "2"], "means nothing"),
-        (&["engine", "run", "--load", "memhog", "--window-ms", "5"], "means nothing"),
-        (&["engine", "memhog", "--queue-size", "33"], "a power of two"),
-        (&["engine", "soak", "--minutes", "0"], "minutes is 0"),
-        (&["engine", "--plan", "/no/such/plan.toml"], "cannot be read"),
+        (&["guess"], "unrecognized subcommand"),
+        (&["lab", "guess"], "no experiment guess"),
+        (&["page-faults", "--capacity", "0"], "blocks, not 0"),
+        (&["page-faults", "--min-order", "11"], "order 11"),
+        (&["page-faults", "--delay-ms", "0"], "--delay-ms must not be 0"),
+        (&["page-faults", "--vcpus", "9"], "1 to 8"),
+        (&["page-faults", "--vcpus", "0"], "1 to 8"),
+        (&["page-faults", "--rungs", "floor"], "names no pages"),
+        (&["page-faults", "--memory", "3M"], "multiple of 4 MiB"),
+        (&["page-faults", "--blocks", "0"], "blocks is 0"),
+        (&["page-faults", "--rounds", "2"], "rounds means nothing to page-faults"),
+        (&["engine", "--queue-size", "32", "--capacity", "64"], "--queue-size 64"),
+        (&["engine", "--preset", "ring-sync", "--carrier", "empty"], "--carrier registers"),
+        (&["engine", "--walk", "synchronous", "--capacity", "2"], "means nothing"),
+        (&["engine", "--load", "memhog", "--window-ms", "5"], "means nothing"),
+        (&["memhog", "--queue-size", "33"], "a power of two"),
+        (&["soak", "--minutes", "0"], "minutes is 0"),
+        (&["page-faults", "--plan", "/no/such/plan.toml"], "cannot be read"),
         (&["lab", "--kernel", "newest"], "a series such as 6.1"),
         (&["lab", "--clock", "moon"], "instructions, wall"),
         (&["lab", "--batch", "0"], "1 to 511"),
-        (&["lab", "--plan", "quick", "--", "/bin/true"], "cannot be used with"),
+        (&["lab", "--plan", "quick", "--", "/bin/true"], "mean nothing to a program"),
+        (&["lab", "walk", "--", "/bin/true"], "cannot be used with"),
+        (&["lab", "memhog"], "counts instructions"),
         (&["lab", "--against", "x", "--", "/bin/true"], "cannot be used with"),
     ];
     for (arguments, way_out) in cases {
@@ -166,10 +171,11 @@ fn the_labs_first_process_is_nothing_to_start() {
 fn a_bad_plan_is_named_with_its_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("bad.toml");
-    fs::write(&path, "name = \"bad\"\nrungs = [\"virtio\"]\nbatches = 3\n").unwrap();
+    let text = "schema-version = 3\nexperiment = \"ladder\"\nname = \"bad\"\n[choices]\nbatches = 3\n";
+    fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     let said = expect(2, &["compare", "--dry-run", "--plan", path]);
-    assert!(said.contains(path) && said.contains("line 3") && said.contains("batches"), "{said}");
+    assert!(said.contains(path) && said.contains("line 5") && said.contains("batches"), "{said}");
 }
 
 #[test]
@@ -189,12 +195,12 @@ fn a_dry_run_shows_the_schedule_and_writes_nothing() {
 }
 
 #[test]
-fn a_dry_run_of_the_engine_shows_the_plan_and_writes_nothing() {
+fn a_dry_run_of_another_experiment_shows_the_plan_and_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let output = Command::cargo_bin("pagehint")
         .unwrap()
         .current_dir(directory.path())
-        .args(["engine", "rate", "--dry-run", "--delays-ms", "7", "--blocks", "2"])
+        .args(["rate", "--dry-run", "--delays-ms", "7", "--blocks", "2"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -203,10 +209,10 @@ fn a_dry_run_of_the_engine_shows_the_plan_and_writes_nothing() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
-/// Runs an experiment with the engine on the real device; without a usable one there is nothing to see.
-fn engine(directory: &Path, arguments: &[&str]) -> Option<String> {
+/// Runs an experiment quickly on the real device; without a usable one there is nothing to see.
+fn quickly(directory: &Path, arguments: &[&str]) -> Option<String> {
     let out = directory.to_str().unwrap();
-    let output = pagehint(&[&["engine"], arguments, &["--quick", "--out", out]].concat());
+    let output = pagehint(&[arguments, &["--quick", "--out", out]].concat());
     if output.status.code() == Some(77) {
         assert!(std::env::var_os("PAGEHINT_REQUIRE_KVM").is_none(), "{output:?}");
         eprintln!("no usable KVM: {}", text(&output.stderr));
@@ -220,9 +226,18 @@ fn engine(directory: &Path, arguments: &[&str]) -> Option<String> {
 fn the_engine_is_measured_on_the_real_device_and_reported_again() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("page-faults");
-    let arguments =
-        ["--rungs", "hypercall-batch,virtio", "--units", "9", "--blocks", "1", "--window-ms", "30"];
-    let Some(shown) = engine(&run, &arguments) else { return };
+    let arguments = [
+        "page-faults",
+        "--rungs",
+        "hypercall-batch,virtio",
+        "--units",
+        "9",
+        "--blocks",
+        "1",
+        "--window-ms",
+        "30",
+    ];
+    let Some(shown) = quickly(&run, &arguments) else { return };
     for part in ["on with discard", "where it goes", "2019-09", "ok no byte was lost"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
@@ -234,7 +249,7 @@ fn the_engine_is_measured_on_the_real_device_and_reported_again() {
 
     let run = directory.path().join("memhog");
     let arguments = ["memhog", "--rungs", "ring-sync", "--blocks", "1", "--memory", "64M", "--capacity", "4"];
-    let shown = engine(&run, &arguments).expect("it has run before");
+    let shown = quickly(&run, &arguments).expect("it has run before");
     assert!(shown.contains("ok every round returns at least 95.0 %"), "{shown}");
     assert!(run.join("curve.svg").exists() && run.join("curve.csv").exists());
 }
@@ -244,7 +259,7 @@ fn what_is_there_is_not_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("mine"), "precious").unwrap();
     let path = directory.path().to_str().unwrap();
-    for command in ["compare", "run", "lab", "engine"] {
+    for command in ["compare", "run", "lab", "engine", "walk"] {
         assert!(expect(1, &[command, "--out", path]).contains("not empty"));
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

@@ -20,13 +20,16 @@ use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::fault::{Fault, Planted};
-use crate::ram::GuestRam;
+use crate::memory::GuestRam;
 use crate::reclaim::Batch;
 
 mod chain;
 mod registers;
+mod shared;
 
 use registers::Setup;
+
+pub(crate) use shared::SharedBalloon;
 
 /// A driver broke a queue beyond what one chain can: the device needs a reset (2.1.2).
 #[derive(Debug, thiserror::Error)]

@@ -6,10 +6,9 @@
 //!
 //! ```text
 //!   run            one trial: build, run, account
-//!    ├ spec        what to run, and whether it means anything
-//!    ├ parts       memory, machine, device, and a service for each processor
-//!    ├ team        a thread for each processor; the first error stops them all
-//!    ├ session     what the first processor says
+//!    ├ spec        what to run                              validate  whether it means anything, error   why not
+//!    ├ info        what the guest is told of it
+//!    ├ session     what the guest says
 //!    │  ├ watch    resident and free memory over time
 //!    │  └ settled  the guest's account of its pages against the kernel's
 //!    ├ books       what the guest has counted
@@ -17,21 +16,24 @@
 //! ```
 
 mod books;
+mod error;
+mod info;
 mod outcome;
-mod parts;
 mod run;
 mod session;
 mod settled;
 mod spec;
-mod team;
+mod validate;
 mod watch;
 
 pub use abi::engine::books::{Counter as GuestCounter, PassRecord, Tally};
 pub use abi::engine::{GuestFault, Inhibited, Load, Reporting, Shuffle, Walk};
 pub use abi::layout::VCPUS_MAX;
 
-pub use outcome::{Bucket, EngineOutcome, Point, Settled, Spent};
+pub use error::EngineSpecError;
+pub use outcome::{Bucket, EngineOutcome, Point, Settled};
+pub use run::{run, run_planted};
+pub use spec::EngineSpec;
+
 #[cfg(feature = "test-support")]
-pub use run::run_engine_image;
-pub use run::{run_engine, run_engine_planted};
-pub use spec::{EngineSpec, EngineSpecError};
+pub use run::run_image;

@@ -5,7 +5,7 @@
 
 use abi::addr::{ByteRange, PageRange};
 
-use crate::ram::GuestRam;
+use crate::memory::GuestRam;
 
 #[cfg(feature = "detour")]
 pub(crate) use detour::walk as detour;

@@ -1,110 +1,53 @@
-//! `/dev/kvm`, or a sentence on why not.
+//! A virtual machine and its processors, from `/dev/kvm` to the exit loop. Nothing here knows what the guest is run
+//! for.
+//!
+//! ```text
+//!   open           /dev/kvm, or why not                      error     why there is no machine, why a processor stopped
+//!   machine        what is built
+//!    ├ image, boot the payload and its first instruction     wiring    memory, hypercalls, interrupt and kick
+//!    └ processor   a virtual processor and its exit loop     exits     … counted
+//!       ├ board    whatever an exit can reach                panic     the payload's last words
+//!       └ ioctl    what kvm-ioctls does not wrap
+//!   watchdog       deadlines                                 affinity  which thread runs on which processor
+//!   clock          the time stamp counter of either side     stats     KVM's own counters
+//!                                                            idle      whether the kernel idled
+//! ```
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::{fs, io};
+mod affinity;
+mod board;
+mod boot;
+mod clock;
+mod error;
+mod exits;
+pub(crate) mod idle;
+mod image;
+mod ioctl;
+mod machine;
+mod open;
+mod panic;
+mod processor;
+mod stats;
+mod watchdog;
+mod wiring;
 
-use kvm_ioctls::Kvm;
+pub use boot::BootError;
+pub use clock::Counter;
+pub use error::{BuildError, ExitError};
+pub use exits::Exits;
+pub use image::ImageError;
+pub use open::{Flavour, KvmError};
 
-use crate::facts::Flavour;
+pub(crate) use affinity::{Cpu, Pinned, Placement};
+pub(crate) use board::{Board, Flow, Request};
+pub(crate) use clock::{GuestTsc, HostTsc, TscOffset, counter};
+pub(crate) use exits::Counts;
+pub(crate) use image::{PAYLOAD, PAYLOAD_TARGET};
+pub(crate) use machine::{Blueprint, Machine};
+pub(crate) use open::{flavour, open};
+pub(crate) use panic::panic_message;
+pub(crate) use processor::Processor;
+pub(crate) use stats::Statistics;
+pub(crate) use watchdog::{Pulse, Watchdog};
 
-const DEVICE: &str = "/dev/kvm";
-/// The only version of the interface there has been since Linux 2.6.22.
-const API_VERSION: i32 = 12;
-
-/// Why KVM cannot be used. The message says what to do next.
-#[derive(Debug, thiserror::Error)]
-pub enum KvmError {
-    /// There is no `/dev/kvm`.
-    #[error(
-        "there is no /dev/kvm: load kvm_intel or kvm_amd, enable virtualisation in the firmware, or pass the device into this container"
-    )]
-    Missing,
-    /// It may not be opened.
-    #[error(
-        "/dev/kvm may not be opened: it belongs to group {group}, mode {mode:o}; {}",
-        advice(group, *mode)
-    )]
-    Permission {
-        /// The group that owns the device.
-        group: String,
-        /// The permission bits of the device.
-        mode: u32,
-    },
-    /// It does something else.
-    #[error("/dev/kvm cannot be used: {what}: {source}")]
-    Unusable {
-        /// What was tried.
-        what: &'static str,
-        /// What it said.
-        source: io::Error,
-    },
-}
-
-impl KvmError {
-    /// For the errors of ioctls.
-    pub(crate) fn ioctl(what: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Self {
-        move |error| Self::Unusable { what, source: error.into() }
-    }
-}
-
-/// Opens `/dev/kvm` and checks that it is what it should be.
-pub(crate) fn open() -> Result<Kvm, KvmError> {
-    let kvm = Kvm::new().map_err(|error| refusal(error.into()))?;
-    match kvm.get_api_version() {
-        API_VERSION => Ok(kvm),
-        _ => Err(KvmError::Unusable {
-            what: "its interface has another version",
-            source: io::ErrorKind::Unsupported.into(),
-        }),
-    }
-}
-
-fn refusal(error: io::Error) -> KvmError {
-    match error.kind() {
-        io::ErrorKind::NotFound => KvmError::Missing,
-        io::ErrorKind::PermissionDenied => {
-            let (group, mode) = owner();
-            KvmError::Permission { group, mode }
-        }
-        _ => KvmError::Unusable { what: "it does not open", source: error },
-    }
-}
-
-/// What opens the device to somebody who may not: joining its group, if the group may.
-fn advice(group: &str, mode: u32) -> String {
-    const GROUP_READ_WRITE: u32 = 0o060;
-    if mode & GROUP_READ_WRITE == GROUP_READ_WRITE {
-        format!("join it (usermod -aG {group} $USER, then log in again)")
-    } else {
-        "as root: chgrp kvm /dev/kvm && chmod 660 /dev/kvm, then join group kvm".to_owned()
-    }
-}
-
-/// The group `/dev/kvm` belongs to, by name if it has one, and its permission bits.
-fn owner() -> (String, u32) {
-    let Ok(device) = fs::metadata(DEVICE) else { return ("kvm".to_owned(), 0o660) };
-    let id = device.gid().to_string();
-    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-    let name = groups
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.get(2) == Some(&id.as_str()))
-        .and_then(|fields| fields.first().map(ToString::to_string))
-        .unwrap_or(id);
-    (name, device.mode() & 0o777)
-}
-
-/// Which KVM module is loaded.
-pub(crate) fn flavour() -> Flavour {
-    let loaded = |module: &str| Path::new("/sys/module").join(module).is_dir();
-    if loaded("kvm_pvm") {
-        Flavour::Pvm
-    } else if loaded("kvm_intel") {
-        Flavour::Vmx
-    } else if loaded("kvm_amd") {
-        Flavour::Svm
-    } else {
-        Flavour::Unknown
-    }
-}
+#[cfg(test)]
+pub(crate) use watchdog::Kicked;

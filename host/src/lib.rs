@@ -2,22 +2,20 @@
 //! when each step happened.
 //!
 //! ```text
-//!   run            one trial: build, run, account            probe     what this host can do
-//!    ├ ram         guest memory, the one checked door        facts     … as a value
-//!    ├ image, boot the payload and its first instruction     kvm       /dev/kvm, or why not
-//!    ├ assembly    puts the parts together
-//!    ├ machine     what is built                             wiring    what is wired to it
-//!    ├ processor   a vCPU and its exit loop
-//!    ├ watchdog    deadlines
-//!    ├ session     the guest's control calls                 pairing   both sides' stamps → samples
-//!    │  └ proof    ledger against residency                  stats     KVM's own counters
-//!    │                                                       idle      whether the kernel idled
-//!    ├ server      who serves: this thread or the worker     worker    the device thread
-//!    ├ service     fetch → discard → complete, stamped
-//!    │  ├ transport  a module a carrier, as in the payload
-//!    │  └ reclaim    coalesce, discard
-//!    └ balloon     the virtio device and its queue
+//!   timed        one report at a time under the stopwatch    engine   the guest's reporting core at work
+//!    └─ trial    a machine put together, run, and looked at afterwards ─┘
+//!        ├ probe      what this host can do
+//!        ├ serve      who serves a doorbell: fetch → discard → complete
+//!        │  ├ transport   a module a carrier, as in the payload
+//!        │  │  └ balloon     the virtio device and its queue
+//!        │  └ reclaim     what becomes of reported ranges
+//!        ├ kvm        a machine and its processors, from /dev/kvm to the exit loop
+//!        ├ memory     guest memory: the one checked door, the one madvise, residency
+//!        └ axes       the choices, and which go together
 //! ```
+//!
+//! A module imports from those below it only: what is below `trial` knows of no trial, and `trial` not of which kind.
+//! Beside them, [`fault`] are bugs to be planted, and [`testing`] has the parts for benches and tests.
 //!
 //! The crate knows no experiment: what is compared with what, how often and in which order is the business of
 //! the `bench` crate.
@@ -25,49 +23,16 @@
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("pagehint measures KVM on x86_64 Linux, and nothing else");
 
-mod affinity;
-mod assembly;
 pub mod axes;
-mod balloon;
-mod boot;
-mod clock;
+pub mod balloon;
 pub mod engine;
-mod error;
-pub mod facts;
-mod fault;
-#[cfg(any(test, feature = "test-support"))]
-pub mod fuzzing;
-mod idle;
-mod image;
-mod kvm;
-mod machine;
-mod pairing;
-pub mod parts;
-mod probe;
-mod processor;
-mod proof;
-pub mod ram;
-mod reclaim;
-mod residency;
-#[cfg(feature = "test-support")]
-pub mod rig;
-mod run;
-mod server;
-mod service;
-mod session;
-mod stamps;
-mod stats;
+pub mod fault;
+pub mod kvm;
+pub mod memory;
+pub mod probe;
+pub mod reclaim;
+pub mod serve;
+pub mod testing;
+pub mod timed;
 mod transport;
 pub mod trial;
-mod vcpu;
-mod watchdog;
-mod wiring;
-mod worker;
-
-pub use balloon::RingError;
-pub use error::{BuildError, ExitError, TrialError};
-pub use fault::{Fault, Planted};
-pub use kvm::KvmError;
-pub use probe::probe;
-pub use run::{run, run_planted};
-pub use worker::WorkerError;

@@ -16,22 +16,16 @@ use abi::step::Step;
 use kvm_bindings::KVM_CAP_BINARY_STATS_FD;
 use kvm_ioctls::{Cap, Kvm};
 
-use crate::affinity::{Pinned, Placement};
-use crate::assembly::bell;
 use crate::axes::{Doorbell, Servicer};
-use crate::clock::{self, HostTsc};
-use crate::error::{BuildError, ExitError};
-use crate::facts::{Answered, DoorbellFact, Facts};
-use crate::image::{PAYLOAD, PAYLOAD_TARGET};
-use crate::kvm::{self, KvmError};
-use crate::machine::{Blueprint, Machine};
-use crate::processor::{Board, Flow};
-use crate::ram::GuestRam;
-use crate::session::panic_message;
-use crate::stats::Statistics;
-use crate::transport::Request;
-use crate::trial::Exits;
-use crate::watchdog::Watchdog;
+use crate::kvm::{
+    self, Blueprint, Board, BuildError, ExitError, Exits, Flow, HostTsc, KvmError, Machine, PAYLOAD,
+    PAYLOAD_TARGET, Pinned, Placement, Request, Statistics, Watchdog, counter, panic_message,
+};
+use crate::memory::GuestRam;
+
+mod facts;
+
+pub use facts::{Answered, DoorbellFact, Facts};
 
 /// How long a doorbell may take before it counts as dead.
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -74,7 +68,7 @@ pub fn probe() -> Result<Facts, KvmError> {
         doorbells,
         instruction_ticks,
         ring0_emulated,
-        counter: clock::counter(),
+        counter: counter(),
         tsc_khz,
         tsc_offset,
         payload_target: PAYLOAD_TARGET,
@@ -215,7 +209,7 @@ impl Board for Stopwatch {
 
 /// Rings a doorbell some times, with a deadline.
 fn try_doorbell(kvm: &Kvm, doorbell: Doorbell, guest_ring: GuestRing, hypercall: Bell) -> Answered {
-    let boot = probe_boot(Program::Knock, guest_ring, bell(Carrier::Empty, doorbell, hypercall));
+    let boot = probe_boot(Program::Knock, guest_ring, doorbell.bell(Carrier::Empty, hypercall));
     let mut probe = match Probe::build(kvm, boot, doorbell.is_ioeventfd()) {
         Ok(probe) => probe,
         Err(error) => return Answered::Not { reason: error.to_string() },

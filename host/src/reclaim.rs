@@ -8,14 +8,13 @@ use abi::wire::virtio::balloon::QUEUE_MAX;
 
 use crate::axes::{Coalesce, Discard};
 use crate::fault::{Fault, Planted};
-use crate::ram::GuestRam;
-use crate::trial::Refused;
+use crate::memory::{Advice, GuestRam, advise};
 
 mod coalesce;
-mod discard;
+mod refused;
 
 pub use coalesce::coalesce;
-pub(crate) use discard::{Advice, advise};
+pub use refused::Refused;
 
 /// The ranges of one call that may be acted on. Room for the largest chain; never allocates again.
 #[derive(Debug)]

@@ -1,38 +1,25 @@
 //! How ranges arrive: one module a carrier, named as in the payload.
 //!
 //! A transport is `fetch` and `complete`; what happens in between is the same for all of them, and so is the
-//! stopwatch ([`crate::service`]).
+//! stopwatch ([`crate::serve`]).
 
-use abi::calls::{Answer, Operation};
+use abi::calls::Answer;
 
 use crate::balloon::RingError;
+use crate::kvm::Request;
 use crate::reclaim::Batch;
 
-mod batch;
+mod choose;
 mod empty;
+mod page;
 mod registers;
-mod ring;
+mod split_ring;
 
-pub(crate) use batch::BatchPage;
+pub(crate) use choose::over;
 pub(crate) use empty::Empty;
+pub(crate) use page::BatchPage;
 pub(crate) use registers::Registers;
-pub(crate) use ring::{Ring, lock, write};
-
-/// What the guest sent with its doorbell: see [`abi::calls`]. Nothing of it is checked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Request {
-    /// Operation and count.
-    pub word: u32,
-    /// The gpa register.
-    pub gpa: u64,
-    /// The pages register.
-    pub pages: u64,
-}
-
-impl Request {
-    /// The request to look at the reporting queue, as a kick without registers makes it.
-    pub(crate) const KICK: Self = Self { word: Operation::Kick.word(), gpa: 0, pages: 0 };
-}
+pub(crate) use split_ring::SplitRing;
 
 /// What `fetch` found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,21 +2,21 @@
 //! one nothing is found.
 
 mod common;
-#[path = "common/trial.rs"]
-mod trial;
+#[path = "common/samples.rs"]
+mod samples;
 
 use std::process::ExitCode;
 
 use abi::axes::Carrier;
 use abi::violation::Violation;
-use host::axes::{Axis, Discard};
-use host::facts::Facts;
-use host::trial::{Outcome, TrialSpec};
-use host::{Fault, Planted};
+use host::axes::{Axis, Discard, Way};
+use host::fault::{Fault, Planted};
+use host::probe::Facts;
+use host::timed::{Outcome, TimedSpec};
 use libtest_mimic::Trial;
 
 use common::{Checked, Transport, ignored};
-use trial::{Samples, trial};
+use samples::{Samples, trial};
 
 /// A bug, and what gives it away.
 struct Case {
@@ -65,21 +65,21 @@ fn main() -> ExitCode {
 fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let faults = CASES.iter().map(|case| {
         let name = format!("{}::{}", transport.name, case.name);
-        if case.fault == Fault::UsedTwice && transport.carrier != Carrier::Ring {
+        if case.fault == Fault::UsedTwice && transport.way.carrier != Carrier::Ring {
             return ignored(name, "no used ring");
         }
         let spec = transport.spec();
         Trial::test(name, move || is_caught(case, &spec, facts))
     });
     let nothing = Discard::ALL.iter().map(|discard| {
-        let spec = TrialSpec { discard: *discard, ..transport.spec() };
+        let spec = TimedSpec { way: Way { discard: *discard, ..transport.way }, ..transport.spec() };
         let name = format!("{}::no-fault-discard-{}", transport.name, discard.name());
         Trial::test(name, move || nothing_is_found(&spec, facts))
     });
     faults.chain(nothing).collect()
 }
 
-fn is_caught(case: &Case, spec: &TrialSpec, facts: &Facts) -> Checked {
+fn is_caught(case: &Case, spec: &TimedSpec, facts: &Facts) -> Checked {
     let outcome = trial(spec, facts, Planted::new(case.fault), &mut Samples::of(spec))?;
     let found: Vec<_> = outcome.violations.iter().map(|(violation, _)| *violation).collect();
     if case.found.iter().all(|violation| found.contains(violation)) && (case.proved)(&outcome) {
@@ -89,7 +89,7 @@ fn is_caught(case: &Case, spec: &TrialSpec, facts: &Facts) -> Checked {
     }
 }
 
-fn nothing_is_found(spec: &TrialSpec, facts: &Facts) -> Checked {
+fn nothing_is_found(spec: &TimedSpec, facts: &Facts) -> Checked {
     let outcome = trial(spec, facts, Planted::NONE, &mut Samples::of(spec))?;
     assert_eq!(outcome.violations, [], "violations");
     assert_eq!(outcome.taken_digest, outcome.reported_digest, "pages taken and reported");

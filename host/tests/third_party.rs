@@ -16,11 +16,13 @@ use abi::addr::{ByteRange, Gpa, Order, PAGE_SIZE, PageRange, Pfn};
 use abi::layout::{ARENA_START, STEP};
 use abi::notes;
 use abi::wire::virtio::status;
-use common::{Checked, SEED, Transport};
-use host::axes::{Coalesce, Completion, Discard, Doorbell};
-use host::facts::Facts;
-use host::rig::Rig;
-use host::trial::{Refused, TrialSpec};
+use common::{Checked, Transport};
+use host::axes::{Coalesce, Completion, Discard, Doorbell, Way};
+use host::probe::Facts;
+use host::reclaim::Refused;
+use host::testing::rig::Rig;
+use host::testing::specs::SEED;
+use host::timed::TimedSpec;
 use libtest_mimic::{Failed, Trial};
 
 const BARE_TARGET: &str = "x86_64-unknown-none";
@@ -38,8 +40,8 @@ fn main() -> ExitCode {
 /// The guest kicks at the notify register and polls.
 fn is_driven_by_registers(transport: &Transport) -> bool {
     use abi::axes::Carrier;
-    let kick = matches!(transport.doorbell, Doorbell::Mmio | Doorbell::IoeventfdMmio);
-    transport.carrier == Carrier::Ring && kick && transport.completion != Completion::Interrupt
+    let kick = matches!(transport.way.doorbell, Doorbell::Mmio | Doorbell::IoeventfdMmio);
+    transport.way.carrier == Carrier::Ring && kick && transport.way.completion != Completion::Interrupt
 }
 
 type Test = fn(Guest) -> Checked;
@@ -54,7 +56,7 @@ fn over(transport: Transport, facts: &'static Facts) -> Vec<Trial> {
     tests
         .into_iter()
         .map(|(name, coalesce, discard, test)| {
-            let spec = TrialSpec { coalesce, discard, ..transport.spec() };
+            let spec = TimedSpec { way: Way { coalesce, discard, ..transport.way }, ..transport.spec() };
             let name = format!("third-party::{}::{name}", transport.name);
             Trial::test(name, move || test(Guest::boot(&spec, facts)?))
         })
@@ -106,7 +108,7 @@ struct Guest {
 }
 
 impl Guest {
-    fn boot(spec: &TrialSpec, facts: &Facts) -> Result<Self, Failed> {
+    fn boot(spec: &TimedSpec, facts: &Facts) -> Result<Self, Failed> {
         let rig = Rig::with_image(spec, facts, image(facts)?)?;
         let arena = ByteRange::of_pages(ARENA_START.gpa(), spec.arena_pages()).and_then(ByteRange::inward);
         let arena = arena.map_err(|error| format!("{error:?}"))?;

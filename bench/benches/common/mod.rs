@@ -2,13 +2,14 @@
 
 use abi::addr::Order;
 use abi::axes::{Carrier, Completion, Workload};
-use host::axes::{Backing, Coalesce, Discard, Doorbell, RingChoice, Servicer};
-use host::facts::{Counter, Facts};
-use host::trial::TrialSpec;
+use host::axes::{Discard, Doorbell, Way};
+use host::kvm::Counter;
+use host::probe::Facts;
+use host::timed::TimedSpec;
 
 /// What this host can do. Without KVM, or where nothing tells the time, the bench says so and measures nothing.
 pub(crate) fn facts() -> Option<Facts> {
-    let facts = host::probe().inspect_err(|error| eprintln!("SKIPPED: {error}")).ok()?;
+    let facts = host::probe::probe().inspect_err(|error| eprintln!("SKIPPED: {error}")).ok()?;
     if facts.counter == Counter::Instructions {
         eprintln!("SKIPPED: this machine counts instructions, and criterion takes time");
         return None;
@@ -17,15 +18,8 @@ pub(crate) fn facts() -> Option<Facts> {
 }
 
 /// An empty doorbell; the benches change what they sweep.
-pub(crate) const BASE: TrialSpec = TrialSpec {
-    carrier: Carrier::Empty,
-    doorbell: Doorbell::Port,
-    servicer: Servicer::Vcpu,
-    completion: Completion::Return,
-    discard: Discard::None,
-    coalesce: Coalesce::Each,
-    backing: Backing::Anon,
-    guest_ring: RingChoice::Auto,
+pub(crate) const BASE: TimedSpec = TimedSpec {
+    way: Way { discard: Discard::None, ..Way::plain(Carrier::Empty, Doorbell::Port, Completion::Return) },
     workload: Workload::Random,
     order: match Order::new(0) {
         Ok(order) => order,

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use super::exit::Code;
-use crate::doctor::Examination;
-use crate::export::json;
-use crate::terminal::bullet;
+use crate::figure::json;
+use crate::report::terminal::bullet;
+use crate::site::doctor::Examination;
 
 pub(super) fn run(as_json: bool, out: &mut dyn Write) -> anyhow::Result<Code> {
-    let examination = Examination::of(&host::probe()?);
+    let examination = Examination::of(&host::probe::probe()?);
     if as_json {
         out.write_all(json::pretty(&examination).as_bytes())?;
         return Ok(Code::Fine);

@@ -3,11 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 
-use host::trial::SpecError;
-use host::{KvmError, TrialError};
+use host::kvm::KvmError;
+use host::trial::TrialError;
 
-use crate::engine::plan::EnginePlanError;
-use crate::lab::LabError;
+use crate::lab::error::LabError;
 use crate::plan::PlanError;
 
 /// For `--help`.
@@ -50,6 +49,11 @@ impl From<Code> for ExitCode {
     }
 }
 
+/// What was asked for makes no sense, in a sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// The code of an error.
 #[must_use]
 pub fn of(error: &anyhow::Error) -> Code {
@@ -58,7 +62,7 @@ pub fn of(error: &anyhow::Error) -> Code {
     let no_lab = |error: &LabError| matches!(error, LabError::Missing { .. });
     if error.downcast_ref::<io::Error>().is_some_and(closed) {
         Code::Fine
-    } else if error.is::<PlanError>() || error.is::<EnginePlanError>() || error.is::<SpecError>() {
+    } else if error.is::<PlanError>() || error.is::<Usage>() {
         Code::Usage
     } else if error.is::<KvmError>()
         || error.downcast_ref::<TrialError>().is_some_and(no_kvm)
@@ -105,8 +109,8 @@ mod tests {
         assert!(way_out(&no_lab.into()).is_none());
         assert_eq!(of(&LabError::Stopped.into()), Code::Error);
         assert_eq!(of(&TrialError::Stopped.into()), Code::Error);
-        assert_eq!(of(&SpecError::NoReports.into()), Code::Usage);
-        assert_eq!(of(&EnginePlanError::Instructions.into()), Code::Usage);
+        assert_eq!(of(&Usage("x".into()).into()), Code::Usage);
+        assert_eq!(of(&PlanError::NoSuchExperiment { name: "x".into() }.into()), Code::Usage);
         assert_eq!(of(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Code::Fine);
         assert_eq!(of(&io::Error::from(io::ErrorKind::NotFound).into()), Code::Error);
     }

@@ -5,11 +5,9 @@ use std::path::Path;
 
 use super::exit::Code;
 use crate::archive::Archive;
-use crate::environment::Environment;
-use crate::growth::{self, Change, TOLERANCE};
-use crate::summary::Summary;
-use crate::terminal;
-use crate::unit::percent;
+use crate::experiment::ladder::gate::{self, Change, TOLERANCE};
+use crate::figure::unit::percent;
+use crate::report::terminal;
 
 /// What the gate says.
 pub(super) struct Gate {
@@ -21,15 +19,12 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Holds a run against the reference, rung by rung, and shows what it finds.
-    pub(super) fn of(
-        reference: &Archive,
-        now: &Summary,
-        here: &Environment,
-        out: &mut dyn Write,
-    ) -> anyhow::Result<Self> {
-        let changes = growth::changes(&Summary::of(reference), now)?;
+    pub(super) fn of(reference: &Archive, now: &Archive, out: &mut dyn Write) -> anyhow::Result<Self> {
+        let changes = gate::changes(reference, now)?;
         terminal::show_growth(out, &changes)?;
-        for ((what, then), (_, now)) in reference.environment.made_by().into_iter().zip(here.made_by()) {
+        for ((what, then), (_, now)) in
+            reference.environment.made_by().into_iter().zip(now.environment.made_by())
+        {
             if then != now {
                 let sentence = format!("{what} is not the reference's: {then} there, {now} here");
                 terminal::bullet(out, "note:", &sentence)?;
@@ -64,7 +59,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::counted;
+    use crate::testing::timed::counted;
 
     #[test]
     fn the_gate_is_shut_to_a_longer_path_and_open_to_a_shorter() {
@@ -73,7 +68,7 @@ mod tests {
         {
             let now = counted(total);
             let mut out = Vec::new();
-            let gate = Gate::of(&counted(10_000), &Summary::of(&now), &now.environment, &mut out).unwrap();
+            let gate = Gate::of(&counted(10_000), &now, &mut out).unwrap();
             assert_eq!(
                 (gate.code(), gate.changed),
                 (code, changed),

@@ -6,33 +6,77 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::exit::Code;
+use clap::Args;
+
+use super::exit::{Code, Usage};
 use super::gate::Gate;
-use super::options::LabOptions;
-use crate::archive::Archive;
-use crate::calls::Calls;
-use crate::environment::Environment;
-use crate::journal::{Journal, file};
+use super::options::RunOptions;
+use crate::archive::{Archive, file};
+use crate::axes::named::Named;
+use crate::axes::rung::CallBy;
+use crate::experiment;
+use crate::experiment::contract::Experiment;
 use crate::lab::emulator::{Emulator, MEMORY};
 use crate::lab::errand::Errand;
+use crate::lab::error::LabError;
 use crate::lab::kernel::{Choice, Kernel, Store};
 use crate::lab::packages;
 use crate::lab::parcel::Returned;
+use crate::lab::run::Lab;
 use crate::lab::supply::Supply;
-use crate::lab::{Described, Lab, LabError};
-use crate::ladder::CallBy;
-use crate::progress::Follower;
-use crate::summary::Summary;
-use crate::{report, signals, terminal};
+use crate::plan::PlanError;
+use crate::report::summary::Summary;
+use crate::report::{self, terminal};
+use crate::run::journal::Journal;
+use crate::run::progress::Follower;
+use crate::run::signals;
+use crate::site::calls::Calls;
+use crate::site::emulated::{Described, LabClock};
 
 /// The series whose kernel is booted if nothing else is said.
 const SERIES: &str = "6.1";
 
-pub(super) fn run(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
-    match options.program.split_first() {
-        Some((program, arguments)) => run_program(options, Path::new(program), arguments, out),
-        None => run_plan(options, out),
+/// Flags of `lab`.
+#[derive(Args)]
+pub(super) struct LabOptions {
+    /// What to find out: an experiment, by its command. [default: compare]
+    experiment: Option<String>,
+    /// What time is in the lab: instructions, which repeat exactly, or the clock on the wall, which is quicker.
+    #[arg(long, default_value_t = Named(LabClock::Instructions))]
+    clock: Named<LabClock>,
+    /// Debian's kernel to boot: a series (6.1, 6.12), a package, or a .deb file. [default: that of --against, else 6.1]
+    #[arg(long)]
+    kernel: Option<Choice>,
+    /// How long the lab may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
+    deadline: u64,
+    /// Install and download nothing.
+    #[arg(long)]
+    offline: bool,
+    /// A run of the ladder to compare with: fail if any rung has grown.
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunOptions,
+    /// Run this program in the lab instead, with its arguments; its exit code is ours.
+    #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["experiment", "against"])]
+    program: Vec<String>,
+}
+
+impl LabOptions {
+    fn experiment(&self) -> Result<&'static dyn Experiment, PlanError> {
+        let name = self.experiment.as_deref().unwrap_or("compare");
+        let by_command = experiment::ALL.into_iter().find(|experiment| experiment.command() == name);
+        by_command.map_or_else(|| experiment::named(name), Ok)
     }
+}
+
+pub(super) fn run(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let Some((program, arguments)) = options.program.split_first() else { return run_plan(options, out) };
+    if options.run != RunOptions::default() {
+        return Err(Usage("flags of an experiment mean nothing to a program: give either".to_owned()).into());
+    }
+    run_program(options, Path::new(program), arguments, out)
 }
 
 /// Runs a program in the lab as if it had been run here.
@@ -74,19 +118,32 @@ fn found(program: &Path) -> Result<PathBuf, LabError> {
 }
 
 fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let experiment = options.experiment()?;
     // The machine inside resolves it; here it is only checked, before anything is fetched.
-    let plan = options.run.plan("lab")?;
-    plan.clone().on(&Calls::untried(CallBy::Hypercall))?;
+    let plan = options.run.plan(experiment, if experiment.has_plan("lab") { "lab" } else { "default" })?;
+    experiment.resolve(plan.clone(), 1, &Calls::untried(CallBy::Hypercall))?;
+    if options.clock.0 == LabClock::Instructions {
+        let refused = |why| PlanError::Instructions { experiment: experiment.name().to_owned(), why };
+        experiment.in_instructions().map_err(refused)?;
+    }
+    if options.run.dry_run || options.run.no_report {
+        return Err(
+            Usage("--dry-run and --no-report are for the machine a run takes place on".to_owned()).into()
+        );
+    }
     let directory = options.run.directory(&plan);
     Journal::check_writable(&directory)?;
     let reference = options.against.as_deref().map(Archive::open).transpose()?;
     let stop = signals::stop_flag()?;
     let lab = lab(options, reference.as_ref(), &stop)?;
     let (began, clock) = (SystemTime::now(), Instant::now());
-    let returned = compare(&lab, plan.to_toml(), &stop)?;
-    let here = bring_back(&returned, &directory, began, lab.described(clock.elapsed()))?;
-    let summary = report::rebuild(&directory)?;
-    terminal::show(out, &summary)?;
+    let mut follower = Follower::new();
+    let errand = Errand::plan(lab.module_names(), experiment.command(), plan.to_toml());
+    let returned = lab.run(&errand, None, &stop, &mut |line| follower.hear(line))?;
+    drop(follower);
+    bring_back(&returned, &directory, began, lab.described(clock.elapsed()))?;
+    let shown = report::rebuild(&directory)?;
+    terminal::show(out, &shown)?;
     writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
     if returned.exit != 0 {
         writeln!(
@@ -95,12 +152,12 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
             returned.exit
         )?;
     }
-    if !is_sound(returned.exit, &summary) {
+    if !is_sound(returned.exit, &shown.summary) {
         return Ok(Code::Error);
     }
     match (&reference, &options.against) {
         (Some(reference), Some(old)) => {
-            let gate = Gate::of(reference, &summary, &here, out)?;
+            let gate = Gate::of(reference, &Archive::open(&directory)?, out)?;
             gate.advise(old, &directory, out)?;
             Ok(gate.code())
         }
@@ -111,13 +168,7 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
 /// Whether a run came to its own end, and everything that must hold does. One that was cut short has only checks that
 /// hold, as far as it got.
 fn is_sound(exit: i32, summary: &Summary) -> bool {
-    exit == 0 && !report::failed(summary)
-}
-
-fn compare(lab: &Lab, plan: String, stop: &AtomicBool) -> anyhow::Result<Returned> {
-    let mut follower = Follower::new();
-    let errand = Errand::compare(lab.module_names(), plan);
-    Ok(lab.run(&errand, None, stop, &mut |line| follower.hear(line))?)
+    exit == 0 && !summary.failed()
 }
 
 /// Everything it takes, fetched if it has to be.
@@ -163,7 +214,7 @@ fn bring_back(
     directory: &Path,
     began: SystemTime,
     lab: Described,
-) -> anyhow::Result<Environment> {
+) -> anyhow::Result<()> {
     let exit = returned.exit;
     anyhow::ensure!(
         returned.files.get(file::TRIALS).is_some_and(|trials| !trials.is_empty()),
@@ -178,22 +229,22 @@ fn bring_back(
     let environment = Archive::environment(directory)?.brought_back(began, lab);
     let path = directory.join(file::ENVIRONMENT);
     fs::write(&path, environment.to_json()).map_err(failed(&path))?;
-    Ok(environment)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axis::Named;
-    use crate::lab::LabClock;
-    use crate::testing;
+    use crate::figure::check::Standing;
+    use crate::report::summary::Shown;
+    use crate::testing::timed::counted;
 
     #[test]
     fn a_run_that_was_cut_short_is_not_sound() {
-        let summary = Summary::of(&testing::counted(10_000));
+        let summary = Shown::of(&counted(10_000)).unwrap().summary;
         assert!(is_sound(0, &summary) && !is_sound(137, &summary) && !is_sound(1, &summary));
         let mut broken = summary;
-        broken.checks[0].standing = crate::checks::Standing::Fails;
+        broken.checks[0].standing = Standing::Fails;
         assert!(!is_sound(0, &broken));
     }
 

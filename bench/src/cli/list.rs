@@ -2,20 +2,23 @@
 
 use std::io::{self, Write};
 
+use host::axes::RULES;
 use host::axes::{
     Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
 };
 
 use super::exit::Code;
-use crate::axis::Named;
-use crate::engine::experiment::Experiment;
-use crate::histogram::Phase;
-use crate::ladder::Rung;
-use crate::meaning::Meaning;
-use crate::plan::{BUILT_IN, Plan};
+use crate::axes::meaning::Meaning;
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::experiment;
+use crate::trial::timed::phases::Phase;
 
 pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
-    writeln!(out, "Presets: the ladder, each rung made of the one before (run --preset, compare --rungs)")?;
+    writeln!(
+        out,
+        "Presets: the ladder, each rung made of the one before (run --preset, --rungs of the others)"
+    )?;
     for rung in Rung::ALL {
         writeln!(out, "  {:<16} {}", Named(*rung), rung.meaning())?;
     }
@@ -33,33 +36,17 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
     for phase in Phase::ALL {
         writeln!(out, "  {:<16} {}", Named(*phase), phase.meaning())?;
     }
-    writeln!(out, "\nPlans (compare --plan NAME)")?;
-    for (name, _) in BUILT_IN {
-        let plan = Plan::built_in(name)?;
-        let discards: Vec<String> = plan.discards.iter().map(Named::to_string).collect();
-        writeln!(
-            out,
-            "  {name:<16} {}, with discards {}; {} blocks, {} reports of {} ranges of order {} a trial",
-            rungs(&plan),
-            discards.join(", "),
-            plan.blocks,
-            plan.reports,
-            plan.batch,
-            plan.order
-        )?;
+    writeln!(out, "\nWhat goes together")?;
+    for rule in RULES {
+        writeln!(out, "  {}", rule)?;
     }
-    writeln!(out, "\nExperiments with the engine (engine NAME)")?;
-    for experiment in Experiment::ALL {
-        writeln!(out, "  {:<16} {}", Named(*experiment), experiment.question())?;
+    writeln!(out, "\nExperiments (pagehint NAME), with their built-in plans (--plan NAME)")?;
+    for experiment in experiment::ALL {
+        writeln!(out, "  {:<16} {}", experiment.command(), experiment.question())?;
+        let plans: Vec<&str> = experiment.plans().iter().map(|(name, _)| *name).collect();
+        writeln!(out, "  {:<16} plans: {}", "", plans.join(", "))?;
     }
     Ok(Code::Fine)
-}
-
-fn rungs(plan: &Plan) -> String {
-    match plan.rungs.len() {
-        0 => "every rung this host can run".to_owned(),
-        some => format!("{some} rungs"),
-    }
 }
 
 fn axis<A: Meaning>(out: &mut dyn Write) -> io::Result<()> {

@@ -7,10 +7,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use super::command::output;
 use super::console::Console;
-use super::packages::output;
+use super::error::LabError;
+use super::mortal;
 use super::places::{FIRST_PROCESS, PAGEHINT};
-use super::{LabClock, LabError, mortal};
+use crate::site::emulated::LabClock;
 
 /// Memory of the machine in MiB.
 pub const MEMORY: u32 = 1500;

@@ -23,10 +23,10 @@ pub struct Errand {
 }
 
 impl Errand {
-    /// To run the plan and bring the run directory back; its report is made outside, where that costs nothing.
+    /// To run the plan of an experiment, called by its command, and bring the run directory back; its report is made outside, where that costs nothing.
     #[must_use]
-    pub fn compare(modules: Vec<String>, plan: String) -> Self {
-        let command = [PAGEHINT, "compare", "--plan", PLAN, "--out", RUN, "--no-report"];
+    pub fn plan(modules: Vec<String>, experiment: &str, plan: String) -> Self {
+        let command = [PAGEHINT, experiment, "--plan", PLAN, "--out", RUN, "--no-report"];
         Self {
             modules,
             command: command.map(str::to_owned).to_vec(),

@@ -8,9 +8,10 @@ use std::path::Path;
 use cpio::newc::{self, ModeFileType};
 
 use super::errand::Errand;
+use super::error::LabError;
 use super::kernel::Kernel;
+use super::libraries;
 use super::places::{ERRAND, LIBRARIES, MODULES, MOUNTS};
-use super::{LabError, libraries};
 
 /// An archive in the making (`newc`, Linux Documentation/driver-api/early-userspace/buffer-format.rst).
 pub struct Initramfs {
@@ -58,7 +59,7 @@ impl Initramfs {
     /// # Errors
     /// [`LabError::File`].
     pub fn errand(&mut self, errand: &Errand) -> Result<(), LabError> {
-        self.file(ERRAND, crate::export::json::pretty(errand).as_bytes(), 0o644)?;
+        self.file(ERRAND, crate::figure::json::pretty(errand).as_bytes(), 0o644)?;
         errand.files.iter().try_for_each(|(path, text)| self.file(path, text.as_bytes(), 0o644))
     }
 
@@ -144,7 +145,7 @@ mod tests {
         let program = std::env::current_exe().unwrap();
         initramfs.program(&program, "/bin/a").unwrap();
         initramfs.program(&program, "/bin/b").unwrap();
-        initramfs.errand(&Errand::compare(vec![], "name = \"x\"\n".into())).unwrap();
+        initramfs.errand(&Errand::plan(vec![], "compare", "name = \"x\"\n".into())).unwrap();
         let entries = listed(initramfs);
         let names: BTreeSet<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names.len(), entries.len(), "no name twice");

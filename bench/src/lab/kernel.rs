@@ -9,9 +9,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::LabError;
+use super::command::output;
+use super::error::LabError;
 use super::module::Modules;
-use super::packages::{self, output};
+use super::packages;
 use super::supply::Supply;
 
 /// The module that makes `/dev/kvm` on the emulated processor.
@@ -220,7 +221,7 @@ impl Store {
         }
         let names = modules.into_iter().map(|(name, _)| name).collect();
         let manifest = Manifest { package: package.clone(), version, modules: names };
-        write(MANIFEST, crate::export::json::pretty(&manifest).as_bytes())?;
+        write(MANIFEST, crate::figure::json::pretty(&manifest).as_bytes())?;
 
         self.put(&place, &package).map_err(unwritable())?;
         self.kept(&package).ok_or_else(|| incomplete("manifest".to_owned()))
@@ -376,7 +377,7 @@ mod tests {
         for file in [IMAGE, "modules/kvm"] {
             fs::write(place.path().join(file), vec![0; size]).unwrap();
         }
-        fs::write(place.path().join(MANIFEST), crate::export::json::pretty(&manifest)).unwrap();
+        fs::write(place.path().join(MANIFEST), crate::figure::json::pretty(&manifest)).unwrap();
         place
     }
 

@@ -9,7 +9,7 @@ use elf::ElfBytes;
 use elf::abi::PT_INTERP;
 use elf::endian::AnyEndian;
 
-use super::LabError;
+use super::error::LabError;
 
 /// What a program needs beside itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

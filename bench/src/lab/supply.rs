@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::LabError;
+use super::command::{describe, failure};
+use super::error::LabError;
 use super::mortal;
-use super::packages::{describe, failure};
 
 /// How often a command that fetches is looked at.
 const LOOK: Duration = Duration::from_millis(50);

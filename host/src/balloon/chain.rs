@@ -8,7 +8,7 @@
 use abi::addr::{ByteRange, Gpa};
 use abi::wire::split_ring::{DESC_INDIRECT, DESC_NEXT, DESC_SIZE, DESC_WRITE};
 
-use crate::ram::GuestRam;
+use crate::memory::GuestRam;
 use crate::reclaim::Batch;
 
 /// A descriptor as it lies in memory (2.7.5), little-endian.

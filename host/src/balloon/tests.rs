@@ -2,7 +2,6 @@
 //!
 //! Section numbers are those of virtio 1.2.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use abi::addr::{PageRange, Pfn};
@@ -15,8 +14,7 @@ use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::EFD_NONBLOCK;
 
 use super::*;
-use crate::transport;
-use crate::trial::Refused;
+use crate::reclaim::Refused;
 
 mod broken;
 mod other_queues;

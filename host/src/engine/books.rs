@@ -10,9 +10,9 @@ use abi::engine::map::pass_at;
 use abi::tally::{BUCKETS, highest, lowest};
 use abi::violation::Violation;
 
-use super::Bucket;
-use crate::error::TrialError;
-use crate::ram::{GuestRam, RamError};
+use super::outcome::Bucket;
+use crate::memory::{GuestRam, RamError};
+use crate::trial::{TrialError, violations};
 
 /// The books of all processors.
 pub(super) struct Books<'a> {
@@ -67,14 +67,7 @@ impl Books<'_> {
 
     /// What was found wrong, and how often.
     pub(super) fn violations(&self) -> Result<Vec<(Violation, u64)>, RamError> {
-        let mut found = Vec::new();
-        for violation in Violation::ALL {
-            match self.sum(|vcpu| books::violation(vcpu, violation))? {
-                0 => {}
-                count => found.push((violation, count)),
-            }
-        }
-        Ok(found)
+        violations(|violation| self.sum(|vcpu| books::violation(vcpu, violation)))
     }
 
     /// Frame of the first page that the first processor with anything to say found wrong.

@@ -5,8 +5,9 @@ use abi::engine::books::PassRecord;
 use abi::violation::Violation;
 
 use crate::axes::{Bell, GuestRing};
-use crate::facts::Counter;
-use crate::trial::{Exits, Refused};
+use crate::kvm::{Counter, Exits};
+use crate::reclaim::Refused;
+use crate::serve::Spent;
 
 /// A bucket of a tally that is not empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,17 +48,6 @@ pub struct Settled {
     pub reported_resident: u64,
     /// Pages written to and not reported that are gone: must be 0.
     pub lost: u64,
-}
-
-/// What the host did for reports, in ticks of its time stamp counter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Spent {
-    /// Ranges out of the carrier, checked.
-    pub fetch: u64,
-    /// Coalescing and `madvise`.
-    pub discard: u64,
-    /// The acknowledgement written and the interrupt raised.
-    pub complete: u64,
 }
 
 /// What a trial of the engine showed. Counts cover the measured part, unless they say otherwise.

@@ -1,35 +1,32 @@
 //! Running one trial: build, run, tear down, account.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use abi::addr::PAGE_SIZE;
-use abi::axes::{Bell, GuestRing};
+use abi::addr::{Order, PAGE_SIZE};
+use abi::boot::BootInfo;
 use abi::engine::GuestFault;
 use abi::engine::books::{Counter as GuestCounter, shared};
+use abi::layout::ENGINE;
 
 use super::books::Books;
-use super::parts::{Parts, is_returned};
-use super::session::{Round, Seat, Session, other};
+use super::info::{boot_info, engine_info, is_returned};
+use super::outcome::{EngineOutcome, Point, Settled};
+use super::session::{Round, Session, other};
 use super::settled::Examiner;
 use super::spec::EngineSpec;
 use super::watch::{Look, Watch};
-use super::{EngineOutcome, Point, Settled, team};
-use crate::affinity::{Pinned, Placement};
-use crate::clock::GuestTsc;
-use crate::error::TrialError;
-use crate::facts::{Counter, Facts};
 use crate::fault::Planted;
-use crate::image::PAYLOAD;
-use crate::processor::Processor;
-use crate::run::nanoseconds;
+use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placement, Processor};
+use crate::memory::try_huge;
+use crate::probe::Facts;
+use crate::trial::{self, Assembly, Seat, TrialError, Wanted, team};
 
-/// What a guest may take without a sign of progress, for each page of its memory, and beside what it was told to take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What a guest may take without a sign of progress for each page of its memory, beside what it was told to take.
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(200);
 
-/// Runs one trial of the engine. `facts` are [`crate::probe()`]'s. When `stop` becomes true the guest is kicked out
+/// Runs one trial of the engine. `facts` are [`crate::probe::probe()`]'s. When `stop` becomes true the guest is kicked out
 /// and [`TrialError::Stopped`] returned within some milliseconds.
 ///
 /// A guest of one virtual processor is pinned as in every trial, and its device thread beside it; where there are
@@ -37,26 +34,22 @@ const PATIENCE_PER_PAGE: Duration = Duration::from_micros(200);
 ///
 /// # Errors
 /// [`TrialError`].
-pub fn run_engine(
-    spec: &EngineSpec,
-    facts: &Facts,
-    stop: &Arc<AtomicBool>,
-) -> Result<EngineOutcome, TrialError> {
-    run(spec, facts, stop, &Guest::of(spec))
+pub fn run(spec: &EngineSpec, facts: &Facts, stop: &Arc<AtomicBool>) -> Result<EngineOutcome, TrialError> {
+    run_guest(spec, facts, stop, &Guest::of(spec))
 }
 
 /// The same with a bug planted in the host, in the guest, or both: for tests of the oracle.
 ///
 /// # Errors
 /// [`TrialError`].
-pub fn run_engine_planted(
+pub fn run_planted(
     spec: &EngineSpec,
     facts: &Facts,
     stop: &Arc<AtomicBool>,
     planted: Planted,
     fault: GuestFault,
 ) -> Result<EngineOutcome, TrialError> {
-    run(spec, facts, stop, &Guest { planted, fault, ..Guest::of(spec) })
+    run_guest(spec, facts, stop, &Guest { planted, fault, ..Guest::of(spec) })
 }
 
 /// The same with a payload of somebody else, which is stopped after `patience` without progress: for guests that
@@ -65,14 +58,14 @@ pub fn run_engine_planted(
 /// # Errors
 /// [`TrialError`].
 #[cfg(feature = "test-support")]
-pub fn run_engine_image(
+pub fn run_image(
     spec: &EngineSpec,
     facts: &Facts,
     stop: &Arc<AtomicBool>,
     image: &[u8],
     patience: Duration,
 ) -> Result<EngineOutcome, TrialError> {
-    run(spec, facts, stop, &Guest { image, patience, ..Guest::of(spec) })
+    run_guest(spec, facts, stop, &Guest { image, patience, ..Guest::of(spec) })
 }
 
 /// What is run, and how long it may take over nothing.
@@ -89,58 +82,71 @@ impl Guest<'_> {
     }
 }
 
-fn run(
+fn run_guest(
     spec: &EngineSpec,
     facts: &Facts,
     stop: &Arc<AtomicBool>,
     guest: &Guest<'_>,
 ) -> Result<EngineOutcome, TrialError> {
     let started = Instant::now();
-    // Relaxed: the flag carries nothing with it.
-    if stop.load(Ordering::Relaxed) {
-        return Err(TrialError::Stopped);
-    }
+    trial::unless_stopped(stop)?;
+    spec.validate()?;
+    spec.validate_processors(facts.max_vcpus)?;
     let placement = if spec.vcpus == 1 { Placement::choose() } else { None };
     let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
-    let Parts { mut machine, ram, map, guest_ring, bell, balloon, services, tsc_khz } =
-        Parts::new(spec, facts, guest.image, guest.planted, guest.fault, placement)?;
-    let offset = machine.tsc_offset().ok_or(TrialError::NoClock)?;
-    let watch = spec.watch.map(|interval| Watch::start(&ram, map, offset, interval)).transpose()?;
+    let mut assembly = assemble(spec, facts, guest, placement)?;
+    let services = assembly.services()?;
+    let (tsc_khz, offset) = assembly.clock()?;
+    let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
+    ram.write_words(ENGINE, &engine_info(spec, guest.fault, tsc_khz).to_words())?;
+
+    let map = spec.map();
+    let watch = spec.watch.map(|interval| Watch::start(ram, map, offset, interval)).transpose()?;
     let mut session = Session {
-        ram: &ram,
+        ram,
         services: &services,
         counts: machine.processors().map(Processor::counts).collect(),
         statistics: machine.processors().filter_map(Processor::statistics).collect(),
         offset,
         watch,
         looks: Vec::new(),
-        examiner: Examiner::new(&ram, map, is_returned(spec))?,
+        examiner: Examiner::new(ram, map, is_returned(spec))?,
         rounds: spec.rounds,
         settled: Vec::new(),
         begin: None,
         end: None,
     };
 
-    let others = (1..spec.vcpus as usize).map(|vcpu| Seat {
-        balloon: &balloon,
-        service: services.of(vcpu),
-        control: |control| other(control, &ram),
-    });
-    let others = others.collect();
-    let mut first =
-        Seat { balloon: &balloon, service: services.of(0), control: |control| session.control(control) };
-    let ran = team::run(&mut machine, &mut first, others, guest.patience, stop);
-    services.error_or(ran)?;
+    let seat = |vcpu| Seat::new(balloon, services.of(vcpu), |control, _, _| other(control, ram));
+    let others = (1..spec.vcpus as usize).map(seat).collect();
+    let mut first = Seat::new(balloon, services.of(0), |control, _, _| session.control(control));
+    let ran = team::run(machine, &mut first, others, guest.patience, stop);
+    trial::ended(ran, services.error())?;
 
-    let books = Books { ram: &ram, map, vcpus: spec.vcpus };
-    let known = Known { bell, guest_ring, tsc_khz, counter: facts.counter, elapsed: started.elapsed() };
+    let books = Books { ram, map, vcpus: spec.vcpus };
+    let known = Known { boot: *boot, tsc_khz, counter: facts.counter, elapsed: started.elapsed() };
     outcome(&session, &books, &known)
+}
+
+/// Builds what is asked for.
+fn assemble(
+    spec: &EngineSpec,
+    facts: &Facts,
+    guest: &Guest<'_>,
+    placement: Option<Placement>,
+) -> Result<Assembly, TrialError> {
+    let EngineSpec { way, vcpus, offer_poison, .. } = *spec;
+    let Guest { image, planted, .. } = *guest;
+    let boot = boot_info(spec, facts);
+    let assembly =
+        Assembly::new(&Wanted { way, boot, vcpus, offer_poison, image, planted, placement }, facts)?;
+    try_huge(&assembly.ram, way.backing, spec.map().block(0, Order::MAX))?;
+    Ok(assembly)
 }
 
 /// What is known without the guest.
 struct Known {
-    bell: Bell,
-    guest_ring: GuestRing,
+    boot: BootInfo,
     tsc_khz: u32,
     counter: Counter,
     elapsed: Duration,
@@ -151,18 +157,13 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         return Err(TrialError::Protocol { what: "it was done without a measured part" });
     };
     let served = session.services.served();
-    // What the guest was refused and we did not refuse was KVM's doing: a call that KVM turns away is no call.
-    let by_kvm = books.counter(GuestCounter::Refused)?.saturating_sub(served.refused.total());
-    if by_kvm > 0 {
-        return Err(TrialError::RefusedByKvm { calls: by_kvm });
-    }
-    let timed = |duration| (known.counter == Counter::Time).then(|| nanoseconds(duration));
+    trial::not_refused_by_kvm(books.counter(GuestCounter::Refused)?, &served.refused)?;
     let began = books.ram.read(shared::BEGAN)?;
     let clock = Clock { began: GuestTsc(began), khz: known.tsc_khz };
     let (before, after) = (begin.served.taken, end.served.taken);
     Ok(EngineOutcome {
-        bell: known.bell,
-        guest_ring: known.guest_ring,
+        bell: known.boot.bell,
+        guest_ring: known.boot.guest_ring,
         counter: known.counter,
         tsc_khz: known.tsc_khz,
         inhibited: books.inhibited()?,
@@ -178,7 +179,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         exits: end.exits.since(&begin.exits),
         idles: end.idles - begin.idles,
         kvm_stats: session.statistics_between(begin, end),
-        cpu_ns: timed(end.cpu.saturating_sub(begin.cpu)),
+        cpu_ns: known.counter.nanoseconds(end.cpu.saturating_sub(begin.cpu)),
         spent: served.spent,
         madvise_calls: after.madvise_calls - before.madvise_calls,
         discarded_pages: after.discarded_pages - before.discarded_pages,
@@ -186,15 +187,15 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         refused: served.refused,
         violations: books.violations()?,
         first_wrong: books.first_wrong()?,
-        elapsed_ns: timed(known.elapsed),
+        elapsed_ns: known.counter.nanoseconds(known.elapsed),
     })
 }
 
 /// How long the guest may go without a call or a word: what it was told to take, and what its pages take to be
 /// allocated, touched and checked. It may not take longer by giving its processors away.
 fn patience(spec: &EngineSpec) -> Duration {
-    let pages = u32::try_from(spec.memory / PAGE_SIZE).unwrap_or(u32::MAX);
-    PATIENCE + PATIENCE_PER_PAGE * pages + spec.warmup + spec.window + spec.settle + spec.delay
+    let told = spec.warmup + spec.window + spec.settle + spec.delay;
+    trial::patience(spec.memory / PAGE_SIZE, PATIENCE_PER_PAGE) + told
 }
 
 /// The guest's clock, from the beginning of its measured part.

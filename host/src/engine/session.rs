@@ -1,58 +1,19 @@
 //! What the guest says on the control port of its processors, and what is done about it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use abi::calls::Answer;
 use abi::control::Control;
 use abi::engine::books::shared;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::Settled;
-use super::parts::{Served, Services, lock};
+use super::outcome::Settled;
 use super::settled::Examiner;
 use super::watch::{Look, Watch};
-use crate::balloon::Balloon;
-use crate::clock::{GuestTsc, HostTsc, TscOffset};
-use crate::error::{ExitError, TrialError};
-use crate::processor::{Board, Counts, Flow};
-use crate::ram::GuestRam;
-use crate::service::Service;
-use crate::session::panic_message;
-use crate::stats::Statistics;
-use crate::transport::{self, Request};
-use crate::trial::Exits;
-
-/// What a processor's exits can reach: the device, its service, and whoever hears what it says.
-pub(super) struct Seat<'a, C> {
-    pub(super) balloon: &'a Mutex<Balloon>,
-    pub(super) service: Option<Arc<Mutex<Service>>>,
-    pub(super) control: C,
-}
-
-impl<C: FnMut(Control) -> Result<Flow, TrialError>> Board for Seat<'_, C> {
-    type Error = TrialError;
-
-    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, TrialError> {
-        match &self.service {
-            Some(service) => Ok(lock(service).serve(request, at)?),
-            // The doorbell does not come here then; a guest that calls all the same is told so.
-            None => Ok(Answer::NoSuchCall),
-        }
-    }
-
-    fn control(&mut self, control: Control, _: &Exits) -> Result<Flow, TrialError> {
-        (self.control)(control)
-    }
-
-    fn read(&mut self, offset: u64, data: &mut [u8]) {
-        transport::lock(self.balloon).read(offset, data);
-    }
-
-    fn write(&mut self, offset: u64, data: &[u8]) {
-        transport::write(self.balloon, offset, data);
-    }
-}
+use crate::kvm::{Counts, ExitError, Exits, Flow, GuestTsc, HostTsc, Statistics, TscOffset};
+use crate::memory::GuestRam;
+use crate::serve::{Served, Services};
+use crate::trial::TrialError;
 
 /// What the measured part begins or ends with, of all processors.
 #[derive(Clone, Debug, Default)]
@@ -111,7 +72,7 @@ impl Session<'_> {
                 }
             }
             Control::Done => return Ok(Flow::Leave),
-            Control::Panicked => return Err(TrialError::Panicked { message: panic_message(self.ram) }),
+            Control::Panicked => return Err(TrialError::panicked(self.ram)),
             Control::Parked => return Err(TrialError::Protocol { what: "its first processor parked" }),
             Control::Drain | Control::Filled | Control::Reported | Control::Next => {
                 return Err(TrialError::Protocol { what: "it said what the engine never says" });
@@ -169,7 +130,7 @@ fn processor_time() -> Duration {
 pub(super) fn other(control: Control, ram: &GuestRam) -> Result<Flow, TrialError> {
     match control {
         Control::Parked => Ok(Flow::Leave),
-        Control::Panicked => Err(TrialError::Panicked { message: panic_message(ram) }),
+        Control::Panicked => Err(TrialError::panicked(ram)),
         _ => Err(TrialError::Protocol { what: "a processor said what only the first may say" }),
     }
 }

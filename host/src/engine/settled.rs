@@ -6,10 +6,9 @@ use abi::axes::Axis;
 use abi::engine::Truth;
 use abi::engine::map::{Map, PAGE_BYTES, PAGE_TRUTH};
 
-use super::Settled;
-use crate::proof::ProofError;
-use crate::ram::GuestRam;
-use crate::residency::Residency;
+use super::outcome::Settled;
+use crate::memory::{GuestRam, Residency, ResidencyError};
+use crate::trial::TrialError;
 
 /// Words kept for a page, and the one whose upper half is the truth.
 const WORDS: usize = (PAGE_BYTES / 8) as usize;
@@ -30,12 +29,13 @@ pub(super) struct Examiner {
 
 impl Examiner {
     /// Prepares everything it will need.
-    pub(super) fn new(ram: &Arc<GuestRam>, map: Map, returned: bool) -> Result<Self, ProofError> {
-        let managed = usize::try_from(map.managed()).map_err(std::io::Error::other)?;
+    pub(super) fn new(ram: &Arc<GuestRam>, map: Map, returned: bool) -> Result<Self, ResidencyError> {
+        let residency = residency(ram, map)?;
+        let managed = residency.pages();
         Ok(Self {
             ram: Arc::clone(ram),
             map,
-            residency: residency(ram, map)?,
+            residency,
             held: vec![false; managed],
             words: vec![0; managed * WORDS],
             returned,
@@ -43,7 +43,7 @@ impl Examiner {
     }
 
     /// Compares; `round` and `at_ns` are left to the caller.
-    pub(super) fn examine(&mut self) -> Result<Settled, ProofError> {
+    pub(super) fn examine(&mut self) -> Result<Settled, TrialError> {
         self.residency.read(&mut self.held)?;
         self.ram.read_into(self.map.page(0), &mut self.words)?;
         let mut settled = Settled::default();
@@ -62,12 +62,8 @@ impl Examiner {
 }
 
 /// The residency of the pages the engine manages.
-pub(super) fn residency(ram: &GuestRam, map: Map) -> Result<Residency, ProofError> {
-    let managed = abi::addr::ByteRange::of_pages(map.first().gpa(), map.managed());
-    let managed = managed
-        .and_then(abi::addr::ByteRange::inward)
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
-    Ok(Residency::of(ram, managed)?)
+pub(super) fn residency(ram: &GuestRam, map: Map) -> Result<Residency, ResidencyError> {
+    Residency::of_pages(ram, map.first().gpa(), map.managed())
 }
 
 #[cfg(test)]
@@ -82,7 +78,7 @@ mod tests {
     fn settled(returned: bool) -> Settled {
         let ram = Arc::new(GuestRam::new(ARENA.0 + (PAGES << 12)).unwrap());
         let map = Map::new(PAGES);
-        crate::reclaim::advise(&ram, ram.whole(), crate::reclaim::Advice::NoHugePage).unwrap();
+        crate::memory::advise(&ram, ram.whole(), crate::memory::Advice::NoHugePage).unwrap();
         let truths = Truth::ALL.iter().map(|truth| truth.number()).chain([99]);
         for index in 0..map.managed() {
             // Everything else is in use.

@@ -1,6 +1,5 @@
 //! Resident and free memory over time, seen from a thread of its own: the guest is not asked, and not stopped.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -10,11 +9,9 @@ use abi::addr::PAGE_SIZE;
 use abi::engine::map::{Map, ZONE_FREE, ZONES};
 
 use super::settled::residency;
-use crate::clock::{GuestTsc, HostTsc, TscOffset};
-use crate::error::TrialError;
-use crate::proof::ProofError;
-use crate::ram::{GuestRam, RamError};
-use crate::residency::Residency;
+use crate::kvm::{GuestTsc, HostTsc, TscOffset};
+use crate::memory::{GuestRam, RamError, Residency};
+use crate::trial::TrialError;
 
 /// The most points kept.
 const POINTS: usize = 4096;
@@ -58,7 +55,7 @@ impl<T> Curve<T> {
 #[derive(Debug)]
 pub(super) struct Watch {
     tell: Sender<()>,
-    thread: JoinHandle<Result<Curve<Look>, ProofError>>,
+    thread: JoinHandle<Result<Curve<Look>, TrialError>>,
 }
 
 impl Watch {
@@ -88,15 +85,13 @@ impl Watch {
     pub(super) fn end(self) -> Result<Vec<Look>, TrialError> {
         drop(self.tell);
         match self.thread.join() {
-            Ok(curve) => Ok(curve?.points),
-            Err(_) => {
-                Err(TrialError::Proof(ProofError::Pagemap(io::Error::other("the watching thread panicked"))))
-            }
+            Ok(curve) => curve.map(|curve| curve.points),
+            Err(_) => Err(TrialError::Watch),
         }
     }
 }
 
-fn watch(eye: &mut Eye, mut curve: Curve<Look>, told: &Receiver<()>) -> Result<Curve<Look>, ProofError> {
+fn watch(eye: &mut Eye, mut curve: Curve<Look>, told: &Receiver<()>) -> Result<Curve<Look>, TrialError> {
     if told.recv().is_err() {
         return Ok(curve);
     }
@@ -127,7 +122,7 @@ struct Eye {
 }
 
 impl Eye {
-    fn look(&mut self) -> Result<Look, ProofError> {
+    fn look(&mut self) -> Result<Look, TrialError> {
         let resident = self.residency.count()? * PAGE_SIZE;
         Ok(Look { at: self.offset.to_guest(HostTsc::now()), resident, free: free(&self.ram, self.map)? })
     }
@@ -169,7 +164,7 @@ mod tests {
         const PAGES: u64 = 1 << 13;
         let ram = Arc::new(GuestRam::new(ARENA.0 + (PAGES << 12)).unwrap());
         let map = Map::new(PAGES);
-        crate::reclaim::advise(&ram, ram.whole(), crate::reclaim::Advice::NoHugePage).unwrap();
+        crate::memory::advise(&ram, ram.whole(), crate::memory::Advice::NoHugePage).unwrap();
         let block = |index| map.block(index, Order::default()).gpa();
         ram.write(block(3), 1).unwrap();
         ram.write(map.zone(1).offset(ZONE_FREE), 5).unwrap();

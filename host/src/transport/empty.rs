@@ -2,8 +2,9 @@
 
 use abi::calls::{Answer, Operation};
 
-use super::{Fetched, Request, Transport};
+use super::{Fetched, Transport};
 use crate::balloon::RingError;
+use crate::kvm::Request;
 use crate::reclaim::Batch;
 
 /// Takes the operation that asks for nothing.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use abi::addr::{ByteRange, Gpa};
 use abi::calls::{Answer, Operation};
 
-use super::{Fetched, Request, Transport, done};
+use super::{Fetched, Transport, done};
 use crate::balloon::RingError;
-use crate::ram::GuestRam;
+use crate::kvm::Request;
+use crate::memory::GuestRam;
 use crate::reclaim::Batch;
 
 /// Takes one range a call.

@@ -4,22 +4,15 @@ use std::env;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use abi::addr::Order;
-use host::axes::{
-    Backing, Bell, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
-};
-use host::facts::{Counter, Facts, Flavour};
-use host::trial::TrialSpec;
+use host::axes::{Bell, Carrier, Completion, Doorbell, Way};
+use host::kvm::{Counter, Flavour};
+use host::probe::Facts;
+use host::testing::specs::TIMED;
+use host::timed::TimedSpec;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Set to 1 where a missing device is a failure, not a reason to skip.
 const REQUIRE: &str = "PAGEHINT_REQUIRE_KVM";
-
-/// Seed of everything that is seeded.
-pub(crate) const SEED: u64 = 42;
-
-/// Bytes of the arena: the least there may be.
-pub(crate) const ARENA: u64 = 4 << 20;
 
 /// How a test ends.
 pub(crate) type Checked = Result<(), Failed>;
@@ -30,7 +23,7 @@ pub(crate) fn run(suite: impl FnOnce(&'static Facts) -> Vec<Trial>) -> ExitCode 
     static FACTS: OnceLock<Facts> = OnceLock::new();
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    match host::probe() {
+    match host::probe::probe() {
         Ok(facts) => {
             let tests = suite(FACTS.get_or_init(|| facts));
             libtest_mimic::run(&arguments, tests).exit_code()
@@ -76,36 +69,17 @@ pub(crate) fn ignored(name: String, reason: &'static str) -> Trial {
 pub(crate) struct Transport {
     /// What tests over it are called.
     pub(crate) name: String,
-    pub(crate) carrier: Carrier,
-    pub(crate) doorbell: Doorbell,
-    pub(crate) servicer: Servicer,
-    pub(crate) completion: Completion,
+    pub(crate) way: Way,
 }
 
 impl Transport {
-    fn new(name: &str, carrier: Carrier, doorbell: Doorbell, completion: Completion) -> Self {
-        Self { name: name.into(), carrier, doorbell, servicer: doorbell.servicer(), completion }
+    pub(crate) fn new(name: &str, carrier: Carrier, doorbell: Doorbell, completion: Completion) -> Self {
+        Self { name: name.into(), way: Way::plain(carrier, doorbell, completion) }
     }
 
     /// A trial of everything plain over this transport.
-    pub(crate) fn spec(&self) -> TrialSpec {
-        TrialSpec {
-            carrier: self.carrier,
-            doorbell: self.doorbell,
-            servicer: self.servicer,
-            completion: self.completion,
-            discard: Discard::DontNeed,
-            coalesce: Coalesce::Each,
-            backing: Backing::Anon,
-            guest_ring: RingChoice::Auto,
-            workload: Workload::Random,
-            order: Order::default(),
-            batch: 32,
-            arena: Some(ARENA),
-            warmup: 4,
-            reports: 32,
-            seed: SEED,
-        }
+    pub(crate) const fn spec(&self) -> TimedSpec {
+        TimedSpec { way: self.way, ..TIMED }
     }
 }
 

@@ -5,10 +5,11 @@ use abi::axes::Carrier;
 use abi::calls::{Answer, Operation};
 use abi::layout::BATCH;
 use abi::step::Step;
-use abi::wire::page::{self, BATCH_CAPACITY};
+use abi::wire::page;
+use abi::wire::page::BATCH_CAPACITY;
 use host::axes::{Coalesce, Doorbell};
-use host::facts::Facts;
-use host::trial::Refused;
+use host::probe::Facts;
+use host::reclaim::Refused;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport, ignored};
@@ -141,7 +142,8 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
     };
     // The case of the same name for another carrier is not this transport's.
     let is_ours = |case: &&Case| {
-        case.only.is_none_or(|carrier| carrier == transport.carrier) || case.name != "call-of-another-carrier"
+        case.only.is_none_or(|carrier| carrier == transport.way.carrier)
+            || case.name != "call-of-another-carrier"
     };
     CASES.iter().filter(is_ours).map(test).collect()
 }
@@ -149,8 +151,10 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 /// Why a call cannot be made over a transport, if it cannot.
 fn cannot_call(transport: &Transport, case: &Case) -> Option<&'static str> {
     match case.only {
-        Some(Carrier::Registers) if transport.carrier != Carrier::Registers => Some("no range in registers"),
-        Some(Carrier::Batch) if transport.carrier != Carrier::Batch => Some("no batch page"),
+        Some(Carrier::Registers) if transport.way.carrier != Carrier::Registers => {
+            Some("no range in registers")
+        }
+        Some(Carrier::Batch) if transport.way.carrier != Carrier::Batch => Some("no batch page"),
         _ if !makes_calls(transport) => Some("the doorbell brings no word"),
         _ => None,
     }
@@ -158,9 +162,9 @@ fn cannot_call(transport: &Transport, case: &Case) -> Option<&'static str> {
 
 /// Whether the doorbell brings a word and registers; otherwise it only says that there is something to do.
 fn makes_calls(transport: &Transport) -> bool {
-    match transport.doorbell {
+    match transport.way.doorbell {
         Doorbell::Hypercall | Doorbell::Port => true,
-        Doorbell::Mmio => transport.carrier != Carrier::Ring,
+        Doorbell::Mmio => transport.way.carrier != Carrier::Ring,
         Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel => false,
     }
 }

@@ -5,10 +5,10 @@ use abi::axes::Carrier;
 use abi::wire::split_ring::{DESC_INDIRECT, DESC_NEXT, DESC_WRITE};
 use abi::wire::virtio::balloon::REPORTING_QUEUE;
 use abi::wire::virtio::status;
-use host::RingError;
 use host::axes::Coalesce;
-use host::facts::Facts;
-use host::trial::Refused;
+use host::balloon::RingError;
+use host::probe::Facts;
+use host::reclaim::Refused;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport, ignored};
@@ -212,7 +212,7 @@ const BREAKS: &[Break] = &[
 pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let test = |name: &str, check: Box<dyn Fn(&Transport) -> Checked + Send>| {
         let name = format!("{}::{name}", transport.name);
-        if transport.carrier != Carrier::Ring {
+        if transport.way.carrier != Carrier::Ring {
             return ignored(name, "no descriptors");
         }
         let transport = transport.clone();

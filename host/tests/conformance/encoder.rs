@@ -11,7 +11,7 @@ use abi::wire::split_ring::{
     AVAIL_ENTRY_SIZE, DESC_NEXT, DESC_SIZE, DESC_WRITE, ENTRIES, IDX, Placement, USED_ENTRY_SIZE,
 };
 use host::axes::Doorbell;
-use host::rig::GuestRam;
+use host::memory::GuestRam;
 use libtest_mimic::Failed;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -31,7 +31,7 @@ pub(crate) trait Encoder {
 
 /// The encoder of a transport, whose guest has just come up.
 pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
-    match transport.carrier {
+    match transport.way.carrier {
         Carrier::Empty => unreachable!("it carries nothing"),
         Carrier::Registers => Box::new(Registers),
         Carrier::Batch => Box::new(BatchPage),
@@ -42,7 +42,7 @@ pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
 /// Why a range cannot be named over a transport, if it cannot.
 pub(crate) fn cannot_name(transport: &Transport, range: ByteRange) -> Option<&'static str> {
     let whole_pages = range.len.is_multiple_of(PAGE_SIZE);
-    match transport.carrier {
+    match transport.way.carrier {
         Carrier::Registers if !whole_pages => Some("a call names its length in pages"),
         Carrier::Batch if !(whole_pages && range.gpa.is_page_aligned()) => Some("an entry names whole pages"),
         Carrier::Batch if range.len / PAGE_SIZE > page::ENTRY_MAX_PAGES => {
@@ -60,7 +60,7 @@ pub(crate) const REFUSED_BY_KVM: u64 = 22_u64.wrapping_neg();
 /// `KVM_HC_MAP_GPA_RANGE`).
 pub(crate) fn refused_by_kvm(transport: &Transport, gpa: Gpa, pages: u64) -> bool {
     let wraps = (gpa.0 / PAGE_SIZE).checked_add(pages).is_none();
-    transport.doorbell == Doorbell::Hypercall && (!gpa.is_page_aligned() || pages == 0 || wraps)
+    transport.way.doorbell == Doorbell::Hypercall && (!gpa.is_page_aligned() || pages == 0 || wraps)
 }
 
 /// One range a call.

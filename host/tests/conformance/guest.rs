@@ -6,11 +6,15 @@ use abi::addr::ByteRange;
 use abi::axes::Completion;
 use abi::notes;
 use abi::step::Step;
-use host::axes::Coalesce;
-use host::facts::Facts;
-use host::rig::{GuestRam, Rig};
-use host::trial::{Refused, TrialSpec};
-use host::{RingError, TrialError, WorkerError};
+use host::axes::{Coalesce, Way};
+use host::balloon::RingError;
+use host::memory::GuestRam;
+use host::probe::Facts;
+use host::reclaim::Refused;
+use host::serve::WorkerError;
+use host::testing::rig::Rig;
+use host::timed::TimedSpec;
+use host::trial::TrialError;
 use libtest_mimic::Failed;
 
 use crate::common::{Checked, Transport};
@@ -32,9 +36,9 @@ pub(crate) struct Guest {
 impl Guest {
     /// Boots it; if the carrier is a ring, its driver is up.
     pub(crate) fn boot(transport: &Transport, facts: &Facts, coalesce: Coalesce) -> Result<Self, Failed> {
-        let rig = Rig::new(&TrialSpec { coalesce, ..transport.spec() }, facts)?;
+        let rig = Rig::new(&TimedSpec { way: Way { coalesce, ..transport.way }, ..transport.spec() }, facts)?;
         let memory = Memory::stamp(&rig)?;
-        let interrupts = transport.completion == Completion::Interrupt;
+        let interrupts = transport.way.completion == Completion::Interrupt;
         Ok(Self { rig, memory, interrupts, refused: NONE })
     }
 

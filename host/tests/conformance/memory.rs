@@ -6,11 +6,13 @@ use std::ops::Range;
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE, Pfn};
 use abi::digest::mix;
 use abi::layout::{ARENA, ARENA_START};
-use host::rig::Rig;
+use host::testing::rig::Rig;
 use libtest_mimic::Failed;
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::common::{ARENA as ARENA_BYTES, Checked};
+use host::testing::specs::ARENA as ARENA_BYTES;
+
+use crate::common::Checked;
 
 /// Pages of the arena.
 pub(crate) const ARENA_PAGES: u64 = ARENA_BYTES / PAGE_SIZE;

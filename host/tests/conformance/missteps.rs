@@ -7,8 +7,9 @@ use abi::control::CONTROL_PORT;
 use abi::layout::{CALL_MMIO, STEP};
 use abi::step::Step;
 use host::axes::Coalesce;
-use host::facts::Facts;
-use host::{ExitError, TrialError};
+use host::kvm::ExitError;
+use host::probe::Facts;
+use host::trial::TrialError;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport};

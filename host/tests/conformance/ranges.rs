@@ -4,8 +4,8 @@ use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
 use abi::axes::Carrier;
 use abi::layout::VIRTIO_MMIO;
 use host::axes::{Axis, Coalesce};
-use host::facts::Facts;
-use host::trial::Refused;
+use host::probe::Facts;
+use host::reclaim::Refused;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport, ignored};
@@ -201,7 +201,7 @@ fn check(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
 
 /// Whether KVM keeps a range from us, where each is a hypercall of its own.
 fn never_arrives(transport: &Transport, range: &ByteRange) -> bool {
-    transport.carrier == Carrier::Registers && refused_by_kvm(transport, range.gpa, range.len / PAGE_SIZE)
+    transport.way.carrier == Carrier::Registers && refused_by_kvm(transport, range.gpa, range.len / PAGE_SIZE)
 }
 
 /// The guest is told by KVM, we hear nothing, and the other ranges are served.

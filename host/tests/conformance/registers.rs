@@ -10,8 +10,9 @@ use abi::wire::split_ring::DESC_WRITE;
 use abi::wire::virtio::balloon::{INFLATE_QUEUE, QUEUE_MAX, REPORTING_QUEUE};
 use abi::wire::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
 use host::axes::{Coalesce, Servicer};
-use host::facts::Facts;
-use host::{RingError, TrialError};
+use host::balloon::RingError;
+use host::probe::Facts;
+use host::trial::TrialError;
 use libtest_mimic::{Failed, Trial};
 
 use crate::common::{Checked, Transport, ignored};
@@ -174,14 +175,14 @@ const BREAKS: &[Case] = &[
 pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let test = |(name, case): &'static Case, reason: Option<&'static str>| {
         let name = format!("{}::{name}", transport.name);
-        let reason = if transport.carrier == Carrier::Ring { reason } else { Some("no virtio driver") };
+        let reason = if transport.way.carrier == Carrier::Ring { reason } else { Some("no virtio driver") };
         if let Some(reason) = reason {
             return ignored(name, reason);
         }
         let transport = transport.clone();
         Trial::test(name, move || check(*case, &transport, facts))
     };
-    let ends = transport.servicer == Servicer::Device;
+    let ends = transport.way.servicer == Servicer::Device;
     let ends = ends.then_some("a broken ring ends the device thread, and with it the trial");
     let widths = ignored(
         format!("{}::registers-of-odd-widths", transport.name),

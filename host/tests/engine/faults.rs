@@ -4,8 +4,8 @@ use abi::addr::Order;
 use abi::violation::Violation;
 use host::axes::{Axis, Carrier};
 use host::engine::{EngineSpec, GuestFault, Load, Walk};
-use host::facts::Facts;
-use host::{Fault, Planted};
+use host::fault::{Fault, Planted};
+use host::probe::Facts;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, transports};
@@ -44,7 +44,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             ("acknowledge-first", Fault::AcknowledgeFirst, Violation::StillThere),
             ("used-twice", Fault::UsedTwice, Violation::UsedAhead),
         ] {
-            if fault == Fault::UsedTwice && transport.carrier != Carrier::Ring {
+            if fault == Fault::UsedTwice && transport.way.carrier != Carrier::Ring {
                 continue;
             }
             let name = format!("{}::{name}", transport.name);

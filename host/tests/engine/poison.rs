@@ -1,8 +1,8 @@
 //! Guests that fill their free pages with something: whether they report, and what becomes of what they report.
 
-use host::axes::{Carrier, Doorbell};
+use host::axes::{Carrier, Completion, Doorbell, Way};
 use host::engine::{EngineOutcome, EngineSpec, GuestCounter, Inhibited};
-use host::facts::Facts;
+use host::probe::Facts;
 use libtest_mimic::Trial;
 
 use crate::common::Checked;
@@ -21,7 +21,8 @@ enum Fate {
 
 pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
     let ring = |poison, offer_poison| EngineSpec { poison, offer_poison, ..SPEC };
-    let page = EngineSpec { carrier: Carrier::Batch, doorbell: Doorbell::Port, poison: Some(0xaa), ..SPEC };
+    let way = Way::plain(Carrier::Batch, Doorbell::Port, Completion::Return);
+    let page = EngineSpec { way, poison: Some(0xaa), ..SPEC };
     let cases = [
         ("not-offered", ring(Some(0xaa), false), Fate::Inhibited(Inhibited::PoisonNotNegotiated)),
         ("zeroes-not-offered", ring(Some(0), false), Fate::Inhibited(Inhibited::PoisonNotNegotiated)),

@@ -11,10 +11,11 @@ use abi::engine::books::{Counter, counter, shared};
 use abi::layout;
 use abi::notes;
 use abi::wire::page;
-use host::axes::{Carrier, Doorbell};
-use host::engine::{EngineOutcome, EngineSpec, run_engine_image};
-use host::facts::Facts;
-use host::{ExitError, TrialError};
+use host::axes::{Carrier, Completion, Doorbell, Way};
+use host::engine::{EngineOutcome, EngineSpec, run_image};
+use host::kvm::ExitError;
+use host::probe::Facts;
+use host::trial::TrialError;
 use libtest_mimic::Trial;
 
 use crate::SPEC;
@@ -28,8 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const PROMPT: Duration = Duration::from_millis(500);
 
 const CALLS: EngineSpec = EngineSpec {
-    carrier: Carrier::Registers,
-    doorbell: Doorbell::Port,
+    way: Way::plain(Carrier::Registers, Doorbell::Port, Completion::Return),
     vcpus: VCPUS,
     footprint: 8 << 20,
     ..SPEC
@@ -55,7 +55,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
 /// Runs a guest of hand-made processors; no thread may be left of it.
 fn run(code: &[Code], facts: &Facts) -> Result<EngineOutcome, TrialError> {
     let before = threads();
-    let ended = run_engine_image(&CALLS, facts, &Arc::default(), &image(code), PATIENCE);
+    let ended = run_image(&CALLS, facts, &Arc::default(), &image(code), PATIENCE);
     // A thread that was joined is listed until the kernel is done with it.
     let deadline = Instant::now() + PROMPT;
     while threads() > before && Instant::now() < deadline {
@@ -172,7 +172,7 @@ fn all_stop_when_told(facts: &Facts) -> Checked {
             Instant::now()
         });
         let guest = image(&beside_waiting(busy));
-        let ended = run_engine_image(&CALLS, facts, &stop, &guest, Duration::from_secs(60));
+        let ended = run_image(&CALLS, facts, &stop, &guest, Duration::from_secs(60));
         let stopped = Instant::now();
         let raised = raising.join().map_err(|_| "the thread that raises the flag panicked")?;
         assert!(matches!(ended, Err(TrialError::Stopped)), "ended with {ended:?}");

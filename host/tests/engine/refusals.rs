@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use host::TrialError;
-use host::axes::{Carrier, Completion, Doorbell, Servicer};
-use host::engine::{EngineSpec, EngineSpecError, run_engine};
-use host::facts::Facts;
+use host::axes::{Carrier, Completion, Doorbell, Way};
+use host::engine::{self, EngineSpec, EngineSpecError};
+use host::probe::Facts;
+use host::trial::TrialError;
 use libtest_mimic::Trial;
 
 use crate::SPEC;
@@ -31,7 +31,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         ),
         (
             "an-empty-carrier",
-            |spec| EngineSpec { carrier: Carrier::Empty, doorbell: Doorbell::Port, ..spec },
+            |spec| EngineSpec { way: plain(Carrier::Empty, Doorbell::Port), ..spec },
             EngineSpecError::NoRanges,
         ),
     ];
@@ -39,11 +39,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         .into_iter()
         .map(|(name, change, error)| {
             Trial::test(format!("refuses::{name}"), move || {
-                is_refused(
-                    &change(SPEC),
-                    facts,
-                    |ended| matches!(ended, TrialError::Engine(found) if *found == error),
-                )
+                is_refused(&change(SPEC), facts, |ended| called(ended) == Some(&error))
             })
         })
         .collect();
@@ -51,7 +47,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         let facts = Facts { max_vcpus: 1, ..facts.clone() };
         let spec = EngineSpec { vcpus: 2, footprint: 8 << 20, ..SPEC };
         is_refused(&spec, &facts, |ended| {
-            matches!(ended, TrialError::Engine(EngineSpecError::Vcpus { vcpus: 2, most: 1 }))
+            called(ended) == Some(&EngineSpecError::Vcpus { vcpus: 2, most: 1 })
         })
     }));
     let name = "refuses::a-hypercall-that-is-not-delivered";
@@ -59,17 +55,27 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         ignored(name.into(), "the doorbell answers here")
     } else {
         Trial::test(name, move || {
-            let (carrier, doorbell) = (Carrier::Batch, Doorbell::Hypercall);
-            let (servicer, completion) = (Servicer::Vcpu, Completion::Return);
-            let spec = EngineSpec { carrier, doorbell, servicer, completion, ..SPEC };
+            let spec = EngineSpec { way: plain(Carrier::Batch, Doorbell::Hypercall), ..SPEC };
             is_refused(&spec, facts, |ended| matches!(ended, TrialError::NoHypercall))
         })
     });
     tests
 }
 
+fn plain(carrier: Carrier, doorbell: Doorbell) -> Way {
+    Way::plain(carrier, doorbell, Completion::Return)
+}
+
+/// What a refusal of a specification is called.
+fn called(ended: &TrialError) -> Option<&EngineSpecError> {
+    match ended {
+        TrialError::Spec(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
 fn is_refused(spec: &EngineSpec, facts: &Facts, is_its_own: impl Fn(&TrialError) -> bool) -> Checked {
-    let ended = run_engine(spec, facts, &Arc::default());
+    let ended = engine::run(spec, facts, &Arc::default());
     assert!(ended.as_ref().is_err_and(is_its_own), "ended with {ended:?}");
     Ok(())
 }

@@ -8,7 +8,7 @@ use host::axes::Axis;
 use host::engine::{
     EngineOutcome, EngineSpec, GuestCounter, Inhibited, Load, Reporting, Shuffle, Tally, Walk,
 };
-use host::facts::Facts;
+use host::probe::Facts;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport, transports};
@@ -71,8 +71,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
 
 /// The same over a transport.
 pub(crate) fn over(transport: &Transport, spec: EngineSpec) -> EngineSpec {
-    let Transport { carrier, doorbell, servicer, completion, .. } = *transport;
-    EngineSpec { carrier, doorbell, servicer, completion, ..spec }.neutral()
+    EngineSpec { way: transport.way, ..spec }.neutral()
 }
 
 /// The same with four processors, for a moment, with reports as often as can be.

@@ -159,13 +159,13 @@ fn a_reset_does_not_overtake_the_device_thread() {
     let mut device = Device::up(&ram, &ring);
     ring.add_desc_chains(&chain(0, &[0x200]), 0).unwrap();
     device.fetch().unwrap();
-    let balloon = Mutex::new(device.balloon);
+    let balloon = SharedBalloon::new(device.balloon);
     std::thread::scope(|scope| {
-        let reset = scope.spawn(|| transport::write(&balloon, mmio::STATUS, &[0; 4]));
+        let reset = scope.spawn(|| balloon.write(mmio::STATUS, &[0; 4]));
         std::thread::sleep(Duration::from_millis(20));
         assert!(!reset.is_finished(), "the pages are still being discarded");
-        assert_eq!(transport::lock(&balloon).status(), UP);
-        transport::lock(&balloon).complete(0).unwrap();
+        assert_eq!(balloon.lock().status(), UP);
+        balloon.lock().complete(0).unwrap();
     });
-    assert_eq!((ring.used().idx().load(), transport::lock(&balloon).status()), (1, 0));
+    assert_eq!((ring.used().idx().load(), balloon.lock().status()), (1, 0));
 }

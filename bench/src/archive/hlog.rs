@@ -1,0 +1,242 @@
+//! `histograms.hlog`: an `HdrHistogram` V2 interval log, appended to after every trial.
+//!
+//! Every line is one phase or tally of one trial, tagged by its cell and by what it is: `rung.discard.bBATCH.phase` of a
+//! timed one. A comment line before them gives the trial's number, which other programs skip and [`merge`] goes by.
+//! Values are ticks, because turning buckets into nanoseconds would round them a second time; `trials.jsonl` has the
+//! frequency. Where ticks are instructions nothing tells the time: the stamps that the format wants of every line are 0
+//! there.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogIterator, IntervalLogWriterBuilder, IntervalLogWriterError, LogEntry, Tag,
+};
+use hdrhistogram::serialization::{Deserializer, V2DeflateSerializeError, V2DeflateSerializer};
+
+use crate::figure::unit::Clock;
+use crate::trial::record::TrialRecord;
+use crate::trial::spec::{Choices, Series};
+
+/// What the file is called.
+pub const FILE: &str = "histograms.hlog";
+
+const TRIAL: &str = "[Trial: ";
+
+/// Writes the head of the log: what its values are, and when it was begun if anything tells the time.
+///
+/// # Errors
+/// As the writer's.
+pub fn begin(out: &mut impl Write, clock: Clock, started: SystemTime) -> io::Result<()> {
+    let mut log = IntervalLogWriterBuilder::new();
+    match clock {
+        Clock::Time { .. } => log
+            .add_comment(
+                "[pagehint: one line a trial and phase or tally; values are ticks of the time stamp counter]",
+            )
+            .add_comment("[to nanoseconds: value * 1000000 / tsc_khz, which is in trials.jsonl]")
+            .with_start_time(started)
+            .with_base_time(SystemTime::UNIX_EPOCH),
+        Clock::Instructions => log
+            .add_comment("[pagehint: one line a trial and phase or tally; values are executed instructions]")
+            .add_comment("[nothing tells the time there: start and length of every line are 0]"),
+    };
+    log.begin_log_with(out, &mut V2DeflateSerializer::new()).map(|_| ())
+}
+
+/// Writes the histograms of one trial.
+///
+/// # Errors
+/// As the writer's.
+pub fn append<'a>(
+    out: &mut impl Write,
+    trial: &TrialRecord,
+    histograms: impl Iterator<Item = (Series, &'a Histogram<u64>)>,
+) -> io::Result<()> {
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment(&format!("{TRIAL}{}]", trial.trial))
+        .begin_log_with(out, &mut serializer)?;
+    let [started, took] = [trial.started_s, trial.took_s]
+        .map(|seconds| Duration::from_secs_f64(seconds.unwrap_or_default().max(0.0)));
+    let cell = trial.choices().tag();
+    for (series, histogram) in histograms {
+        let tag = format!("{cell}.{}", series.name());
+        log.write_histogram(histogram, started, took, Tag::new(&tag)).map_err(io_error)?;
+    }
+    Ok(())
+}
+
+fn io_error(error: IntervalLogWriterError<V2DeflateSerializeError>) -> io::Error {
+    match error {
+        IntervalLogWriterError::IoError(error) => error,
+        IntervalLogWriterError::SerializeError(error) => io::Error::other(format!("{error:?}")),
+    }
+}
+
+/// A log that is damaged in the middle.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "line {line} of {FILE} is no histogram ({what}): the file is damaged; restore it, or remove it together with the run"
+)]
+pub struct HlogError {
+    /// Line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// The histograms of a run, trials of the same cell added up, in ticks.
+#[derive(Default)]
+pub struct Merged {
+    /// By cell and what the samples are of.
+    pub histograms: BTreeMap<(Choices, Series), Histogram<u64>>,
+    /// Lines without a trial to go with, or torn off.
+    pub dropped: usize,
+}
+
+/// Reads a log and adds up the trials of each cell. Lines of trials that `cells` does not know are counted and
+/// left out, and so is a last line without an end: a run that was killed leaves such lines.
+///
+/// # Errors
+/// [`HlogError`] if a line in the middle is no histogram.
+pub fn merge(log: &[u8], cells: &BTreeMap<u32, Choices>) -> Result<Merged, HlogError> {
+    let mut merged = Merged::default();
+    let mut deserializer = Deserializer::new();
+    let mut cell = None;
+    for (index, line) in log.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let damaged = |what: &str| HlogError { line: index + 1, what: what.to_owned() };
+        if !line.ends_with(b"\n") {
+            merged.dropped += 1;
+            continue;
+        }
+        if let Some(trial) = trial_comment(line) {
+            cell = cells.get(&trial).copied();
+            continue;
+        }
+        let Some(entry) = IntervalLogIterator::new(line).next() else { continue };
+        let LogEntry::Interval(interval) = entry.map_err(|_| damaged("not a line of an interval log"))?
+        else {
+            continue;
+        };
+        let Some(cell) = cell else {
+            merged.dropped += 1;
+            continue;
+        };
+        let tag = interval.tag().ok_or_else(|| damaged("no tag"))?;
+        let name = tag.rsplit('.').next().unwrap_or_default();
+        let series =
+            cell.series(name).ok_or_else(|| damaged(&format!("{name} is nothing that was measured")))?;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(interval.encoded_histogram())
+            .map_err(|error| damaged(&error.to_string()))?;
+        let histogram: Histogram<u64> = deserializer
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|error| damaged(&format!("{error:?}")))?;
+        let sum = merged.histograms.entry((cell, series)).or_insert_with(|| growing(&histogram));
+        sum.add(&histogram).map_err(|error| damaged(&error.to_string()))?;
+    }
+    Ok(merged)
+}
+
+fn trial_comment(line: &[u8]) -> Option<u32> {
+    let comment = std::str::from_utf8(line).ok()?.strip_prefix('#')?;
+    comment.strip_prefix(TRIAL)?.trim_end().strip_suffix(']')?.parse().ok()
+}
+
+/// As precise as `like`, but only as large as what is in it: a run has hundreds of these, and nothing is being
+/// measured any more.
+#[expect(clippy::expect_used, reason = "the precision of a histogram that exists")]
+fn growing(like: &Histogram<u64>) -> Histogram<u64> {
+    Histogram::new(like.sigfig()).expect("valid precision")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::timed as testing;
+    use crate::trial::timed::phases::{Phase, PhaseHistograms};
+    use abi::axes::Axis;
+
+    fn write(log: &mut Vec<u8>, record: &TrialRecord, histograms: &PhaseHistograms) {
+        let series = histograms.series().map(|(phase, histogram)| (Series::Phase(phase), histogram));
+        append(log, record, series).unwrap();
+    }
+
+    fn log_of(totals: &[u64]) -> (Vec<u8>, BTreeMap<u32, Choices>) {
+        let mut log = Vec::new();
+        begin(&mut log, Clock::Time { tsc_khz: 1 }, SystemTime::UNIX_EPOCH).unwrap();
+        let mut cells = BTreeMap::new();
+        for (trial, total) in (0..).zip(totals) {
+            let (record, histograms) = testing::trial(trial, *total);
+            write(&mut log, &record, &histograms);
+            cells.insert(trial, record.choices());
+        }
+        (log, cells)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_added_up() {
+        let (log, cells) = log_of(&[1000, 3000]);
+        let merged = merge(&log, &cells).unwrap();
+        assert_eq!((merged.histograms.len(), merged.dropped), (Phase::ALL.len(), 0));
+        let total = &merged.histograms[&(cells[&0], Series::Phase(Phase::Total))];
+        let (_, one) = testing::trial(0, 1000);
+        assert_eq!(total.len(), 2 * one.histogram(Phase::Total).len());
+        assert!(total.equivalent(total.min(), 1000) && total.equivalent(total.max(), 3000));
+        assert!(String::from_utf8(log).unwrap().contains("Tag=hypercall-batch.none.b32.total,"));
+    }
+
+    #[test]
+    fn a_log_of_instructions_tells_no_time() {
+        let mut log = Vec::new();
+        begin(&mut log, Clock::Instructions, SystemTime::now()).unwrap();
+        let (mut record, histograms) = testing::trial(0, 1000);
+        (record.started_s, record.took_s) = (None, None);
+        write(&mut log, &record, &histograms);
+        let text = String::from_utf8(log).unwrap();
+        assert!(text.contains("values are executed instructions"), "{text}");
+        assert!(["nanoseconds", "StartTime", "BaseTime"].iter().all(|word| !text.contains(word)), "{text}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("Tag=")).collect();
+        assert_eq!(lines.len(), Phase::ALL.len());
+        assert!(lines.iter().all(|line| line.contains(",0.000,0.000,")), "{}", lines[0]);
+    }
+
+    #[test]
+    fn a_torn_end_and_a_trial_without_a_record_are_left_out() {
+        let (mut log, mut cells) = log_of(&[1000, 3000]);
+        log.truncate(log.len() - 20);
+        let merged = merge(&log, &cells).unwrap();
+        assert_eq!(merged.dropped, 1);
+        cells.remove(&1);
+        let merged = merge(&log, &cells).unwrap();
+        assert_eq!(merged.dropped, Phase::ALL.len());
+        let total = &merged.histograms[&(cells[&0], Series::Phase(Phase::Total))];
+        assert!(total.equivalent(total.max(), 1000));
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_an_error_with_its_line() {
+        let (log, cells) = log_of(&[1000]);
+        let text = String::from_utf8(log).unwrap();
+        let line = text.lines().position(|line| line.contains("transit")).unwrap();
+        for broken in ["HIST", "@@@@"] {
+            let damaged: String = text
+                .lines()
+                .enumerate()
+                .map(|(index, l)| {
+                    if index == line {
+                        l.replace("HIST", broken)[..60].to_owned() + "\n"
+                    } else {
+                        l.to_owned() + "\n"
+                    }
+                })
+                .collect();
+            let error = merge(damaged.as_bytes(), &cells).err().expect("damage is noticed");
+            assert_eq!(error.line, line + 1);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The choices of an experiment as people and files name them.
+
+pub mod meaning;
+pub mod named;
+pub mod rung;
+pub mod way;

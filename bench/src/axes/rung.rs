@@ -1,0 +1,348 @@
+//! The ladder: named transports, each made of the one before by changing one axis.
+//!
+//! The table of steps in this file is the experiment's design. Everything else - presets, plans, the
+//! waterfall - follows from it.
+
+use abi::axes::Axis;
+use host::axes::{Carrier, Completion, Doorbell, Servicer};
+use host::probe::Facts;
+
+/// A rung of the ladder, in order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Rung {
+    /// An empty call that KVM answers itself: what a hypercall served inside the kernel would cost at least.
+    InKernel,
+    /// An empty doorbell: what an exit costs here.
+    Floor,
+    /// One hypercall a range.
+    HypercallEach,
+    /// One hypercall a batch, ranges in a page.
+    HypercallBatch,
+    /// One hypercall a batch, ranges in a split ring.
+    RingHypercall,
+    /// The ring, told by virtio-mmio's notify register.
+    RingSync,
+    /// The ring, told by an eventfd to another thread.
+    RingAsync,
+    /// The ring as Linux and its monitors wire it today.
+    Virtio,
+}
+
+impl Axis for Rung {
+    const AXIS: &'static str = "rung";
+    const ALL: &'static [Self] = &[
+        Self::InKernel,
+        Self::Floor,
+        Self::HypercallEach,
+        Self::HypercallBatch,
+        Self::RingHypercall,
+        Self::RingSync,
+        Self::RingAsync,
+        Self::Virtio,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::InKernel => "in-kernel",
+            Self::Floor => "floor",
+            Self::HypercallEach => "hypercall-each",
+            Self::HypercallBatch => "hypercall-batch",
+            Self::RingHypercall => "ring-hypercall",
+            Self::RingSync => "ring-sync",
+            Self::RingAsync => "ring-async",
+            Self::Virtio => "virtio",
+        }
+    }
+}
+
+/// The four axes that make a transport.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Transport {
+    /// Where ranges travel.
+    pub carrier: Carrier,
+    /// How the host is told.
+    pub doorbell: Doorbell,
+    /// Who acts.
+    pub servicer: Servicer,
+    /// How the guest learns.
+    pub completion: Completion,
+}
+
+/// One axis set to another value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Change {
+    Carrier(Carrier),
+    Doorbell(Doorbell),
+    Servicer(Servicer),
+    Completion(Completion),
+}
+
+/// From one rung to the next.
+struct Step {
+    to: Rung,
+    changes: &'static [Change],
+    /// What the step adds or saves, as the subject of a sentence.
+    cause: &'static str,
+    /// The rung in a line.
+    meaning: &'static str,
+}
+
+const IN_KERNEL: Transport = Transport {
+    carrier: Carrier::Empty,
+    doorbell: Doorbell::HypercallKernel,
+    servicer: Servicer::Kernel,
+    completion: Completion::Return,
+};
+
+const IN_KERNEL_MEANING: &str =
+    "an empty call that KVM answers itself: no exit to user space (only where KVM answers it)";
+
+const STEPS: &[Step] = &[
+    Step {
+        // Which number a call has is who serves it: KVM answers one itself and leaves the other to user space.
+        // Two axes, one choice.
+        to: Rung::Floor,
+        changes: &[Change::Doorbell(Doorbell::Hypercall), Change::Servicer(Servicer::Vcpu)],
+        cause: "leaving the kernel",
+        meaning: "an empty doorbell: what an exit costs here",
+    },
+    Step {
+        to: Rung::HypercallEach,
+        changes: &[Change::Carrier(Carrier::Registers)],
+        cause: "naming a range in registers",
+        meaning: "one call a range, the range in registers",
+    },
+    Step {
+        to: Rung::HypercallBatch,
+        changes: &[Change::Carrier(Carrier::Batch)],
+        cause: "coalescing exits (one call a batch)",
+        meaning: "one call a batch, the ranges in a page",
+    },
+    Step {
+        to: Rung::RingHypercall,
+        changes: &[Change::Carrier(Carrier::Ring)],
+        cause: "the ring format",
+        meaning: "one call a batch, the ranges in a split ring",
+    },
+    Step {
+        to: Rung::RingSync,
+        changes: &[Change::Doorbell(Doorbell::Mmio)],
+        cause: "virtio's notify register instead of the call",
+        meaning: "the ring, told by virtio-mmio's notify register, served by the vCPU's thread",
+    },
+    Step {
+        // KVM swallows the exit of an ioeventfd, so the vCPU's thread never hears of it: another thread has
+        // to serve the ring, and the doorbell no longer returns with the answer. Three axes, one choice.
+        to: Rung::RingAsync,
+        changes: &[
+            Change::Doorbell(Doorbell::IoeventfdMmio),
+            Change::Servicer(Servicer::Device),
+            Change::Completion(Completion::Poll),
+        ],
+        cause: "a device thread instead of the vCPU's",
+        meaning: "the ring, told by ioeventfd, served by a device thread, the used ring polled",
+    },
+    Step {
+        to: Rung::Virtio,
+        changes: &[Change::Completion(Completion::Interrupt)],
+        cause: "the interrupt instead of polling",
+        meaning: "the same with an interrupt: virtio as Linux and its monitors wire it today",
+    },
+];
+
+impl Transport {
+    const fn with(mut self, change: Change) -> Self {
+        match change {
+            Change::Carrier(carrier) => self.carrier = carrier,
+            Change::Doorbell(doorbell) => self.doorbell = doorbell,
+            Change::Servicer(servicer) => self.servicer = servicer,
+            Change::Completion(completion) => self.completion = completion,
+        }
+        self
+    }
+}
+
+/// With what the hypercall presets, from the floor on, call their host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallBy {
+    /// The hypercall instruction.
+    Hypercall,
+    /// A port write, because the hypercall does not reach this host's user space.
+    Port,
+}
+
+impl CallBy {
+    /// The hypercall if it answers on this host, else the port.
+    #[must_use]
+    pub fn on(facts: &Facts) -> Self {
+        if facts.answers(Doorbell::Hypercall) { Self::Hypercall } else { Self::Port }
+    }
+
+    /// What every table of such a run says, if anything.
+    #[must_use]
+    pub const fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Hypercall => None,
+            Self::Port => Some(
+                "hypercalls do not reach user space on this host: floor and the hypercall rungs call by a port write instead",
+            ),
+        }
+    }
+}
+
+impl Rung {
+    /// The transport this rung names, where calls are made by `call`.
+    #[must_use]
+    pub fn transport(self, call: CallBy) -> Transport {
+        let here = STEPS
+            .iter()
+            .take_while(|step| step.to <= self)
+            .flat_map(|step| step.changes)
+            .fold(IN_KERNEL, |transport, change| transport.with(*change));
+        match (here.doorbell, call) {
+            (Doorbell::Hypercall, CallBy::Port) => here.with(Change::Doorbell(Doorbell::Port)),
+            _ => here,
+        }
+    }
+
+    /// The rung in a line.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.step().map_or(IN_KERNEL_MEANING, |step| step.meaning)
+    }
+
+    /// What the step from the rung before to this one adds or saves, as the subject of a sentence.
+    #[must_use]
+    pub fn cause(self) -> Option<&'static str> {
+        self.step().map(|step| step.cause)
+    }
+
+    /// The rung before.
+    #[must_use]
+    pub fn before(self) -> Option<Self> {
+        Self::ALL.iter().copied().rev().find(|rung| *rung < self)
+    }
+
+    /// Exits to user space the design says a report of `batch` ranges takes.
+    #[must_use]
+    pub fn exits_a_report(self, batch: u16) -> u64 {
+        match self {
+            Self::HypercallEach => u64::from(batch),
+            Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
+            Self::InKernel | Self::RingAsync | Self::Virtio => 0,
+        }
+    }
+
+    /// Whether reports of this rung name pages at all.
+    #[must_use]
+    pub fn names_pages(self) -> bool {
+        !matches!(self, Self::InKernel | Self::Floor)
+    }
+
+    /// Ranges that a report of `batch` ranges stands for: the one doorbell of a rung that names no pages stands
+    /// for one range, as each of `hypercall-each`'s does.
+    #[must_use]
+    pub fn ranges_a_report(self, batch: u16) -> u16 {
+        if self.names_pages() { batch } else { 1 }
+    }
+
+    /// The rung whose transport this is, however it calls.
+    #[must_use]
+    pub fn of(transport: Transport) -> Option<Self> {
+        Self::ALL.iter().copied().find(|rung| {
+            [CallBy::Hypercall, CallBy::Port].into_iter().any(|call| rung.transport(call) == transport)
+        })
+    }
+
+    fn step(self) -> Option<&'static Step> {
+        STEPS.iter().find(|step| step.to == self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use host::axes::Way;
+
+    /// How many axes differ.
+    fn distance(a: Transport, b: Transport) -> usize {
+        [
+            a.carrier != b.carrier,
+            a.doorbell != b.doorbell,
+            a.servicer != b.servicer,
+            a.completion != b.completion,
+        ]
+        .into_iter()
+        .filter(|differs| *differs)
+        .count()
+    }
+
+    #[test]
+    fn each_rung_changes_one_axis_of_the_one_before() {
+        for call in [CallBy::Hypercall, CallBy::Port] {
+            for pair in Rung::ALL.windows(2) {
+                let [before, after] = [pair[0].transport(call), pair[1].transport(call)];
+                // The steps that cannot be cut smaller: a call's number implies who serves it; an eventfd
+                // implies the device thread, and the device thread implies that the guest looks for the answer.
+                let expected = match pair[1] {
+                    Rung::Floor => 2,
+                    Rung::RingAsync => 3,
+                    _ => 1,
+                };
+                assert_eq!(distance(before, after), expected, "{} -> {}", pair[0].name(), pair[1].name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_change_of_a_step_changes_something() {
+        let mut here = IN_KERNEL;
+        for step in STEPS {
+            for change in step.changes {
+                assert_ne!(here.with(*change), here, "{:?} of {}", change, step.to.name());
+            }
+            here = step.changes.iter().fold(here, |transport, change| transport.with(*change));
+        }
+        assert_eq!(STEPS.iter().map(|step| step.to).collect::<Vec<_>>(), Rung::ALL[1..]);
+    }
+
+    fn is_allowed(transport: Transport) -> bool {
+        let Transport { carrier, doorbell, servicer, completion } = transport;
+        Way { servicer, ..Way::plain(carrier, doorbell, completion) }.validate().is_ok()
+    }
+
+    // If one of the halves below ever becomes valid, the ladder should get a rung for it.
+
+    #[test]
+    fn the_kernel_cannot_be_left_by_halves() {
+        let in_kernel = Rung::InKernel.transport(CallBy::Hypercall);
+        assert!(is_allowed(in_kernel));
+        assert!(!is_allowed(in_kernel.with(Change::Servicer(Servicer::Vcpu))));
+        assert!(!is_allowed(in_kernel.with(Change::Doorbell(Doorbell::Hypercall))));
+    }
+
+    #[test]
+    fn how_the_host_is_called_changes_nothing_inside_the_kernel() {
+        assert_eq!(Rung::InKernel.transport(CallBy::Port), Rung::InKernel.transport(CallBy::Hypercall));
+    }
+
+    #[test]
+    fn the_device_thread_cannot_be_split_off() {
+        let sync = Rung::RingSync.transport(CallBy::Hypercall);
+        assert!(!is_allowed(sync.with(Change::Servicer(Servicer::Device))));
+        assert!(!is_allowed(sync.with(Change::Doorbell(Doorbell::IoeventfdMmio))));
+        let half =
+            sync.with(Change::Doorbell(Doorbell::IoeventfdMmio)).with(Change::Servicer(Servicer::Device));
+        assert!(!is_allowed(half));
+    }
+
+    #[test]
+    fn a_transport_knows_its_rung() {
+        for rung in Rung::ALL {
+            assert_eq!(Rung::of(rung.transport(CallBy::Port)), Some(*rung));
+            assert_eq!(Rung::of(rung.transport(CallBy::Hypercall)), Some(*rung));
+        }
+        let odd = Transport { doorbell: Doorbell::Mmio, ..Rung::HypercallEach.transport(CallBy::Hypercall) };
+        assert_eq!(Rung::of(odd), None);
+    }
+}

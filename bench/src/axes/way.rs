@@ -1,0 +1,68 @@
+//! A way to report as it is written: how reports travel and what is done with them.
+
+use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::named::Named;
+use super::rung::{Rung, Transport};
+
+/// [`host::axes::Way`] as it is written, in the record of every trial.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Way {
+    /// Where ranges travel.
+    pub carrier: Named<Carrier>,
+    /// How the host is told.
+    pub doorbell: Named<Doorbell>,
+    /// Who acts.
+    pub servicer: Named<Servicer>,
+    /// How the guest learns.
+    pub completion: Named<Completion>,
+    /// What is done with a range.
+    pub discard: Named<Discard>,
+    /// What one discard covers.
+    pub coalesce: Named<Coalesce>,
+    /// What guest memory is made of.
+    pub backing: Named<Backing>,
+    /// The mode the payload was asked to run in.
+    pub guest_ring: Named<RingChoice>,
+}
+
+impl From<host::axes::Way> for Way {
+    fn from(way: host::axes::Way) -> Self {
+        let host::axes::Way {
+            carrier,
+            doorbell,
+            servicer,
+            completion,
+            discard,
+            coalesce,
+            backing,
+            guest_ring,
+        } = way;
+        Self {
+            carrier: Named(carrier),
+            doorbell: Named(doorbell),
+            servicer: Named(servicer),
+            completion: Named(completion),
+            discard: Named(discard),
+            coalesce: Named(coalesce),
+            backing: Named(backing),
+            guest_ring: Named(guest_ring),
+        }
+    }
+}
+
+impl Way {
+    /// The rung whose transport this is, if it is one's.
+    #[must_use]
+    pub fn rung(&self) -> Option<Rung> {
+        let Self { carrier, doorbell, servicer, completion, .. } = *self;
+        Rung::of(Transport {
+            carrier: carrier.0,
+            doorbell: doorbell.0,
+            servicer: servicer.0,
+            completion: completion.0,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! The command of every experiment: from flags to a run directory and what it shows.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::kvm::Counter;
+
+use super::exit::Code;
+use super::options::Asked;
+use crate::axes::rung::CallBy;
+use crate::experiment::contract::Experiment;
+use crate::plan::{Plan, PlanError, estimate};
+use crate::report::{self, terminal};
+use crate::run::executor::{KvmExecutor, run_all};
+use crate::run::journal::Journal;
+use crate::run::listener::Tally;
+use crate::run::progress::Progress;
+use crate::run::signals;
+use crate::site::calls::Calls;
+use crate::site::environment::Environment;
+
+pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let Asked { experiment, options } = asked;
+    let plan = options.plan(*experiment, "default")?;
+    let processors = processors();
+    // Once before KVM is asked for anything; calling by port allows all that calling by hypercall does.
+    experiment.resolve(plan.clone(), processors, &Calls::untried(CallBy::Port))?;
+    if options.dry_run {
+        return dry_run(*experiment, plan, processors, out);
+    }
+    let directory = options.directory(&plan);
+    Journal::check_empty(&directory)?;
+    let stop = signals::stop_flag()?;
+    let facts = host::probe::probe()?;
+    if facts.counter == Counter::Instructions {
+        let experiment = *experiment;
+        let refused = |why| PlanError::Instructions { experiment: experiment.name().to_owned(), why };
+        experiment.in_instructions().map_err(refused)?;
+    }
+    let environment = Environment::here(&facts);
+    let plan = experiment.resolve(plan, processors, &Calls::on(&facts))?;
+    let mut journal = Journal::create(&directory, &environment, &plan)?;
+
+    let slots = experiment.schedule(&plan, environment.call());
+    let mut executor = KvmExecutor { facts: &facts, stop: Arc::clone(&stop) };
+    let mut progress = Progress::new(slots.len(), facts.counter);
+    let tally = run_all(&slots, plan.time(), &mut executor, &stop, &mut journal, &mut progress);
+    progress.finish();
+    if options.no_report {
+        return unreported(&directory, tally?, out);
+    }
+    finish(&directory, tally?, out)
+}
+
+/// Processors this process may use.
+pub(super) fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
+}
+
+/// Leaves what was measured to `pagehint report`.
+fn unreported(directory: &Path, tally: Tally, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let Tally { measured, failed, missing } = tally;
+    writeln!(out, "{}: {measured} trials measured, {failed} failed, {missing} missing", directory.display())?;
+    Ok(if failed + missing > 0 { Code::Error } else { Code::Fine })
+}
+
+/// Derives everything from the run directory, as `pagehint report` would, and prints it.
+fn finish(directory: &Path, tally: Tally, out: &mut dyn Write) -> anyhow::Result<Code> {
+    if tally.measured + tally.failed == 0 {
+        anyhow::bail!("stopped before the first trial had ended; nothing is in {}", directory.display());
+    }
+    let shown = report::rebuild(directory)?;
+    if let (0, Some(error)) = (tally.measured, shown.summary.failed.values().next()) {
+        anyhow::bail!("{error}");
+    }
+    terminal::show(out, &shown)?;
+    writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
+    out.flush()?;
+    if tally.missing > 0 {
+        anyhow::bail!(
+            "stopped by a signal with {} trials to go; the {} that ended are in {}",
+            tally.missing,
+            tally.measured + tally.failed,
+            directory.display()
+        );
+    }
+    Ok(if shown.summary.failed() { Code::Error } else { Code::Fine })
+}
+
+fn dry_run(
+    experiment: &dyn Experiment,
+    plan: Plan,
+    processors: u32,
+    out: &mut dyn Write,
+) -> anyhow::Result<Code> {
+    let facts = host::probe::probe();
+    let calls = facts.as_ref().map_or(Calls::untried(CallBy::Hypercall), Calls::on);
+    let plan = experiment.resolve(plan, processors, &calls)?;
+    writeln!(out, "# plan\n{}", plan.to_toml())?;
+    let slots = experiment.schedule(&plan, calls.by);
+    let blocks = slots.last().map_or(0, |slot| slot.block + 1);
+    writeln!(out, "# schedule: {} trials in {blocks} blocks", slots.len())?;
+    let width = slots.last().map_or(1, |slot| slot.trial.to_string().len());
+    for slot in &slots {
+        let cell = slot.cell.choices();
+        writeln!(
+            out,
+            "{:>width$}  block {:<3} {} doorbell {} seed {}",
+            slot.trial,
+            slot.block,
+            cell.tag(),
+            cell.way().doorbell,
+            slot.seed
+        )?;
+    }
+    match &facts {
+        Ok(facts) => {
+            let estimate = estimate::duration(&slots, facts).map(|all| plan.time().unwrap_or(all));
+            match estimate.as_ref().map(Duration::as_secs_f64) {
+                Some(seconds) => writeln!(
+                    out,
+                    "# about {seconds:.0} s: an estimate, from the doorbells of this host and guesses"
+                )?,
+                None => writeln!(out, "# no estimate: this machine counts instructions and tells no time")?,
+            }
+            if let Some(note) = calls.by.note() {
+                writeln!(out, "# note: {note}")?;
+            }
+        }
+        Err(error) => writeln!(out, "# no estimate: {error}")?,
+    }
+    Ok(Code::Fine)
+}

@@ -1,0 +1,240 @@
+//! Every experiment, and how one is called up.
+//!
+//! To add one: its folder with an implementation of [`Experiment`], its plans in `bench/plans`, and its row in [`ALL`].
+
+pub mod contract;
+pub mod engine;
+pub mod ladder;
+pub mod memhog;
+pub mod page_faults;
+pub mod rate;
+pub mod single;
+pub mod soak;
+pub mod sweep;
+pub mod walk;
+
+use std::path::Path;
+
+use crate::SCHEMA_VERSION;
+use crate::axes::named::Named;
+use crate::axes::rung::CallBy;
+use crate::plan::keys::Keys;
+use crate::plan::schedule::{Slot, interleaved};
+use crate::plan::{Plan, PlanError};
+use crate::site::calls::Calls;
+use crate::trial::spec::Spec;
+use contract::Experiment;
+
+/// Every experiment, in the order in which the command lists them.
+pub const ALL: [&dyn Experiment; 9] = [
+    &ladder::Ladder,
+    &page_faults::PageFaults,
+    &walk::Walks,
+    &memhog::Memhog,
+    &rate::Rates,
+    &sweep::Sweep,
+    &soak::Soak,
+    &single::OneTimed,
+    &single::OneEngine,
+];
+
+/// The experiment of that name.
+///
+/// # Errors
+/// [`PlanError::NoSuchExperiment`].
+pub fn named(name: &str) -> Result<&'static dyn Experiment, PlanError> {
+    let found = ALL.into_iter().find(|experiment| experiment.name() == name);
+    found.ok_or_else(|| PlanError::NoSuchExperiment { name: name.to_owned() })
+}
+
+impl dyn Experiment + '_ {
+    /// The built-in plan called `name`, or the default one.
+    ///
+    /// # Errors
+    /// [`PlanError::Value`] if there is none of that name.
+    pub fn plan(&self, name: Option<&str>) -> Result<Plan, PlanError> {
+        let [(_, default), others @ ..] = self.plans() else { return Err(self.no_plan("default")) };
+        let choices = parse(self.name(), default)?;
+        let plan = Plan {
+            schema_version: SCHEMA_VERSION,
+            experiment: self.name().to_owned(),
+            name: self.name().to_owned(),
+            choices,
+        };
+        let Some(name) = name.filter(|name| *name != "default") else { return Ok(plan) };
+        let (_, over) = others.iter().find(|(known, _)| *known == name).ok_or_else(|| self.no_plan(name))?;
+        let plan = plan.with(&parse(name, over)?, self.beside())?;
+        Ok(Plan { name: format!("{}-{name}", self.name()), ..plan })
+    }
+
+    /// The plan that is meant: a built-in one by its name, or a file.
+    ///
+    /// # Errors
+    /// [`PlanError`] if it is neither, or a file for another experiment.
+    pub fn plan_at(&self, path: &Path) -> Result<Plan, PlanError> {
+        let name = path.to_str().filter(|name| !path.exists() && self.has_plan(name));
+        if let Some(name) = name {
+            return self.plan(Some(name));
+        }
+        let file = Plan::read(path).map_err(|error| match error {
+            PlanError::Read { path, source, .. } => {
+                PlanError::Read { path, source, known: self.plan_names() }
+            }
+            error => error,
+        })?;
+        if file.experiment != self.name() {
+            return Err(PlanError::Other {
+                origin: path.display().to_string(),
+                found: file.experiment,
+                asked: self.name().to_owned(),
+            });
+        }
+        let plan = self.plan(None)?.with(&file.choices, self.beside())?;
+        Ok(Plan { name: file.name, schema_version: file.schema_version, ..plan })
+    }
+
+    /// The plan as a host runs it: nothing is left open, and everything is checked before a virtual machine is started
+    /// for it.
+    ///
+    /// # Errors
+    /// [`PlanError`] names the first key that will not do, or the first trial that cannot be run.
+    pub fn resolve(&self, mut plan: Plan, processors: u32, calls: &Calls) -> Result<Plan, PlanError> {
+        plan.validate()?;
+        self.fill(&mut plan.choices, processors, calls);
+        self.check(&plan.choices)?;
+        for rung in plan.choices.rungs() {
+            if let Some(reason) = calls.refusal(rung) {
+                return Err(PlanError::NotHere { rung: Named(rung), reason: reason.to_owned() });
+            }
+        }
+        for spec in self.cells(&plan.choices, calls.by) {
+            spec.validate().map_err(|source| PlanError::Trial {
+                experiment: self.name().to_owned(),
+                cell: spec.choices().tag(),
+                source,
+            })?;
+        }
+        Ok(plan)
+    }
+
+    /// The trials of a plan in their order; more of them than there is time for, if it goes by time.
+    #[must_use]
+    pub fn schedule(&self, plan: &Plan, call: CallBy) -> Vec<Slot<Spec>> {
+        let cells = self.cells(&plan.choices, call);
+        let blocks = match plan.time() {
+            Some(time) => {
+                let a_block: u128 = cells.iter().map(|spec| spec.least_time().as_millis()).sum();
+                u32::try_from(time.as_millis() / a_block.max(1) + 1).unwrap_or(u32::MAX)
+            }
+            None => plan.blocks(),
+        };
+        interleaved(cells, blocks, plan.seed())
+    }
+
+    /// Whether a built-in plan is called so.
+    #[must_use]
+    pub fn has_plan(&self, name: &str) -> bool {
+        self.plans().iter().any(|(known, _)| *known == name)
+    }
+
+    /// Whether a key means something to it.
+    #[must_use]
+    pub fn looks_at(&self, key: &str) -> bool {
+        let plans = self.plans().first().map(|(_, text)| text.parse::<toml::Table>());
+        self.beside().contains(&key)
+            || plans.is_some_and(|plan| plan.is_ok_and(|plan| plan.contains_key(key)))
+    }
+
+    fn plan_names(&self) -> String {
+        self.plans().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn no_plan(&self, name: &str) -> PlanError {
+        let change = format!("{} has {}; or give a file", self.name(), self.plan_names());
+        PlanError::Value { key: "--plan", value: name.to_owned(), change }
+    }
+}
+
+fn parse(name: &str, text: &str) -> Result<Keys, PlanError> {
+    toml::from_str(text).map_err(|source| PlanError::Syntax {
+        origin: format!("the built-in plan {name}"),
+        source: Box::new(source),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::site::calls::InKernel;
+
+    /// A host whose KVM answers no hypercall itself.
+    fn silent(by: CallBy) -> Calls {
+        Calls { by, in_kernel: InKernel::Not { reason: "the guest shut down".into() } }
+    }
+
+    #[test]
+    fn names_and_commands_are_one_experiments_each() {
+        let names: BTreeSet<&str> = ALL.iter().map(|experiment| experiment.name()).collect();
+        let commands: BTreeSet<&str> = ALL.iter().map(|experiment| experiment.command()).collect();
+        assert_eq!((names.len(), commands.len()), (ALL.len(), ALL.len()));
+        assert!(ALL.iter().all(|experiment| experiment.question().ends_with('?')));
+        assert!(named("no-such").is_err_and(|error| error.to_string().contains("pagehint list")));
+    }
+
+    #[test]
+    fn built_in_plans_can_be_run_however_this_host_calls() {
+        for experiment in ALL {
+            for (name, _) in experiment.plans() {
+                for by in [CallBy::Port, CallBy::Hypercall] {
+                    for calls in [silent(by), Calls { by, in_kernel: InKernel::Answers }, Calls::untried(by)]
+                    {
+                        for processors in [1, 2, 64] {
+                            let plan = experiment.plan(Some(name)).unwrap();
+                            let plan = experiment.resolve(plan, processors, &calls).unwrap();
+                            assert_eq!(toml::from_str::<Plan>(&plan.to_toml()).unwrap(), plan);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_cell_is_there_twice_and_tags_tell_them_apart() {
+        for experiment in ALL {
+            let calls = silent(CallBy::Port);
+            let plan = experiment.resolve(experiment.plan(None).unwrap(), 2, &calls).unwrap();
+            let cells = experiment.cells(&plan.choices, CallBy::Port);
+            assert!(!cells.is_empty(), "{}", experiment.name());
+            let tags: BTreeSet<String> = cells.iter().map(|spec| spec.choices().tag()).collect();
+            let choices: BTreeSet<_> = cells.iter().map(Spec::choices).collect();
+            assert_eq!((tags.len(), choices.len()), (cells.len(), cells.len()), "{}", experiment.name());
+            assert!(tags.iter().all(|tag| !tag.contains([' ', ','])));
+        }
+    }
+
+    #[test]
+    fn a_plan_for_another_experiment_is_not_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("plan.toml");
+        let rate = named("rate").unwrap();
+        std::fs::write(&path, rate.plan(None).unwrap().to_toml()).unwrap();
+        let error = named("walk").unwrap().plan_at(&path).unwrap_err().to_string();
+        assert!(error.contains("for rate, not for walk"), "{error}");
+        rate.plan_at(&path).unwrap();
+        let error = rate.plan_at(Path::new("no-such-plan")).unwrap_err().to_string();
+        assert!(error.contains("default, quick"), "{error}");
+    }
+
+    #[test]
+    fn a_rung_the_host_cannot_run_is_refused_with_the_reason() {
+        let ladder = named("ladder").unwrap();
+        let keys: Keys = toml::from_str("rungs = [\"in-kernel\", \"floor\"]").unwrap();
+        let plan = || ladder.plan(None).unwrap().with(&keys, ladder.beside()).unwrap();
+        let said = ladder.resolve(plan(), 2, &silent(CallBy::Port)).unwrap_err().to_string();
+        assert!(said.contains("the guest shut down") && said.contains("leave in-kernel out"), "{said}");
+        ladder.resolve(plan(), 2, &Calls::untried(CallBy::Port)).unwrap();
+    }
+}

@@ -1,0 +1,69 @@
+//! What must hold for the rungs to be compared.
+
+use host::axes::Discard;
+
+use super::cell::{CellSummary, find, paired};
+use crate::axes::rung::Rung;
+use crate::figure::check::{Check, Standing, check, none_of};
+use crate::figure::interval::Interval;
+use crate::figure::unit::{Unit, percent, ratio};
+use crate::trial::timed::phases::Phase;
+
+/// The least share of a report that the phases should explain.
+const EXPLAINED: f64 = 0.95;
+/// The fewest reports in a tenth whose medians can be held against each other.
+const TENTH: u64 = 200;
+/// The most by which the last tenth of a trial may differ from the first.
+const DRIFT: f64 = 0.10;
+
+/// All of them.
+#[must_use]
+pub fn all(cells: &[CellSummary], unit: Unit) -> Vec<Check> {
+    let mut checks = vec![explained(cells), drift(cells)];
+    checks.extend(twice_the_same(cells, unit));
+    checks
+}
+
+fn explained(cells: &[CellSummary]) -> Check {
+    let faults: Vec<String> = cells
+        .iter()
+        .filter(|cell| cell.explained < EXPLAINED)
+        .map(|cell| format!("{}: {}", cell.title(), percent(cell.explained)))
+        .collect();
+    let least = cells.iter().map(|cell| cell.explained).fold(1.0, f64::min);
+    let what = format!("phases explain {} of a report", percent(EXPLAINED));
+    none_of(&what, Standing::Doubtful, &faults, format!("at least {}", percent(least)))
+}
+
+fn drift(cells: &[CellSummary]) -> Check {
+    let (mut faults, mut most, mut least) = (Vec::new(), 0.0_f64, u64::MAX);
+    for cell in cells {
+        let p50 = |phase| cell.phase(phase).cost.p50;
+        least = least.min(cell.phase(Phase::FirstTenth).cost.n);
+        let drift = ratio(p50(Phase::LastTenth), p50(Phase::FirstTenth)) - 1.0;
+        most = most.max(drift.abs());
+        if drift.abs() > DRIFT {
+            faults.push(format!("{}: {:+.0} %", cell.title(), drift * 100.0));
+        }
+    }
+    let what = "the last tenth of the trials costs what the first does";
+    if least < TENTH {
+        let detail = format!("{least} reports in a tenth are too few to say: use more --reports");
+        return check(what, Standing::Unknown, detail);
+    }
+    none_of(what, Standing::Doubtful, &faults, format!("within {}, medians", percent(most)))
+}
+
+/// The floor reports nothing, so its two cells are the same work run twice: an A/A test within the run.
+fn twice_the_same(cells: &[CellSummary], unit: Unit) -> Option<Check> {
+    let [none, dontneed] =
+        [Discard::None, Discard::DontNeed].map(|discard| find(cells, Rung::Floor, discard));
+    let difference = Interval::of(&paired(none?, dontneed?), 1)?;
+    let detail = format!(
+        "floor run as two cells differs by {}",
+        unit.show_interval(difference.mean, difference.low, difference.high)
+    );
+    let small = difference.mean.abs() < 0.05 * none?.per_range.p50;
+    let standing = if !difference.shows_difference() || small { Standing::Holds } else { Standing::Doubtful };
+    Some(check("the same work measured twice shows no difference above 5 %", standing, detail))
+}

@@ -1,0 +1,206 @@
+//! The answer in plain words. Every sentence is computed, and none says more than its interval does.
+
+use host::axes::{Discard, Doorbell};
+
+use super::cell::{CellSummary, paired};
+use super::found::Found;
+use super::waterfall::{Fall, Waterfall};
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::figure::interval::Interval;
+use crate::figure::number::plain as show;
+use crate::figure::unit::{Unit, percent, ratio};
+
+/// The answer of a run. Empty if the run has nothing to compare.
+#[must_use]
+pub fn all(found: &Found) -> Vec<String> {
+    let mut sentences: Vec<String> = leaving_the_kernel(found).into_iter().collect();
+    for waterfall in &found.waterfalls {
+        sentences.extend(about(found, waterfall));
+    }
+    for discard in found.discards() {
+        sentences.extend(cheapest(found, discard));
+    }
+    sentences.extend(transport(found));
+    sentences
+}
+
+/// What it costs a call to leave the kernel; nothing is said of it where the floor calls with another instruction.
+/// Neither rung names pages, so that its discard changes nothing: the first that ran will do.
+fn leaving_the_kernel(found: &Found) -> Option<String> {
+    let discard = *found.discards().first()?;
+    let inside = found.cell(Rung::InKernel, discard)?;
+    let outside = found.cell(Rung::Floor, discard)?;
+    if outside.choices.way.doorbell.0 != Doorbell::Hypercall {
+        return None;
+    }
+    let more = outside.step?.per_range;
+    let unit = found.unit;
+    let difference = if more.shows_difference() {
+        format!("leaving the kernel costs a call {}", show(unit, &more))
+    } else {
+        format!("no difference shown: {}", show(unit, &more))
+    };
+    Some(format!(
+        "An empty call takes {} if KVM answers it itself ({}) and {} if user space does ({}; medians of {} and {} reports); {difference}.",
+        unit.show(inside.per_report.p50),
+        inside.label(),
+        unit.show(outside.per_report.p50),
+        outside.label(),
+        inside.reports,
+        outside.reports
+    ))
+}
+
+fn action(discard: Discard) -> &'static str {
+    match discard {
+        Discard::None => "Transport alone",
+        Discard::DontNeed => "With MADV_DONTNEED",
+    }
+}
+
+fn about(found: &Found, waterfall: &Waterfall) -> Vec<String> {
+    let discard = waterfall.discard.0;
+    let [Some(start), Some(end)] = [waterfall.from, waterfall.to].map(|rung| found.cell(rung.0, discard))
+    else {
+        return Vec::new();
+    };
+    let mut sentences = vec![whole(found.unit, waterfall, start, end), steps(found.unit, waterfall)];
+    sentences.extend(coalescing(found.unit, waterfall));
+    sentences
+}
+
+fn whole(unit: Unit, waterfall: &Waterfall, start: &CellSummary, end: &CellSummary) -> String {
+    let Waterfall { from, to, whole, discard, .. } = waterfall;
+    let (a, b) = (start.per_range.p50, end.per_range.p50);
+    let medians = format!(
+        "a range costs {} by {from} and {} by {to} (medians of {} and {} reports)",
+        unit.show(a),
+        unit.show(b),
+        start.reports,
+        end.reports
+    );
+    let difference = if !whole.shows_difference() {
+        format!("no difference shown: {}", show(unit, whole))
+    } else if whole.mean < 0.0 {
+        format!("{to} is cheaper: {}", show(unit, whole))
+    } else {
+        format!("{to} is dearer: {}", show(unit, whole))
+    };
+    format!("{}, {medians}; {difference}.", action(discard.0))
+}
+
+fn steps(unit: Unit, waterfall: &Waterfall) -> String {
+    let parts: Vec<String> = waterfall
+        .steps
+        .iter()
+        .map(|step| {
+            let figures = show(unit, &step.per_range);
+            if step.per_range.shows_difference() {
+                format!("{} {figures}{}", step.cause, place(unit, step))
+            } else {
+                format!("{}: no difference shown ({figures})", step.cause)
+            }
+        })
+        .collect();
+    format!("Step by step, a range: {}.", parts.join("; "))
+}
+
+/// Where in a report most of a step lies.
+fn place(unit: Unit, step: &Fall) -> String {
+    step.mostly.map_or_else(String::new, |place| {
+        format!(" (the median of phase {} changes by {})", place.phase, unit.show_change(place.change))
+    })
+}
+
+/// Whether coalescing exits is what matters: the guess of 2019.
+fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
+    let excess = waterfall.coalescing_over_rest.as_ref()?;
+    let rest = waterfall.beyond_batching.as_ref()?;
+    let batch = waterfall.steps.iter().find(|step| step.to == Named(Rung::HypercallBatch))?;
+    let equals = match rest {
+        rest if !rest.shows_difference() => "no difference is shown",
+        rest if rest.mean > 0.0 => "virtio is dearer",
+        _ => "virtio is cheaper",
+    };
+    let compared = format!(
+        "between one call a batch and virtio, which coalesce alike, {equals} ({} a range)",
+        show(unit, rest)
+    );
+    let answer = if !excess.shows_difference() {
+        "which of the two is larger is not shown"
+    } else if excess.mean > 0.0 {
+        "coalescing exits matters more than everything else about virtio together"
+    } else {
+        "what virtio adds matters more than coalescing exits"
+    };
+    Some(format!(
+        "{}: {compared}; {answer} ({} against {}; by {}).",
+        action(waterfall.discard.0),
+        unit.show_change(batch.per_range.mean),
+        unit.show_change(rest.mean),
+        show(unit, excess)
+    ))
+}
+
+/// The cheapest rung, as far as the runner-up lets us say.
+fn cheapest(found: &Found, discard: Discard) -> Option<String> {
+    let mut rungs: Vec<&CellSummary> = found
+        .cells
+        .iter()
+        .filter(|cell| cell.discard() == discard && cell.rung.is_some() && cell.names_pages())
+        .collect();
+    rungs.sort_by(|a, b| a.per_range.p50.total_cmp(&b.per_range.p50));
+    let (best, others) = rungs.split_first()?;
+    let not_shown_dearer: Vec<&str> = others
+        .iter()
+        .filter(|other| {
+            Interval::of(&paired(best, other), found.seed)
+                .is_none_or(|more| !more.shows_difference() || more.mean < 0.0)
+        })
+        .map(|other| other.label())
+        .collect();
+    if others.is_empty() {
+        return None;
+    }
+    let median = found.unit.show(best.per_range.p50);
+    let claim = if not_shown_dearer.is_empty() {
+        format!(
+            "{} is the cheapest ({median} a range, median), and every other rung is shown to be dearer",
+            best.label()
+        )
+    } else {
+        format!(
+            "{} has the lowest median ({median} a range); not shown to be dearer: {}",
+            best.label(),
+            not_shown_dearer.join(", ")
+        )
+    };
+    Some(format!("{}: {claim}.", action(discard)))
+}
+
+/// How much of the whole is transport at all.
+fn transport(found: &Found) -> Option<String> {
+    let share = |rung| {
+        let cell = found.cell(rung, Discard::DontNeed)?;
+        let share = cell.transport_share?;
+        Some(format!(
+            "{} [{}, {}] for {}",
+            percent(share.mean),
+            percent(share.low),
+            percent(share.high),
+            cell.label()
+        ))
+    };
+    let shares: Vec<String> =
+        [Rung::HypercallEach, Rung::HypercallBatch, Rung::Virtio].into_iter().filter_map(share).collect();
+    let any = found.cells.iter().find(|cell| cell.transport_share.is_some())?;
+    let refault = ratio(any.refault_per_page, 1.0);
+    (!shares.is_empty()).then(|| {
+        format!(
+            "Of a report with its discard and of bringing the pages back later ({} a page, median), the transport is {}.",
+            found.unit.show(refault),
+            shares.join(", ")
+        )
+    })
+}

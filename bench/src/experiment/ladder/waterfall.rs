@@ -1,0 +1,126 @@
+//! From a hypercall a range to virtio: how much each choice on the way adds or saves.
+
+use abi::axes::Axis;
+use host::axes::Discard;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::cell::{CellSummary, find, paired};
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::figure::interval::Interval;
+use crate::figure::unit::ratio;
+use crate::trial::timed::phases::Phase;
+
+/// The two sides of the argument.
+const ENDS: [Rung; 2] = [Rung::HypercallEach, Rung::Virtio];
+
+/// The steps between the two sides with one discard. The means of the steps add up to the whole if every rung
+/// ran in every block.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Waterfall {
+    /// What the host did with the pages.
+    pub discard: Named<Discard>,
+    /// Where it starts.
+    pub from: Named<Rung>,
+    /// Where it ends.
+    pub to: Named<Rung>,
+    /// Cost a range more at the end than at the start.
+    pub whole: Interval,
+    /// Cost a range more at the end than by one call a batch, which has its coalescing and nothing else of
+    /// it; absent if that rung did not run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub beyond_batching: Option<Interval>,
+    /// What each rung adds to the one before.
+    pub steps: Vec<Fall>,
+    /// By how much more the step to one call a batch changes the cost a range than all later steps together,
+    /// signs left aside; absent if that rung did not run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub coalescing_over_rest: Option<Interval>,
+}
+
+/// One step.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Fall {
+    /// The rung it leads to.
+    pub to: Named<Rung>,
+    /// What changes, as the subject of a sentence.
+    pub cause: String,
+    /// Cost a range more.
+    pub per_range: Interval,
+    /// The phase in which most of it lies; absent if no phase holds half of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mostly: Option<Place>,
+}
+
+/// A phase and the change of its median, a range. Medians of phases do not add up to that of the report, so
+/// this says where to look and no more.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Place {
+    /// The phase.
+    pub phase: Named<Phase>,
+    /// Cost a range more.
+    pub change: f64,
+}
+
+/// One waterfall for each discard with which both ends ran.
+#[must_use]
+pub fn waterfalls(cells: &[CellSummary], seed: u64) -> Vec<Waterfall> {
+    Discard::ALL.iter().filter_map(|discard| waterfall(cells, *discard, seed)).collect()
+}
+
+fn waterfall(cells: &[CellSummary], discard: Discard, seed: u64) -> Option<Waterfall> {
+    let [start, end] = [find(cells, ENDS[0], discard)?, find(cells, ENDS[1], discard)?];
+    let batch = find(cells, Rung::HypercallBatch, discard);
+    let steps = Rung::ALL
+        .iter()
+        .filter(|rung| **rung > ENDS[0] && **rung <= ENDS[1])
+        .filter_map(|rung| fall(cells, find(cells, *rung, discard)?))
+        .collect();
+    Some(Waterfall {
+        discard: Named(discard),
+        from: Named(ENDS[0]),
+        to: Named(ENDS[1]),
+        whole: Interval::of(&paired(start, end), seed)?,
+        steps,
+        beyond_batching: batch.and_then(|batch| Interval::of(&paired(batch, end), seed)),
+        coalescing_over_rest: batch.and_then(|batch| Interval::of(&excess(start, batch, end), seed)),
+    })
+}
+
+fn fall(cells: &[CellSummary], cell: &CellSummary) -> Option<Fall> {
+    let (rung, step) = (cell.rung?, cell.step?);
+    // Where rungs were left out of the plan, a step covers the causes of all that it jumps over.
+    let causes: Vec<&str> = Rung::ALL
+        .iter()
+        .filter(|over| **over > step.from.0 && **over <= rung.0)
+        .filter_map(|over| over.cause())
+        .collect();
+    let mostly = place(find(cells, step.from.0, cell.discard())?, cell, step.per_range.mean);
+    Some(Fall { to: rung, cause: causes.join(", "), per_range: step.per_range, mostly })
+}
+
+fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {
+    // A range as the cell counts it, whatever its batch.
+    let a_range = |cell: &CellSummary, phase| {
+        cell.phase(phase).cost.p50 * ratio(cell.per_range.p50, cell.per_report.p50)
+    };
+    Phase::PARTS
+        .into_iter()
+        .map(|phase| Place { phase: Named(phase), change: a_range(to, phase) - a_range(from, phase) })
+        .filter(|place| place.change * whole.signum() >= whole.abs() / 2.0)
+        .max_by(|a, b| a.change.abs().total_cmp(&b.change.abs()))
+}
+
+/// |start to middle| - |middle to end|, block by block.
+fn excess(start: &CellSummary, middle: &CellSummary, end: &CellSummary) -> Vec<f64> {
+    let at = |cell: &CellSummary, block| cell.block_medians.get(block).copied();
+    start
+        .block_medians
+        .iter()
+        .filter_map(|(block, a)| {
+            let (b, c) = (at(middle, block)?, at(end, block)?);
+            Some((b - a).abs() - (c - b).abs())
+        })
+        .collect()
+}

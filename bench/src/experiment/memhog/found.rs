@@ -1,0 +1,224 @@
+//! Whether the memory that a guest has freed comes back to the host, and how soon.
+
+use host::engine::GuestCounter;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::archive::Archive;
+use crate::archive::group::Group;
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::experiment::contract::{Findings, json};
+use crate::experiment::engine::HOW_TO_READ;
+use crate::figure::check::{Check, Standing, none_of};
+use crate::figure::curve::Series;
+use crate::figure::interval::Interval;
+use crate::figure::number;
+use crate::figure::table::{Grid, strings};
+use crate::figure::unit::{Unit, float, percent, total};
+use crate::trial::engine::measured::{EngineMeasured, Round};
+use crate::trial::kind::Engine;
+
+/// The least share of the free memory that must be back after a round.
+const RETURNED: f64 = 0.95;
+
+/// What the experiment found.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// What times are in.
+    pub unit: Unit,
+    /// For each transport.
+    pub cells: Vec<OfTransport>,
+}
+
+/// Over one transport.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct OfTransport {
+    /// The transport.
+    pub rung: Option<Named<Rung>>,
+    /// Every round of every trial: trial and what the kernel said.
+    pub rounds: Vec<(u32, Round)>,
+    /// For each number of a round, the share returned, over trials.
+    pub returned: Vec<Interval>,
+    /// Nanoseconds from the last round's memory freed to its end, over trials.
+    pub settled_ns: Interval,
+    /// Reports made and pages in them, in all trials.
+    pub reports: u64,
+    /// See `reports`.
+    pub pages: u64,
+    /// Rounds each trial was to have.
+    pub rounds_planned: u64,
+    /// Resident and free bytes over nanoseconds, of the first trial.
+    pub curve: Vec<[u64; 3]>,
+}
+
+impl Found {
+    /// Of a run.
+    #[must_use]
+    pub fn of(archive: &Archive) -> Self {
+        let (groups, seed) = (archive.groups::<Engine>(), archive.plan.seed());
+        let mut cells: Vec<OfTransport> = groups.iter().map(|group| of_transport(group, seed)).collect();
+        cells.sort_by_key(|cell| cell.rung);
+        Self { unit: archive.unit(), cells }
+    }
+}
+
+impl Findings for Found {
+    fn tables(&self) -> Vec<Grid> {
+        let header = strings([
+            "transport",
+            "round",
+            "free",
+            "returned [95 %]",
+            "least",
+            "still resident",
+            "reported",
+            "n",
+        ]);
+        let rows = self.cells.iter().flat_map(rows);
+        let title = "memory that was freed, and is no longer resident on the host when reporting has settled";
+        let settled = self.cells.iter().map(|cell| {
+            let took = number::amount(self.unit, &cell.settled_ns);
+            vec![
+                cell.label(),
+                took,
+                number::mib(float(cell.pages) * 4096.0),
+                cell.reports.to_string(),
+                cell.settled_ns.blocks.to_string(),
+            ]
+        });
+        vec![
+            Grid::new(title.to_owned(), header, rows.collect()),
+            Grid::new(
+                "from the last round's memory freed until reporting had settled".to_owned(),
+                strings(["transport", "took [95 %]", "reported in all", "reports", "n"]),
+                settled.collect(),
+            ),
+        ]
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let (mut faults, mut worst, mut rounds) = (Vec::new(), 1.0_f64, 0);
+        for cell in &self.cells {
+            for (trial, round) in &cell.rounds {
+                rounds += 1;
+                worst = worst.min(round.returned());
+                if round.returned() < RETURNED {
+                    let returned = percent(round.returned());
+                    let label = cell.label();
+                    faults.push(format!("round {} of trial {trial} ({label}): {returned}", round.round));
+                }
+            }
+            let trials = cell.settled_ns.blocks as u64;
+            let expected = cell.rounds_planned * trials;
+            if (cell.rounds.len() as u64) < expected {
+                faults.push(format!("{}: {} of {expected} rounds settled", cell.label(), cell.rounds.len()));
+            }
+        }
+        let what = format!("every round returns at least {} of the free memory", percent(RETURNED));
+        vec![none_of(
+            &what,
+            Standing::Fails,
+            &faults,
+            format!("{rounds} rounds, at least {}", percent(worst)),
+        )]
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let sentence = |cell: &OfTransport| {
+            let last = cell.returned.last()?;
+            Some(format!(
+                "Over {}, {} of what the last round freed was back {} after it was free (n = {}).",
+                cell.label(),
+                percent(last.mean),
+                self.unit.show(cell.settled_ns.mean),
+                cell.settled_ns.blocks
+            ))
+        };
+        self.cells.iter().filter_map(sentence).collect()
+    }
+
+    fn curves(&self) -> Vec<Series> {
+        self.cells
+            .iter()
+            .flat_map(|cell| {
+                ["resident", "free"].into_iter().enumerate().map(|(index, what)| Series {
+                    name: cell.label(),
+                    what,
+                    points: cell.curve.iter().map(|point| (point[0], point[index + 1])).collect(),
+                })
+            })
+            .collect()
+    }
+
+    fn how_to_read(&self) -> String {
+        HOW_TO_READ.to_owned()
+    }
+
+    fn json(&self) -> Value {
+        json(self)
+    }
+}
+
+impl OfTransport {
+    fn label(&self) -> String {
+        self.rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
+    }
+}
+
+fn of_transport(group: &Group<'_, Engine>, seed: u64) -> OfTransport {
+    let with_trial = group.trials.iter().filter_map(|trial| Some((trial.trial, trial.measured::<Engine>()?)));
+    let rounds: Vec<(u32, Round)> =
+        with_trial.flat_map(|(trial, m)| m.settled.iter().map(move |round| (trial, *round))).collect();
+    let most = rounds.iter().map(|(_, round)| round.round).max().unwrap_or_default();
+    let returned = (1..=most).filter_map(|number| {
+        let shares: Vec<f64> = rounds
+            .iter()
+            .filter(|(_, round)| round.round == number)
+            .map(|(_, round)| round.returned())
+            .collect();
+        Interval::of(&shares, seed)
+    });
+    OfTransport {
+        rung: group.choices.rung().map(Named),
+        returned: returned.collect(),
+        settled_ns: group.interval(seed, settling),
+        reports: group.sum(GuestCounter::Reports),
+        pages: group.sum(GuestCounter::ReportedPages),
+        rounds_planned: group.choices.rounds,
+        curve: group.measured().next().map(|measured| measured.curve.clone()).unwrap_or_default(),
+        rounds,
+    }
+}
+
+/// Nanoseconds from the last round's memory freed to the end of its last pass.
+fn settling(measured: &EngineMeasured) -> f64 {
+    let last = measured.passes().filter(|pass| pass.pages > 0).map(|pass| pass.ended).max();
+    measured.counts.clock.figure(float(last.unwrap_or_default().saturating_sub(measured.freed)))
+}
+
+fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
+    let of_round = |(index, returned): (usize, &Interval)| {
+        let number = index as u64 + 1;
+        let rounds: Vec<&Round> =
+            cell.rounds.iter().map(|(_, round)| round).filter(|round| round.round == number).collect();
+        let mean = |pages: &dyn Fn(&Round) -> u64| {
+            let sum = total(rounds.iter().map(|round| pages(round)));
+            number::mib(float(sum) / float(rounds.len().max(1) as u64) * 4096.0)
+        };
+        let least = rounds.iter().map(|round| round.returned()).fold(1.0, f64::min);
+        let [share, low, high] = [returned.mean, returned.low, returned.high].map(|share| share * 100.0);
+        vec![
+            if index == 0 { cell.label() } else { String::new() },
+            number.to_string(),
+            mean(&|round| round.free),
+            format!("{share:.2} % [{low:.2}, {high:.2}]"),
+            percent(least),
+            mean(&|round| round.resident),
+            mean(&|round| round.reported),
+            rounds.len().to_string(),
+        ]
+    };
+    cell.returned.iter().enumerate().map(of_round).collect()
+}

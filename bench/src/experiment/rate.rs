@@ -1,0 +1,97 @@
+//! Whether memory comes back at the rate that delay, budget and capacity say.
+
+pub mod found;
+pub mod predict;
+
+use std::time::Duration;
+
+use abi::addr::{Order, PAGE_SIZE};
+use host::engine::{EngineSpec, Load};
+use schemars::{Schema, SchemaGenerator};
+
+use super::contract::{Experiment, Findings};
+use super::engine;
+use crate::archive::Archive;
+use crate::axes::rung::CallBy;
+use crate::plan::PlanError;
+use crate::plan::keys::Keys;
+use crate::plan::spec::{comb, order};
+use crate::site::calls::Calls;
+use crate::trial::spec::Spec;
+use found::Found;
+
+/// The experiment.
+pub struct Rates;
+
+impl Experiment for Rates {
+    fn name(&self) -> &'static str {
+        "rate"
+    }
+
+    fn question(&self) -> &'static str {
+        "Does memory come back at the rate that delay, budget and capacity say?"
+    }
+
+    fn plans(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("default", include_str!("../../plans/rate.toml")),
+            ("quick", include_str!("../../plans/rate.quick.toml")),
+            ("lab", include_str!("../../plans/rate.lab.toml")),
+        ]
+    }
+
+    fn beside(&self) -> &'static [&'static str] {
+        &["vcpus", "footprint", "queue-size"]
+    }
+
+    fn fill(&self, keys: &mut Keys, processors: u32, _: &Calls) {
+        engine::fill(keys, processors);
+    }
+
+    fn check(&self, keys: &Keys) -> Result<(), PlanError> {
+        engine::check(keys)
+    }
+
+    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+        let mut cells = Vec::new();
+        let Some(rung) = keys.first_rung() else { return cells };
+        for reported in keys.orders.iter().flatten().map(|number| order(*number)) {
+            for capacity in keys.capacities.iter().flatten() {
+                for delay in keys.delays_ms.iter().flatten() {
+                    let delay = Duration::from_millis(*delay);
+                    let spec = EngineSpec { capacity: *capacity, delay, ..keys.engine(rung, call) };
+                    cells.push(engine::cell(freed_at_once(keys, spec, reported)));
+                }
+            }
+        }
+        cells
+    }
+
+    fn scope(&self, keys: &Keys) -> String {
+        engine::scope(keys)
+    }
+
+    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
+        Box::new(Found::of(archive))
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Found>()
+    }
+}
+
+/// The largest blocks lie on their lists after a burst; smaller ones only in a comb, as they would merge.
+fn freed_at_once(keys: &Keys, spec: EngineSpec, reported: Order) -> EngineSpec {
+    if reported == Order::MAX {
+        let footprint = keys.share(4);
+        return EngineSpec {
+            load: Load::IdleAfterBurst,
+            unit: reported,
+            min_order: reported,
+            footprint,
+            ..spec
+        };
+    }
+    let bytes = keys.share(4) * u64::from(spec.vcpus);
+    comb(spec, reported, bytes / (2 * reported.pages() * PAGE_SIZE))
+}

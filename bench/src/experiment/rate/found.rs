@@ -1,0 +1,260 @@
+//! Whether memory comes back at the rate that delay, budget and capacity say.
+
+use abi::addr::{Order, PAGE_SIZE};
+use abi::engine::map::Map;
+use abi::engine::map::dma_pages;
+use host::engine::{Load, PassRecord};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::predict::{self, Limits, List, Pass};
+use crate::archive::Archive;
+use crate::archive::group::Group;
+use crate::axes::named::Named;
+use crate::experiment::contract::{Findings, json};
+use crate::experiment::engine::HOW_TO_READ;
+use crate::figure::check::{Check, Standing, check, none_of};
+use crate::figure::interval::Interval;
+use crate::figure::number;
+use crate::figure::table::{Grid, strings};
+use crate::figure::unit::{Unit, float, percent, ratio, total};
+use crate::trial::engine::choices::Choices;
+use crate::trial::engine::measured::EngineMeasured;
+use crate::trial::kind::Engine;
+
+/// By what share the observed rate may differ from the predicted one.
+const TOLERANCE: f64 = 0.05;
+
+/// What the experiment found.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// For each order, capacity and delay.
+    pub cells: Vec<Rate>,
+}
+
+/// One of them. Rates are bytes a second.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Rate {
+    /// What made the free lists.
+    pub load: Named<Load>,
+    /// The order of their blocks.
+    pub order: u8,
+    /// Blocks on all lists.
+    pub blocks: u64,
+    /// Blocks a report holds.
+    pub capacity: u16,
+    /// The budget's divisor.
+    pub budget: u64,
+    /// From request to pass, in microseconds.
+    pub delay_us: u64,
+    /// What the formula says: the bytes of every pass but the last, a delay each, if a pass took no time.
+    pub formula: f64,
+    /// The same with the time that passes took.
+    pub predicted: Interval,
+    /// What was observed.
+    pub observed: Interval,
+    /// Observed over predicted, less 1, paired by block.
+    pub deviation: Interval,
+    /// Passes that the formula says it takes.
+    pub passes_predicted: u64,
+    /// Passes it took.
+    pub passes_observed: Interval,
+    /// How long a pass took, in nanoseconds.
+    pub pass_ns: f64,
+}
+
+impl Found {
+    /// Of a run.
+    #[must_use]
+    pub fn of(archive: &Archive) -> Self {
+        let (groups, seed) = (archive.groups::<Engine>(), archive.plan.seed());
+        let mut cells: Vec<Rate> = groups.iter().filter_map(|group| rate(group, seed)).collect();
+        cells.sort_by_key(|cell| (std::cmp::Reverse(cell.order), cell.capacity, cell.delay_us));
+        Self { cells }
+    }
+}
+
+impl Findings for Found {
+    fn tables(&self) -> Vec<Grid> {
+        let header = strings([
+            "load",
+            "order",
+            "blocks",
+            "capacity",
+            "delay",
+            "passes",
+            "observed",
+            "formula/s",
+            "with passes' time",
+            "observed/s",
+            "deviation [95 %]",
+            "n",
+        ]);
+        let rows = self.cells.iter().map(|cell| {
+            let [mean, low, high] =
+                [cell.deviation.mean, cell.deviation.low, cell.deviation.high].map(|share| share * 100.0);
+            vec![
+                cell.load.to_string(),
+                cell.order.to_string(),
+                cell.blocks.to_string(),
+                cell.capacity.to_string(),
+                Unit::Nanoseconds.show(float(cell.delay_us) * 1e3),
+                cell.passes_predicted.to_string(),
+                format!("{:.1}", cell.passes_observed.mean),
+                number::mib(cell.formula),
+                number::mib(cell.predicted.mean),
+                number::mib(cell.observed.mean),
+                format!("{mean:+.2} % [{low:+.2}, {high:+.2}]"),
+                cell.observed.blocks.to_string(),
+            ]
+        });
+        let title = "memory given back a second: (budget + 1) reports of each list every delay, and what was observed";
+        vec![Grid::new(title.to_owned(), header, rows.collect())]
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let mut faults = Vec::new();
+        for cell in &self.cells {
+            if cell.deviation.mean.abs() > TOLERANCE {
+                faults.push(format!("{}: {:+.1} %", cell.title(), cell.deviation.mean * 100.0));
+            }
+            let passes = float(cell.passes_predicted);
+            if (cell.passes_observed.mean - passes).abs() > (TOLERANCE * passes).max(0.5) {
+                let observed = cell.passes_observed.mean;
+                faults.push(format!("{}: {observed:.1} passes instead of {passes:.0}", cell.title()));
+            }
+        }
+        let worst = self.cells.iter().map(|cell| cell.deviation.mean.abs()).fold(0.0, f64::max);
+        let what = format!("memory comes back at the predicted rate, within {}", percent(TOLERANCE));
+        let detail = format!("{} cells, at most {} off", self.cells.len(), percent(worst));
+        let standing = if self.cells.is_empty() { Standing::Unknown } else { Standing::Fails };
+        if self.cells.is_empty() {
+            let detail = "no cell took two passes: use a smaller --capacities, or more --memory".to_owned();
+            return vec![check(&what, standing, detail)];
+        }
+        vec![none_of(&what, standing, &faults, detail)]
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let (Some(slow), Some(fast)) = (
+            self.cells.iter().min_by(|a, b| a.observed.mean.total_cmp(&b.observed.mean)),
+            self.cells.iter().max_by(|a, b| a.observed.mean.total_cmp(&b.observed.mean)),
+        ) else {
+            return Vec::new();
+        };
+        let worst = self.cells.iter().map(|cell| cell.deviation.mean.abs()).fold(0.0, f64::max);
+        let agreement = if worst <= TOLERANCE { "as" } else { "not as" };
+        vec![format!(
+            "Memory came back at {} a second ({}) to {} a second ({}), {agreement} delay, budget and capacity say: at most {} off.",
+            number::mib(slow.observed.mean),
+            slow.title(),
+            number::mib(fast.observed.mean),
+            fast.title(),
+            percent(worst)
+        )]
+    }
+
+    fn how_to_read(&self) -> String {
+        HOW_TO_READ.to_owned()
+    }
+
+    fn json(&self) -> Value {
+        json(self)
+    }
+}
+
+impl Rate {
+    fn title(&self) -> String {
+        let delay = Unit::Nanoseconds.show(float(self.delay_us) * 1e3);
+        format!("order {}, capacity {}, delay {delay}", self.order, self.capacity)
+    }
+}
+
+/// The free lists when the load has freed what it frees. A comb is one list, beside the few blocks that the watermark
+/// kept from being allocated, which are what is reported beyond it; after a burst everything has merged into largest
+/// blocks, those of zone DMA and those of zone DMA32.
+#[must_use]
+pub fn lists(choices: &Choices, managed: u64, reported: u64) -> Vec<List> {
+    let of = |order: Order, blocks| List { order, free: blocks, unreported: blocks };
+    let unit = Order::new(u64::from(choices.unit)).unwrap_or_default();
+    match choices.load.0 {
+        Load::Comb => {
+            let comb = choices.footprint / (2 * unit.pages() * PAGE_SIZE);
+            let kept = (reported / unit.pages()).saturating_sub(comb);
+            vec![of(unit, comb), of(unit, kept)]
+        }
+        _ => {
+            let blocks = managed / Order::MAX.pages();
+            let dma = dma_pages(managed) / Order::MAX.pages();
+            vec![of(Order::MAX, dma), of(Order::MAX, blocks.saturating_sub(dma))]
+        }
+    }
+}
+
+/// The passes after the load had freed its memory that reported anything.
+fn after(measured: &EngineMeasured) -> Vec<PassRecord> {
+    measured.passes().filter(|pass| pass.pages > 0 && pass.began >= measured.freed).collect()
+}
+
+/// Bytes a second between the beginnings of the first and the last pass, given the pages of each pass but the last;
+/// `None` if there is no time between.
+fn bytes_a_second(pages: impl Iterator<Item = u64>, ns: f64) -> Option<f64> {
+    let pages = float(total(pages));
+    (pages > 0.0 && ns > 0.0).then(|| pages * float(PAGE_SIZE) * 1e9 / ns)
+}
+
+fn observed(measured: &EngineMeasured) -> Option<f64> {
+    let passes = after(measured);
+    let (last, rest) = passes.split_last()?;
+    let began = rest.first()?.began;
+    let pages = rest.iter().map(|pass| pass.pages);
+    bytes_a_second(pages, measured.counts.clock.figure(float(last.began.saturating_sub(began))))
+}
+
+/// What the formula says with the time that passes took in this trial.
+fn predicted(measured: &EngineMeasured, delay_ns: f64, predicted: &[Pass]) -> Option<f64> {
+    let passes = predicted.len().checked_sub(1)?;
+    let pages = predicted[..passes].iter().map(|pass| pass.pages);
+    bytes_a_second(pages, float(passes as u64) * (delay_ns + pass_ns(measured)))
+}
+
+/// How long a pass took.
+fn pass_ns(measured: &EngineMeasured) -> f64 {
+    let passes = after(measured);
+    let ticks = total(passes.iter().map(|pass| pass.ended.saturating_sub(pass.began)));
+    ratio(measured.counts.clock.figure(float(ticks)), float(passes.len() as u64))
+}
+
+fn rate(group: &Group<'_, Engine>, seed: u64) -> Option<Rate> {
+    let choices = &group.choices;
+    let managed = Map::new(choices.memory / PAGE_SIZE).managed();
+    let reported = group.measured().next().map_or(0, |m| total(after(m).iter().map(|pass| pass.pages)));
+    let lists = lists(choices, managed, reported);
+    let limits = Limits { capacity: choices.capacity.into(), budget: choices.budget };
+    let passes = predict::passes(&lists, limits);
+    let (_, full) = passes.split_last()?;
+    let delay_ns = float(choices.delay_us) * 1e3;
+    let figure = |of: &dyn Fn(&EngineMeasured) -> Option<f64>| {
+        let values: Option<Vec<f64>> = group.measured().map(of).collect();
+        Interval::of(&values?, seed)
+    };
+    let deviation = |measured: &EngineMeasured| {
+        Some(ratio(observed(measured)?, predicted(measured, delay_ns, &passes)?) - 1.0)
+    };
+    Some(Rate {
+        load: choices.load,
+        order: choices.min_order,
+        blocks: lists.iter().map(|list| list.free).sum(),
+        capacity: choices.capacity,
+        budget: choices.budget,
+        delay_us: choices.delay_us,
+        formula: bytes_a_second(full.iter().map(|pass| pass.pages), float(full.len() as u64) * delay_ns)?,
+        predicted: figure(&|measured| predicted(measured, delay_ns, &passes))?,
+        observed: figure(&observed)?,
+        deviation: figure(&deviation)?,
+        passes_predicted: passes.len() as u64,
+        passes_observed: group.interval(seed, |measured| float(after(measured).len() as u64)),
+        pass_ns: group.interval(seed, pass_ns).mean,
+    })
+}

@@ -1,0 +1,115 @@
+//! One trial: every counter and every tally.
+
+use std::collections::BTreeMap;
+
+use abi::axes::Axis;
+use host::engine::{GuestCounter, Tally};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::archive::Archive;
+use crate::experiment::contract::{Findings, json};
+use crate::experiment::engine::HOW_TO_READ;
+use crate::figure::curve::Series;
+use crate::figure::number;
+use crate::figure::quantiles::Quantiles;
+use crate::figure::table::{Grid, strings};
+use crate::figure::unit::{Unit, percent};
+use crate::trial::engine::measured::{EngineMeasured, Round};
+use crate::trial::kind::Engine;
+
+/// What a trial showed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// What times are in.
+    pub unit: Unit,
+    /// Operations a second.
+    pub rate: f64,
+    /// Counters, all processors together.
+    pub counters: BTreeMap<String, u64>,
+    /// Tallies: nanoseconds, or a number for `examined`.
+    pub tallies: BTreeMap<String, Quantiles>,
+    /// Settled rounds.
+    pub rounds: Vec<Round>,
+    /// Resident and free bytes over nanoseconds.
+    pub curve: Vec<[u64; 3]>,
+}
+
+impl Found {
+    /// Of a run.
+    #[must_use]
+    pub fn of(archive: &Archive) -> Self {
+        let unit = archive.unit();
+        let groups = archive.groups::<Engine>();
+        let Some(group) = groups.first() else {
+            let (counters, tallies) = (BTreeMap::new(), BTreeMap::new());
+            return Self { unit, rate: 0.0, counters, tallies, rounds: Vec::new(), curve: Vec::new() };
+        };
+        let named = |counter: &GuestCounter| (counter.name().to_owned(), group.sum(*counter));
+        Self {
+            unit,
+            rate: group.interval(1, EngineMeasured::operations_a_second).mean,
+            counters: GuestCounter::ALL.iter().map(named).collect(),
+            tallies: group.tallies().map(|(tally, shown)| (tally.name().to_owned(), shown)).collect(),
+            rounds: group.measured().flat_map(|m| m.settled.iter().copied()).collect(),
+            curve: group.measured().next().map(|m| m.curve.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Findings for Found {
+    fn tables(&self) -> Vec<Grid> {
+        let counters = GuestCounter::ALL.iter().map(|counter| {
+            let count = self.counters.get(counter.name()).copied().unwrap_or_default();
+            vec![counter.name().to_owned(), count.to_string()]
+        });
+        let title = format!("counters, all vCPUs; {} operations a second", number::number(self.rate));
+        let mut tables = vec![Grid::new(title, strings(["counter", "count"]), counters.collect())];
+        tables.push(tallies(self.unit, &self.tallies));
+        if !self.rounds.is_empty() {
+            let header = strings(["round", "free pages", "returned", "still resident", "reported", "lost"]);
+            let rows = self.rounds.iter().map(|round| {
+                let Round { round: number, free, resident, reported, lost, .. } = round;
+                let mut row = vec![number.to_string(), free.to_string(), percent(round.returned())];
+                row.extend([resident, reported, lost].map(u64::to_string));
+                row
+            });
+            tables.push(Grid::new("rounds, by the kernel's view".to_owned(), header, rows.collect()));
+        }
+        tables
+    }
+
+    fn curves(&self) -> Vec<Series> {
+        let of = |(index, what): (usize, &'static str)| Series {
+            name: "trial".to_owned(),
+            what,
+            points: self.curve.iter().map(|point| (point[0], point[index + 1])).collect(),
+        };
+        ["resident", "free"].into_iter().enumerate().map(of).collect()
+    }
+
+    fn how_to_read(&self) -> String {
+        HOW_TO_READ.to_owned()
+    }
+
+    fn json(&self) -> Value {
+        json(self)
+    }
+}
+
+fn tallies(unit: Unit, tallies: &BTreeMap<String, Quantiles>) -> Grid {
+    let header = strings(["tally", "median", "p90", "p99", "p99.9", "max", "mean", "n"]);
+    let rows = Tally::ALL.iter().filter_map(|tally| {
+        let Quantiles { n, mean, p50, p90, p99, p999, max } = *tallies.get(tally.name())?;
+        let show = |value| match tally {
+            Tally::Examined => number::number(value),
+            _ => unit.show(value),
+        };
+        let mut row = vec![tally.name().to_owned()];
+        row.extend([p50, p90, p99, p999, max, mean].map(show));
+        row.push(n.to_string());
+        Some(row)
+    });
+    Grid::new("tallies, all vCPUs".to_owned(), header, rows.collect())
+}

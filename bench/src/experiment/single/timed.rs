@@ -1,0 +1,65 @@
+//! One timed trial: every phase.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::archive::Archive;
+use crate::experiment::contract::{Findings, json};
+use crate::experiment::ladder::cell::{self, CellSummary};
+use crate::experiment::ladder::found::how_to_read;
+use crate::experiment::ladder::{checks, tables};
+use crate::figure::check::Check;
+use crate::figure::table::Grid;
+use crate::figure::unit::Unit;
+use crate::trial::kind::Timed;
+
+/// What the trial shows.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// What all figures are in that count neither trials, blocks, reports, exits nor pages.
+    pub unit: Unit,
+    /// The trial as a cell of its own; none if it failed.
+    pub cells: Vec<CellSummary>,
+}
+
+impl Found {
+    /// Of a run.
+    #[must_use]
+    pub fn of(archive: &Archive) -> Self {
+        let seed = archive.plan.seed();
+        let cells = archive.groups::<Timed>().iter().map(|group| cell::cell(group, seed)).collect();
+        Self { unit: archive.unit(), cells }
+    }
+}
+
+impl Findings for Found {
+    fn tables(&self) -> Vec<Grid> {
+        self.cells.iter().map(|cell| tables::one_cell(self.unit, cell)).collect()
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let sentence = |cell: &CellSummary| {
+            format!(
+                "A range: median {}, p99 {}; {:.0} exits for 1000 ranges; n = {} reports.",
+                self.unit.show(cell.per_range.p50),
+                self.unit.show(cell.per_range.p99),
+                cell.exits_per_1000_ranges,
+                cell.reports
+            )
+        };
+        self.cells.iter().map(sentence).collect()
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        checks::all(&self.cells, self.unit)
+    }
+
+    fn how_to_read(&self) -> String {
+        how_to_read()
+    }
+
+    fn json(&self) -> Value {
+        json(self)
+    }
+}

@@ -1,0 +1,106 @@
+//! Whether any page is ever lost, over every transport and with every strategy.
+
+use host::engine::{GuestCounter, Load, Walk};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::archive::Archive;
+use crate::archive::group::Group;
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::experiment::contract::{Findings, json};
+use crate::experiment::engine::HOW_TO_READ;
+use crate::figure::number;
+use crate::figure::table::{Grid, strings};
+use crate::figure::unit::{float, total};
+use crate::trial::kind::Engine;
+
+/// What the experiment found.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// For each strategy, load and transport.
+    pub cells: Vec<Soaked>,
+}
+
+/// One of them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Soaked {
+    /// The strategy.
+    pub walk: Named<Walk>,
+    /// The load.
+    pub load: Named<Load>,
+    /// The transport.
+    pub rung: Option<Named<Rung>>,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Trials.
+    pub trials: usize,
+    /// Pages reported.
+    pub reported: u64,
+    /// Pages whose contents were checked.
+    pub checked: u64,
+    /// Times that anything was found wrong.
+    pub violations: u64,
+}
+
+impl Found {
+    /// Of a run.
+    #[must_use]
+    pub fn of(archive: &Archive) -> Self {
+        let soaked = |group: &Group<'_, Engine>| Soaked {
+            walk: group.choices.walk,
+            load: group.choices.load,
+            rung: group.choices.rung().map(Named),
+            vcpus: group.choices.vcpus,
+            trials: group.trials.len(),
+            reported: group.sum(GuestCounter::ReportedPages),
+            checked: group.sum(GuestCounter::Checked),
+            violations: total(
+                group.measured().flat_map(|measured| measured.counts.violations.values().copied()),
+            ),
+        };
+        let mut cells: Vec<Soaked> = archive.groups::<Engine>().iter().map(soaked).collect();
+        cells.sort_by_key(|cell| (cell.walk, cell.load, cell.rung));
+        Self { cells }
+    }
+}
+
+impl Findings for Found {
+    fn tables(&self) -> Vec<Grid> {
+        let header =
+            strings(["walk", "load", "transport", "pages reported", "pages checked", "violations", "trials"]);
+        let rows = self.cells.iter().map(|cell| {
+            vec![
+                cell.walk.to_string(),
+                cell.load.to_string(),
+                cell.rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string()),
+                number::number(float(cell.reported)),
+                number::number(float(cell.checked)),
+                cell.violations.to_string(),
+                cell.trials.to_string(),
+            ]
+        });
+        let vcpus = self.cells.iter().map(|cell| cell.vcpus).max().unwrap_or_default();
+        vec![Grid::new(format!("what the oracle looked at, {vcpus} vCPUs"), header, rows.collect())]
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let sum = |of: fn(&Soaked) -> u64| total(self.cells.iter().map(of));
+        vec![format!(
+            "{} trials, {} pages reported, {} pages checked, {} violations.",
+            self.cells.iter().map(|cell| cell.trials).sum::<usize>(),
+            sum(|cell| cell.reported),
+            sum(|cell| cell.checked),
+            sum(|cell| cell.violations)
+        )]
+    }
+
+    fn how_to_read(&self) -> String {
+        HOW_TO_READ.to_owned()
+    }
+
+    fn json(&self) -> Value {
+        json(self)
+    }
+}

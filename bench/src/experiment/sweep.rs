@@ -1,0 +1,82 @@
+//! What it costs to give memory back, by the order reported and the blocks a report holds: for each a comb, which
+//! tells the cost of giving back, and a load, which tells what it slows down.
+
+pub mod found;
+
+use abi::addr::PAGE_SIZE;
+use host::engine::{EngineSpec, Reporting};
+use schemars::{Schema, SchemaGenerator};
+
+use super::contract::{Experiment, Findings};
+use super::engine;
+use crate::archive::Archive;
+use crate::axes::rung::CallBy;
+use crate::plan::PlanError;
+use crate::plan::keys::Keys;
+use crate::plan::spec::{comb, order};
+use crate::site::calls::Calls;
+use crate::trial::spec::Spec;
+use found::Found;
+
+/// The experiment.
+pub struct Sweep;
+
+impl Experiment for Sweep {
+    fn name(&self) -> &'static str {
+        "sweep"
+    }
+
+    fn question(&self) -> &'static str {
+        "What does it cost to give memory back, by the order reported and the blocks a report holds?"
+    }
+
+    fn plans(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("default", include_str!("../../plans/sweep.toml")),
+            ("quick", include_str!("../../plans/sweep.quick.toml")),
+        ]
+    }
+
+    fn beside(&self) -> &'static [&'static str] {
+        &["vcpus", "footprint"]
+    }
+
+    fn fill(&self, keys: &mut Keys, processors: u32, _: &Calls) {
+        engine::fill(keys, processors);
+    }
+
+    fn check(&self, keys: &Keys) -> Result<(), PlanError> {
+        engine::check(keys)
+    }
+
+    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+        let mut cells = Vec::new();
+        let Some(first) = keys.first_rung() else { return cells };
+        for reported in keys.orders.iter().flatten().map(|number| order(*number)) {
+            let load = |rung| EngineSpec { unit: reported, min_order: reported, ..keys.engine(rung, call) };
+            cells.push(engine::cell(EngineSpec { reporting: Reporting::Absent, ..load(first) }));
+            for rung in keys.rungs() {
+                for capacity in keys.capacities.iter().flatten() {
+                    let load = EngineSpec { capacity: *capacity, ..load(rung) };
+                    let bytes = keys.share(2) * u64::from(load.vcpus);
+                    let length = bytes / (2 * reported.pages() * PAGE_SIZE);
+                    let comb = EngineSpec { budget: 0, ..comb(load, reported, length) };
+                    cells.extend([engine::cell(comb), engine::cell(load)]);
+                }
+            }
+        }
+        cells
+    }
+
+    fn scope(&self, keys: &Keys) -> String {
+        engine::scope(keys)
+    }
+
+    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
+        Box::new(Found::of(archive))
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Found>()
+    }
+}

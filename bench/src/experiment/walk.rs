@@ -1,0 +1,121 @@
+//! What it costs to find the blocks that are not reported yet, by strategy: combs for the strategies that walk
+//! lists, and a timed load for all.
+
+pub mod found;
+
+use host::axes::Discard;
+use host::engine::{EngineSpec, Reporting, Walk};
+use schemars::{Schema, SchemaGenerator};
+
+use super::contract::{Experiment, Findings};
+use super::engine;
+use crate::archive::Archive;
+use crate::axes::rung::CallBy;
+use crate::plan::keys::Keys;
+use crate::plan::spec::{comb, high_water, order};
+use crate::plan::{PlanError, bad};
+use crate::site::calls::Calls;
+use crate::trial::spec::Spec;
+use found::Found;
+
+/// The order of a comb that is walked: the longest lists a memory can have.
+const COMB_ORDER: u8 = 0;
+
+/// The experiment.
+pub struct Walks;
+
+impl Experiment for Walks {
+    fn name(&self) -> &'static str {
+        "walk"
+    }
+
+    fn question(&self) -> &'static str {
+        "What does it cost to find the free blocks that are not reported yet, by strategy?"
+    }
+
+    fn plans(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("default", include_str!("../../plans/walk.toml")),
+            ("quick", include_str!("../../plans/walk.quick.toml")),
+            ("lab", include_str!("../../plans/walk.lab.toml")),
+        ]
+    }
+
+    fn beside(&self) -> &'static [&'static str] {
+        &["vcpus", "footprint", "queue-size"]
+    }
+
+    fn fill(&self, keys: &mut Keys, processors: u32, _: &Calls) {
+        engine::fill(keys, processors);
+    }
+
+    fn check(&self, keys: &Keys) -> Result<(), PlanError> {
+        if keys.load.is_some_and(|load| !load.0.is_timed()) {
+            return bad("load", "not timed", "the second part takes page_fault1 or churn");
+        }
+        if keys.walks.iter().flatten().all(|walk| !walk.0.walks_lists()) {
+            return bad("walks", "without any that walks lists", "name rewalk, boundary or rotation");
+        }
+        engine::check(keys)
+    }
+
+    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+        let mut cells = Vec::new();
+        let Some(rung) = keys.first_rung() else { return cells };
+        let walks: Vec<Walk> = keys.walks.iter().flatten().map(|walk| walk.0).collect();
+        let with = |walk| EngineSpec { walk, high_water: high_water(walk), ..keys.engine(rung, call) };
+        for length in keys.lengths.iter().flatten() {
+            for shuffle in keys.shuffles.iter().flatten() {
+                for walk in walks.iter().copied().filter(|walk| walk.walks_lists()) {
+                    let comb = comb(with(walk), order(COMB_ORDER), *length);
+                    // The whole list in one pass, so that every batch meets what the ones before have reported; and
+                    // however short it is.
+                    let spec = EngineSpec { shuffle: shuffle.0, budget: 0, watermark: false, ..comb };
+                    cells.push(engine::cell(engine::with_discard(spec, Discard::None)));
+                }
+            }
+        }
+        for walk in &walks {
+            cells.push(engine::cell(with(*walk)));
+            cells.push(engine::cell(EngineSpec { reporting: Reporting::Off, ..with(*walk) }));
+        }
+        cells.push(engine::cell(EngineSpec { reporting: Reporting::Absent, ..with(Walk::Rotation) }));
+        cells
+    }
+
+    fn scope(&self, keys: &Keys) -> String {
+        engine::scope(keys)
+    }
+
+    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
+        Box::new(Found::of(archive))
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Found>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::addr::PAGE_SIZE;
+    use host::engine::Load;
+
+    use super::*;
+
+    #[test]
+    fn a_comb_has_the_length_asked_for() {
+        let keys: Keys = toml::from_str(Walks.plans()[0].1).unwrap();
+        let mut combs = 0;
+        for spec in Walks.cells(&keys, CallBy::Port) {
+            let Spec::Engine(spec) = spec else { panic!("{spec:?}") };
+            if spec.load == Load::Comb {
+                let length = spec.footprint / (2 * spec.unit.pages() * PAGE_SIZE);
+                assert!([1000, 10_000, 100_000].contains(&length), "{length}");
+                assert_eq!(spec.min_order, spec.unit);
+                combs += 1;
+            }
+        }
+        assert_eq!(combs, 3 * 2 * 3);
+    }
+}

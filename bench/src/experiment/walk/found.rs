@@ -1,0 +1,321 @@
+//! What it costs to find the blocks that are not reported yet, by strategy.
+
+use abi::addr::{Order, PAGE_SIZE};
+use host::engine::{GuestCounter, Load, Reporting, Shuffle, Tally, Walk};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::archive::Archive;
+use crate::archive::group::Group;
+use crate::axes::named::Named;
+use crate::experiment::contract::{Findings, json};
+use crate::experiment::engine::HOW_TO_READ;
+use crate::figure::interval::Interval;
+use crate::figure::number;
+use crate::figure::quantiles::Quantiles;
+use crate::figure::scaling::{self, Growth};
+use crate::figure::table::{Grid, strings};
+use crate::figure::unit::{Unit, float, percent, ratio};
+use crate::trial::kind::Engine;
+
+/// What the experiment found.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// What times are in.
+    pub unit: Unit,
+    /// Lists of a known length, gone through once.
+    pub combs: Vec<CombRow>,
+    /// How what a strategy does grows with the length of the list.
+    pub growth: Vec<GrowthRow>,
+    /// Under a workload.
+    pub loads: Vec<LoadRow>,
+}
+
+/// A strategy on a list.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CombRow {
+    /// The strategy.
+    pub walk: Named<Walk>,
+    /// Whether compaction moved the list.
+    pub shuffle: Named<Shuffle>,
+    /// Blocks of the list.
+    pub length: u64,
+    /// Blocks looked at for every block reported, over blocks.
+    pub examined: Interval,
+    /// Blocks looked at for a batch.
+    pub examined_a_batch: Quantiles,
+    /// Nanoseconds that the lock was held to find a batch.
+    pub hold: Quantiles,
+    /// Nanoseconds from taking a batch off the list to having it back.
+    pub invisible: Quantiles,
+    /// Nanoseconds of walking altogether, a trial.
+    pub walking_ns: Interval,
+    /// Boundary pointers reset, a trial.
+    pub resets: f64,
+}
+
+/// How a strategy's cost grows.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct GrowthRow {
+    /// The strategy.
+    pub walk: Named<Walk>,
+    /// Whether compaction moved the list.
+    pub shuffle: Named<Shuffle>,
+    /// Of the blocks looked at for a block reported.
+    pub examined: Growth,
+    /// Of the median time that the lock is held for a batch.
+    pub hold: Growth,
+    /// Of its 99th percentile.
+    pub hold_p99: Growth,
+}
+
+/// A strategy under a workload.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LoadRow {
+    /// The strategy.
+    pub walk: Named<Walk>,
+    /// Blocks looked at for every block reported.
+    pub examined: f64,
+    /// Of the blocks looked for, those that were not there any more.
+    pub missed: f64,
+    /// Reports.
+    pub reports: u64,
+    /// Nanoseconds from taking a batch off the list to having it back.
+    pub invisible: Quantiles,
+    /// Nanoseconds of an allocation while nothing was reported.
+    pub quiet: Quantiles,
+    /// Nanoseconds of an allocation meanwhile.
+    pub reporting: Quantiles,
+    /// Operations a second against absent, switched on.
+    pub on: Option<Interval>,
+    /// Operations a second against absent, switched off.
+    pub off: Option<Interval>,
+}
+
+impl Found {
+    /// Of a run.
+    #[must_use]
+    pub fn of(archive: &Archive) -> Self {
+        let (groups, seed) = (&archive.groups::<Engine>(), archive.plan.seed());
+        let is_comb = |group: &&Group<'_, Engine>| group.choices.load.0 == Load::Comb;
+        let mut combs: Vec<CombRow> = groups.iter().filter(is_comb).map(|group| comb(group, seed)).collect();
+        combs.sort_by_key(|row| (row.shuffle, row.walk, row.length));
+        let loads: Vec<&Group<'_, Engine>> = groups.iter().filter(|group| !is_comb(group)).collect();
+        Self { unit: archive.unit(), growth: growths(&combs), combs, loads: load_rows(&loads, seed) }
+    }
+
+    fn combs_table(&self) -> Grid {
+        let header = strings([
+            "walk",
+            "shuffle",
+            "list",
+            "looked at a block [95 %]",
+            "a batch, median",
+            "lock held, median",
+            "p99",
+            "max",
+            "walking, a list",
+            "resets",
+            "batches",
+            "n",
+        ]);
+        let rows = self.combs.iter().map(|row| {
+            let Interval { mean, low, high, blocks } = row.examined;
+            let show = |ns| self.unit.show(ns);
+            vec![
+                row.walk.to_string(),
+                row.shuffle.to_string(),
+                row.length.to_string(),
+                format!("{mean:.2} [{low:.2}, {high:.2}]"),
+                number::number(row.examined_a_batch.p50),
+                show(row.hold.p50),
+                show(row.hold.p99),
+                show(row.hold.max),
+                show(row.walking_ns.mean),
+                number::number(row.resets),
+                row.hold.n.to_string(),
+                blocks.to_string(),
+            ]
+        });
+        let title = "one free list, gone through in batches: free blocks looked at for each that is reported, and how long the zone lock was held for a batch";
+        Grid::new(title.to_owned(), header, rows.collect())
+    }
+
+    fn growth_table(&self) -> Grid {
+        let header = strings([
+            "walk",
+            "shuffle",
+            "blocks looked at for a block reported",
+            "lock held for a batch, median",
+            "99th percentile",
+        ]);
+        let rows = self.growth.iter().map(|row| {
+            let growths = [row.examined, row.hold, row.hold_p99];
+            let mut cells = vec![row.walk.to_string(), row.shuffle.to_string()];
+            cells.extend(growths.iter().map(Growth::name));
+            cells
+        });
+        Grid::new(scaling::rule(), header, rows.collect())
+    }
+
+    fn loads_table(&self) -> Grid {
+        let header = strings([
+            "walk",
+            "looked at a block",
+            "missed",
+            "reports",
+            "on, change [95 %]",
+            "off, change [95 %]",
+            "n",
+        ]);
+        let rows = self.loads.iter().map(|row| {
+            let change = |change: &Option<Interval>| change.as_ref().map_or_else(String::new, number::share);
+            vec![
+                row.walk.to_string(),
+                number::number(row.examined),
+                percent(row.missed),
+                row.reports.to_string(),
+                change(&row.on),
+                change(&row.off),
+                row.on.map_or(0, |change| change.blocks).to_string(),
+            ]
+        });
+        let title = "under a workload: change of operations a second against a guest without reporting";
+        Grid::new(title.to_owned(), header, rows.collect())
+    }
+
+    fn latency_table(&self) -> Grid {
+        let header = strings([
+            "walk",
+            "invisible, median",
+            "p99",
+            "n",
+            "allocation quiet, median",
+            "p99",
+            "max",
+            "n",
+            "while reporting, median",
+            "p99",
+            "max",
+            "n",
+        ]);
+        let rows = self.loads.iter().map(|row| {
+            let show = |ns| self.unit.show(ns);
+            let Quantiles { p50, p99, n, .. } = row.invisible;
+            let mut cells = vec![row.walk.to_string(), show(p50), show(p99), n.to_string()];
+            for Quantiles { p50, p99, max, n, .. } in [row.quiet, row.reporting] {
+                cells.extend([show(p50), show(p99), show(max), n.to_string()]);
+            }
+            cells
+        });
+        let title = "under a workload: how long reported blocks are out of the allocator's sight, and how long an allocation takes";
+        Grid::new(title.to_owned(), header, rows.collect())
+    }
+}
+
+fn sentence(row: &GrowthRow) -> String {
+    let compaction = match row.shuffle.0 {
+        Shuffle::None => "",
+        Shuffle::Compaction => ", with compaction moving the list",
+    };
+    format!(
+        "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: median {}, 99th percentile {}.",
+        row.walk,
+        row.examined.name(),
+        row.hold.name(),
+        row.hold_p99.name()
+    )
+}
+
+fn comb(group: &Group<'_, Engine>, seed: u64) -> CombRow {
+    let unit = Order::new(u64::from(group.choices.unit)).unwrap_or_default();
+    let a_trial = |counter| ratio(float(group.sum(counter)), float(group.trials.len() as u64));
+    CombRow {
+        walk: group.choices.walk,
+        shuffle: group.choices.shuffle,
+        length: group.choices.footprint / (2 * unit.pages() * PAGE_SIZE),
+        examined: group.interval(seed, |measured| {
+            let sum = |counter| float(measured.sum(counter));
+            ratio(sum(GuestCounter::Examined), sum(GuestCounter::Reported))
+        }),
+        examined_a_batch: group.tally(Tally::Examined),
+        hold: group.tally(Tally::HoldWalk),
+        invisible: group.tally(Tally::Invisible),
+        walking_ns: group.interval(seed, |measured| {
+            measured.counts.clock.figure(float(measured.sum(GuestCounter::WalkTicks)))
+        }),
+        resets: a_trial(GuestCounter::Resets),
+    }
+}
+
+fn growths(combs: &[CombRow]) -> Vec<GrowthRow> {
+    let mut cells: Vec<_> = combs.iter().map(|row| (row.shuffle, row.walk)).collect();
+    cells.dedup();
+    let growth = |(shuffle, walk)| {
+        let rows: Vec<&CombRow> =
+            combs.iter().filter(|row| row.shuffle == shuffle && row.walk == walk).collect();
+        let of = |figure: &dyn Fn(&CombRow) -> f64| {
+            Growth::of(&rows.iter().map(|row| (row.length, figure(row))).collect::<Vec<_>>())
+        };
+        Some(GrowthRow {
+            walk,
+            shuffle,
+            examined: of(&|row| row.examined.mean)?,
+            hold: of(&|row| row.hold.p50)?,
+            hold_p99: of(&|row| row.hold.p99)?,
+        })
+    };
+    cells.into_iter().filter_map(growth).collect()
+}
+
+fn load_rows(groups: &[&Group<'_, Engine>], seed: u64) -> Vec<LoadRow> {
+    let find = |reporting, walk: Option<Walk>| {
+        groups.iter().copied().find(|group| {
+            group.choices.reporting.0 == reporting && walk.is_none_or(|walk| group.choices.walk.0 == walk)
+        })
+    };
+    let absent = find(Reporting::Absent, None);
+    let mut rows: Vec<LoadRow> = groups
+        .iter()
+        .filter(|group| group.choices.reporting.0 == Reporting::On)
+        .map(|on| {
+            let against = |group: &Group<'_, Engine>| group.change_of_rate(absent?, seed);
+            let sum = |counter| float(on.sum(counter));
+            LoadRow {
+                walk: on.choices.walk,
+                examined: on.per(GuestCounter::Examined, GuestCounter::Reported),
+                missed: ratio(
+                    sum(GuestCounter::Missed),
+                    sum(GuestCounter::Missed) + sum(GuestCounter::Isolated),
+                ),
+                reports: on.sum(GuestCounter::Reports),
+                invisible: on.tally(Tally::Invisible),
+                quiet: on.tally(Tally::AllocQuiet),
+                reporting: on.tally(Tally::AllocReporting),
+                on: against(on),
+                off: find(Reporting::Off, Some(on.choices.walk.0)).and_then(against),
+            }
+        })
+        .collect();
+    rows.sort_by_key(|row| row.walk);
+    rows
+}
+
+impl Findings for Found {
+    fn tables(&self) -> Vec<Grid> {
+        vec![self.combs_table(), self.growth_table(), self.loads_table(), self.latency_table()]
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        self.growth.iter().map(sentence).collect()
+    }
+
+    fn how_to_read(&self) -> String {
+        HOW_TO_READ.to_owned()
+    }
+
+    fn json(&self) -> Value {
+        json(self)
+    }
+}

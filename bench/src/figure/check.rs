@@ -1,0 +1,64 @@
+//! What must hold in a run, and whether it did. A check that fails makes the exit code 1.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a check came out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It holds.
+    Holds,
+    /// Nothing of the run lets us say.
+    Unknown,
+    /// It does not hold; the figures stand, with less trust.
+    Doubtful,
+    /// It does not hold, and must.
+    Fails,
+}
+
+impl Standing {
+    /// The word in front of a check.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "ok",
+            Self::Unknown => "?",
+            Self::Doubtful => "doubt",
+            Self::Fails => "FAIL",
+        }
+    }
+}
+
+/// One check.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// What should hold.
+    pub what: String,
+    /// Whether it does.
+    pub standing: Standing,
+    /// By what figures.
+    pub detail: String,
+}
+
+pub(crate) fn check(what: &str, standing: Standing, detail: String) -> Check {
+    Check { what: what.to_owned(), standing, detail }
+}
+
+/// Fails with the faults, or holds with what was looked at.
+pub(crate) fn none_of(what: &str, standing: Standing, faults: &[String], looked_at: String) -> Check {
+    if faults.is_empty() {
+        check(what, Standing::Holds, looked_at)
+    } else {
+        let more = faults.len().saturating_sub(3);
+        let mut detail = faults.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+        if more > 0 {
+            detail.push_str(&format!("; and {more} more"));
+        }
+        check(what, standing, detail)
+    }
+}
+
+pub(crate) fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

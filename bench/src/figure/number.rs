@@ -1,0 +1,86 @@
+//! Figures as tables and sentences show them.
+
+use crate::figure::interval::Interval;
+use crate::figure::unit::Unit;
+
+/// A share with its interval: `-3.27 % [-3.90, -2.64]`; `~` before it if no difference is shown.
+#[must_use]
+pub fn share(interval: &Interval) -> String {
+    let [mean, low, high] = [interval.mean, interval.low, interval.high].map(|share| share * 100.0);
+    format!("{}{mean:+.2} % [{low:+.2}, {high:+.2}]", doubt(interval))
+}
+
+/// A share with half its interval, in per cent: `-3.3 ±0.6`.
+#[must_use]
+pub fn short_share(interval: &Interval) -> String {
+    let [mean, half] = [interval.mean * 100.0, (interval.high - interval.low) * 50.0];
+    format!("{}{mean:+.1} ±{half:.1}", doubt(interval))
+}
+
+/// A difference with its interval: `+1.2 [+1.0, +1.4] µs`.
+#[must_use]
+pub fn plain(unit: Unit, interval: &Interval) -> String {
+    unit.show_interval(interval.mean, interval.low, interval.high)
+}
+
+/// A difference with its interval; `~` before it if no difference is shown.
+#[must_use]
+pub fn difference(unit: Unit, interval: &Interval) -> String {
+    format!("{}{}", doubt(interval), plain(unit, interval))
+}
+
+/// A figure that is no difference, with its interval.
+#[must_use]
+pub fn amount(unit: Unit, interval: &Interval) -> String {
+    plain(unit, interval).replace('+', "")
+}
+
+fn doubt(interval: &Interval) -> &'static str {
+    if interval.shows_difference() { "" } else { "~ " }
+}
+
+/// A number a second or a count, short.
+#[must_use]
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        v if v >= 9.9995e5 => format!("{:.3} M", value / 1e6),
+        v if v >= 9_999.5 => format!("{:.1} k", value / 1e3),
+        v if v >= 99.95 => format!("{value:.0}"),
+        v if v >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// Bytes in MiB.
+#[must_use]
+pub fn mib(bytes: f64) -> String {
+    let mib = bytes / f64::from(1 << 20);
+    if mib >= 99.95 { format!("{mib:.0} MiB") } else { format!("{mib:.1} MiB") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_shown_to_differ_is_marked() {
+        let interval = Interval { mean: -0.0327, low: -0.039, high: -0.0264, blocks: 8 };
+        assert_eq!(share(&interval), "-3.27 % [-3.90, -2.64]");
+        assert_eq!(short_share(&interval), "-3.3 ±0.6");
+        assert_eq!(share(&Interval { high: 0.001, ..interval }), "~ -3.27 % [-3.90, +0.10]");
+        assert_eq!(
+            difference(Unit::Nanoseconds, &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5 }),
+            "~ +120 [+100, +140] ns"
+        );
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!([number(8_827_000.0), number(12_345.6), number(7.0)], ["8.827 M", "12.3 k", "7.00"]);
+        assert_eq!(
+            [amount(Unit::Nanoseconds, &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5 })],
+            ["120 [100, 140] ns"]
+        );
+        assert_eq!([mib(268_435_456.0), mib(1_572_864.0)], ["256 MiB", "1.5 MiB"]);
+    }
+}

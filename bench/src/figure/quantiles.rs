@@ -1,0 +1,91 @@
+//! A distribution as a handful of figures.
+
+use hdrhistogram::Histogram;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::figure::unit::{Clock, float};
+
+/// A distribution in the unit of its record or file.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Quantiles {
+    /// How many samples it rests on.
+    pub n: u64,
+    /// Mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+impl Quantiles {
+    /// Of a histogram of ticks whose exact mean is `mean` ticks, in the unit of `clock`.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>, mean: f64, clock: Clock) -> Self {
+        let at = |quantile| tenths(clock.figure(float(histogram.value_at_quantile(quantile))));
+        Self {
+            n: histogram.len(),
+            mean: tenths(clock.figure(mean)),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: tenths(clock.figure(float(histogram.max()))),
+        }
+    }
+}
+
+impl Quantiles {
+    /// The same distribution with every figure divided: cost a report into cost a range. Dividing figures
+    /// loses nothing, dividing every sample would lose its last digits.
+    #[must_use]
+    pub fn over(self, ranges: u16) -> Self {
+        let by = f64::from(ranges.max(1));
+        let Self { n, mean, p50, p90, p99, p999, max } = self;
+        Self {
+            n,
+            mean: mean / by,
+            p50: p50 / by,
+            p90: p90 / by,
+            p99: p99 / by,
+            p999: p999 / by,
+            max: max / by,
+        }
+    }
+}
+
+/// Rounded to a tenth: a tick is not shorter, and files are read by people.
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_of_the_samples() {
+        let mut histogram = Histogram::new(3).unwrap();
+        (1..=1000_u64).for_each(|ticks| histogram.record(ticks).unwrap());
+        let quantiles = Quantiles::of(&histogram, 500.5, Clock::Time { tsc_khz: 500_000 });
+        let Quantiles { n, mean, p50, p99, max, .. } = quantiles;
+        assert_eq!(n, 1000);
+        for (figure, expected) in [(mean, 1001.0), (p50, 1000.0), (p99, 1980.0), (max, 2000.0)] {
+            assert!((figure - expected).abs() <= 0.002 * expected, "{figure} {expected}");
+        }
+        assert!((quantiles.over(4).p50 - p50 / 4.0).abs() < 1e-9);
+        assert_eq!(
+            Quantiles::of(&Histogram::new(3).unwrap(), 0.0, Clock::Time { tsc_khz: 1 }),
+            Quantiles::default()
+        );
+        let counted = Quantiles::of(&histogram, 500.5, Clock::Instructions);
+        assert!((counted.p50 - 500.0).abs() < 1e-9 && (counted.mean - 500.5).abs() < 1e-9, "{counted:?}");
+    }
+}

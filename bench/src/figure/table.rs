@@ -1,0 +1,66 @@
+//! A table: what it shows, and how it looks on a terminal and in Markdown.
+
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_BORDERS_ONLY};
+use comfy_table::{Cell, CellAlignment, Table, TableStyle};
+
+/// What a cell that freed nothing says; a terminal shows it in red.
+pub const FREED_NOTHING: &str = "freed 0";
+
+/// A table without its looks.
+pub struct Grid {
+    /// What it shows.
+    pub title: String,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+    is_elsewhere: bool,
+}
+
+impl Grid {
+    /// A table; every row has as many cells as the header.
+    #[must_use]
+    pub fn new(title: String, header: Vec<String>, rows: Vec<Vec<String>>) -> Self {
+        Self { title, header, rows, is_elsewhere: false }
+    }
+
+    /// The same, with figures of other hosts than the run's.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        Self { is_elsewhere: true, ..self }
+    }
+
+    /// What to write below the title: a table that is copied out of a report keeps its host.
+    #[must_use]
+    pub fn place(&self, host: &str) -> String {
+        if self.is_elsewhere { "on other hosts than this".to_owned() } else { format!("on {host}") }
+    }
+
+    /// For a terminal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.render(UTF8_BORDERS_ONLY)
+    }
+
+    /// For Markdown.
+    #[must_use]
+    pub fn to_markdown(&self) -> String {
+        self.render(ASCII_MARKDOWN)
+    }
+
+    fn render(&self, style: TableStyle) -> String {
+        let mut table = Table::new();
+        table.load_style(style).set_header(&self.header);
+        for row in &self.rows {
+            table.add_row(row.iter().map(Cell::new));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+            // Narrow enough for a terminal of 120 columns.
+            column.set_padding((0, 1));
+        }
+        table.trim_fmt()
+    }
+}
+
+pub(crate) fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}

@@ -1,0 +1,164 @@
+//! One errand in the lab, from the archive to what comes back.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::console::Heard;
+use super::emulator::{Emulated, Emulator, Running};
+use super::errand::Errand;
+use super::error::LabError;
+use super::initramfs::Initramfs;
+use super::kernel::Kernel;
+use super::parcel::{self, Returned};
+use super::places;
+use crate::axes::named::Named;
+use crate::site::emulated::{Described, LabClock};
+
+/// How often a run looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A lab ready to run errands.
+pub struct Lab {
+    /// What the machine boots.
+    pub kernel: Kernel,
+    /// What emulates it.
+    pub emulator: Emulator,
+    /// What time is in it.
+    pub clock: LabClock,
+    /// How long an errand may take, by the clock on the wall.
+    pub deadline: Duration,
+}
+
+impl Lab {
+    /// The modules of its kernel, in the order to load them.
+    #[must_use]
+    pub fn module_names(&self) -> Vec<String> {
+        self.kernel.modules.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What is to be known about it, after a run that took so long.
+    #[must_use]
+    pub fn described(&self, took: Duration) -> Described {
+        Described {
+            clock: Named(self.clock),
+            emulator: self.emulator.version.clone(),
+            kernel_package: self.kernel.package.clone(),
+            kernel_version: self.kernel.version.clone(),
+            took_s: took.as_secs_f64(),
+        }
+    }
+
+    /// Boots the machine, has it run the errand and waits for it to power off. `program` is taken along under
+    /// the path the errand calls it by; this program always is. Every line of the console goes to `hear`.
+    ///
+    /// # Errors
+    /// [`LabError`]; the machine is gone by then.
+    pub fn run(
+        &self,
+        errand: &Errand,
+        program: Option<&Path>,
+        stop: &AtomicBool,
+        hear: &mut dyn FnMut(&str),
+    ) -> Result<Returned, LabError> {
+        let unnamed = || {
+            tempfile::tempfile()
+                .map_err(LabError::file("no temporary file can be made (TMPDIR names another directory)"))
+        };
+        let mut initramfs = Initramfs::new(unnamed()?);
+        initramfs.kernel_modules(&self.kernel)?;
+        initramfs.errand(errand)?;
+        let myself = std::env::current_exe().map_err(LabError::file("this program cannot be found"))?;
+        initramfs.program(&myself, places::PAGEHINT)?;
+        if let Some(program) = program {
+            initramfs.program(program, places::PROGRAM)?;
+        }
+        let initramfs = initramfs.finish()?;
+        let mut back = unnamed()?;
+        let machine = self.emulator.start(&Emulated {
+            image: &self.kernel.image,
+            initramfs: &initramfs,
+            back: &back,
+            clock: self.clock,
+        })?;
+        let ended = self.wait(machine, stop, hear)?;
+        parcel::unpack(&contents(&mut back)?).map_err(|error| LabError::Lost {
+            status: ended.status,
+            reason: error.to_string(),
+            tail: ended.tail,
+        })
+    }
+
+    fn wait(
+        &self,
+        mut machine: Running,
+        stop: &AtomicBool,
+        hear: &mut dyn FnMut(&str),
+    ) -> Result<Ended, LabError> {
+        let began = Instant::now();
+        loop {
+            match machine.console.next(LOOK) {
+                Heard::Line(line) => {
+                    if let Some(line) = without_farewell(&line) {
+                        hear(line);
+                    }
+                }
+                Heard::Nothing => {}
+                Heard::End => {
+                    let status =
+                        machine.wait().map_err(LabError::file("the emulator cannot be waited for"))?;
+                    return Ok(Ended { status, tail: machine.console.tail() });
+                }
+            }
+            // Relaxed: the flag carries nothing with it.
+            if stop.load(Ordering::Relaxed) {
+                return Err(LabError::Stopped);
+            }
+            if began.elapsed() > self.deadline {
+                return Err(LabError::Deadline { after: self.deadline, tail: machine.console.tail() });
+            }
+        }
+    }
+}
+
+/// A line without the kernel's last words, which say nothing about what was run and cannot be turned off; `None` if
+/// they are all of it. They follow what a program printed last on the same line, if it did not end it.
+fn without_farewell(line: &str) -> Option<&str> {
+    let Some(before) = line.strip_suffix("] reboot: Power down") else { return Some(line) };
+    let stamp = |text: &str| text.trim_start().bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match before.rsplit_once('[') {
+        Some((said, at)) if stamp(at) => (!said.is_empty()).then_some(said),
+        _ => Some(line),
+    }
+}
+
+/// How a machine ended.
+struct Ended {
+    status: ExitStatus,
+    tail: String,
+}
+
+fn contents(file: &mut File) -> Result<Vec<u8>, LabError> {
+    let mut bytes = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .map_err(LabError::file("what the lab brought back cannot be read"))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_last_words_are_not_a_programs() {
+        assert_eq!(without_farewell("[    2.574264] reboot: Power down"), None);
+        assert_eq!(without_farewell("foo[    2.574264] reboot: Power down"), Some("foo"));
+        for said in ["", "foo", "[x] reboot: Power down", "reboot: Power down"] {
+            assert_eq!(without_farewell(said), Some(said));
+        }
+    }
+}

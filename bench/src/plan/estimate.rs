@@ -1,0 +1,113 @@
+//! How long a plan may take, from what a probe measured. Nothing but an estimate: it knows the doorbells of
+//! this host and guesses the rest.
+
+use std::time::Duration;
+
+use abi::addr::PAGE_SIZE;
+use host::axes::{Carrier, Discard};
+use host::engine::EngineSpec;
+use host::kvm::Counter;
+use host::probe::{Answered, Facts};
+use host::timed::TimedSpec;
+
+use super::schedule::Slot;
+use crate::figure::unit::float;
+use crate::trial::spec::Spec;
+
+/// Guest image, memory, a few checks: what a trial takes before and after its reports.
+const AROUND: Duration = Duration::from_millis(60);
+/// Touching a page that has to be faulted in, with the discard before it.
+const REFAULT: Duration = Duration::from_micros(10);
+/// Touching a page twice that is there.
+const TOUCH: Duration = Duration::from_micros(1);
+/// Passes that a round of a load that is not timed may need.
+const PASSES: u32 = 5;
+/// A doorbell the probe has no figure for.
+const UNKNOWN: Duration = Duration::from_micros(50);
+
+/// The time all trials may take; `None` where instructions are counted, which say nothing about it.
+#[must_use]
+pub fn duration(slots: &[Slot<Spec>], facts: &Facts) -> Option<Duration> {
+    let trial = |slot: &Slot<Spec>| match &slot.cell {
+        Spec::Timed(spec) => timed(spec, facts),
+        Spec::Engine(spec) => engine(spec),
+    };
+    (facts.counter == Counter::Time)
+        .then(|| slots.iter().map(trial).fold(Duration::ZERO, Duration::saturating_add))
+}
+
+/// What a load is told to take, or a delay for each pass it may need, and every page touched once before.
+fn engine(spec: &EngineSpec) -> Duration {
+    let pages = u32::try_from(spec.memory / PAGE_SIZE).unwrap_or(u32::MAX);
+    let rounds = u32::try_from(spec.rounds).unwrap_or(u32::MAX);
+    let working = spec.warmup.saturating_add(spec.window);
+    let settling = if spec.load.is_timed() { Duration::ZERO } else { spec.delay * PASSES };
+    AROUND
+        .saturating_add(TOUCH * pages)
+        .saturating_add(working)
+        .saturating_add(settling.saturating_mul(rounds))
+}
+
+fn timed(spec: &TimedSpec, facts: &Facts) -> Duration {
+    let ranges = u32::from(spec.batch);
+    let calls = match spec.way.carrier {
+        Carrier::Empty => 1,
+        _ => ranges.div_ceil(u32::from(spec.capacity().max(1))),
+    };
+    let pages = ranges.saturating_mul(u32::try_from(spec.order.pages()).unwrap_or(u32::MAX));
+    let gone = spec.way.discard != Discard::None && spec.way.carrier != Carrier::Empty;
+    let touched = if gone { REFAULT } else { TOUCH };
+    let report = round_trip(spec, facts).saturating_mul(calls).saturating_add(touched.saturating_mul(pages));
+    let reports = u32::try_from(spec.warmup.saturating_add(spec.reports)).unwrap_or(u32::MAX);
+    AROUND.saturating_add(report.saturating_mul(reports))
+}
+
+/// The slowest ring counts: which one the trial will use is the runner's business.
+fn round_trip(spec: &TimedSpec, facts: &Facts) -> Duration {
+    facts
+        .doorbells
+        .iter()
+        .filter(|fact| fact.doorbell == spec.way.doorbell)
+        .filter_map(|fact| match fact.answered {
+            Answered::After { round_trip_ticks } => Some(of_ticks(round_trip_ticks, facts.tsc_khz)),
+            Answered::Not { .. } => None,
+        })
+        .max()
+        .unwrap_or(UNKNOWN)
+}
+
+/// Ticks of a counter of time.
+fn of_ticks(ticks: u64, tsc_khz: u32) -> Duration {
+    Duration::from_secs_f64(float(ticks) / 1e3 / f64::from(tsc_khz.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::schedule::interleaved;
+    use crate::testing::timed::{facts, spec};
+
+    #[test]
+    fn more_reports_and_more_blocks_take_longer() {
+        let estimate = |reports, blocks| {
+            let spec = Spec::Timed(TimedSpec { reports, ..spec() });
+            duration(&interleaved(vec![spec], blocks, 1), &facts()).unwrap()
+        };
+        let once = estimate(400, 3);
+        assert!(once > AROUND * 3);
+        assert_eq!(estimate(400, 6), once * 2);
+        assert!(estimate(4000, 3) > once);
+        assert!(estimate(u64::MAX, 3) >= estimate(u64::from(u32::MAX), 3), "it never wraps");
+    }
+
+    #[test]
+    fn a_round_trip_is_as_long_as_its_ticks() {
+        assert_eq!(of_ticks(3000, 2_000_000), Duration::from_nanos(1500));
+    }
+
+    #[test]
+    fn instructions_say_nothing_about_how_long_a_run_takes() {
+        let facts = Facts { counter: Counter::Instructions, ..facts() };
+        assert_eq!(duration(&[], &facts), None);
+    }
+}

@@ -1,0 +1,85 @@
+//! `report.md`: the run for people who were not there.
+
+use std::fmt::Write as _;
+
+use super::summary::Shown;
+use crate::figure::check::Check;
+use crate::figure::curve;
+use crate::figure::table::Grid;
+use crate::site::environment::Environment;
+
+/// What the file is called.
+pub const FILE: &str = "report.md";
+
+/// The file of a run.
+#[must_use]
+pub fn report(shown: &Shown, environment: &Environment) -> String {
+    let Shown { summary, experiment, found } = shown;
+    let block = |grid: &Grid| block(grid, &summary.host);
+    let mut text = format!("# pagehint: {}\n\n", summary.plan.name);
+    section(&mut text, "Host", &host(environment, &summary.notes, &summary.remarks));
+    section(&mut text, "Question", experiment.question());
+    if !summary.answer.is_empty() {
+        section(&mut text, "Answer", &list(&summary.answer));
+    }
+    section(&mut text, "Figures", &found.tables().iter().map(block).collect::<String>());
+    if found.curves().iter().any(|series| !series.points.is_empty()) {
+        let body = format!("![memory over time]({})\n\nThe points are in `{}`.", curve::SVG, curve::CSV);
+        section(&mut text, "Memory over time", &body);
+    }
+    section(&mut text, "How to read it", &found.how_to_read());
+    section(&mut text, "Checks", &checks(&summary.checks));
+    let details = found.details();
+    if !details.is_empty() {
+        section(&mut text, "In detail", &details.iter().map(block).collect::<String>());
+    }
+    section(&mut text, "Again", &again(shown, environment));
+    text
+}
+
+fn section(text: &mut String, title: &str, body: &str) {
+    // Writing to a string cannot fail.
+    let _ = write!(text, "## {title}\n\n{}\n\n", body.trim_end());
+}
+
+fn list(sentences: &[String]) -> String {
+    sentences.iter().fold(String::new(), |text, sentence| text + "- " + sentence + "\n")
+}
+
+/// Where and when a run took place, what is to be known about it and what is missing.
+fn host(environment: &Environment, notes: &[String], remarks: &[String]) -> String {
+    let Environment { pagehint, revision, date, kvm, lab, .. } = environment;
+    // Of a run that a lab brought back the date is that of the machine the lab was on.
+    let tells_time = lab.is_some() || kvm.clock.tells_time();
+    let whose = if tells_time { "" } else { " by a clock that counts instructions" };
+    let revision = if revision.is_empty() { String::new() } else { format!(" ({revision})") };
+    let mut lines =
+        vec![format!("**{}**", environment.host), format!("{date}{whose}, pagehint {pagehint}{revision}")];
+    lines.extend(
+        lab.iter().map(|lab| format!("In {}, {} {}", lab.emulator, lab.kernel_package, lab.kernel_version)),
+    );
+    lines.extend(notes.iter().map(|note| format!("Note: {note}.")));
+    lines.extend(remarks.iter().map(|remark| format!("Remark: {remark}.")));
+    list(&lines)
+}
+
+/// A table with its title and its host.
+fn block(grid: &Grid, host: &str) -> String {
+    format!("### {}\n\n{}\n\n{}\n\n", grid.title, grid.to_markdown(), grid.place(host))
+}
+
+fn checks(checks: &[Check]) -> String {
+    checks
+        .iter()
+        .map(|check| format!("{}: {} ({})", check.standing.word(), check.what, check.detail))
+        .fold(String::new(), |text, line| text + "- " + &line + "\n")
+}
+
+fn again(shown: &Shown, environment: &Environment) -> String {
+    let typed = environment.command.iter().skip(1).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let command = shown.experiment.command();
+    format!(
+        "```\npagehint {typed}\n```\n\nThe resolved plan is `plan.toml` beside this file; `pagehint {command} --plan plan.toml` runs the same trials in the same order.\n\
+         `pagehint report` on this directory rebuilds this file.\n"
+    )
+}

@@ -1,0 +1,163 @@
+//! What a run showed: `summary.json`, one envelope for every experiment.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::SCHEMA_VERSION;
+use crate::archive::Archive;
+use crate::experiment;
+use crate::experiment::contract::{Experiment, Findings};
+use crate::figure::check::{Check, Standing};
+use crate::figure::interval::MIN_BLOCKS;
+use crate::figure::unit::Unit;
+use crate::plan::{Plan, PlanError};
+use crate::trial;
+use crate::trial::spec::Choices;
+
+/// `summary.json`: what a run showed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Version of this format.
+    pub schema_version: u32,
+    /// The host in one line. No figure below means anything on another.
+    pub host: String,
+    /// What is to be known about this host.
+    pub notes: Vec<String>,
+    /// What is missing or was left out.
+    pub remarks: Vec<String>,
+    /// What was to be run.
+    pub plan: Plan,
+    /// What all figures are in that count no things.
+    pub unit: Unit,
+    /// Trials that were to be run.
+    pub planned: usize,
+    /// Trials with an outcome.
+    pub measured: usize,
+    /// Trials that failed: number and error.
+    pub failed: BTreeMap<u32, String>,
+    /// Every cell that has a trial with an outcome.
+    pub cells: Vec<Cell>,
+    /// The answer, in sentences that the intervals support.
+    pub answer: Vec<String>,
+    /// What must hold, and whether it does.
+    pub checks: Vec<Check>,
+    /// What the experiment found, which `experiment` in it names.
+    #[schemars(schema_with = "found_schema")]
+    pub found: Value,
+}
+
+/// A cell of a run.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// Its choices.
+    pub choices: Choices,
+    /// Trials it rests on.
+    pub trials: usize,
+}
+
+/// A run with everything that is derived from it.
+pub struct Shown {
+    /// What is written.
+    pub summary: Summary,
+    /// What was asked.
+    pub experiment: &'static dyn Experiment,
+    /// What it found.
+    pub found: Box<dyn Findings>,
+}
+
+impl Shown {
+    /// Of a run.
+    ///
+    /// # Errors
+    /// [`PlanError`] if its plan is for no experiment of ours.
+    pub fn of(archive: &Archive) -> Result<Self, PlanError> {
+        let Archive { environment, plan, trials, remarks, .. } = archive;
+        let experiment = experiment::named(&plan.experiment)?;
+        let found = experiment.found(archive);
+        let planned = match plan.time() {
+            // Goes on for as long as it was asked to.
+            Some(_) => trials.len(),
+            None => experiment.schedule(plan, environment.call()).len(),
+        };
+        let cells = cells(archive);
+        let mut answer = found.sentences();
+        let scope = experiment.scope(&plan.choices);
+        if !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
+            let blocks = cells.iter().map(|cell| cell.trials).max().unwrap_or_default();
+            answer.insert(0, in_scope(&environment.host, &scope, blocks));
+        }
+        let mut checks = trial::checks::all(planned, trials);
+        checks.extend(trial::timed::checks::all(trials));
+        checks.extend(trial::engine::checks::all(trials));
+        checks.extend(found.checks());
+        let summary = Summary {
+            schema_version: SCHEMA_VERSION,
+            host: environment.host.clone(),
+            notes: environment.notes(),
+            remarks: remarks.clone(),
+            plan: plan.clone(),
+            unit: archive.unit(),
+            planned,
+            measured: trials.iter().filter(|trial| trial.error().is_none()).count(),
+            failed: trials.iter().filter_map(|t| Some((t.trial, t.error()?.to_owned()))).collect(),
+            cells,
+            answer,
+            checks,
+            found: tagged(experiment.name(), found.json()),
+        };
+        Ok(Self { summary, experiment, found })
+    }
+}
+
+impl Summary {
+    /// Whether anything that must hold does not.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.checks.iter().any(|check| check.standing == Standing::Fails)
+    }
+}
+
+fn cells(archive: &Archive) -> Vec<Cell> {
+    let mut cells: BTreeMap<Choices, usize> = BTreeMap::new();
+    for trial in archive.trials.iter().filter(|trial| trial.error().is_none()) {
+        *cells.entry(trial.choices()).or_default() += 1;
+    }
+    cells.into_iter().map(|(choices, trials)| Cell { choices, trials }).collect()
+}
+
+fn in_scope(host: &str, scope: &str, blocks: usize) -> String {
+    let mut sentence = format!(
+        "On this host ({host}), with {scope}, over {blocks} blocks; intervals are 95 %, so that one in twenty misses by chance."
+    );
+    if blocks < MIN_BLOCKS {
+        sentence.push_str(&format!(
+            " That is fewer than the {MIN_BLOCKS} blocks a 95 % interval needs: no difference can be shown."
+        ));
+    }
+    sentence
+}
+
+fn tagged(name: &str, mut found: Value) -> Value {
+    if let Value::Object(fields) = &mut found {
+        fields.insert("experiment".to_owned(), name.into());
+    }
+    found
+}
+
+/// One of what the experiments find, by its name.
+fn found_schema(generator: &mut SchemaGenerator) -> Schema {
+    let of = |experiment: &dyn Experiment, generator: &mut SchemaGenerator| {
+        let name = experiment.name();
+        let tag = json_schema!({
+            "type": "object",
+            "properties": { "experiment": { "const": name } },
+            "required": ["experiment"],
+        });
+        json_schema!({ "allOf": [tag, experiment.schema(generator)] })
+    };
+    let all: Vec<Schema> = experiment::ALL.iter().map(|experiment| of(*experiment, generator)).collect();
+    json_schema!({ "oneOf": all })
+}

@@ -1,0 +1,7 @@
+//! Running a plan, trial by trial, into a run directory.
+
+pub mod executor;
+pub mod journal;
+pub mod listener;
+pub mod progress;
+pub mod signals;

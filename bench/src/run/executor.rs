@@ -1,0 +1,158 @@
+//! Running trials one by one: the seam between the experiment and KVM.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use hdrhistogram::Histogram;
+use host::engine::{EngineOutcome, EngineSpec};
+use host::kvm::Counter;
+use host::probe::Facts;
+use host::timed::{Observer, Outcome, TimedSpec};
+use host::trial::TrialError;
+
+use super::journal::{Journal, JournalError};
+use super::listener::{Listener, Tally};
+use crate::plan::schedule::Slot;
+use crate::trial::engine::measured::EngineMeasured;
+use crate::trial::engine::tallies::Tallies;
+use crate::trial::record::{Body, Ending, Stretch, TrialRecord};
+use crate::trial::spec::{Series, Spec};
+use crate::trial::timed::measured::TimedMeasured;
+use crate::trial::timed::phases::PhaseHistograms;
+
+/// Runs one trial. The real one is [`KvmExecutor`]; tests have one that needs no KVM.
+pub trait Executor {
+    /// Runs a timed trial and hands every measured report to `observer`.
+    ///
+    /// # Errors
+    /// [`TrialError`] if it has no outcome.
+    fn timed(&mut self, spec: &TimedSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError>;
+
+    /// Runs a trial of the engine.
+    ///
+    /// # Errors
+    /// [`TrialError`] if it has no outcome.
+    fn engine(&mut self, spec: &EngineSpec) -> Result<EngineOutcome, TrialError>;
+
+    /// What the counter of its machine counts.
+    fn counter(&self) -> Counter;
+}
+
+/// Runs trials on `/dev/kvm`.
+pub struct KvmExecutor<'a> {
+    /// What this host can do.
+    pub facts: &'a Facts,
+    /// Raised when the run is to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Executor for KvmExecutor<'_> {
+    fn timed(&mut self, spec: &TimedSpec, observer: &mut dyn Observer) -> Result<Outcome, TrialError> {
+        host::timed::run(spec, self.facts, &self.stop, observer)
+    }
+
+    fn engine(&mut self, spec: &EngineSpec) -> Result<EngineOutcome, TrialError> {
+        host::engine::run(spec, self.facts, &self.stop)
+    }
+
+    fn counter(&self) -> Counter {
+        self.facts.counter
+    }
+}
+
+/// What is measured of single samples, trial after trial. Those of timed trials are allocated once, before the first.
+struct Samples {
+    phases: Option<PhaseHistograms>,
+    tallies: Tallies,
+}
+
+impl Samples {
+    fn new(slots: &[Slot<Spec>], counter: Counter) -> Self {
+        let is_timed = slots.iter().any(|slot| matches!(slot.cell, Spec::Timed(_)));
+        Self { phases: is_timed.then(|| PhaseHistograms::new(counter)), tallies: Tallies::default() }
+    }
+
+    /// Those of the last trial.
+    fn series(&self, spec: &Spec) -> Box<dyn Iterator<Item = (Series, &Histogram<u64>)> + '_> {
+        match spec {
+            Spec::Timed(_) => {
+                let phases = self.phases.iter().flat_map(PhaseHistograms::series);
+                Box::new(phases.map(|(phase, histogram)| (Series::Phase(phase), histogram)))
+            }
+            Spec::Engine(_) => {
+                Box::new(self.tallies.series().map(|(tally, histogram)| (Series::Tally(tally), histogram)))
+            }
+        }
+    }
+}
+
+/// Runs a schedule, up to the first trial that begins after `most` if there is such a limit. Every trial is in the
+/// run directory before the next one starts; a trial that fails is recorded with its error and the run goes on.
+///
+/// # Errors
+/// [`JournalError`] if the run directory cannot be written: then there is no point in going on.
+pub fn run_all(
+    slots: &[Slot<Spec>],
+    most: Option<Duration>,
+    executor: &mut dyn Executor,
+    stop: &AtomicBool,
+    journal: &mut Journal,
+    listener: &mut dyn Listener,
+) -> Result<Tally, JournalError> {
+    let began = Instant::now();
+    let mut samples = Samples::new(slots, executor.counter());
+    let mut tally = Tally::default();
+    for (done, slot) in slots.iter().enumerate() {
+        if done > 0 && most.is_some_and(|most| began.elapsed() >= most) {
+            break;
+        }
+        // Relaxed: the flag carries nothing with it.
+        let ended = if stop.load(Ordering::Relaxed) { None } else { run_one(slot, executor, &mut samples) };
+        let Some(record) = ended else {
+            tally.missing = slots.len() - done;
+            break;
+        };
+        match record.error() {
+            None => tally.measured += 1,
+            Some(_) => tally.failed += 1,
+        }
+        journal.append(&record, samples.series(&slot.cell))?;
+        listener.ended(&record, slots.len() - done - 1);
+    }
+    Ok(tally)
+}
+
+/// Runs one trial and makes its record; `None` if it was stopped.
+fn run_one(slot: &Slot<Spec>, executor: &mut dyn Executor, samples: &mut Samples) -> Option<TrialRecord> {
+    let spec = slot.cell.seeded(slot.seed);
+    let started = SystemTime::now();
+    let clock = Instant::now();
+    let body = match measure(&spec, executor, samples) {
+        Ok(body) => body,
+        Err(TrialError::Stopped) => return None,
+        Err(error) => Body::failed(spec.choices(), error.to_string()),
+    };
+    let took = clock.elapsed();
+    let stretch = (executor.counter() == Counter::Time).then_some(Stretch { started, took });
+    Some(TrialRecord::new(slot.trial, slot.block, slot.seed, stretch, body))
+}
+
+fn measure(spec: &Spec, executor: &mut dyn Executor, samples: &mut Samples) -> Result<Body, TrialError> {
+    match spec {
+        Spec::Timed(spec) => {
+            let counter = executor.counter();
+            let phases = samples.phases.get_or_insert_with(|| PhaseHistograms::new(counter));
+            phases.reset(spec.reports);
+            let outcome = executor.timed(spec, phases)?;
+            let measured = TimedMeasured::new(&outcome, phases);
+            Ok(Body::Timed { choices: spec.into(), ending: Ending::Measured(Box::new(measured)) })
+        }
+        Spec::Engine(spec) => {
+            let outcome = executor.engine(spec)?;
+            samples.tallies = Tallies::of(&outcome.tallies);
+            let measured = EngineMeasured::new(&outcome);
+            Ok(Body::Engine { choices: spec.into(), ending: Ending::Measured(Box::new(measured)) })
+        }
+    }
+}

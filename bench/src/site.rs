@@ -1,0 +1,8 @@
+//! Where a run takes place: machine, KVM, noise, and what the host makes of a guest's calls.
+
+pub mod calls;
+pub mod doctor;
+pub mod emulated;
+pub mod environment;
+pub mod machine;
+pub mod noise;

@@ -1,0 +1,114 @@
+//! What a host makes of a guest's calls, and so which rungs of the ladder it can run.
+
+use abi::axes::{Axis, GuestRing};
+use host::axes::Doorbell;
+use host::probe::{Answered, Facts};
+
+use crate::axes::rung::{CallBy, Rung};
+
+/// What a host makes of a guest's calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Calls {
+    /// With what the rungs from the floor on call it.
+    pub by: CallBy,
+    /// Whether its KVM answers a call itself, for the rung before the floor.
+    pub in_kernel: InKernel,
+}
+
+/// Whether a KVM answers a hypercall itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum InKernel {
+    /// It does.
+    Answers,
+    /// It does not.
+    Not {
+        /// What happened when it was tried.
+        reason: String,
+    },
+    /// Nobody has tried.
+    Untried,
+}
+
+impl Calls {
+    /// Of this host.
+    #[must_use]
+    pub fn on(facts: &Facts) -> Self {
+        let in_kernel = if facts.answers(Doorbell::HypercallKernel) {
+            InKernel::Answers
+        } else {
+            InKernel::Not { reason: silence(facts).unwrap_or("it was not tried").to_owned() }
+        };
+        Self { by: CallBy::on(facts), in_kernel }
+    }
+
+    /// Of a host that has not been asked: nothing that is named is refused, and nothing is counted on.
+    #[must_use]
+    pub const fn untried(by: CallBy) -> Self {
+        Self { by, in_kernel: InKernel::Untried }
+    }
+
+    /// Every rung this host is known to run, in order.
+    pub fn rungs(&self) -> impl Iterator<Item = Rung> {
+        let in_kernel = self.in_kernel == InKernel::Answers;
+        Rung::ALL.iter().copied().filter(move |rung| *rung != Rung::InKernel || in_kernel)
+    }
+
+    /// Why this host is known not to run a rung, if it is.
+    #[must_use]
+    pub fn refusal(&self, rung: Rung) -> Option<&str> {
+        match (rung, &self.in_kernel) {
+            (Rung::InKernel, InKernel::Not { reason }) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// Why the hypercall that KVM answers itself does not answer from ring 0, where it should.
+fn silence(facts: &Facts) -> Option<&str> {
+    facts.doorbells.iter().find_map(|fact| match &fact.answered {
+        Answered::Not { reason }
+            if fact.doorbell == Doorbell::HypercallKernel && fact.guest_ring == GuestRing::Zero =>
+        {
+            Some(reason.as_str())
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fake host with another in-kernel hypercall.
+    fn silent() -> Facts {
+        let mut facts = crate::testing::timed::facts();
+        for fact in &mut facts.doorbells {
+            if fact.doorbell == Doorbell::HypercallKernel {
+                fact.answered = Answered::Not { reason: "it shut down".into() };
+            }
+        }
+        facts
+    }
+
+    #[test]
+    fn a_host_that_answers_runs_every_rung() {
+        let calls = Calls::on(&crate::testing::timed::facts());
+        assert!(calls.rungs().eq(Rung::ALL.iter().copied()));
+        assert!(Rung::ALL.iter().all(|rung| calls.refusal(*rung).is_none()));
+    }
+
+    #[test]
+    fn a_host_that_does_not_runs_the_floor_and_above_and_says_why() {
+        let calls = Calls::on(&silent());
+        assert!(calls.rungs().eq(Rung::ALL[1..].iter().copied()));
+        assert_eq!(calls.refusal(Rung::InKernel), Some("it shut down"));
+        assert_eq!(calls.refusal(Rung::Floor), None);
+    }
+
+    #[test]
+    fn a_host_nobody_asked_is_not_counted_on_and_refuses_nothing() {
+        let calls = Calls::untried(CallBy::Port);
+        assert!(calls.rungs().eq(Rung::ALL[1..].iter().copied()));
+        assert_eq!(calls.refusal(Rung::InKernel), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! From a plan to the report, with a fake machine.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use host::axes::Axis;
+use host::engine::Walk;
+
+use super::engine::{FakeEngine, Wrong};
+use super::timed::environment;
+use super::{plan, run as run_plan, standing};
+use crate::archive::{Archive, file, hlog};
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::experiment::contract::Findings;
+use crate::experiment::page_faults::breakdown::LoadPhase;
+use crate::experiment::page_faults::found::{Found, State};
+use crate::experiment::walk::found::Found as Walks;
+use crate::figure::check::Standing;
+use crate::figure::table::Grid;
+use crate::plan::keys::Keys;
+use crate::report::summary::Summary;
+use crate::report::{self, terminal};
+use crate::run::listener::Tally;
+
+/// Experiments whose trials are of the engine.
+const OF_THE_ENGINE: [&str; 7] = ["page-faults", "walk", "memhog", "rate", "sweep", "soak", "engine"];
+
+fn run(directory: &Path, name: &str, wrong: Option<(usize, Wrong)>) -> Tally {
+    let (plan, mut engine) = (plan(name, &Keys::default()), FakeEngine { wrong, ..FakeEngine::default() });
+    // Two blocks of a soak are as good as any number.
+    let most = plan.time().map(|_| Duration::from_millis(300));
+    run_plan(directory, &environment(), &plan, most, &mut engine)
+}
+
+fn summary_of(name: &str, wrong: Option<(usize, Wrong)>) -> Summary {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), name, wrong);
+    report::rebuild(directory.path()).unwrap().summary
+}
+
+#[test]
+fn every_experiment_becomes_a_report() {
+    for name in OF_THE_ENGINE {
+        let directory = tempfile::tempdir().unwrap();
+        let tally = run(directory.path(), name, None);
+        let shown = report::rebuild(directory.path()).unwrap();
+        let summary = &shown.summary;
+        assert!(!summary.failed(), "{}: {:#?}", name, summary.checks);
+        assert_eq!((summary.measured, tally.failed + tally.missing), (tally.measured, 0));
+        let text = fs::read_to_string(directory.path().join("report.md")).unwrap();
+        for part in [summary.host.as_str(), "## Figures", "## Checks", "ok: no byte was lost", "n"] {
+            assert!(text.contains(part), "{}: {part} in {text}", name);
+        }
+        for grid in shown.found.tables() {
+            assert!(text.contains(&grid.title), "{}", grid.title);
+        }
+        let read: Summary =
+            serde_json::from_slice(&fs::read(directory.path().join("summary.json")).unwrap()).unwrap();
+        assert_eq!((&read.checks, &read.answer), (&summary.checks, &summary.answer));
+        let mut out = Vec::new();
+        terminal::show(&mut out, &shown).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("Checks"));
+        let curves = ["curve.csv", "curve.svg"].map(|name| directory.path().join(name).exists());
+        assert_eq!(curves, [name == "memhog"; 2], "{}", name);
+    }
+}
+
+#[test]
+fn the_fakes_costs_come_back_out_of_page_faults() {
+    let summary = summary_of("page-faults", None);
+    let found: Found = serde_json::from_value(summary.found.clone()).unwrap();
+    assert_eq!(found.units.iter().map(|unit| unit.unit).collect::<Vec<_>>(), [9, 0]);
+    let huge = &found.units[0];
+    assert_eq!(huge.rows.len(), 1 + 2 * 6);
+    let row =
+        |rung, state| huge.rows.iter().find(|row| row.rung == rung && row.state.0 == state).expect("a row");
+    let off = row(None, State::Off);
+    assert!(!off.change.shows_difference(), "{off:?}");
+    // 104 µs instead of 100, of which 2 are touching again.
+    let on = row(Some(Named(Rung::Virtio)), State::WithDiscard);
+    assert!((on.change.mean - (100.0 / 104.0 - 1.0)).abs() < 0.002, "{on:?}");
+    assert!(on.change.shows_difference());
+    assert!((on.breakdown.whole.mean - 4000.0).abs() < 100.0, "{:?}", on.breakdown.whole);
+    let touch = &on.breakdown.phases[&Named(LoadPhase::Touch)];
+    assert!((touch.mean - 2000.0).abs() < 1.0, "{touch:?}");
+    let sum: f64 = on.breakdown.phases.values().map(|phase| phase.mean).sum();
+    assert!((sum - on.breakdown.whole.mean).abs() < 1e-6, "the phases add up");
+    assert!((on.taken_reported - 0.1).abs() < 1e-9);
+    let answer = summary.answer.join("\n");
+    assert!(answer.contains("Blocks of 2 MiB, off: no difference shown"), "{answer}");
+    assert!(answer.contains("fewer operations a second (-3.8"), "{answer}");
+    let tables: Vec<String> = found.tables().iter().map(Grid::to_text).collect();
+    assert!(tables[2].contains("unused page reporting v7, 2019-09"), "{}", tables[2]);
+    // Every transport has its three rows, off among them.
+    assert_eq!(tables[0].matches(" off ").count(), 6, "{}", tables[0]);
+}
+
+#[test]
+fn growth_is_named() {
+    let summary = summary_of("walk", None);
+    let answer = summary.answer.join("\n");
+    assert!(answer.contains("rewalk: blocks looked at for a block reported: linear in the list"), "{answer}");
+    assert!(answer.contains("rotation: blocks looked at for a block reported: constant"), "{answer}");
+    assert!(answer.contains(
+        "rotation, with compaction moving the list: blocks looked at for a block reported: linear"
+    ));
+    let found: Walks = serde_json::from_value(summary.found.clone()).unwrap();
+    assert_eq!(found.loads.len(), Walk::ALL.len());
+    assert!(found.loads.iter().all(|row| row.on.is_some() && row.off.is_some()));
+}
+
+#[test]
+fn a_rate_that_is_not_the_formulas_fails() {
+    let summary = summary_of("rate", None);
+    assert_eq!(standing(&summary, "predicted rate"), Standing::Holds);
+    let summary = summary_of("rate", Some((1, Wrong::Slow)));
+    assert_eq!(standing(&summary, "predicted rate"), Standing::Fails);
+}
+
+#[test]
+fn whatever_goes_wrong_fails_by_name() {
+    let cases = [
+        (Wrong::Fails, "ran to its end"),
+        (Wrong::HandedOutTwice, "no byte was lost"),
+        (Wrong::Lost, "by the kernel's view"),
+        (Wrong::Kept, "by the kernel's view"),
+        (Wrong::Calls, "called as often"),
+        (Wrong::Discards, "discarded the pages"),
+        (Wrong::Resident, "returns at least 95.0 %"),
+    ];
+    for (wrong, what) in cases {
+        // The first trials of the first block are over some transport each; one of them is served by the vCPU's thread.
+        let failing = (0..6).map(|trial| summary_of("memhog", Some((trial, wrong))));
+        let mut failing = failing.filter(Summary::failed);
+        let summary = failing.next().unwrap_or_else(|| panic!("{wrong:?} goes unnoticed"));
+        assert_eq!(standing(&summary, what), Standing::Fails, "{wrong:?}");
+        let others = summary.checks.iter().filter(|check| check.standing == Standing::Fails).count();
+        assert_eq!(others, 1, "{wrong:?}: {:#?}", summary.checks);
+    }
+}
+
+#[test]
+fn what_ended_before_a_signal_is_reported_and_torn_ends_are_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let tally = run(directory.path(), "rate", Some((5, Wrong::Stopped)));
+    assert_eq!((tally.measured, tally.failed), (5, 0));
+    let summary = report::rebuild(directory.path()).unwrap().summary;
+    assert_eq!((summary.measured, standing(&summary, "ran to its end")), (5, Standing::Doubtful));
+    for name in [file::TRIALS, hlog::FILE] {
+        let path = directory.path().join(name);
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, &text[..text.len() - 30]).unwrap();
+    }
+    let archive = Archive::open(directory.path()).unwrap();
+    assert_eq!((archive.trials.len(), archive.remarks.len()), (4, 2), "{:?}", archive.remarks);
+    report::rebuild(directory.path()).unwrap();
+}
+
+#[test]
+fn a_soak_ends_when_its_time_is_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (plan, mut engine) = (plan("soak", &Keys::default()), FakeEngine::default());
+    let tally = run_plan(directory.path(), &environment(), &plan, Some(Duration::ZERO), &mut engine);
+    assert_eq!(tally, Tally { measured: 1, failed: 0, missing: 0 });
+    assert!(!report::rebuild(directory.path()).unwrap().summary.failed());
+}

@@ -1,0 +1,235 @@
+//! From a plan to the report, with a fake machine.
+
+use std::fs;
+use std::path::Path;
+
+use host::axes::Discard;
+
+use super::timed::{FakeExecutor, environment, lab};
+use super::{plan, run as run_plan, standing};
+use crate::SCHEMA_VERSION;
+use crate::archive::hlog;
+use crate::archive::{Archive, ArchiveError, file};
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::experiment::ladder::found::Found;
+use crate::figure::check::Standing;
+use crate::plan::Plan;
+use crate::plan::keys::Keys;
+use crate::report::summary::Summary;
+use crate::report::{self, ReportError, terminal};
+use crate::run::journal::{Journal, JournalError};
+use crate::run::listener::Tally;
+use crate::site::environment::Environment;
+
+fn ladder() -> Plan {
+    plan("ladder", &Keys { reports: Some(20), warmup: Some(0), ..Keys::default() })
+}
+
+fn run(directory: &Path, executor: FakeExecutor) -> Tally {
+    run_at(directory, &environment(), executor)
+}
+
+fn run_at(directory: &Path, environment: &Environment, mut executor: FakeExecutor) -> Tally {
+    run_plan(directory, environment, &ladder(), None, &mut executor)
+}
+
+fn rebuilt(directory: &Path) -> Summary {
+    report::rebuild(directory).unwrap().summary
+}
+
+#[test]
+fn a_plan_becomes_a_report() {
+    let directory = tempfile::tempdir().unwrap();
+    let tally = run(directory.path(), FakeExecutor::default());
+    assert_eq!(tally, Tally { measured: 96, failed: 0, missing: 0 });
+    let summary = rebuilt(directory.path());
+    let found: Found = serde_json::from_value(summary.found.clone()).unwrap();
+    assert_eq!(found.cells.len(), 16);
+    assert!(!summary.failed(), "{:#?}", summary.checks);
+
+    // The fake's costs come back out of the far end: 31 exits of 1 µs spared over 32 ranges.
+    let batch = found.cell(Rung::HypercallBatch, Discard::None).unwrap().step.unwrap();
+    assert_eq!(batch.from, Named(Rung::HypercallEach));
+    assert!((batch.per_range.mean + 31.0 / 32.0 * 1000.0).abs() < 5.0, "{batch:?}");
+    assert!(batch.per_range.shows_difference());
+    // The other half of an exit: 1000 ticks of half a nanosecond.
+    let floor = found.cell(Rung::Floor, Discard::None).unwrap().step.unwrap();
+    assert_eq!(floor.from, Named(Rung::InKernel));
+    assert!((floor.per_range.mean - 500.0).abs() < 20.0, "{floor:?}");
+    // The call and the notify register cost the same there: nothing may be claimed.
+    let sync = found.cell(Rung::RingSync, Discard::None).unwrap().step.unwrap();
+    assert!(!sync.per_range.shows_difference(), "{sync:?}");
+    // Waking a thread: 9000 ticks of half a nanosecond over 32 ranges.
+    let wake = found.cell(Rung::RingAsync, Discard::None).unwrap().step.unwrap();
+    assert!((wake.per_range.mean - 4500.0 / 32.0).abs() < 5.0, "{wake:?}");
+
+    let waterfall = &found.waterfalls[0];
+    let sum: f64 = waterfall.steps.iter().map(|step| step.per_range.mean).sum();
+    assert!((sum - waterfall.whole.mean).abs() < 1e-6, "the steps add up");
+    let verdict = summary.answer.join("\n");
+    assert!(verdict.contains("coalescing exits matters more than everything else"), "{verdict}");
+    assert!(verdict.contains("notify register instead of the call: no difference shown"), "{verdict}");
+    assert!(verdict.contains("leaving the kernel costs a call +"), "{verdict}");
+    assert!(!verdict.contains("in-kernel is the cheapest"), "it names no pages: {verdict}");
+
+    let text = fs::read_to_string(directory.path().join("report.md")).unwrap();
+    for part in [&summary.host, "| hypercall-batch", "## Checks", "ok: no byte was lost"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let csv = fs::read_to_string(directory.path().join("percentiles.csv")).unwrap();
+    let columns = csv.lines().next().unwrap().split(',').count();
+    assert!(csv.lines().all(|line| line.split(',').count() == columns));
+    let read: Summary =
+        serde_json::from_slice(&fs::read(directory.path().join("summary.json")).unwrap()).unwrap();
+    assert_eq!((read.answer, read.cells.len()), (summary.answer, 16));
+}
+
+/// A run whose counter counts instructions, with what its kernel says about idling.
+fn run_in_the_lab(directory: &Path, idle_ticks: Option<u64>) -> Summary {
+    let executor = FakeExecutor { counts_instructions: true, idle_ticks, ..FakeExecutor::default() };
+    run_at(directory, &lab(), executor);
+    rebuilt(directory)
+}
+
+/// Whether some word of a text is a unit of time.
+fn speaks_of_time(text: &str) -> Option<&str> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && !"_'".contains(c));
+    words.into_iter().find(|word| {
+        ["ns", "µs", "ms", "s", "seconds", "nanoseconds", "tsc_khz", "started_s", "took_s"].contains(word)
+            || word.ends_with("_ns")
+    })
+}
+
+#[test]
+fn a_run_of_instructions_speaks_of_no_time_in_any_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let summary = run_in_the_lab(directory.path(), Some(0));
+    assert!(!summary.failed(), "{:#?}", summary.checks);
+    assert_eq!(standing(&summary, "never went idle"), Standing::Holds);
+    for name in ["report.md", "summary.json", "percentiles.csv", file::TRIALS, file::ENVIRONMENT] {
+        let text = fs::read_to_string(directory.path().join(name)).unwrap();
+        assert!(text.contains("instructions"), "{name}");
+        assert_eq!(speaks_of_time(&text), None, "{name}");
+    }
+    let mut shown = Vec::new();
+    terminal::show(&mut shown, &report::rebuild(directory.path()).unwrap()).unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains(" instr ") && shown.contains("not time"), "{shown}");
+    assert_eq!(speaks_of_time(&shown), None, "{shown}");
+}
+
+#[test]
+fn the_same_instructions_give_the_same_summary_wherever_and_whenever() {
+    let summary = || {
+        let directory = tempfile::tempdir().unwrap();
+        run_in_the_lab(directory.path(), Some(0));
+        ["summary.json", "percentiles.csv", file::TRIALS, hlog::FILE]
+            .map(|name| fs::read(directory.path().join(name)).unwrap())
+    };
+    assert!(summary() == summary());
+}
+
+#[test]
+fn ticks_that_nobody_executed_are_no_instructions() {
+    let directory = tempfile::tempdir().unwrap();
+    let summary = run_in_the_lab(&directory.path().join("idle"), Some(17));
+    assert_eq!(standing(&summary, "never went idle"), Standing::Fails);
+    let summary = run_in_the_lab(&directory.path().join("silent"), None);
+    assert_eq!(standing(&summary, "never went idle"), Standing::Unknown);
+    run(&directory.path().join("time"), FakeExecutor::default());
+    let summary = rebuilt(&directory.path().join("time"));
+    assert!(summary.checks.iter().all(|check| !check.what.contains("idle")));
+}
+
+#[test]
+fn a_figure_in_one_unit_is_not_shown_in_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    run_at(directory.path(), &lab(), FakeExecutor::default());
+    let refusal = report::rebuild(directory.path()).err().unwrap().to_string();
+    assert!(
+        refusal.contains("trial 0") && refusal.contains("is in ns, its environment.json says instructions"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_failed_trial_is_kept_and_the_run_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let tally = run(directory.path(), FakeExecutor { fails_at: Some(3), ..FakeExecutor::default() });
+    assert_eq!(tally, Tally { measured: 95, failed: 1, missing: 0 });
+    let summary = rebuilt(directory.path());
+    assert!(summary.failed[&3].contains("/dev/kvm"));
+    assert_eq!(standing(&summary, "ran to its end"), Standing::Fails);
+}
+
+#[test]
+fn what_ended_before_a_signal_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let tally = run(directory.path(), FakeExecutor { stopped_at: Some(20), ..FakeExecutor::default() });
+    assert_eq!(tally, Tally { measured: 20, failed: 0, missing: 76 });
+    let summary = rebuilt(directory.path());
+    assert_eq!((summary.measured, summary.planned), (20, 96));
+    assert_eq!(standing(&summary, "ran to its end"), Standing::Doubtful);
+    assert!(summary.answer[0].contains("no difference can be shown"), "{:?}", summary.answer);
+}
+
+#[test]
+fn a_violated_oracle_fails_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), FakeExecutor { scrambled_at: Some(5), ..FakeExecutor::default() });
+    let summary = rebuilt(directory.path());
+    let check = summary.checks.iter().find(|check| check.standing == Standing::Fails).unwrap();
+    assert!(check.detail.contains("scrambled 1 times in trial 5"), "{check:?}");
+    assert!(summary.failed());
+}
+
+#[test]
+fn torn_ends_are_left_out_and_said() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), FakeExecutor::default());
+    for name in [file::TRIALS, hlog::FILE] {
+        let path = directory.path().join(name);
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, &text[..text.len() - 30]).unwrap();
+    }
+    let archive = Archive::open(directory.path()).unwrap();
+    assert_eq!(archive.trials.len(), 95);
+    assert_eq!(archive.remarks.len(), 2, "{:?}", archive.remarks);
+    report::rebuild(directory.path()).unwrap();
+}
+
+#[test]
+fn every_way_a_directory_can_be_wrong_has_its_sentence() {
+    let directory = tempfile::tempdir().unwrap();
+    let refusal = |path: &Path| report::rebuild(path).err().unwrap();
+    assert!(matches!(refusal(directory.path()), ReportError::Archive(ArchiveError::NotARun { .. })));
+
+    let run_at = directory.path().join("run");
+    drop(Journal::create(&run_at, &environment(), &ladder()).unwrap());
+    assert!(matches!(refusal(&run_at), ReportError::Archive(ArchiveError::Empty { .. })));
+    let again = Journal::create(&run_at, &environment(), &ladder()).err().unwrap();
+    assert!(matches!(again, JournalError::NotEmpty { .. }));
+
+    fs::remove_dir_all(&run_at).unwrap();
+    run(&run_at, FakeExecutor::default());
+    let trials = run_at.join(file::TRIALS);
+    let good = fs::read_to_string(&trials).unwrap();
+    fs::write(
+        &trials,
+        good.replacen(&format!("\"schema_version\":{SCHEMA_VERSION}"), "\"schema_version\":7", 1),
+    )
+    .unwrap();
+    assert!(refusal(&run_at).to_string().contains("schema version 7"));
+    fs::write(&trials, good.replacen("\"hypercall", "\"hipercall", 1)).unwrap();
+    assert!(refusal(&run_at).to_string().contains("line "));
+    fs::write(&trials, &good).unwrap();
+
+    let plan = run_at.join(file::PLAN);
+    fs::write(&plan, "rungs = 7").unwrap();
+    assert!(refusal(&run_at).to_string().contains("is not a plan"));
+    fs::write(&plan, ladder().to_toml()).unwrap();
+    fs::remove_file(run_at.join(hlog::FILE)).unwrap();
+    let summary = rebuilt(&run_at);
+    assert_eq!(summary.remarks.len(), 16, "every cell says that its histograms are missing");
+}

@@ -1,0 +1,106 @@
+//! What every kind of trial counts.
+
+use std::collections::BTreeMap;
+
+use abi::violation::Violation;
+use host::axes::{Bell, GuestRing};
+use host::kvm::Exits;
+use host::reclaim::Refused;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::axes::named::Named;
+use crate::figure::unit::Clock;
+
+/// What every kind of trial counts, in its measured part unless said otherwise.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// The instruction the guest used.
+    pub bell: Named<Bell>,
+    /// The mode the guest ran in.
+    pub guest_ring: Named<GuestRing>,
+    /// What a tick is: the unit of the figures and, for time, the frequency of the time stamp counter.
+    #[serde(flatten)]
+    pub clock: Clock,
+    /// Exits to user space by our count.
+    pub exits: ExitCounts,
+    /// Change of KVM's own statistics, by KVM's names; without its durations where nothing tells the time.
+    pub kvm_stats: BTreeMap<String, u64>,
+    /// `madvise` calls made for reports.
+    pub madvise_calls: u64,
+    /// Pages in them.
+    pub discarded_pages: u64,
+    /// `madvise` calls that failed.
+    pub madvise_failures: u64,
+    /// Ranges refused, by reason, in the whole trial.
+    pub refused: BTreeMap<String, u64>,
+    /// Pages whose contents the guest checked.
+    pub checked_pages: u64,
+    /// What the guest found wrong, by name, in the whole trial.
+    pub violations: BTreeMap<String, u64>,
+    /// The whole trial as the runner saw it, in nanoseconds; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub elapsed_ns: Option<u64>,
+}
+
+/// KVM's statistics. It keeps durations too, and marks them by their names.
+#[must_use]
+pub fn statistics(kvm_stats: &[(String, u64)], clock: Clock) -> BTreeMap<String, u64> {
+    let says_something = |name: &str| clock.tells_time() || !name.ends_with("_ns");
+    kvm_stats.iter().filter(|(name, _)| says_something(name)).cloned().collect()
+}
+
+/// What the guest found wrong, by name.
+#[must_use]
+pub fn violations(violations: &[(Violation, u64)]) -> BTreeMap<String, u64> {
+    violations.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect()
+}
+
+/// Ranges refused, by reason; only reasons there were.
+#[must_use]
+pub fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
+    let Refused { empty, wraps, outside, read_only, indirect, broken_chain, bad_call } = *refused;
+    [
+        ("empty", empty),
+        ("wraps", wraps),
+        ("outside", outside),
+        ("read-only", read_only),
+        ("indirect", indirect),
+        ("broken-chain", broken_chain),
+        ("bad-call", bad_call),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .map(|(reason, count)| (reason.to_owned(), count))
+    .collect()
+}
+
+/// [`Exits`] as they are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ExitCounts {
+    /// Hypercalls.
+    pub hypercall: u64,
+    /// Port writes that are calls or kicks.
+    pub port: u64,
+    /// MMIO accesses.
+    pub mmio: u64,
+    /// Port writes on the control port: the harness's own.
+    pub control: u64,
+    /// `KVM_RUN` interrupted by a signal.
+    pub interrupted: u64,
+}
+
+impl ExitCounts {
+    /// Exits the transport caused.
+    #[must_use]
+    pub const fn transport(&self) -> u64 {
+        self.hypercall + self.port + self.mmio
+    }
+}
+
+impl From<Exits> for ExitCounts {
+    fn from(exits: Exits) -> Self {
+        let Exits { hypercall, port, mmio, control, interrupted } = exits;
+        Self { hypercall, port, mmio, control, interrupted }
+    }
+}

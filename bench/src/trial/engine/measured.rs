@@ -1,0 +1,195 @@
+//! What a trial of the engine showed.
+
+use std::collections::BTreeMap;
+
+use abi::axes::Axis;
+use host::engine::{EngineOutcome, GuestCounter, Inhibited, PassRecord, Point, Settled};
+use host::serve::Spent;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::axes::named::Named;
+use crate::figure::unit::{Clock, float, ratio, total};
+use crate::trial::counts::{Counts, refusals, statistics, violations};
+
+/// The least share of operations that must have touched nothing reported, for the others to be compared with them.
+const LEAST_RESIDENT: f64 = 0.1;
+
+/// What a trial showed. Counts cover its measured part, unless they say otherwise; ticks are those of the time stamp
+/// counter.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct EngineMeasured {
+    /// What every kind of trial counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Why the guest did not report although it was told to.
+    pub inhibited: Named<Inhibited>,
+    /// Pages the engine manages.
+    pub managed: u64,
+    /// The guest's counters by name, for each virtual processor; those that are 0 are left out.
+    pub counters: Vec<BTreeMap<String, u64>>,
+    /// Began, ended, reports, pages of the first passes of the reporting core, of the whole trial.
+    pub passes: Vec<[u64; 4]>,
+    /// Guest ticks when the measured part began.
+    pub began: u64,
+    /// When it ended.
+    pub ended: u64,
+    /// When the memory of the last round had been freed; 0 for a timed load.
+    pub freed: u64,
+    /// Nanoseconds since the measured part began, bytes resident on the host, bytes free in the guest.
+    pub curve: Vec<[u64; 3]>,
+    /// Every settled round.
+    pub settled: Vec<Round>,
+    /// Exits by which a processor gave itself away; in no other count.
+    pub idles: u64,
+    /// Ticks of the host for reports, of the whole trial.
+    pub spent: HostTicks,
+    /// Frame of the first page found wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_wrong: Option<u64>,
+    /// Processor time of the runner in the measured part, all its threads, in nanoseconds; absent as below.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_ns: Option<u64>,
+}
+
+/// [`Settled`] as it is written, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Round {
+    /// The round, from 1.
+    pub round: u64,
+    /// Nanoseconds since the measured part began.
+    pub at_ns: u64,
+    /// Managed pages that the guest has free.
+    pub free: u64,
+    /// Of these, resident on the host: not returned.
+    pub resident: u64,
+    /// Pages reported and acknowledged, and not allocated since.
+    pub reported: u64,
+    /// Of these, resident all the same.
+    pub reported_resident: u64,
+    /// Pages written to and not reported that are gone.
+    pub lost: u64,
+}
+
+impl From<Settled> for Round {
+    fn from(settled: Settled) -> Self {
+        let Settled { round, at_ns, free, resident, reported, reported_resident, lost } = settled;
+        Self { round, at_ns, free, resident, reported, reported_resident, lost }
+    }
+}
+
+impl Round {
+    /// The share of the free pages that the host has back.
+    #[must_use]
+    pub fn returned(&self) -> f64 {
+        ratio(float(self.free.saturating_sub(self.resident)), float(self.free))
+    }
+}
+
+/// [`Spent`] as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct HostTicks {
+    /// Ranges out of the carrier, checked.
+    pub fetch: u64,
+    /// Coalescing and `madvise`.
+    pub discard: u64,
+    /// The acknowledgement written and the interrupt raised.
+    pub complete: u64,
+}
+
+impl From<Spent> for HostTicks {
+    fn from(Spent { fetch, discard, complete }: Spent) -> Self {
+        Self { fetch, discard, complete }
+    }
+}
+
+impl EngineMeasured {
+    /// The record of an outcome.
+    #[must_use]
+    pub fn new(outcome: &EngineOutcome) -> Self {
+        let clock = Clock::of(outcome.counter, outcome.tsc_khz);
+        let by_name = |counters: &Vec<u64>| {
+            let named = GuestCounter::ALL.iter().zip(counters);
+            named
+                .filter(|(_, count)| **count > 0)
+                .map(|(kind, count)| (kind.name().to_owned(), *count))
+                .collect()
+        };
+        let point = |Point { at_ns, resident, free }: &Point| [*at_ns, *resident, *free];
+        Self {
+            counts: Counts {
+                bell: Named(outcome.bell),
+                guest_ring: Named(outcome.guest_ring),
+                clock,
+                exits: outcome.exits.into(),
+                kvm_stats: statistics(&outcome.kvm_stats, clock),
+                madvise_calls: outcome.madvise_calls,
+                discarded_pages: outcome.discarded_pages,
+                madvise_failures: outcome.madvise_failures,
+                refused: refusals(&outcome.refused),
+                checked_pages: total(
+                    outcome.counters.iter().map(|counters| counters[GuestCounter::Checked as usize]),
+                ),
+                violations: violations(&outcome.violations),
+                elapsed_ns: outcome.elapsed_ns,
+            },
+            inhibited: Named(outcome.inhibited),
+            managed: outcome.managed,
+            counters: outcome.counters.iter().map(by_name).collect(),
+            passes: outcome.passes.iter().map(|pass| pass.to_words()).collect(),
+            began: outcome.began,
+            ended: outcome.ended,
+            freed: outcome.freed,
+            curve: outcome.curve.iter().map(point).collect(),
+            settled: outcome.settled.iter().copied().map(Round::from).collect(),
+            idles: outcome.idles,
+            spent: outcome.spent.into(),
+            first_wrong: outcome.first_wrong,
+            cpu_ns: outcome.cpu_ns,
+        }
+    }
+
+    /// A counter, all virtual processors together.
+    #[must_use]
+    pub fn sum(&self, counter: GuestCounter) -> u64 {
+        total(self.counters.iter().map(|counters| one(counters, counter)))
+    }
+
+    /// The share of its window that the guest spent in the reporting core.
+    #[must_use]
+    pub fn core_share(&self) -> f64 {
+        ratio(float(self.sum(GuestCounter::ReportTicks)), float(self.sum(GuestCounter::WindowTicks)))
+    }
+
+    /// The share of its window by which touching took longer where something had been reported. As [`Self::core_share`]
+    /// it needs no other trial to compare with, and so has nothing in it that two trials differ in by chance. `None`
+    /// where hardly anything was touched that had not been reported: there is nothing to compare with then.
+    #[must_use]
+    pub fn refault_share(&self) -> Option<f64> {
+        let sum = |counter| float(self.sum(counter));
+        let (all, units) = (sum(GuestCounter::Operations), sum(GuestCounter::RefaultOperations));
+        let slow = sum(GuestCounter::RefaultTicks);
+        let resident = ratio(sum(GuestCounter::TouchTicks) - slow, all - units);
+        let share = ratio(slow - units * resident, sum(GuestCounter::WindowTicks));
+        (all - units >= LEAST_RESIDENT * all).then_some(share)
+    }
+
+    /// Operations a second: what every virtual processor did in its window, added up.
+    #[must_use]
+    pub fn operations_a_second(&self) -> f64 {
+        let rate = |counters: &BTreeMap<String, u64>| {
+            let window_ns = self.counts.clock.figure(float(one(counters, GuestCounter::WindowTicks)));
+            ratio(float(one(counters, GuestCounter::Operations)) * 1e9, window_ns)
+        };
+        self.counters.iter().map(rate).sum()
+    }
+
+    /// The passes of the reporting core.
+    pub fn passes(&self) -> impl Iterator<Item = PassRecord> {
+        self.passes.iter().copied().map(PassRecord::from_words)
+    }
+}
+
+fn one(counters: &BTreeMap<String, u64>, counter: GuestCounter) -> u64 {
+    counters.get(counter.name()).copied().unwrap_or_default()
+}

@@ -1,0 +1,197 @@
+//! What must hold of every timed trial, whatever is asked of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use host::axes::Discard;
+
+use super::choices::Choices;
+use super::measured::{ProofCounts, TimedMeasured};
+use super::witness::{self, Agreement};
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::figure::check::{Check, Standing, check, none_of, plural};
+use crate::figure::unit::{Unit, float};
+use crate::trial::kind::{Kind, Timed};
+use crate::trial::record::TrialRecord;
+
+/// The most memory beside guest memory a trial should take, in bytes.
+const MEMORY: u64 = 64 << 20;
+
+/// A trial with its choices and what it measured.
+struct Measured<'a> {
+    trial: u32,
+    block: u32,
+    rung: Option<Named<Rung>>,
+    choices: Choices,
+    found: &'a TimedMeasured,
+}
+
+impl<'a> Measured<'a> {
+    fn of(record: &'a TrialRecord) -> Option<Self> {
+        let (choices, found) = (Timed::choices(&record.choices())?, record.measured::<Timed>()?);
+        Some(Self { trial: record.trial, block: record.block, rung: record.rung, choices, found })
+    }
+}
+
+/// All of them, of the trials that are timed; none where there is none.
+#[must_use]
+pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
+    let measured: Vec<Measured<'_>> = trials.iter().filter_map(Measured::of).collect();
+    if measured.is_empty() {
+        return Vec::new();
+    }
+    let mut checks = vec![lost(&measured), same_pages(&measured)];
+    checks.extend(freed(&measured));
+    checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
+    checks.extend(idle(&measured));
+    checks.push(memory(&measured));
+    checks
+}
+
+fn lost(measured: &[Measured<'_>]) -> Check {
+    let proof = |m: &Measured<'_>| m.found.proof;
+    let faults: Vec<String> = measured
+        .iter()
+        .filter(|m| proof(m).lost > 0)
+        .map(|m| format!("trial {} lost {} pages that were never reported", m.trial, proof(m).lost))
+        .collect();
+    let proofs: u64 = measured.iter().map(|m| proof(m).proofs).sum();
+    let what = "by the kernel's view, no page is gone that was not reported";
+    none_of(what, Standing::Fails, &faults, format!("looked {proofs} times"))
+}
+
+fn same_pages(measured: &[Measured<'_>]) -> Check {
+    let what = "every transport reported and took exactly the same pages";
+    let mut faults = Vec::new();
+    let mut blocks: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    for m in measured {
+        if m.found.reported_digest != m.found.taken_digest {
+            faults.push(format!("in trial {} the host took other pages than the guest reported", m.trial));
+        }
+        if m.choices.names_pages() {
+            let Choices { workload, order, batch, arena_pages, warmup, reports, .. } = m.choices;
+            let script = (workload, order, batch, arena_pages, warmup, reports);
+            blocks.entry((m.block, script)).or_default().insert(&m.found.reported_digest);
+        }
+    }
+    for ((block, _), digests) in &blocks {
+        if digests.len() > 1 {
+            faults.push(format!("block {block} has {} different sets of pages", digests.len()));
+        }
+    }
+    let blocks = blocks.len();
+    none_of(what, Standing::Fails, &faults, format!("{blocks} block{}, by fingerprint", plural(blocks)))
+}
+
+/// Freed is what the kernel says, not what was asked for.
+fn freed(measured: &[Measured<'_>]) -> Option<Check> {
+    let mut cells: BTreeMap<Choices, ProofCounts> = BTreeMap::new();
+    for m in measured.iter().filter(|m| m.choices.names_pages() && m.found.proof.reported > 0) {
+        let sum = cells.entry(m.choices).or_default();
+        *sum = sum.plus(m.found.proof);
+    }
+    let (mut faults, mut pages, mut worst) = (Vec::new(), 0, Standing::Doubtful);
+    for (choices, proof) in &cells {
+        pages += proof.reported;
+        let title = choices.title();
+        if choices.way.discard.0 == Discard::None {
+            if proof.freed > 0 {
+                faults.push(format!("{title} freed {} pages although nothing was discarded", proof.freed));
+            }
+        } else if proof.freed == 0 {
+            worst = Standing::Fails;
+            faults.push(format!("{title} freed 0 of {} pages", proof.reported));
+        } else if proof.freed < proof.resident_before {
+            faults.push(format!("{title} freed {} of {} resident pages", proof.freed, proof.resident_before));
+        }
+    }
+    let what = "discarded pages are gone, and only those";
+    (pages > 0)
+        .then(|| none_of(what, worst, &faults, format!("{pages} reported pages, by the kernel's view")))
+}
+
+/// Only of a rung does the design say how many there are.
+fn exits(measured: &[Measured<'_>]) -> Check {
+    let mut faults = Vec::new();
+    let mut looked = BTreeMap::new();
+    for m in measured {
+        let Some(rung) = m.rung else { continue };
+        let each = rung.0.exits_a_report(m.choices.batch);
+        let (expected, found) = (m.found.reports * each, m.found.counts.exits.transport());
+        if found != expected {
+            faults.push(format!("trial {} ({rung}): {found} exits instead of {expected}", m.trial));
+        }
+        looked.insert((rung, m.choices.batch), each);
+    }
+    let what = "exits a report are what the design says";
+    if looked.is_empty() {
+        return check(what, Standing::Unknown, "no transport of this run is a rung's".to_owned());
+    }
+    let each: Vec<String> =
+        looked.iter().map(|((rung, batch), exits)| format!("{rung} {exits} for {batch} ranges")).collect();
+    none_of(what, Standing::Fails, &faults, each.join(", "))
+}
+
+fn witnesses(measured: &[Measured<'_>]) -> Check {
+    let what = "our exits are KVM's";
+    let (mut faults, mut agreed) = (Vec::new(), BTreeMap::<&str, u64>::new());
+    for m in measured {
+        for row in witness::compare(m.choices.way.doorbell.0, m.found) {
+            match row.agreement() {
+                Agreement::Agree => *agreed.entry(row.what).or_default() += row.ours,
+                Agreement::Alone => {}
+                Agreement::Differ => faults.push(format!(
+                    "trial {}: {} {} by our count, {} by KVM's {}",
+                    m.trial,
+                    row.ours,
+                    row.what,
+                    row.kvm.unwrap_or_default(),
+                    row.stat
+                )),
+            }
+        }
+    }
+    if faults.is_empty() && agreed.is_empty() {
+        return check(what, Standing::Unknown, "this KVM keeps no statistics that compare".to_owned());
+    }
+    let agreed: Vec<String> = agreed.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    none_of(what, Standing::Fails, &faults, agreed.join(", "))
+}
+
+fn clocks(measured: &[Measured<'_>]) -> Check {
+    let faults: Vec<String> = measured
+        .iter()
+        .filter(|m| m.found.disordered > 0)
+        .map(|m| {
+            let (disordered, reports) = (m.found.disordered, m.found.reports);
+            format!("{disordered} of {reports} reports of trial {} are out of order", m.trial)
+        })
+        .collect();
+    let reports: u64 = measured.iter().map(|m| m.found.reports).sum();
+    none_of("stamps of guest and host are in order", Standing::Fails, &faults, format!("{reports} reports"))
+}
+
+/// Where instructions are counted, an idle machine moves the counter on without executing any.
+fn idle(measured: &[Measured<'_>]) -> Option<Check> {
+    let counted = |m: &&Measured<'_>| m.found.counts.clock.unit() == Unit::Instructions;
+    measured.iter().find(counted)?;
+    let what = "the machine never went idle while it was measured";
+    let mut faults = Vec::new();
+    for m in measured {
+        let Some(ticks) = m.found.idle_ticks else {
+            let detail = "the kernel does not say: /proc/timer_list has to be there, and readable";
+            return Some(check(what, Standing::Unknown, detail.to_owned()));
+        };
+        if ticks > 0 {
+            faults.push(format!("{ticks} ticks of trial {} are no instructions", m.trial));
+        }
+    }
+    Some(none_of(what, Standing::Fails, &faults, "every tick is an instruction".to_owned()))
+}
+
+fn memory(measured: &[Measured<'_>]) -> Check {
+    let most = measured.iter().map(|m| m.found.memory_beside_ram).max().unwrap_or_default();
+    let standing = if most < MEMORY { Standing::Holds } else { Standing::Doubtful };
+    let what = format!("memory beside guest memory stays below {} MiB", MEMORY >> 20);
+    check(&what, standing, format!("at most {:.1} MiB", float(most) / f64::from(1 << 20)))
+}

@@ -1,0 +1,86 @@
+//! The choices of a timed trial as they are written; trials with the same choices are a cell.
+
+use abi::addr::Order;
+use host::axes::Workload;
+use host::timed::TimedSpec;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::axes::way::Way;
+
+/// [`TimedSpec`] as it is written, without its seed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Choices {
+    /// How reports travel and what is done with them.
+    #[serde(flatten)]
+    pub way: Way,
+    /// Which pages are freed.
+    pub workload: Named<Workload>,
+    /// log2 of the pages in a range.
+    pub order: u8,
+    /// Ranges in a report.
+    pub batch: u16,
+    /// Pages of the arena.
+    pub arena_pages: u64,
+    /// Reports before the measured ones.
+    pub warmup: u64,
+    /// Reports that are measured.
+    pub reports: u64,
+}
+
+impl From<&TimedSpec> for Choices {
+    fn from(spec: &TimedSpec) -> Self {
+        let arena_pages = spec.arena_pages();
+        let TimedSpec { way, workload, order, batch, arena: _, warmup, reports, seed: _ } = *spec;
+        Self {
+            way: way.into(),
+            workload: Named(workload),
+            order: order.get(),
+            batch,
+            arena_pages,
+            warmup,
+            reports,
+        }
+    }
+}
+
+impl Choices {
+    /// Pages in a range.
+    #[must_use]
+    pub fn pages_a_range(&self) -> u64 {
+        Order::new(u64::from(self.order)).unwrap_or_default().pages()
+    }
+
+    /// Ranges that a report stands for: see [`Rung::ranges_a_report`].
+    #[must_use]
+    pub fn ranges_a_report(&self) -> u16 {
+        self.way.rung().map_or(self.batch, |rung| rung.ranges_a_report(self.batch))
+    }
+
+    /// Whether its reports name pages at all.
+    #[must_use]
+    pub fn names_pages(&self) -> bool {
+        self.way.rung().is_none_or(Rung::names_pages)
+    }
+
+    /// The rung's name.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        use abi::axes::Axis;
+        self.way.rung().map_or("custom", Rung::name)
+    }
+
+    /// For sentences.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} with discard {}", self.label(), self.way.discard)
+    }
+
+    /// The cell in a word of a log.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        format!("{}.{}.b{}", self.label(), self.way.discard, self.batch)
+    }
+}

@@ -1,0 +1,137 @@
+//! What a timed trial showed.
+
+use std::collections::BTreeMap;
+
+use abi::axes::Axis;
+use host::timed::{Outcome, Proof};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::phases::{Phase, PhaseHistograms};
+use crate::axes::named::Named;
+use crate::figure::quantiles::Quantiles;
+use crate::figure::unit::Clock;
+use crate::trial::counts::{Counts, refusals, statistics, violations};
+
+/// What a trial showed. Counts cover its measured part, unless they say otherwise.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TimedMeasured {
+    /// What every kind of trial counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Guest minus host time stamp counter, as KVM states it.
+    pub tsc_offset: i64,
+    /// Reports measured.
+    pub reports: u64,
+    /// Ranges in them.
+    pub ranges: u64,
+    /// Calls they took.
+    pub calls: u64,
+    /// Reports whose stamps were not in order.
+    pub disordered: u64,
+    /// Fingerprint of the pages the guest reported, in the whole trial, in hexadecimal.
+    pub reported_digest: String,
+    /// Fingerprint of the pages the host took, in the whole trial, in hexadecimal.
+    pub taken_digest: String,
+    /// What the kernel said about residency.
+    pub proof: ProofCounts,
+    /// Interrupts the guest took, in the whole trial.
+    pub interrupts: u64,
+    /// Resident memory of the process beside guest memory at the trial's end, in bytes.
+    pub memory_beside_ram: u64,
+    /// Where instructions are counted: ticks during which the kernel was idle by its own account, and which
+    /// nobody executed. Absent for time, and where the kernel does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idle_ticks: Option<u64>,
+    /// From nothing to the guest's first sign of life, in nanoseconds; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub boot_ns: Option<u64>,
+    /// Every phase of a report.
+    pub phases: BTreeMap<Named<Phase>, Quantiles>,
+}
+
+impl TimedMeasured {
+    /// The record of an outcome and its samples.
+    #[must_use]
+    pub fn new(outcome: &Outcome, histograms: &PhaseHistograms) -> Self {
+        let clock = Clock::of(outcome.counter, outcome.tsc_khz);
+        let phases = Phase::ALL
+            .iter()
+            .map(|phase| {
+                let histogram = histograms.histogram(*phase);
+                (Named(*phase), Quantiles::of(histogram, histograms.mean(*phase), clock))
+            })
+            .collect();
+        Self {
+            counts: Counts {
+                bell: Named(outcome.bell),
+                guest_ring: Named(outcome.guest_ring),
+                clock,
+                exits: outcome.exits.into(),
+                kvm_stats: statistics(&outcome.kvm_stats, clock),
+                madvise_calls: outcome.madvise_calls,
+                discarded_pages: outcome.discarded_pages,
+                madvise_failures: outcome.madvise_failures,
+                refused: refusals(&outcome.refused),
+                checked_pages: outcome.checked_pages,
+                violations: violations(&outcome.violations),
+                elapsed_ns: outcome.elapsed_ns,
+            },
+            tsc_offset: outcome.tsc_offset,
+            reports: outcome.reports,
+            ranges: outcome.ranges,
+            calls: outcome.calls,
+            disordered: outcome.disordered,
+            reported_digest: format!("{:016x}", outcome.reported_digest),
+            taken_digest: format!("{:016x}", outcome.taken_digest),
+            proof: outcome.proof.into(),
+            interrupts: outcome.interrupts,
+            memory_beside_ram: outcome.memory_beside_ram,
+            idle_ticks: outcome.idle_ticks,
+            boot_ns: outcome.boot_ns,
+            phases,
+        }
+    }
+
+    /// A phase's figures; all 0 if the record has none.
+    #[must_use]
+    pub fn phase(&self, phase: Phase) -> Quantiles {
+        self.phases.get(&Named(phase)).copied().unwrap_or_default()
+    }
+}
+
+/// [`Proof`] as it is written, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ProofCounts {
+    /// How often the kernel was asked.
+    pub proofs: u64,
+    /// Pages reported in those reports.
+    pub reported: u64,
+    /// Of these, resident before.
+    pub resident_before: u64,
+    /// Of these, gone afterwards.
+    pub freed: u64,
+    /// Pages not reported that were gone.
+    pub lost: u64,
+}
+
+impl From<Proof> for ProofCounts {
+    fn from(proof: Proof) -> Self {
+        let Proof { proofs, reported, resident_before, freed, lost } = proof;
+        Self { proofs, reported, resident_before, freed, lost }
+    }
+}
+
+impl ProofCounts {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            proofs: self.proofs + other.proofs,
+            reported: self.reported + other.reported,
+            resident_before: self.resident_before + other.resident_before,
+            freed: self.freed + other.freed,
+            lost: self.lost + other.lost,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Our count of exits beside KVM's own.
+
+use host::axes::Doorbell;
+
+use super::measured::TimedMeasured;
+
+/// One count by two witnesses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// What was counted.
+    pub what: &'static str,
+    /// What KVM calls it.
+    pub stat: &'static str,
+    /// Our count.
+    pub ours: u64,
+    /// KVM's; `None` if it has no such statistic.
+    pub kvm: Option<u64>,
+}
+
+/// What two witnesses make of each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Agreement {
+    /// The same number.
+    Agree,
+    /// Different numbers.
+    Differ,
+    /// Only one witness.
+    Alone,
+}
+
+impl Row {
+    /// Whether the witnesses agree.
+    #[must_use]
+    pub fn agreement(&self) -> Agreement {
+        match self.kvm {
+            None => Agreement::Alone,
+            Some(kvm) if kvm == self.ours => Agreement::Agree,
+            Some(_) => Agreement::Differ,
+        }
+    }
+}
+
+/// Sets our counts of a trial beside KVM's statistics of its measured part.
+///
+/// - `fpu_reload` counts every return from `KVM_RUN`: KVM puts the guest's FPU state away on the way out and
+///   nowhere else (Linux `arch/x86/kvm/x86.c`, `kvm_put_guest_fpu`). It is the one to trust.
+/// - `mmio_exits` and `hypercalls` count what their names say; the hypercalls that KVM answers itself are among
+///   the latter and in no exit of ours, so that the guest's calls are added.
+/// - `io_exits` counts port exits of the processor, those that KVM answers itself included; where KVM gets at
+///   a port write by emulating the instruction (`kvm_pvm`) it stays 0 and says nothing.
+#[must_use]
+pub fn compare(doorbell: Doorbell, trial: &TimedMeasured) -> Vec<Row> {
+    let exits = &trial.counts.exits;
+    let row = |what, stat: &'static str, ours| Row {
+        what,
+        stat,
+        ours,
+        kvm: trial.counts.kvm_stats.get(stat).copied(),
+    };
+    let answered_by_kvm = |by| if doorbell == by { trial.calls } else { 0 };
+    let by_port = answered_by_kvm(Doorbell::IoeventfdPort);
+    let by_hypercall = answered_by_kvm(Doorbell::HypercallKernel);
+    let mut ports = row("port writes", "io_exits", exits.port + exits.control + by_port);
+    ports.kvm = ports.kvm.filter(|count| *count > 0);
+    vec![
+        row("returns to user space", "fpu_reload", exits.transport() + exits.control + exits.interrupted),
+        row("hypercalls", "hypercalls", exits.hypercall + by_hypercall),
+        row("MMIO accesses", "mmio_exits", exits.mmio),
+        ports,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::counts::ExitCounts;
+    use crate::trial::kind::Timed;
+
+    fn agreements(doorbell: Doorbell, stats: &[(&str, u64)]) -> Vec<Agreement> {
+        let (record, _) = crate::testing::timed::trial(0, 1000);
+        let mut trial = record.measured::<Timed>().unwrap().clone();
+        trial.counts.exits = ExitCounts { port: 100, mmio: 5, control: 2, interrupted: 1, hypercall: 0 };
+        trial.counts.kvm_stats = stats.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        trial.calls = 50;
+        compare(doorbell, &trial).iter().map(Row::agreement).collect()
+    }
+
+    #[test]
+    fn equal_counts_agree_and_others_do_not() {
+        use Agreement::{Agree, Alone, Differ};
+        let stats = [("fpu_reload", 108), ("io_exits", 102), ("mmio_exits", 4)];
+        let by_port = |stats| agreements(Doorbell::Port, stats);
+        assert_eq!(by_port(&stats), [Agree, Alone, Differ, Agree]);
+        assert_eq!(by_port(&[("io_exits", 0)]), [Alone; 4], "ports that KVM emulates");
+        assert_eq!(by_port(&[("io_exits", 101), ("fpu_reload", 107)]), [Differ, Alone, Alone, Differ]);
+    }
+
+    #[test]
+    fn kvm_must_have_counted_the_calls_it_answered_itself() {
+        use Agreement::{Agree, Alone, Differ};
+        let stats = |hypercalls| [("fpu_reload", 108), ("hypercalls", hypercalls)];
+        let in_kernel = |hypercalls| agreements(Doorbell::HypercallKernel, &stats(hypercalls));
+        assert_eq!(in_kernel(50), [Agree, Agree, Alone, Alone]);
+        assert_eq!(in_kernel(49), [Agree, Differ, Alone, Alone], "a call it did not see");
+        assert_eq!(agreements(Doorbell::Hypercall, &stats(50))[1], Differ, "calls that never reached us");
+    }
+}

@@ -1,0 +1,106 @@
+//! How the host is told that ranges are waiting, and who acts then.
+
+use abi::axes::{Axis, Bell, Carrier};
+
+/// How the host is told that ranges are waiting.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Doorbell {
+    /// `vmcall` or `vmmcall`, whichever the processor has: an exit to the vCPU thread.
+    Hypercall,
+    /// A port write: an exit to the vCPU thread.
+    Port,
+    /// An MMIO write: an exit to the vCPU thread.
+    Mmio,
+    /// A port write that KVM turns into an eventfd signal.
+    IoeventfdPort,
+    /// An MMIO write that KVM turns into an eventfd signal.
+    IoeventfdMmio,
+    /// `vmcall` or `vmmcall` with a number that KVM answers itself: an exit to KVM, none to user space.
+    HypercallKernel,
+}
+
+impl Axis for Doorbell {
+    const AXIS: &'static str = "doorbell";
+    const ALL: &'static [Self] = &[
+        Self::Hypercall,
+        Self::Port,
+        Self::Mmio,
+        Self::IoeventfdPort,
+        Self::IoeventfdMmio,
+        Self::HypercallKernel,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hypercall => "hypercall",
+            Self::Port => "port",
+            Self::Mmio => "mmio",
+            Self::IoeventfdPort => "ioeventfd-port",
+            Self::IoeventfdMmio => "ioeventfd-mmio",
+            Self::HypercallKernel => "hypercall-kernel",
+        }
+    }
+}
+
+impl Doorbell {
+    /// Whether KVM answers it itself and signals an eventfd, instead of leaving `KVM_RUN`.
+    #[must_use]
+    pub const fn is_ioeventfd(self) -> bool {
+        matches!(self, Self::IoeventfdPort | Self::IoeventfdMmio)
+    }
+
+    /// Whether it is the hypercall instruction, which KVM takes from ring 0 only.
+    #[must_use]
+    pub const fn is_hypercall(self) -> bool {
+        matches!(self, Self::Hypercall | Self::HypercallKernel)
+    }
+
+    /// The one servicer it has.
+    #[must_use]
+    pub const fn servicer(self) -> Servicer {
+        match self {
+            Self::Hypercall | Self::Port | Self::Mmio => Servicer::Vcpu,
+            Self::IoeventfdPort | Self::IoeventfdMmio => Servicer::Device,
+            Self::HypercallKernel => Servicer::Kernel,
+        }
+    }
+
+    /// The instruction that rings it, where the hypercall's is `hypercall`: a ring is kicked where its device listens, a
+    /// call is made where calls are taken.
+    #[must_use]
+    pub const fn bell(self, carrier: Carrier, hypercall: Bell) -> Bell {
+        match (self, carrier) {
+            (Self::Hypercall, _) => hypercall,
+            (Self::HypercallKernel, _) if matches!(hypercall, Bell::Vmmcall) => Bell::VmmcallToKernel,
+            (Self::HypercallKernel, _) => Bell::VmcallToKernel,
+            (Self::Port, _) => Bell::CallPort,
+            (Self::Mmio, Carrier::Ring) | (Self::IoeventfdMmio, _) => Bell::NotifyRegister,
+            (Self::Mmio, _) => Bell::CallStore,
+            (Self::IoeventfdPort, _) => Bell::KickPort,
+        }
+    }
+}
+
+/// Who acts on a report.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Servicer {
+    /// The vCPU's own thread, between two `KVM_RUN`s.
+    Vcpu,
+    /// A thread of the device, woken by an eventfd.
+    Device,
+    /// KVM itself, inside the kernel: user space never hears of it.
+    Kernel,
+}
+
+impl Axis for Servicer {
+    const AXIS: &'static str = "servicer";
+    const ALL: &'static [Self] = &[Self::Vcpu, Self::Device, Self::Kernel];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Vcpu => "vcpu",
+            Self::Device => "device",
+            Self::Kernel => "kernel",
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Which choices go together, and why the others do not: one table for all kinds of trials.
+
+use std::fmt;
+
+use abi::axes::{Axis, Carrier, Completion};
+
+use super::backing::Backing;
+use super::discard::{Coalesce, Discard};
+use super::doorbell::{Doorbell, Servicer};
+use super::guest_ring::RingChoice;
+use super::set::{Set, listed};
+use super::way::Way;
+
+/// A way with a value of each of the sets `given` must have one of `then`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rule {
+    /// Whom it is for: ways that are in all of these.
+    pub given: &'static [Set],
+    /// Where they have to be.
+    pub then: Set,
+    /// Why, in words that end a sentence.
+    pub why: &'static str,
+}
+
+/// Every rule there is. Of several that are broken the first is told.
+pub const RULES: &[Rule] = &[
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::Hypercall, Doorbell::Port, Doorbell::Mmio])],
+        then: Set::Servicer(&[Servicer::Vcpu]),
+        why: "such a doorbell exits to the vCPU's thread",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::IoeventfdPort, Doorbell::IoeventfdMmio])],
+        then: Set::Servicer(&[Servicer::Device]),
+        why: "KVM signals an eventfd, and the device thread waits for it",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::HypercallKernel])],
+        then: Set::Servicer(&[Servicer::Kernel]),
+        why: "KVM answers such a call itself",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::Hypercall, Doorbell::HypercallKernel])],
+        then: Set::GuestRing(&[RingChoice::Zero, RingChoice::Auto]),
+        why: "KVM refuses hypercalls from ring 3",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Kernel])],
+        then: Set::Carrier(&[Carrier::Empty]),
+        why: "KVM answers such a call itself and looks at no ranges",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::IoeventfdPort, Doorbell::IoeventfdMmio])],
+        then: Set::Carrier(&[Carrier::Ring, Carrier::Empty]),
+        why: "an eventfd carries no registers",
+    },
+    Rule {
+        given: &[Set::Carrier(&[Carrier::Empty, Carrier::Registers, Carrier::Batch])],
+        then: Set::Completion(&[Completion::Return]),
+        why: "only a ring is acknowledged later",
+    },
+    Rule {
+        given: &[Set::Carrier(&[Carrier::Ring]), Set::Servicer(&[Servicer::Device])],
+        then: Set::Completion(&[Completion::Poll, Completion::Interrupt]),
+        why: "the device thread acts after the doorbell has returned",
+    },
+];
+
+impl Rule {
+    /// Whether a way keeps it.
+    #[must_use]
+    pub fn allows(&self, way: &Way) -> bool {
+        !self.given.iter().all(|set| set.holds(way)) || self.then.holds(way)
+    }
+}
+
+/// A sentence, without its full stop.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given: Vec<_> = self.given.iter().map(ToString::to_string).collect();
+        write!(f, "{} needs {}: {}", given.join(" with "), self.then, self.why)
+    }
+}
+
+/// A way that breaks a rule. The message says what to use instead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{values} do not go together: {why}; use --{axis} {instead}",
+    values = .rule.values(.way),
+    why = .rule.why,
+    axis = .rule.then.axis(),
+    instead = listed(&.rule.then.names(), "or"),
+)]
+pub struct WayError {
+    /// The way.
+    pub way: Way,
+    /// The rule.
+    pub rule: &'static Rule,
+}
+
+impl Rule {
+    /// What of a way it is about.
+    fn values(&self, way: &Way) -> String {
+        let sets = self.given.iter().chain([&self.then]);
+        let values: Vec<_> = sets.map(|set| format!("{} {}", set.axis(), set.name_in(way))).collect();
+        listed(&values, "and")
+    }
+}
+
+impl Way {
+    /// Whether the choices go together.
+    ///
+    /// # Errors
+    /// [`WayError`], with the first rule that they break.
+    pub fn validate(&self) -> Result<(), WayError> {
+        match RULES.iter().find(|rule| !rule.allows(self)) {
+            Some(rule) => Err(WayError { way: *self, rule }),
+            None => Ok(()),
+        }
+    }
+
+    /// Every combination of choices, those that mean nothing among them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let [carrier, ..] = Carrier::ALL else { unreachable!("an axis has values") };
+        let one = Self::plain(*carrier, Doorbell::Port, Completion::Return);
+        let ways = vary(&[one], |way, carrier| Self { carrier, ..way });
+        let ways = vary(&ways, |way, doorbell| Self { doorbell, ..way });
+        let ways = vary(&ways, |way, servicer: Servicer| Self { servicer, ..way });
+        let ways = vary(&ways, |way, completion| Self { completion, ..way });
+        let ways = vary(&ways, |way, guest_ring: RingChoice| Self { guest_ring, ..way });
+        let ways = vary(&ways, |way, discard: Discard| Self { discard, ..way });
+        let ways = vary(&ways, |way, coalesce: Coalesce| Self { coalesce, ..way });
+        vary(&ways, |way, backing: Backing| Self { backing, ..way }).into_iter()
+    }
+
+    /// Every combination that means something.
+    pub fn allowed() -> impl Iterator<Item = Self> {
+        Self::all().filter(|way| way.validate().is_ok())
+    }
+}
+
+/// Each of the ways with each value of an axis.
+fn vary<A: Axis>(ways: &[Way], with: fn(Way, A) -> Way) -> Vec<Way> {
+    ways.iter().flat_map(|way| A::ALL.iter().map(move |value| with(*way, *value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call that KVM answers itself.
+    const IN_KERNEL: Way = Way::plain(Carrier::Empty, Doorbell::HypercallKernel, Completion::Return);
+
+    fn refusal(way: &Way) -> String {
+        way.validate().unwrap_err().to_string()
+    }
+
+    /// What the table says, in other words.
+    fn goes_together(way: &Way) -> bool {
+        let Way { carrier, doorbell, servicer, completion, guest_ring, .. } = *way;
+        if servicer != doorbell.servicer() || doorbell.is_hypercall() && guest_ring == RingChoice::Three {
+            return false;
+        }
+        match carrier {
+            Carrier::Empty => completion == Completion::Return,
+            Carrier::Registers | Carrier::Batch => {
+                servicer == Servicer::Vcpu && completion == Completion::Return
+            }
+            Carrier::Ring => match servicer {
+                Servicer::Vcpu => true,
+                Servicer::Device => completion != Completion::Return,
+                Servicer::Kernel => false,
+            },
+        }
+    }
+
+    #[test]
+    fn every_combination_is_judged_as_in_other_words() {
+        assert_eq!(Way::all().count(), 4 * 6 * 3 * 3 * 3 * 2 * 2 * 2);
+        for way in Way::all() {
+            assert_eq!(way.validate().is_ok(), goes_together(&way), "{way:?}");
+        }
+    }
+
+    #[test]
+    fn so_many_go_together() {
+        let over = |carrier| Way::allowed().filter(|way| way.carrier == carrier).count();
+        // What is discarded, coalesced and memory go with everything.
+        assert_eq!(Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>(), [128, 64, 64, 288]);
+    }
+
+    #[test]
+    fn no_rule_says_what_the_others_say() {
+        for rule in RULES {
+            let others = || RULES.iter().filter(|other| *other != rule);
+            let alone = |way: &Way| !rule.allows(way) && others().all(|other| other.allows(way));
+            assert!(Way::all().any(|way| alone(&way)), "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_rule_can_be_kept_by_doing_as_it_says() {
+        for rule in RULES {
+            let kept = |way: &Way| rule.given.iter().all(|set| set.holds(way)) && rule.then.holds(way);
+            assert!(Way::allowed().any(|way| kept(&way)), "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_kvm_answers_goes_with_one_transport_from_ring_0() {
+        for guest_ring in [RingChoice::Auto, RingChoice::Zero] {
+            Way { guest_ring, ..IN_KERNEL }.validate().unwrap();
+        }
+        for servicer in [Servicer::Vcpu, Servicer::Device] {
+            assert!(refusal(&Way { servicer, ..IN_KERNEL }).contains("--servicer kernel"));
+        }
+        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring] {
+            assert!(refusal(&Way { carrier, ..IN_KERNEL }).contains("--carrier empty"));
+        }
+        for completion in [Completion::Poll, Completion::Interrupt] {
+            assert!(refusal(&Way { completion, ..IN_KERNEL }).contains("--completion return"));
+        }
+        assert!(refusal(&Way { guest_ring: RingChoice::Three, ..IN_KERNEL }).contains("--guest-ring 0"));
+    }
+
+    #[test]
+    fn kvm_serves_no_other_doorbell() {
+        for doorbell in Doorbell::ALL.iter().copied().filter(|bell| *bell != Doorbell::HypercallKernel) {
+            let way = Way { doorbell, ..IN_KERNEL };
+            let needed = format!("--servicer {}", doorbell.servicer().name());
+            assert!(refusal(&way).contains(&needed), "{}", refusal(&way));
+        }
+    }
+
+    #[test]
+    fn a_broken_rule_is_told_with_the_values_and_the_way_out() {
+        let way = Way { completion: Completion::Return, ..ring_of_the_device() };
+        assert_eq!(
+            refusal(&way),
+            "carrier ring, servicer device and completion return do not go together: the device thread acts after the \
+             doorbell has returned; use --completion poll or interrupt"
+        );
+        assert_eq!(
+            way.validate().unwrap_err().rule.to_string(),
+            "carrier ring with servicer device needs completion poll or interrupt: the device thread acts after the \
+             doorbell has returned"
+        );
+        assert_eq!(ring_of_the_device().validate(), Ok(()));
+    }
+
+    fn ring_of_the_device() -> Way {
+        Way::plain(Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll)
+    }
+}

@@ -1,0 +1,74 @@
+//! How reports travel and what is done with them, whatever is reported: the choices that have to go together, of which
+//! [`super::rules`] says which do.
+
+use abi::axes::{Carrier, Completion};
+
+use super::backing::Backing;
+use super::discard::{Coalesce, Discard};
+use super::doorbell::{Doorbell, Servicer};
+use super::guest_ring::RingChoice;
+
+/// A way to report.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Way {
+    /// Where ranges travel.
+    pub carrier: Carrier,
+    /// How the host is told.
+    pub doorbell: Doorbell,
+    /// Who acts.
+    pub servicer: Servicer,
+    /// How the guest learns. Where the engine reports, with [`Completion::Interrupt`] the processor that reported goes
+    /// on with its workload until then, as a kernel does whose worker sleeps; with [`Completion::Poll`] it spins.
+    pub completion: Completion,
+    /// The mode the payload runs in.
+    pub guest_ring: RingChoice,
+    /// What is done with a range.
+    pub discard: Discard,
+    /// What one discard covers.
+    pub coalesce: Coalesce,
+    /// What guest memory is made of.
+    pub backing: Backing,
+}
+
+impl Way {
+    /// The plain way with these: served by whom the doorbell calls, in the ring that suits it, and every range discarded
+    /// by itself from memory of small pages.
+    #[must_use]
+    pub const fn plain(carrier: Carrier, doorbell: Doorbell, completion: Completion) -> Self {
+        Self {
+            carrier,
+            doorbell,
+            servicer: doorbell.servicer(),
+            completion,
+            guest_ring: RingChoice::Auto,
+            discard: Discard::DontNeed,
+            coalesce: Coalesce::Each,
+            backing: Backing::Anon,
+        }
+    }
+
+    /// Whether every call leaves stamps of the host: not if nobody in user space serves it, and not if several kicks may
+    /// be one.
+    #[must_use]
+    pub const fn is_stamped(&self) -> bool {
+        match self.servicer {
+            Servicer::Vcpu => true,
+            Servicer::Device => !matches!(self.carrier, Carrier::Empty),
+            Servicer::Kernel => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_user_space_serves_is_stamped() {
+        let stamped = |carrier, doorbell| Way::plain(carrier, doorbell, Completion::Return).is_stamped();
+        assert!(!stamped(Carrier::Empty, Doorbell::HypercallKernel));
+        assert!(stamped(Carrier::Empty, Doorbell::Port));
+        assert!(!stamped(Carrier::Empty, Doorbell::IoeventfdMmio));
+        assert!(stamped(Carrier::Ring, Doorbell::IoeventfdMmio));
+    }
+}

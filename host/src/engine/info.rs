@@ -1,0 +1,74 @@
+//! What the guest of a trial of the engine is told, and what of it the host has to know too.
+
+use std::time::Duration;
+
+use abi::addr::PAGE_SIZE;
+use abi::axes::{Afterwards, Program, Workload};
+use abi::boot::BootInfo;
+use abi::engine::GuestFault;
+use abi::engine::info::EngineInfo;
+
+use super::spec::EngineSpec;
+use crate::axes::{Discard, Way};
+use crate::probe::Facts;
+
+/// Turns the choices into what every guest is told.
+pub(super) fn boot_info(spec: &EngineSpec, facts: &Facts) -> BootInfo {
+    let Way { carrier, doorbell, completion, discard, .. } = spec.way;
+    let guest_ring = facts.guest_ring(&spec.way);
+    BootInfo {
+        program: Program::Engine,
+        guest_ring,
+        carrier,
+        bell: doorbell.bell(carrier, facts.hypercall),
+        completion,
+        afterwards: if is_returned(spec) { discard.afterwards() } else { Afterwards::Kept },
+        // The engine has workloads of its own.
+        workload: Workload::Sequential,
+        order: spec.min_order,
+        batch: spec.capacity.into(),
+        queue_size: spec.queue_size().into(),
+        arena_pages: spec.memory / PAGE_SIZE,
+        warmup: 0,
+        reports: 0,
+        seed: spec.seed,
+        fenced: facts.is_fenced(guest_ring),
+    }
+}
+
+/// Whether the host gives reported pages back: not if it discards nothing, and not if the guest fills free pages with
+/// something that a discard would not leave.
+pub(super) const fn is_returned(spec: &EngineSpec) -> bool {
+    matches!(spec.way.discard, Discard::DontNeed) && matches!(spec.poison, None | Some(0))
+}
+
+/// Turns the choices into what the engine is told, with a bug planted in it, by a clock of this frequency.
+pub(super) fn engine_info(spec: &EngineSpec, fault: GuestFault, tsc_khz: u32) -> EngineInfo {
+    let ticks = |duration: Duration| {
+        // The durations are a day at the most: see `EngineSpec::validate`.
+        u64::try_from(duration.as_nanos() * u128::from(tsc_khz) / 1_000_000).unwrap_or(u64::MAX)
+    };
+    EngineInfo {
+        vcpus: spec.vcpus.into(),
+        reporting: spec.reporting,
+        walk: spec.walk,
+        shuffle: spec.shuffle,
+        min_order: spec.min_order,
+        capacity: spec.capacity.into(),
+        delay: ticks(spec.delay),
+        high_water: spec.high_water,
+        budget: spec.budget,
+        watermark: spec.watermark,
+        load: spec.load,
+        unit: spec.unit,
+        footprint: spec.footprint / PAGE_SIZE,
+        rounds: spec.rounds,
+        window: ticks(spec.window),
+        warmup: ticks(spec.warmup),
+        settle: ticks(spec.settle),
+        poisoned: spec.poison.is_some(),
+        poison: u64::from_ne_bytes([spec.poison.unwrap_or(0); 8]),
+        fault,
+        ticks_per_us: u64::from(tsc_khz / 1000).max(1),
+    }
+}

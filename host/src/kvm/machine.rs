@@ -1,0 +1,110 @@
+//! A virtual machine: its processors, and what they share.
+
+use std::sync::Arc;
+
+use abi::axes::Bell;
+use abi::boot::BootInfo;
+use abi::layout::BOOT;
+use kvm_ioctls::{Kvm, VmFd};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::board::Board;
+use super::clock::TscOffset;
+use super::error::{BuildError, ExitError};
+use super::open::KvmError;
+use super::processor::Processor;
+use super::stats::Statistics;
+use super::watchdog::Pulse;
+use super::{boot, image, wiring};
+use crate::memory::GuestRam;
+
+/// What to build.
+#[derive(Debug)]
+pub(crate) struct Blueprint<'a> {
+    pub(crate) kvm: &'a Kvm,
+    pub(crate) ram: Arc<GuestRam>,
+    pub(crate) image: &'a [u8],
+    pub(crate) boot: BootInfo,
+    /// Processors, at least one.
+    pub(crate) vcpus: u32,
+    /// Whether the doorbell is an ioeventfd.
+    pub(crate) ioeventfd: bool,
+}
+
+/// A machine ready to run.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    // The processors and their machine go before the memory they use.
+    first: Processor,
+    others: Vec<Processor>,
+    _vm: VmFd,
+    _ram: Arc<GuestRam>,
+    /// Signalled by the guest's kicks, if the doorbell is an ioeventfd.
+    pub(crate) kick: EventFd,
+    /// Raises the balloon's interrupt, on the first processor.
+    pub(crate) interrupt: EventFd,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+impl Machine {
+    /// Builds a machine; every processor is at its first instruction.
+    pub(crate) fn new(blueprint: &Blueprint<'_>) -> Result<Self, BuildError> {
+        let Blueprint { kvm, ram, image, boot, vcpus, ioeventfd } = blueprint;
+        let vm = kvm.create_vm().map_err(KvmError::ioctl("no virtual machine can be made"))?;
+        wiring::memory(&vm, ram)?;
+        if matches!(boot.bell, Bell::Vmcall | Bell::Vmmcall) {
+            wiring::hypercalls(&vm)?;
+        }
+        let interrupt = wiring::interrupt(&vm)?;
+        let kick = wiring::kick(&vm, ioeventfd.then_some(boot.bell))?;
+
+        let entry = image::load(ram, image)?;
+        boot::write_tables(ram)?;
+        ram.write_words(BOOT, &boot.to_words())?;
+        let pulse = Arc::default();
+        let make = |number| {
+            boot::write_tss(ram, number)?;
+            let vcpu = vm.create_vcpu(number.into()).map_err(KvmError::ioctl("no vCPU can be made"))?;
+            boot::set_registers(kvm, &vcpu, boot.guest_ring, entry, number)?;
+            Ok::<_, BuildError>(Processor::new(vcpu, number, ram, boot, &pulse))
+        };
+        let first = make(0)?;
+        let others = (1..*vcpus).map(make).collect::<Result<_, _>>()?;
+        Ok(Self { first, others, _vm: vm, _ram: Arc::clone(ram), kick, interrupt, pulse })
+    }
+
+    /// KVM's statistics of the first processor, if it keeps any.
+    pub(crate) fn statistics(&self) -> Option<Statistics> {
+        self.first.statistics()
+    }
+
+    /// The offset between the first processor's clock and ours, if KVM states it.
+    pub(crate) fn tsc_offset(&self) -> Option<TscOffset> {
+        self.first.tsc_offset()
+    }
+
+    /// Frequency of the guest's clock in kHz, if KVM states it.
+    pub(crate) fn tsc_khz(&self) -> Option<u32> {
+        self.first.tsc_khz()
+    }
+
+    /// All processors, the first one first.
+    pub(crate) fn processors(&self) -> impl Iterator<Item = &Processor> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The first processor and the others, each to be run on a thread of its own.
+    pub(crate) fn split(&mut self) -> (&mut Processor, &mut [Processor]) {
+        (&mut self.first, &mut self.others)
+    }
+
+    /// Runs the first processor: see [`Processor::run`].
+    pub(crate) fn run<B: Board>(&mut self, board: &mut B) -> Result<(), B::Error> {
+        self.first.run(board)
+    }
+
+    /// Runs the first processor: see [`Processor::run_bare`].
+    pub(crate) fn run_bare(&mut self) -> Result<(), ExitError> {
+        self.first.run_bare()
+    }
+}

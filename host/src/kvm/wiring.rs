@@ -1,0 +1,81 @@
+//! What is wired to a virtual machine before it runs: memory, hypercalls, the interrupt, the kick.
+
+use std::io;
+
+use abi::axes::Bell;
+use abi::calls::{HYPERCALL_NUMBER, KICK_PORT};
+use abi::layout::{INTERRUPT_VECTOR, VIRTIO_MMIO};
+use abi::wire::virtio::balloon::REPORTING_QUEUE;
+use abi::wire::virtio::mmio;
+use kvm_bindings::{
+    KVM_CAP_EXIT_HYPERCALL, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
+    kvm_irq_routing_msi,
+};
+use kvm_ioctls::{IoEventAddress, VmFd};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use super::error::BuildError;
+use super::ioctl;
+use super::open::KvmError;
+use crate::memory::GuestRam;
+
+/// Interrupt line of the balloon, routed as a message to the vCPU's local APIC.
+const GSI: u32 = 5;
+/// Where interrupt messages go: local APIC 0 (SDM volume 3, 11.11).
+const MSI_ADDRESS: u32 = 0xfee0_0000;
+/// Three unused pages for KVM on Intel processors that need them for real mode; below 4 GiB, no memory there.
+const KVM_TSS: usize = 0xfffb_d000;
+
+/// Makes the interrupt controllers and gives the machine its memory.
+pub(crate) fn memory(vm: &VmFd, ram: &GuestRam) -> Result<(), KvmError> {
+    vm.set_tss_address(KVM_TSS).map_err(KvmError::ioctl("KVM_SET_TSS_ADDR"))?;
+    vm.create_irq_chip().map_err(KvmError::ioctl("no interrupt controller can be made"))?;
+    ioctl::give_memory(vm, ram).map_err(KvmError::ioctl("guest memory is not accepted"))
+}
+
+/// Has KVM leave the one hypercall it can to us.
+pub(crate) fn hypercalls(vm: &VmFd) -> Result<(), BuildError> {
+    let enable = kvm_enable_cap {
+        cap: KVM_CAP_EXIT_HYPERCALL,
+        args: [1 << HYPERCALL_NUMBER, 0, 0, 0],
+        ..Default::default()
+    };
+    vm.enable_cap(&enable).map_err(|_| BuildError::NoHypercallExit)
+}
+
+/// Routes the balloon's line as a message with its vector, as MSI-X does: no status register to read, no exit.
+pub(crate) fn interrupt(vm: &VmFd) -> Result<EventFd, KvmError> {
+    let mut entry = kvm_irq_routing_entry { gsi: GSI, type_: KVM_IRQ_ROUTING_MSI, ..Default::default() };
+    entry.u.msi = kvm_irq_routing_msi {
+        address_lo: MSI_ADDRESS,
+        // A vector has eight bits.
+        data: u32::try_from(INTERRUPT_VECTOR).unwrap_or(0),
+        ..Default::default()
+    };
+    let routing = KvmIrqRouting::from_entries(&[entry]).map_err(|error| KvmError::Unusable {
+        what: "no interrupt route",
+        source: io::Error::other(format!("{error:?}")),
+    })?;
+    vm.set_gsi_routing(&routing).map_err(KvmError::ioctl("KVM_SET_GSI_ROUTING"))?;
+    let interrupt = eventfd()?;
+    vm.register_irqfd(&interrupt, GSI).map_err(KvmError::ioctl("KVM_IRQFD"))?;
+    Ok(interrupt)
+}
+
+/// Turns kicks into signals of an eventfd, with the queue's number as the value to match, as monitors do for a
+/// device of several queues.
+pub(crate) fn kick(vm: &VmFd, bell: Option<Bell>) -> Result<EventFd, KvmError> {
+    let kick = EventFd::new(0).map_err(|source| KvmError::Unusable { what: "no eventfd", source })?;
+    let address = match bell {
+        Some(Bell::KickPort) => IoEventAddress::Pio(KICK_PORT.into()),
+        Some(Bell::NotifyRegister) => IoEventAddress::Mmio(VIRTIO_MMIO.0 + mmio::QUEUE_NOTIFY),
+        _ => return Ok(kick),
+    };
+    vm.register_ioevent(&kick, &address, u32::from(REPORTING_QUEUE))
+        .map_err(KvmError::ioctl("KVM_IOEVENTFD"))?;
+    Ok(kick)
+}
+
+fn eventfd() -> Result<EventFd, KvmError> {
+    EventFd::new(EFD_NONBLOCK).map_err(|source| KvmError::Unusable { what: "no eventfd", source })
+}

@@ -1,0 +1,21 @@
+//! Guest memory: what it is made of, the one checked door into it, and what the kernel is told and asked about it.
+//!
+//! ```text
+//!   ram        guest memory, the one checked door            mapping    … and the address range it is
+//!   advise     the one place that calls madvise              backing    small pages or huge ones
+//!   residency  which pages are resident
+//! ```
+
+mod advise;
+mod backing;
+mod mapping;
+mod ram;
+mod residency;
+
+pub use backing::BackingError;
+pub use ram::{GuestRam, HostRange, RamError};
+pub use residency::ResidencyError;
+
+pub(crate) use advise::{Advice, advise};
+pub(crate) use backing::{back, require_huge, try_huge};
+pub(crate) use residency::{Residency, beside};

@@ -1,0 +1,155 @@
+//! Which pages of guest memory are resident, by the kernel's own account: `/proc/self/pagemap`.
+//!
+//! Each page has a word there; bit 63 says present, bit 62 swapped out, and a page that is either still costs
+//! the host something (Linux `Documentation/admin-guide/mm/pagemap.rst`). The frame numbers are hidden from
+//! ordinary users, these bits are not.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use abi::addr::{ByteRange, Gpa, PAGE_SIZE, PageRange};
+
+use super::ram::{GuestRam, HostRange};
+
+const PAGEMAP: &str = "/proc/self/pagemap";
+const SMAPS: &str = "/proc/self/smaps";
+const STATM: &str = "/proc/self/statm";
+const WORD: usize = 8;
+const HELD: u64 = 1 << 63 | 1 << 62;
+
+/// The kernel does not say what is resident.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be read: {source}")]
+pub struct ResidencyError {
+    /// Where it says it.
+    path: &'static str,
+    /// What happened.
+    source: io::Error,
+}
+
+impl ResidencyError {
+    fn of(path: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { path, source }
+    }
+}
+
+/// Reads residency without allocating.
+#[derive(Debug)]
+pub(crate) struct Residency {
+    pagemap: File,
+    buffer: Vec<u8>,
+    host: HostRange,
+}
+
+impl Residency {
+    /// Prepares to look at `range`, all of it memory.
+    pub(crate) fn of(ram: &GuestRam, range: PageRange) -> Result<Self, ResidencyError> {
+        let host = ram.host_range(range).ok_or(io::ErrorKind::InvalidInput.into());
+        let prepared = host.and_then(|host| {
+            let pages = usize::try_from(range.pages()).map_err(io::Error::other)?;
+            Ok(Self { pagemap: File::open(PAGEMAP)?, buffer: vec![0; pages * WORD], host })
+        });
+        prepared.map_err(ResidencyError::of(PAGEMAP))
+    }
+
+    /// The same of so many pages from `gpa` on.
+    pub(crate) fn of_pages(ram: &GuestRam, gpa: Gpa, pages: u64) -> Result<Self, ResidencyError> {
+        let range = ByteRange::of_pages(gpa, pages).and_then(ByteRange::inward);
+        let range = range.map_err(|_| ResidencyError::of(PAGEMAP)(io::ErrorKind::InvalidInput.into()))?;
+        Self::of(ram, range)
+    }
+
+    /// How many pages there are to look at.
+    pub(crate) const fn pages(&self) -> usize {
+        self.buffer.len() / WORD
+    }
+
+    /// Sets `held[i]` to whether page `i` of the range is resident or swapped out.
+    pub(crate) fn read(&mut self, held: &mut [bool]) -> Result<(), ResidencyError> {
+        for (held, is) in held.iter_mut().zip(self.look()?) {
+            *held = is;
+        }
+        Ok(())
+    }
+
+    /// How many pages of the range are resident or swapped out.
+    pub(crate) fn count(&mut self) -> Result<u64, ResidencyError> {
+        Ok(self.look()?.map(u64::from).sum())
+    }
+
+    fn look(&mut self) -> Result<impl Iterator<Item = bool>, ResidencyError> {
+        let at = self.host.address as u64 / PAGE_SIZE * WORD as u64;
+        self.pagemap.read_exact_at(&mut self.buffer, at).map_err(ResidencyError::of(PAGEMAP))?;
+        let words = self.buffer.as_chunks::<WORD>().0;
+        Ok(words.iter().map(|word| u64::from_le_bytes(*word) & HELD != 0))
+    }
+}
+
+/// Resident memory of this process that is not guest memory, in bytes.
+pub(crate) fn beside(ram: &GuestRam) -> Result<u64, ResidencyError> {
+    let guest = Residency::of(ram, ram.whole())?.count()?;
+    let statm = fs::read_to_string(STATM).map_err(ResidencyError::of(STATM))?;
+    let resident: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    Ok(resident.saturating_sub(guest) * PAGE_SIZE)
+}
+
+/// Bytes of guest memory that are transparent huge pages now.
+pub(super) fn huge_bytes(ram: &GuestRam) -> Result<u64, ResidencyError> {
+    let host = ram.host_range(ram.whole()).ok_or(io::ErrorKind::InvalidInput.into());
+    let found = host.and_then(|host| Ok(huge_bytes_in(&fs::read_to_string(SMAPS)?, host)));
+    found.map_err(ResidencyError::of(SMAPS))
+}
+
+/// The sum of `AnonHugePages` over the mappings that start inside `range`.
+fn huge_bytes_in(smaps: &str, range: HostRange) -> u64 {
+    let mut inside = false;
+    let mut kib = 0;
+    for line in smaps.lines() {
+        if let Some(start) = line.split_once('-').and_then(|(start, _)| usize::from_str_radix(start, 16).ok())
+        {
+            inside = (range.address..range.address + range.bytes).contains(&start);
+        } else if let Some(value) = line.strip_prefix("AnonHugePages:").filter(|_| inside) {
+            kib += value.trim().trim_end_matches(" kB").parse().unwrap_or(0);
+        }
+    }
+    kib * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Advice, advise};
+    use abi::addr::{Order, Pfn};
+
+    #[test]
+    fn huge_pages_are_those_of_the_range() {
+        let smaps = "1000-3000 rw-p 0 0:0 0\nAnonHugePages:  2048 kB\n\
+                     3000-5000 rw-p 0 0:0 0\nRss: 12 kB\nAnonHugePages:  4096 kB\n\
+                     5000-6000 rw-p 0 0:0 0\nAnonHugePages:  2048 kB\n";
+        let bytes = |address, bytes| huge_bytes_in(smaps, HostRange { address, bytes });
+        assert_eq!(bytes(0x3000, 0x2000), 4 << 20);
+        assert_eq!(bytes(0x3000, 0x3000), 6 << 20);
+        assert_eq!(bytes(0x7000, 0x1000), 0);
+    }
+
+    #[test]
+    fn sees_writes_and_discards() {
+        let ram = GuestRam::new(4 << 20).unwrap();
+        let block = |pfn| PageRange::block(Pfn(pfn), Order::default());
+        advise(&ram, ram.whole(), Advice::NoHugePage).unwrap();
+        let mut residency = Residency::of(&ram, ram.whole()).unwrap();
+        let mut held = vec![true; 1024];
+        let mut resident = || {
+            residency.read(&mut held).unwrap();
+            held.iter().enumerate().filter(|(_, held)| **held).map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        assert!(resident().is_empty());
+        ram.write(block(7).gpa(), 1).unwrap();
+        ram.write(block(1023).gpa(), 1).unwrap();
+        assert_eq!(resident(), [7, 1023]);
+        assert_eq!(Residency::of(&ram, ram.whole()).unwrap().count().unwrap(), 2);
+        advise(&ram, block(7), Advice::DontNeed).unwrap();
+        assert_eq!(resident(), [1023]);
+    }
+}

@@ -1,0 +1,45 @@
+//! Ranges that are not acted on, and why.
+
+/// Ranges the host refused, by reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Refused {
+    /// Zero length, or no whole page inside.
+    pub empty: u64,
+    /// The end is beyond the address space.
+    pub wraps: u64,
+    /// Not, or not wholly, in guest memory.
+    pub outside: u64,
+    /// A descriptor the device may not write.
+    pub read_only: u64,
+    /// An indirect descriptor, which was not negotiated.
+    pub indirect: u64,
+    /// A chain that loops, leaves the table or is longer than the ring.
+    pub broken_chain: u64,
+    /// A call with no such operation, more ranges than a page holds, or its page outside memory.
+    pub bad_call: u64,
+}
+
+impl Refused {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.empty
+            + self.wraps
+            + self.outside
+            + self.read_only
+            + self.indirect
+            + self.broken_chain
+            + self.bad_call
+    }
+
+    /// Adds another count, reason by reason.
+    pub const fn add(&mut self, other: &Self) {
+        self.empty += other.empty;
+        self.wraps += other.wraps;
+        self.outside += other.outside;
+        self.read_only += other.read_only;
+        self.indirect += other.indirect;
+        self.broken_chain += other.broken_chain;
+        self.bad_call += other.bad_call;
+    }
+}

@@ -1,0 +1,23 @@
+//! Who serves a doorbell, and what is done for it.
+//!
+//! ```text
+//!   server     who serves one processor: its thread, the device's, or KVM itself
+//!   services   … several processors
+//!    └ service    fetch → discard → complete, stamped        stamps    … for whoever reads the trace
+//!   worker     the device thread
+//! ```
+
+mod server;
+mod service;
+mod services;
+mod stamps;
+mod worker;
+
+pub use service::Spent;
+pub use worker::WorkerError;
+
+pub(crate) use server::{Serve, Server};
+pub(crate) use service::Service;
+pub(crate) use services::{Served, Services};
+pub(crate) use stamps::{Stamp, Stamps};
+pub(crate) use worker::Worker;

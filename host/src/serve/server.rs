@@ -1,0 +1,60 @@
+//! Who serves the doorbell of a machine with one processor: nobody else ever asks, and there is nothing to lock.
+
+use abi::calls::Answer;
+
+use super::service::Service;
+use super::worker::{Worker, WorkerError};
+use crate::balloon::RingError;
+use crate::kvm::{HostTsc, Request};
+
+/// Whoever is called when a doorbell exits.
+pub(crate) trait Serve {
+    /// The doorbell rang and KVM left it to us; `at` is when `KVM_RUN` returned.
+    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError>;
+}
+
+/// Who serves the doorbell.
+pub(crate) enum Server {
+    /// The vCPU thread, here and now.
+    Vcpu(Box<Service>),
+    /// The device thread.
+    Device(Worker),
+    /// KVM itself: the service is never asked, and its accounts stay empty.
+    Kernel(Box<Service>),
+}
+
+impl Serve for Server {
+    #[inline]
+    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
+        match self {
+            Self::Vcpu(service) => service.serve(request, at),
+            // The doorbell does not come here then; a guest that calls all the same is told so.
+            Self::Device(_) | Self::Kernel(_) => Ok(Answer::NoSuchCall),
+        }
+    }
+}
+
+impl<S: Serve> Serve for &mut S {
+    #[inline]
+    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
+        S::call(self, request, at)
+    }
+}
+
+impl Server {
+    /// Looks at the service, between two of its calls.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&Service) -> T) -> T {
+        match self {
+            Self::Vcpu(service) | Self::Kernel(service) => look(service),
+            Self::Device(worker) => worker.with(look),
+        }
+    }
+
+    /// What the device thread gave up for, if it did.
+    pub(crate) fn error(&self) -> Option<WorkerError> {
+        match self {
+            Self::Device(worker) => worker.error(),
+            Self::Vcpu(_) | Self::Kernel(_) => None,
+        }
+    }
+}

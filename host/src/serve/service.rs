@@ -1,0 +1,113 @@
+//! Acting on a call: fetch, discard, complete, with the stopwatch outside the transport.
+
+use std::sync::Arc;
+
+use abi::calls::Answer;
+
+use super::stamps::{Stamp, Stamps};
+use crate::balloon::RingError;
+use crate::fault;
+use crate::fault::{Fault, Planted};
+use crate::kvm::{HostTsc, Request};
+use crate::reclaim::{Batch, Reclaimer, Refused, Taken};
+use crate::transport::{Fetched, Transport};
+
+/// What the host did for reports, in ticks of its time stamp counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spent {
+    /// Ranges out of the carrier, checked.
+    pub fetch: u64,
+    /// Coalescing and `madvise`.
+    pub discard: u64,
+    /// The acknowledgement written and the interrupt raised.
+    pub complete: u64,
+}
+
+/// Serves the calls that come over one transport, on one thread.
+pub(crate) struct Service {
+    transport: Box<dyn Transport>,
+    reclaimer: Reclaimer,
+    stamps: Arc<Stamps>,
+    batch: Batch,
+    refused: Refused,
+    spent: Spent,
+    planted: Planted,
+    /// With [`Fault::AcknowledgeFirst`]: what was acknowledged and is still to be discarded.
+    late: Batch,
+}
+
+impl Service {
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        reclaimer: Reclaimer,
+        stamps: Arc<Stamps>,
+        planted: Planted,
+    ) -> Self {
+        Self {
+            transport,
+            reclaimer,
+            stamps,
+            batch: Batch::default(),
+            refused: Refused::default(),
+            spent: Spent::default(),
+            planted,
+            late: Batch::default(),
+        }
+    }
+
+    /// Serves everything one doorbell stands for. `picked_up` is when the thread began to run for it.
+    pub(crate) fn serve(&mut self, request: &Request, picked_up: HostTsc) -> Result<Answer, RingError> {
+        let mut answer = Answer::Done { refused: 0 };
+        let (mut picked_up, mut unrung) = (picked_up, false);
+        loop {
+            let began = HostTsc::now();
+            fault::detour();
+            self.batch.clear();
+            if self.transport.fetch(request, &mut self.batch)? == Fetched::Nothing {
+                return Ok(answer);
+            }
+            let more = self.transport.queues();
+            let fetched = HostTsc::now();
+            self.discard();
+            let discarded = HostTsc::now();
+            answer = self.transport.complete(&self.batch)?;
+            let completed = HostTsc::now();
+
+            self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed, unrung });
+            self.refused.add(&self.batch.refused);
+            self.spent.fetch += fetched.since(began);
+            self.spent.discard += discarded.since(fetched);
+            self.spent.complete += completed.since(discarded);
+            if !more {
+                return Ok(answer);
+            }
+            (picked_up, unrung) = (HostTsc::now(), true);
+        }
+    }
+
+    fn discard(&mut self) {
+        if self.planted.is(Fault::AcknowledgeFirst) {
+            self.reclaimer.take(&mut self.late);
+            // The refusals go with the answer, the ranges stay for later.
+            std::mem::swap(&mut self.late, &mut self.batch);
+            std::mem::swap(&mut self.late.refused, &mut self.batch.refused);
+        } else {
+            self.reclaimer.take(&mut self.batch);
+        }
+    }
+
+    /// What was discarded so far.
+    pub(crate) const fn taken(&self) -> Taken {
+        self.reclaimer.taken()
+    }
+
+    /// Ticks spent so far.
+    pub(crate) const fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    /// What was refused so far.
+    pub(crate) const fn refused(&self) -> Refused {
+        self.refused
+    }
+}

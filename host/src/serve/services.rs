@@ -1,0 +1,94 @@
+//! Who serves the doorbells of a machine with several processors, and what all of them did.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use abi::calls::Answer;
+
+use super::server::Serve;
+use super::service::{Service, Spent};
+use super::worker::{Worker, WorkerError};
+use crate::balloon::RingError;
+use crate::kvm::{HostTsc, Request};
+use crate::reclaim::{Refused, Taken};
+
+/// Who serves the doorbells.
+pub(crate) enum Services {
+    /// The thread of each processor. Where each has its own service, nobody but the account at both ends of the
+    /// measured part ever waits for its lock.
+    Vcpu(Vec<Arc<Mutex<Service>>>),
+    /// The device thread.
+    Device(Worker),
+}
+
+impl Services {
+    /// A service for each processor, or one for all.
+    pub(crate) fn of_processors(services: impl IntoIterator<Item = Service>) -> Self {
+        Self::Vcpu(services.into_iter().map(|service| Arc::new(Mutex::new(service))).collect())
+    }
+
+    /// What the doorbell of processor `vcpu` reaches.
+    pub(crate) fn of(&self, vcpu: usize) -> Share {
+        match self {
+            Self::Vcpu(services) => Share(services.get(vcpu).or(services.first()).map(Arc::clone)),
+            Self::Device(_) => Share(None),
+        }
+    }
+
+    /// What they did so far, each looked at between two of its calls.
+    pub(crate) fn served(&self) -> Served {
+        let mut served = Served::default();
+        match self {
+            Self::Vcpu(services) => services.iter().for_each(|service| served.add(&lock(service))),
+            Self::Device(worker) => worker.with(|service| served.add(service)),
+        }
+        served
+    }
+
+    /// What the device thread gave up for, if it did.
+    pub(crate) fn error(&self) -> Option<WorkerError> {
+        match self {
+            Self::Device(worker) => worker.error(),
+            Self::Vcpu(_) => None,
+        }
+    }
+}
+
+/// One processor's share of the services: its own, the one of all, or none.
+pub(crate) struct Share(Option<Arc<Mutex<Service>>>);
+
+impl Serve for Share {
+    #[inline]
+    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
+        match &self.0 {
+            Some(service) => lock(service).serve(request, at),
+            // The doorbell does not come here then; a guest that calls all the same is told so.
+            None => Ok(Answer::NoSuchCall),
+        }
+    }
+}
+
+/// What all services did so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Served {
+    pub(crate) taken: Taken,
+    pub(crate) refused: Refused,
+    pub(crate) spent: Spent,
+}
+
+impl Served {
+    fn add(&mut self, service: &Service) {
+        let (taken, spent) = (service.taken(), service.spent());
+        self.taken.madvise_calls += taken.madvise_calls;
+        self.taken.discarded_pages += taken.discarded_pages;
+        self.taken.madvise_failures += taken.madvise_failures;
+        self.refused.add(&service.refused());
+        self.spent.fetch += spent.fetch;
+        self.spent.discard += spent.discard;
+        self.spent.complete += spent.complete;
+    }
+}
+
+/// A service whose lock was poisoned by a panic elsewhere still has its counts.
+fn lock(service: &Mutex<Service>) -> MutexGuard<'_, Service> {
+    service.lock().unwrap_or_else(PoisonError::into_inner)
+}

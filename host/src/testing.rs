@@ -1,0 +1,9 @@
+//! The crate's parts for benches and tests: one by one, under a guest that breaks the rules, under a fuzzer.
+
+#[cfg(any(test, feature = "test-support"))]
+pub mod fuzzing;
+pub mod parts;
+#[cfg(feature = "test-support")]
+pub mod rig;
+#[cfg(any(test, feature = "test-support"))]
+pub mod specs;

@@ -1,0 +1,323 @@
+//! Whatever parses a guest's bytes, as functions of bytes: for fuzzers, and for property tests here.
+//!
+//! Each function takes any bytes at all, plays them to one part as a hostile guest would, and panics if an
+//! invariant does not hold. The most important: no page is ever taken that the bytes do not name.
+
+#![expect(clippy::missing_panics_doc, reason = "panicking is how these functions answer")]
+
+use std::sync::Arc;
+
+use abi::addr::{ByteRange, Gpa, PAGE_SIZE, PageRange};
+use abi::boot::{self, BootInfo};
+use abi::calls::{Answer, Operation};
+use abi::control::Control;
+use abi::layout;
+use abi::step::{self, Step};
+use abi::timed::trace::{CallRecord, ReportRecord};
+use abi::wire::page;
+use abi::wire::page::BATCH_CAPACITY;
+use abi::wire::virtio::mmio;
+
+use crate::kvm::{HostTsc, Request, TscOffset};
+use crate::memory::GuestRam;
+use crate::reclaim::Batch;
+use crate::serve::Stamp;
+use crate::timed::{self, Call};
+use crate::transport::{BatchPage, Fetched, Registers, Transport};
+
+mod driver;
+
+use driver::Driver;
+
+/// Guest memory here. Small, so that addresses hit it and all of it can be looked at.
+const RAM_BYTES: u64 = 1 << 16;
+/// Where the driver puts its ring if it does as it should.
+const DESC: u64 = 0x1000;
+const AVAIL: u64 = 0x1800;
+const USED: u64 = 0x1c00;
+/// How many sizes such a ring may have: there is room for 2^0 to 2^6 entries.
+const SIZES: u8 = 7;
+
+fn ram() -> Arc<GuestRam> {
+    Arc::new(GuestRam::new(RAM_BYTES).unwrap_or_else(|error| panic!("no memory to fuzz in: {error}")))
+}
+
+/// The input, taken from the front; at its end everything is 0.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        let (taken, rest) = self.0.split_at(N.min(self.0.len()));
+        bytes[..taken.len()].copy_from_slice(taken);
+        self.0 = rest;
+        bytes
+    }
+
+    fn u8(&mut self) -> u8 {
+        self.bytes::<1>()[0]
+    }
+
+    fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.bytes())
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.bytes())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.bytes())
+    }
+
+    /// A number that is small as a rule and anything at times: where only small ones mean something.
+    fn mostly_small(&mut self) -> u64 {
+        match self.u8() {
+            small @ 0..250 => small.into(),
+            _ => self.u64(),
+        }
+    }
+}
+
+/// Whether every byte of `range` was named as `gpa` and `len`. Computed apart from [`ByteRange::inward`].
+fn lies_inside(range: PageRange, gpa: u64, len: u64) -> bool {
+    let page = u128::from(PAGE_SIZE);
+    let first = u128::from(range.start().0) * page;
+    u128::from(gpa) <= first && u128::from(range.end().0) * page <= u128::from(gpa) + u128::from(len)
+}
+
+/// No page beyond memory, and none that is in none of the `named` ranges.
+fn check_ranges(batch: &Batch, named: &[(u64, u64)]) {
+    for range in batch.ranges() {
+        assert!(range.end().0 * PAGE_SIZE <= RAM_BYTES, "{range:?} is not memory");
+        assert!(range.pages() > 0, "{range:?} is empty");
+        let is_named = named.iter().any(|(gpa, len)| lies_inside(*range, *gpa, *len));
+        assert!(is_named, "{range:?} was never named");
+    }
+}
+
+/// Any register traffic, any memory, any kicks.
+pub fn balloon(data: &[u8]) {
+    let mut input = Input(data);
+    let mut driver = Driver::new();
+    if input.u8() & 1 == 0 {
+        driver.bring_up(1 << (input.u8() % SIZES));
+    }
+    while !input.is_empty() {
+        driver.act(&mut input);
+    }
+    driver.balloon.write(mmio::STATUS, &[0; 4]);
+    assert_eq!(driver.balloon.status(), 0, "a reset is a reset");
+}
+
+/// Any call, over the batch page or the registers.
+pub fn calls(data: &[u8]) {
+    let mut input = Input(data);
+    let ram = ram();
+    let paged = input.u8() & 1 == 0;
+    let request = request(&mut input, paged);
+    let mut entries = Vec::new();
+    while !input.is_empty() && entries.len() < 511 {
+        // Frames around the end of memory and lengths of some pages, or anything.
+        let entry = match input.u8() % 4 {
+            0 => input.u64(),
+            _ => u64::from(input.u8()) << 12 | u64::from(input.u16() & 0xfff),
+        };
+        entries.push(entry);
+    }
+    // A page that is not memory holds nothing.
+    let _ = ram.write_words(Gpa(request.gpa).offset(page::ENTRIES), &entries);
+    let named = if paged { batch_names(&ram, &request) } else { registers_name(&request) };
+
+    let mut transport: Box<dyn Transport> =
+        if paged { Box::new(BatchPage::new(Arc::clone(&ram))) } else { Box::new(Registers::new(ram)) };
+    let mut batch = Batch::default();
+    let fetched = transport.fetch(&request, &mut batch);
+    assert!(matches!(fetched, Ok(Fetched::Call)), "every call is answered");
+    let answer = transport.complete(&batch).unwrap_or_else(|error| panic!("{error}"));
+
+    let accounted = batch.ranges().len() as u64 + batch.refused.total();
+    match named {
+        Some(named) => {
+            check_ranges(&batch, &named);
+            assert_eq!(accounted, named.len() as u64, "taken and refused");
+            let refused = u16::try_from(batch.refused.total()).unwrap_or(u16::MAX);
+            assert_eq!(answer, Answer::Done { refused });
+        }
+        None => {
+            assert_eq!((batch.ranges().len(), batch.refused.bad_call, accounted), (0, 1, 1));
+            assert!(!matches!(answer, Answer::Done { .. }), "{answer:?}");
+        }
+    }
+}
+
+/// A request that asks for what the transport does, or anything.
+fn request(input: &mut Input<'_>, paged: bool) -> Request {
+    let shape = input.u8();
+    let word = match shape & 3 {
+        0 => input.u32(),
+        _ if paged => Operation::Batch { count: input.u16() & 0x3ff }.word(),
+        _ => Operation::Range.word(),
+    };
+    let gpa = if shape & 4 == 0 { u64::from(input.u8()) << 12 } else { input.u64() };
+    Request { word, gpa, pages: input.mostly_small() }
+}
+
+/// What a call over the batch page names; `None` if it is none.
+fn batch_names(ram: &GuestRam, request: &Request) -> Option<Vec<(u64, u64)>> {
+    let count = u64::from(request.word >> 16);
+    let is_call =
+        request.word & 0xffff == 2 && count <= BATCH_CAPACITY && request.gpa.is_multiple_of(PAGE_SIZE);
+    let end = u128::from(request.gpa) + 8 + 8 * u128::from(count);
+    // The page of an empty batch has to be memory too.
+    if !is_call || end > u128::from(RAM_BYTES) {
+        return None;
+    }
+    let entry = |index| ram.read(Gpa(request.gpa + 8 + 8 * index)).unwrap_or_else(|error| panic!("{error}"));
+    Some((0..count).map(entry).map(|entry| (entry & !0xfff, (entry & 0xfff) * PAGE_SIZE)).collect())
+}
+
+/// What a call over the registers names; `None` if it is none.
+fn registers_name(request: &Request) -> Option<Vec<(u64, u64)>> {
+    (request.word == 1).then(|| vec![(request.gpa, request.pages.saturating_mul(PAGE_SIZE))])
+}
+
+/// Any stamps, of guest and host.
+pub fn pairing(data: &[u8]) {
+    let mut input = Input(data);
+    let offset = TscOffset(input.mostly_small().cast_signed());
+    // Time goes on as a rule.
+    let mut now = input.mostly_small();
+    let mut stamp = |input: &mut Input<'_>| {
+        now = match input.u8() {
+            240.. => now.wrapping_sub(input.mostly_small()),
+            forward => now.wrapping_add(forward.into()),
+        };
+        now
+    };
+    let begun = stamp(&mut input);
+    let mut calls = Vec::new();
+    while input.0.len() > 8 && calls.len() < 64 {
+        let served = !input.u8().is_multiple_of(4);
+        let prepared = stamp(&mut input);
+        let host = served.then(|| {
+            let mut host = || HostTsc(stamp(&mut input).wrapping_add_signed(offset.0.wrapping_neg()));
+            Stamp {
+                picked_up: host(),
+                began: host(),
+                fetched: host(),
+                discarded: host(),
+                completed: host(),
+                unrung: host().0 % 2 == 1,
+            }
+        });
+        let [notified, acknowledged] = [stamp(&mut input), stamp(&mut input)];
+        calls.push(Call { guest: CallRecord { prepared, notified, acknowledged }, host });
+    }
+    let ended = stamp(&mut input);
+    let [calls_said, ranges, touch, retouch] = std::array::from_fn(|_| input.u64());
+    let report = ReportRecord { begun, calls: calls_said, ranges, touch, retouch, ended };
+    if let Some(sample) = timed::sample(&report, calls.into_iter(), offset) {
+        assert_eq!(sample.total, ended - begun);
+        assert!(sample.explained() <= sample.total, "{sample:?}");
+        assert!(
+            sample.notify.checked_add(sample.wait).is_some_and(|both| both <= sample.total),
+            "{sample:?}"
+        );
+        assert!(sample.refault() <= sample.touch);
+    }
+}
+
+/// Any words, to whatever makes values of words.
+pub fn abi(data: &[u8]) {
+    let mut input = Input(data);
+    boot_words(&mut input);
+    let step = std::array::from_fn::<_, { step::WORDS }, _>(|_| input.mostly_small());
+    if let Some(step) = Step::from_words(step) {
+        assert_eq!(Step::from_words(step.words()), Some(step));
+    }
+    let word = input.u32();
+    assert_eq!(Operation::from_word(word).map_or(word, Operation::word), word);
+    assert_eq!(Control::from_value(word).map_or(word, Control::value), word);
+    let entry = input.u64();
+    let named = page::range(entry).unwrap_or_else(|error| panic!("{entry:#x}: {error:?}"));
+    assert_eq!((named.gpa.0, named.len), (entry & !0xfff, (entry & 0xfff) * PAGE_SIZE));
+    for named in [named, ByteRange { gpa: Gpa(input.u64()), len: input.mostly_small() << (input.u8() % 64) }]
+    {
+        if let Ok(range) = named.inward() {
+            assert!(lies_inside(range, named.gpa.0, named.len), "{named:?} became {range:?}");
+        }
+    }
+    let pages = input.u64();
+    if let Ok(named) = ByteRange::of_pages(layout::ARENA, pages) {
+        assert_eq!(named.len / PAGE_SIZE, pages);
+    }
+}
+
+fn boot_words(input: &mut Input<'_>) {
+    let mut words = std::array::from_fn::<_, { boot::WORDS }, _>(|_| input.mostly_small() % 20);
+    if input.u8() & 7 != 0 {
+        words[..2].copy_from_slice(&[boot::MAGIC, boot::VERSION]);
+    } else {
+        words.fill_with(|| input.u64());
+    }
+    match BootInfo::from_words(&words) {
+        Ok(info) => assert_eq!(info.to_words(), words),
+        Err(error) => assert_eq!(words.get(error.index), Some(&error.value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::wire::split_ring::{DESC_NEXT, DESC_WRITE};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// What [`super::Driver::act`] reads. Most drivers here nearly know what they do, or no chain would ever be
+    /// fetched.
+    fn acts() -> impl Strategy<Value = Vec<u8>> {
+        let flags = prop_oneof![3 => Just(DESC_WRITE | DESC_NEXT), 2 => Just(DESC_WRITE), 1 => 0_u16..8];
+        let describe = (0_u8..8, 0_u8..80, 2_u8..16, flags, 0_u8..8)
+            .prop_map(|(at, addr, len, flags, next)| vec![5, at, addr, len, flags.to_le_bytes()[0], next]);
+        let act = prop_oneof![
+            6 => describe,
+            3 => (0_u8..3).prop_map(|head| vec![6, head]),
+            3 => (0_u8..8).prop_map(|completed| vec![7, completed]),
+            1 => vec(any::<u8>(), 1..14),
+        ];
+        (0_u8..7, vec(act, 0..60)).prop_map(|(size, acts)| [vec![0, size], acts.concat()].concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn no_driver_confuses_the_balloon(data in acts()) {
+            super::balloon(&data);
+        }
+
+        #[test]
+        fn no_noise_confuses_the_balloon(data in vec(any::<u8>(), 0..1000)) {
+            super::balloon(&data);
+        }
+
+        #[test]
+        fn no_call_names_more_than_it_says(data in vec(any::<u8>(), 0..2000)) {
+            super::calls(&data);
+        }
+
+        #[test]
+        fn no_stamps_add_up_to_more_than_the_report(data in vec(any::<u8>(), 0..500)) {
+            super::pairing(&data);
+        }
+
+        #[test]
+        fn no_words_become_something_else(data in vec(any::<u8>(), 0..400)) {
+            super::abi(&data);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Small sound trials, for tests to change.
+
+use std::time::Duration;
+
+use abi::addr::Order;
+use abi::axes::{Carrier, Completion, Workload};
+use abi::engine::{Load, Reporting, Shuffle, Walk};
+
+use crate::axes::{Doorbell, Way};
+use crate::engine::EngineSpec;
+use crate::timed::TimedSpec;
+
+const MIB: u64 = 1 << 20;
+const PAGE: Order = match Order::new(0) {
+    Ok(order) => order,
+    Err(_) => panic!("a page is a block of order 0"),
+};
+
+/// The seed of everything that is seeded.
+pub const SEED: u64 = 42;
+
+/// Bytes of the least arena there may be.
+pub const ARENA: u64 = 4 * MIB;
+
+/// Reports of random pages over a ring whose kicks exit.
+pub const TIMED: TimedSpec = TimedSpec {
+    way: Way::plain(Carrier::Ring, Doorbell::Mmio, Completion::Return),
+    workload: Workload::Random,
+    order: PAGE,
+    batch: 32,
+    arena: Some(ARENA),
+    warmup: 4,
+    reports: 32,
+    seed: SEED,
+};
+
+/// Two processors that allocate and free twice, over a ring whose kicks exit.
+pub const ENGINE: EngineSpec = EngineSpec {
+    way: Way::plain(Carrier::Ring, Doorbell::Mmio, Completion::Return),
+    vcpus: 2,
+    memory: 64 * MIB,
+    reporting: Reporting::On,
+    walk: Walk::Rotation,
+    shuffle: Shuffle::None,
+    min_order: Order::HUGE,
+    capacity: 32,
+    queue_size: None,
+    delay: Duration::from_millis(2),
+    high_water: 1,
+    budget: 16,
+    watermark: true,
+    load: Load::Memhog,
+    unit: Order::HUGE,
+    footprint: 16 * MIB,
+    rounds: 2,
+    warmup: Duration::ZERO,
+    window: Duration::ZERO,
+    settle: Duration::from_secs(10),
+    poison: None,
+    offer_poison: false,
+    watch: None,
+    seed: SEED,
+};
+
+/// The same for a moment of a load that takes the time.
+#[must_use]
+pub fn churning(spec: EngineSpec) -> EngineSpec {
+    EngineSpec { load: Load::Churn, window: Duration::from_millis(50), rounds: 1, ..spec }
+}

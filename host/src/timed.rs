@@ -1,0 +1,31 @@
+//! Timed trials: one report at a time under the stopwatch. What to run ([`TimedSpec`]), what comes out report by report
+//! ([`Sample`]) and in the end ([`Outcome`]).
+//!
+//! ```text
+//!   run            one trial: build, run, account
+//!    ├ spec        what to run, and whether it means anything
+//!    ├ info        what the guest is told of it
+//!    ├ session     what the guest says: drain its trace, prove discards, mark what is measured
+//!    │  ├ pairing  both sides' stamps → samples
+//!    │  └ proof    ledger against residency
+//!    └ sample, outcome    what comes out
+//! ```
+
+mod info;
+mod outcome;
+mod pairing;
+mod proof;
+mod run;
+mod sample;
+mod session;
+mod spec;
+
+pub use outcome::{Outcome, Proof};
+pub use run::{run, run_planted};
+pub use sample::{Observer, Sample};
+pub use spec::{TimedSpec, TimedSpecError};
+
+pub(crate) use run::assemble;
+
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use pairing::{Call, sample};

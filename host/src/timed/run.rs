@@ -1,0 +1,150 @@
+//! Running one trial: build, run, tear down, account.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use abi::addr::Gpa;
+use abi::axes::Program;
+use abi::boot::BootInfo;
+use abi::notes;
+
+use super::info::boot_info;
+use super::outcome::Outcome;
+use super::proof::Prover;
+use super::sample::Observer;
+use super::session::{Mark, Measured, Session};
+use super::spec::TimedSpec;
+use crate::fault::Planted;
+use crate::kvm::{ExitError, PAYLOAD, Pinned, Placement, idle};
+use crate::memory;
+use crate::probe::Facts;
+use crate::serve::{Server, Service};
+use crate::trial::{self, Assembly, Seat, TrialError, Wanted};
+
+/// What a guest may take without a sign of progress for each page of its arena.
+const PATIENCE_PER_PAGE: Duration = Duration::from_micros(100);
+
+/// Runs one trial: boots a guest, measures, tears down. `facts` are [`crate::probe::probe()`]'s. When `stop` becomes
+/// true the guest is kicked out and [`TrialError::Stopped`] returned within some milliseconds.
+///
+/// # Errors
+/// [`TrialError`].
+pub fn run(
+    spec: &TimedSpec,
+    facts: &Facts,
+    stop: &Arc<AtomicBool>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, TrialError> {
+    run_planted(spec, facts, stop, observer, Planted::NONE)
+}
+
+/// The same with a bug planted: for tests of the oracle.
+///
+/// # Errors
+/// [`TrialError`].
+pub fn run_planted(
+    spec: &TimedSpec,
+    facts: &Facts,
+    stop: &Arc<AtomicBool>,
+    observer: &mut dyn Observer,
+    planted: Planted,
+) -> Result<Outcome, TrialError> {
+    let started = Instant::now();
+    trial::unless_stopped(stop)?;
+    let placement = Placement::choose();
+    let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
+    let mut assembly = assemble(spec, facts, Program::Report, PAYLOAD, planted, placement)?;
+    let (server, stamps) = assembly.server()?;
+    let (tsc_khz, offset) = assembly.clock()?;
+    let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
+    let mut session = Session {
+        prover: Prover::new(ram, boot.arena_pages)?,
+        statistics: machine.statistics(),
+        counter: facts.counter,
+        offset,
+        ram: Arc::clone(ram),
+        backing: spec.way.backing,
+        observer,
+        stamps,
+        stamped: spec.way.is_stamped(),
+        started,
+        booted: Duration::ZERO,
+        begin: Mark::default(),
+        end: Mark::default(),
+        measured: Measured::default(),
+        measuring: false,
+        calls_drained: 0,
+        reports_drained: 0,
+    };
+    let mut seat =
+        Seat::new(balloon, server, |control, exits, server| session.control(control, exits, server));
+
+    let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE);
+    let watchdog = trial::watched(&machine.pulse, patience, stop)?;
+    let ran = machine.run(&mut seat);
+    drop(watchdog);
+    let server = seat.leave();
+    trial::ended(ran, server.error())?;
+    outcome(&session, &server, boot, tsc_khz)
+}
+
+/// Checks the choices and builds what they ask for; `image` will run `program`.
+pub(crate) fn assemble(
+    spec: &TimedSpec,
+    facts: &Facts,
+    program: Program,
+    image: &[u8],
+    planted: Planted,
+    placement: Option<Placement>,
+) -> Result<Assembly, TrialError> {
+    spec.validate()?;
+    let boot = boot_info(spec, facts, program);
+    let wanted = Wanted { way: spec.way, boot, vcpus: 1, offer_poison: false, image, planted, placement };
+    Assembly::new(&wanted, facts)
+}
+
+fn outcome(
+    session: &Session<'_>,
+    server: &Server,
+    boot: &BootInfo,
+    tsc_khz: u32,
+) -> Result<Outcome, TrialError> {
+    let Session { begin, end, measured, counter, .. } = session;
+    let note = |at: Gpa| session.ram.read(at).map_err(ExitError::from);
+    let refused = server.with(Service::refused);
+    trial::not_refused_by_kvm(note(notes::REFUSED)?, &refused)?;
+    let statistics = session.statistics.as_ref();
+    Ok(Outcome {
+        bell: boot.bell,
+        guest_ring: boot.guest_ring,
+        counter: *counter,
+        tsc_khz,
+        tsc_offset: session.offset.0,
+        reports: measured.reports,
+        ranges: measured.ranges,
+        calls: measured.calls,
+        disordered: measured.disordered,
+        exits: end.exits.since(&begin.exits),
+        kvm_stats: statistics.map(|s| s.difference(&begin.statistics, &end.statistics)).unwrap_or_default(),
+        madvise_calls: end.taken.madvise_calls - begin.taken.madvise_calls,
+        discarded_pages: end.taken.discarded_pages - begin.taken.discarded_pages,
+        madvise_failures: end.taken.madvise_failures - begin.taken.madvise_failures,
+        refused,
+        reported_digest: note(notes::DIGEST_SUM)?,
+        taken_digest: server.with(Service::taken).digest.sum,
+        proof: session.prover.proof(),
+        checked_pages: note(notes::CHECKED)?,
+        violations: trial::violations(|violation| note(notes::violations(violation)))?,
+        interrupts: note(notes::INTERRUPTS)?,
+        memory_beside_ram: memory::beside(&session.ram)?,
+        idle_ticks: idled(begin, end, tsc_khz),
+        boot_ns: counter.nanoseconds(session.booted),
+        elapsed_ns: counter.nanoseconds(session.started.elapsed()),
+    })
+}
+
+/// Ticks that the kernel idled away from one mark to the other, if it says.
+fn idled(begin: &Mark, end: &Mark, tsc_khz: u32) -> Option<u64> {
+    Some(idle::ticks(end.slept?.checked_sub(begin.slept?)?, tsc_khz))
+}

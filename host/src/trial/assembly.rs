@@ -1,0 +1,134 @@
+//! Puts the parts of a trial together: memory, machine, device, and whoever serves the doorbells.
+
+use std::sync::Arc;
+
+use abi::addr::bytes_of;
+use abi::axes::Carrier;
+use abi::boot::BootInfo;
+use abi::layout::ARENA;
+
+use super::error::TrialError;
+use crate::axes::{Servicer, Way};
+use crate::balloon::{Balloon, SharedBalloon};
+use crate::fault::Planted;
+use crate::kvm::{self, Blueprint, Machine, Placement, TscOffset};
+use crate::memory::{GuestRam, back};
+use crate::probe::Facts;
+use crate::reclaim::Reclaimer;
+use crate::serve::{Server, Service, Services, Stamps, Worker, WorkerError};
+use crate::transport;
+
+/// What is to be put together.
+pub(crate) struct Wanted<'a> {
+    /// How reports travel and what is done with them.
+    pub(crate) way: Way,
+    /// What every processor is told; how much memory there is among it.
+    pub(crate) boot: BootInfo,
+    /// Processors, at least one.
+    pub(crate) vcpus: u32,
+    /// Whether the balloon offers `VIRTIO_BALLOON_F_PAGE_POISON`.
+    pub(crate) offer_poison: bool,
+    /// What the processors run.
+    pub(crate) image: &'a [u8],
+    /// The bug planted in the host, if any.
+    pub(crate) planted: Planted,
+    /// Where the device thread runs, if it matters.
+    pub(crate) placement: Option<Placement>,
+}
+
+/// The parts, ready to run as soon as somebody serves.
+pub(crate) struct Assembly {
+    pub(crate) machine: Machine,
+    pub(crate) ram: Arc<GuestRam>,
+    pub(crate) boot: BootInfo,
+    pub(crate) balloon: SharedBalloon,
+    way: Way,
+    vcpus: u32,
+    planted: Planted,
+    placement: Option<Placement>,
+}
+
+impl Assembly {
+    /// Builds what is wanted, if this host can have it.
+    pub(crate) fn new(wanted: &Wanted<'_>, facts: &Facts) -> Result<Self, TrialError> {
+        let Wanted { way, boot, vcpus, offer_poison, image, planted, placement } = *wanted;
+        check_hypercall(&way, facts)?;
+        let kvm = kvm::open()?;
+        // Everything below the arena, and the arena.
+        let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(boot.arena_pages))?);
+        back(&ram, way.backing)?;
+        let ioeventfd = way.doorbell.is_ioeventfd();
+        let machine =
+            Machine::new(&Blueprint { kvm: &kvm, ram: Arc::clone(&ram), image, boot, vcpus, ioeventfd })?;
+
+        let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
+        let balloon = Balloon::new(Arc::clone(&ram), interrupt, planted);
+        let balloon = if offer_poison { balloon.offering_poison() } else { balloon };
+        let balloon = SharedBalloon::new(balloon);
+        Ok(Self { machine, ram, boot, balloon, way, vcpus, planted, placement })
+    }
+
+    /// Who serves the doorbell of the only processor, and where it stamps.
+    pub(crate) fn server(&self) -> Result<(Server, Arc<Stamps>), WorkerError> {
+        let stamps = Arc::new(Stamps::default());
+        let service = self.service(Arc::clone(&stamps));
+        let server = match self.way.servicer {
+            Servicer::Vcpu => Server::Vcpu(Box::new(service)),
+            Servicer::Kernel => Server::Kernel(Box::new(service)),
+            Servicer::Device => Server::Device(self.worker(service)?),
+        };
+        Ok((server, stamps))
+    }
+
+    /// Who serves the doorbells of all processors. Nobody reads their stamps.
+    pub(crate) fn services(&self) -> Result<Services, WorkerError> {
+        let service = |_| self.service(Arc::default());
+        Ok(match self.way.servicer {
+            Servicer::Device => Services::Device(self.worker(service(0))?),
+            // There is one ring for all, and it has one service, as a device has one lock.
+            Servicer::Vcpu | Servicer::Kernel if self.way.carrier == Carrier::Ring => {
+                Services::of_processors([service(0)])
+            }
+            Servicer::Vcpu | Servicer::Kernel => Services::of_processors((0..self.vcpus).map(service)),
+        })
+    }
+
+    /// Frequency of the processors' clock in kHz, and its offset to ours. What one of them stamps another compares:
+    /// their clocks must be one.
+    pub(crate) fn clock(&self) -> Result<(u32, TscOffset), TrialError> {
+        let first = self.machine.tsc_offset().ok_or(TrialError::NoClock)?;
+        for processor in self.machine.processors() {
+            let offset = processor.tsc_offset().ok_or(TrialError::NoClock)?;
+            if offset != first {
+                return Err(TrialError::ClocksDiffer { ticks: offset.0.abs_diff(first.0) });
+            }
+        }
+        Ok((self.machine.tsc_khz().ok_or(TrialError::NoClock)?, first))
+    }
+
+    fn service(&self, stamps: Arc<Stamps>) -> Service {
+        let Way { carrier, discard, coalesce, .. } = self.way;
+        Service::new(
+            transport::over(carrier, &self.ram, &self.balloon),
+            Reclaimer::new(Arc::clone(&self.ram), discard, coalesce, self.planted),
+            stamps,
+            self.planted,
+        )
+    }
+
+    fn worker(&self, service: Service) -> Result<Worker, WorkerError> {
+        let processor = self.placement.map(|placement| placement.device);
+        Worker::start(service, &self.machine.kick, Arc::clone(&self.machine.pulse), processor)
+    }
+}
+
+/// Whether the hypercall a doorbell may be is delivered here.
+fn check_hypercall(way: &Way, facts: &Facts) -> Result<(), TrialError> {
+    if !way.doorbell.is_hypercall() || facts.answers(way.doorbell) {
+        return Ok(());
+    }
+    Err(match way.servicer {
+        Servicer::Kernel => TrialError::NoKernelHypercall,
+        Servicer::Vcpu | Servicer::Device => TrialError::NoHypercall,
+    })
+}

@@ -1,0 +1,119 @@
+//! Which pages are discarded: exactly the reported ones, by the kernel's account, and the same ones over every
+//! transport.
+
+use abi::addr::Order;
+use abi::axes::{Axis, Carrier, Workload};
+use host::axes::{Backing, Coalesce, Discard, Way};
+use host::probe::Facts;
+use host::timed::{Outcome, TimedSpec};
+use libtest_mimic::Trial;
+
+use crate::common::{Checked, Transport, ignored};
+use crate::sound;
+
+/// Orders, and ranges in a report of each.
+const BLOCKS: [(u64, u16); 3] = [(0, 32), (3, 16), (9, 2)];
+
+/// The tests of pages.
+pub(crate) fn tests(transports: &[Transport], facts: &'static Facts) -> Vec<Trial> {
+    let each = transports.iter().flat_map(|transport| over(transport, facts));
+    let all = Workload::ALL.iter().map(|workload| {
+        let specs: Vec<_> = transports
+            .iter()
+            .map(|transport| TimedSpec { workload: *workload, ..transport.spec() })
+            .collect();
+        let name = format!("same-pages-over-every-transport-{}", workload.name());
+        Trial::test(name, move || same_pages(&specs, facts))
+    });
+    each.chain(all).collect()
+}
+
+fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
+    let name = |what: &str| format!("{}::{what}", transport.name);
+    let spec = transport.spec();
+    let mut tests = Vec::new();
+    for backing in Backing::ALL {
+        let way = Way { backing: *backing, ..spec.way };
+        for (order, batch) in BLOCKS {
+            let spec = TimedSpec { way, order: block(order), batch, arena: None, reports: 4, ..spec };
+            let what = format!("frees-what-is-reported-{}-order-{order}", backing.name());
+            tests.push(Trial::test(name(&what), move || frees_what_is_reported(&spec, facts)));
+        }
+    }
+    tests.push(Trial::test(name("discard-none-frees-nothing"), move || frees_nothing(&spec, facts)));
+    tests.push(Trial::test(name("same-seed-same-counts"), move || same_counts(&spec, facts)));
+    tests.push(if transport.way.carrier == Carrier::Registers {
+        ignored(name("merges-neighbours"), "a call has one range: nothing to merge")
+    } else {
+        Trial::test(name("merges-neighbours"), move || merges_neighbours(&spec, facts))
+    });
+    tests
+}
+
+fn block(order: u64) -> Order {
+    Order::new(order).unwrap_or_default()
+}
+
+fn frees_what_is_reported(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let (outcome, _) = sound(spec, facts)?;
+    let report = u64::from(spec.batch) * spec.order.pages();
+    assert_eq!(outcome.proof.proofs, 2, "before and after the measured part");
+    assert_eq!(outcome.proof.reported, 2 * report, "pages reported for proof");
+    assert_eq!(outcome.proof.resident_before, outcome.proof.reported, "resident before");
+    assert_eq!(outcome.proof.freed, outcome.proof.reported, "freed");
+    assert_eq!(outcome.discarded_pages, spec.reports * report, "pages in madvise calls");
+    assert_eq!(outcome.madvise_calls, spec.reports * u64::from(spec.batch), "madvise calls");
+    Ok(())
+}
+
+fn frees_nothing(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let spec = TimedSpec { way: Way { discard: Discard::None, ..spec.way }, ..*spec };
+    let (outcome, _) = sound(&spec, facts)?;
+    assert!(outcome.proof.reported > 0, "something is reported");
+    assert_eq!(outcome.proof.freed, 0, "freed");
+    assert_eq!((outcome.madvise_calls, outcome.discarded_pages), (0, 0), "madvise calls and pages");
+    Ok(())
+}
+
+fn merges_neighbours(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let calls = |workload, coalesce| {
+        let spec = TimedSpec { way: Way { coalesce, ..spec.way }, workload, ..*spec };
+        let (outcome, _) = sound(&spec, facts)?;
+        let pages = spec.reports * u64::from(spec.batch);
+        assert_eq!(outcome.discarded_pages, pages, "pages, {workload:?} {coalesce:?}");
+        Ok::<_, host::trial::TrialError>(outcome.madvise_calls)
+    };
+    let ranges = spec.reports * u64::from(spec.batch);
+    assert_eq!(calls(Workload::Sequential, Coalesce::Each)?, ranges, "neighbours, each by itself");
+    assert_eq!(calls(Workload::Sequential, Coalesce::Merged)?, spec.reports, "neighbours, merged");
+    assert_eq!(calls(Workload::Strided, Coalesce::Merged)?, ranges, "no neighbours, merged");
+    Ok(())
+}
+
+/// Everything of a trial that must not change from run to run.
+fn counts(outcome: &Outcome) -> impl PartialEq + std::fmt::Debug {
+    (
+        (outcome.reports, outcome.ranges, outcome.calls, outcome.exits.transport()),
+        (outcome.madvise_calls, outcome.discarded_pages, outcome.proof, outcome.checked_pages),
+        (outcome.reported_digest, outcome.taken_digest),
+    )
+}
+
+fn same_counts(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let ((first, _), (second, _)) = (sound(spec, facts)?, sound(spec, facts)?);
+    assert_eq!(counts(&first), counts(&second), "counts of two runs");
+    Ok(())
+}
+
+fn same_pages(specs: &[TimedSpec], facts: &Facts) -> Checked {
+    let digest = |spec: &TimedSpec| Ok::<_, host::trial::TrialError>(sound(spec, facts)?.0.taken_digest);
+    let first = digest(&specs[0])?;
+    for spec in &specs[1..] {
+        assert_eq!(digest(spec)?, first, "{spec:?}");
+    }
+    let other = TimedSpec { seed: specs[0].seed + 1, ..specs[0] };
+    // The seed only orders the random workload.
+    let depends_on_seed = specs[0].workload == Workload::Random;
+    assert_eq!(digest(&other)? != first, depends_on_seed, "another seed");
+    Ok(())
+}
