@@ -1,4 +1,4 @@
 //! Any words, to whatever makes values of words.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| host::fuzzing::abi(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| host::testing::fuzzing::abi(data));

@@ -1,4 +1,4 @@
 //! Any register traffic, any memory, any kicks.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| host::fuzzing::balloon(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| host::testing::fuzzing::balloon(data));

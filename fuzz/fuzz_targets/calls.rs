@@ -1,4 +1,4 @@
 //! Any call, over the batch page or the registers.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| host::fuzzing::calls(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| host::testing::fuzzing::calls(data));

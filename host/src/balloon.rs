@@ -13,7 +13,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use abi::addr::Gpa;
 use abi::wire::split_ring::AVAIL_NO_INTERRUPT;
-use abi::wire::virtio::balloon::{QUEUE_MAX, QUEUES, REPORTING_QUEUE};
+use abi::wire::virtio::balloon::{QUEUES, REPORTING_QUEUE};
 use abi::wire::virtio::{feature, mmio, status};
 use virtio_queue::{Error as QueueError, Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress};
@@ -25,9 +25,10 @@ use crate::reclaim::Batch;
 
 mod chain;
 mod registers;
+mod setup;
 mod shared;
 
-use registers::Setup;
+use setup::{Setup, fresh_queue};
 
 pub(crate) use shared::SharedBalloon;
 
@@ -274,13 +275,6 @@ impl Balloon {
         self.actual = 0;
         self.poison = 0;
     }
-}
-
-/// A queue after reset.
-fn fresh_queue() -> Queue {
-    // The size is a power of two within the library's limit: known at compile time.
-    const { assert!(QUEUE_MAX.is_power_of_two()) };
-    Queue::new(QUEUE_MAX).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
 #[cfg(test)]

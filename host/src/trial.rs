@@ -6,7 +6,7 @@
 //!   seat       what a processor's exits can reach
 //!   team       a thread for each processor; the first error stops them all
 //!   deadline   how long a guest may take over nothing
-//!   outcome    what is read off at the end of every trial
+//!   outcome    what every trial is asked at its end
 //!   error      why there is nothing to read
 //! ```
 

@@ -104,3 +104,23 @@ impl Axis for Servicer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_is_kicked_where_its_device_listens_and_a_call_made_where_calls_are_taken() {
+        let over = |doorbell: Doorbell, carrier| doorbell.bell(carrier, Bell::Vmmcall);
+        for carrier in Carrier::ALL.iter().copied() {
+            assert_eq!(over(Doorbell::Hypercall, carrier), Bell::Vmmcall);
+            assert_eq!(over(Doorbell::HypercallKernel, carrier), Bell::VmmcallToKernel);
+            assert_eq!(Doorbell::HypercallKernel.bell(carrier, Bell::Vmcall), Bell::VmcallToKernel);
+            assert_eq!(over(Doorbell::Port, carrier), Bell::CallPort);
+            assert_eq!(over(Doorbell::IoeventfdPort, carrier), Bell::KickPort);
+            assert_eq!(over(Doorbell::IoeventfdMmio, carrier), Bell::NotifyRegister);
+        }
+        assert_eq!(over(Doorbell::Mmio, Carrier::Ring), Bell::NotifyRegister);
+        assert_eq!(over(Doorbell::Mmio, Carrier::Batch), Bell::CallStore);
+    }
+}

@@ -41,3 +41,19 @@ impl RingChoice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ring_3_is_chosen_where_ring_0_is_emulated_and_the_doorbell_allows_it() {
+        let chosen = |doorbell| [false, true].map(|emulated| RingChoice::Auto.resolve(doorbell, emulated));
+        assert_eq!(chosen(Doorbell::Port), [GuestRing::Zero, GuestRing::Three]);
+        assert_eq!(chosen(Doorbell::IoeventfdMmio), [GuestRing::Zero, GuestRing::Three]);
+        assert_eq!(chosen(Doorbell::Hypercall), [GuestRing::Zero; 2]);
+        assert_eq!(chosen(Doorbell::HypercallKernel), [GuestRing::Zero; 2]);
+        assert_eq!(RingChoice::Zero.resolve(Doorbell::Port, true), GuestRing::Zero);
+        assert_eq!(RingChoice::Three.resolve(Doorbell::Port, false), GuestRing::Three);
+    }
+}

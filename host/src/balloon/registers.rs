@@ -3,9 +3,9 @@
 use abi::wire::virtio::balloon::{CONFIG_ACTUAL, CONFIG_POISON, CONFIG_SIZE, QUEUE_MAX, REPORTING_QUEUE};
 use abi::wire::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
 use virtio_queue::{Queue, QueueT};
-use vm_memory::GuestAddress;
 
-use super::{Balloon, fresh_queue};
+use super::Balloon;
+use super::setup::{fresh_queue, set_half};
 
 impl Balloon {
     /// The driver reads `data.len()` bytes at `offset` of the register block. Registers are 32 bits wide and
@@ -151,52 +151,6 @@ impl Balloon {
     }
 }
 
-/// The set-up registers of a queue, as the driver wrote them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Setup {
-    size: u32,
-    desc: u64,
-    driver: u64,
-    device: u64,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self { size: QUEUE_MAX.into(), desc: 0, driver: 0, device: 0 }
-    }
-}
-
-impl Setup {
-    const fn write(&mut self, offset: u64, value: u32) {
-        match offset {
-            mmio::QUEUE_NUM => self.size = value,
-            mmio::QUEUE_DESC_LOW => set_half(&mut self.desc, 0, value),
-            mmio::QUEUE_DESC_HIGH => set_half(&mut self.desc, 1, value),
-            mmio::QUEUE_DRIVER_LOW => set_half(&mut self.driver, 0, value),
-            mmio::QUEUE_DRIVER_HIGH => set_half(&mut self.driver, 1, value),
-            mmio::QUEUE_DEVICE_LOW => set_half(&mut self.device, 0, value),
-            mmio::QUEUE_DEVICE_HIGH => set_half(&mut self.device, 1, value),
-            _ => {}
-        }
-    }
-
-    /// The queue these describe: `None` if the size is none of a split ring's or above ours (2.7), or a part is
-    /// misaligned (2.7) or was never placed. A queue that is not quite what the driver means would be read and
-    /// written in places that it never named.
-    fn queue(&self) -> Option<Queue> {
-        if [self.desc, self.driver, self.device].contains(&0) {
-            return None;
-        }
-        let mut queue = fresh_queue();
-        queue.try_set_size(u16::try_from(self.size).ok()?).ok()?;
-        queue.try_set_desc_table_address(GuestAddress(self.desc)).ok()?;
-        queue.try_set_avail_ring_address(GuestAddress(self.driver)).ok()?;
-        queue.try_set_used_ring_address(GuestAddress(self.device)).ok()?;
-        queue.set_ready(true);
-        Some(queue)
-    }
-}
-
 /// The lower (0) or upper (1) 32 bits; there are no others.
 #[expect(clippy::cast_possible_truncation, reason = "one half at a time")]
 const fn half(bits: u64, which: u32) -> u32 {
@@ -204,14 +158,5 @@ const fn half(bits: u64, which: u32) -> u32 {
         0 => bits as u32,
         1 => (bits >> 32) as u32,
         _ => 0,
-    }
-}
-
-/// Replaces the lower (0) or upper (1) 32 bits; there are no others.
-const fn set_half(bits: &mut u64, which: u32, value: u32) {
-    match which {
-        0 => *bits = *bits & !0xffff_ffff | value as u64,
-        1 => *bits = *bits & 0xffff_ffff | (value as u64) << 32,
-        _ => {}
     }
 }

@@ -89,6 +89,9 @@ impl Processor {
 
     /// Runs the guest until the board wants to leave. This is the exit loop: every exit is one of these arms,
     /// and none of them allocates, formats or logs before an error is certain.
+    ///
+    /// Never inlined, so that what is timed is the same code whoever runs it.
+    #[inline(never)]
     pub(crate) fn run<B: Board>(&mut self, board: &mut B) -> Result<(), B::Error> {
         loop {
             let exit = self.vcpu.run();

@@ -1,4 +1,4 @@
-//! What is looked at at the end of every trial.
+//! What every trial is asked at its end.
 
 use abi::violation::Violation;
 

@@ -11,7 +11,7 @@ use virtio_queue::QueueT;
 use vm_memory::{Bytes as _, GuestAddress};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use super::{AVAIL, DESC, Input, RAM_BYTES, USED, check_ranges, ram};
+use super::input::{AVAIL, DESC, Input, RAM_BYTES, USED, check_ranges, ram};
 use crate::balloon::Balloon;
 use crate::fault::Planted;
 use crate::memory::GuestRam;
