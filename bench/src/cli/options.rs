@@ -60,8 +60,10 @@ pub(super) struct Asked {
 impl Subcommand for Asked {
     fn augment_subcommands(command: Command) -> Command {
         experiment::ALL.iter().fold(command, |command, experiment| {
-            let one = Command::new(experiment.command()).about(experiment.question());
-            command.subcommand(hide_what_is_not_looked_at(RunOptions::augment_args(one), *experiment))
+            let flags = RunOptions::augment_args(Command::new(experiment.command()));
+            let flags = hide_what_is_not_looked_at(flags, *experiment);
+            // The flags have an `about` of their own.
+            command.subcommand(flags.about(experiment.question()).long_about(None))
         })
     }
 

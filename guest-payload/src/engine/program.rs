@@ -130,6 +130,8 @@ fn work<M: Metal, const REPORTS: bool>(
     let core = Core::new(info, reporter, reports);
     let mut owner = Owner::new(info, boot.seed, vcpu, books, witness, core);
 
+    witness.inhabit(metal, vcpu, info.vcpus);
+    owner.meet(metal);
     if vcpu == FIRST {
         metal.control(Control::Ready);
     }

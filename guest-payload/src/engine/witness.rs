@@ -1,9 +1,9 @@
 //! What every page holds, kept beside the allocator by whoever owns the page: the engine's oracle.
 //!
 //! ```text
-//!   Untouched ─ allocated ─► Used ─ freed ─► Freed ─ isolated ─► InFlight ─ acknowledged ─► Reported
-//!                             ▲                └────────── allocated ──────────────────────────┘ │
-//!                             └──────────────────────────────────────────────────────────────────┘
+//!   Untouched ─ inhabited ─► Freed ─ isolated ─► InFlight ─ acknowledged ─► Reported
+//!                            ▲  └──────────────── allocated ────────────────┘ │
+//!                            └─ freed ─ Used ◄───────────────────────────────┘
 //! ```
 //!
 //! The truth of a page is a word that neither the allocator nor the reporting core looks at. It is written by the
@@ -58,6 +58,16 @@ impl Witness {
     /// Whether the first page of `block` is allocated.
     pub fn is_used(self, metal: &impl Metal, block: PageRange) -> bool {
         self.truth(metal, block) == Some(Truth::Used)
+    }
+
+    /// Writes to this processor's share of all pages what freeing leaves: a guest that has been up for a while has
+    /// written to all of its memory, so that what it touches next is resident unless it was reported.
+    pub fn inhabit(self, metal: &mut impl Metal, vcpu: u32, vcpus: u64) {
+        let (managed, vcpu) = (self.map.managed(), u64::from(vcpu));
+        let share = managed.div_ceil(vcpus.max(1));
+        for index in (vcpu * share).min(managed)..((vcpu + 1) * share).min(managed) {
+            self.leave(metal, self.page(Pfn(self.map.first().0 + index)));
+        }
     }
 
     /// Looks at a block that was allocated and touched, and marks it as its owner's. `marked`: the allocator took it for
