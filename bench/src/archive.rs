@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::SCHEMA_VERSION;
+use crate::figure::interval::Sampling;
 use crate::figure::unit::Unit;
 use crate::plan::{Plan, PlanError};
 use crate::site::environment::Environment;
@@ -140,6 +141,15 @@ impl Archive {
             return Err(ArchiveError::NotARun { path: directory.to_owned() });
         }
         parse(&read(&path)?, &path, 1)
+    }
+
+    /// Where its figures come from.
+    #[must_use]
+    pub fn sampling(&self) -> Sampling {
+        match self.unit() {
+            Unit::Nanoseconds => Sampling::Drawn { seed: self.plan.seed() },
+            Unit::Instructions => Sampling::Counted,
+        }
     }
 
     /// What all figures of the run are in.

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use host::engine::{GuestCounter, Tally};
 
 use super::Archive;
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling};
 use crate::figure::quantiles::Quantiles;
 use crate::figure::unit::{Clock, float, ratio, total};
 use crate::trial::engine::measured::EngineMeasured;
@@ -66,20 +66,20 @@ impl<'a, K: Kind> Group<'a, K> {
 
     /// The mean of a figure over blocks, with its interval.
     #[must_use]
-    pub fn interval(&self, seed: u64, figure: impl Fn(&K::Measured) -> f64) -> Interval {
+    pub fn interval(&self, how: Sampling, figure: impl Fn(&K::Measured) -> f64) -> Interval {
         let values: Vec<f64> = self.by_block(figure).into_values().collect();
-        Interval::of(&values, seed).unwrap_or_default()
+        Interval::of(&values, how).unwrap_or_default()
     }
 
     /// The same of a figure that some trial may not have; `None` if one has it not.
     #[must_use]
     pub fn interval_if_known(
         &self,
-        seed: u64,
+        how: Sampling,
         figure: impl Fn(&K::Measured) -> Option<f64>,
     ) -> Option<Interval> {
         let values: Option<Vec<f64>> = self.measured().map(figure).collect();
-        Interval::of(&values?, seed)
+        Interval::of(&values?, how)
     }
 
     /// This group's figure held against another's, block by block, for the blocks that have both.
@@ -87,14 +87,14 @@ impl<'a, K: Kind> Group<'a, K> {
     pub fn against(
         &self,
         other: &Self,
-        seed: u64,
+        how: Sampling,
         figure: impl Fn(&K::Measured) -> f64,
         held: impl Fn(f64, f64) -> f64,
     ) -> Option<Interval> {
         let theirs = other.by_block(&figure);
         let both = |(block, ours): (u32, f64)| Some(held(ours, *theirs.get(&block)?));
         let values: Vec<f64> = self.by_block(&figure).into_iter().filter_map(both).collect();
-        Interval::of(&values, seed)
+        Interval::of(&values, how)
     }
 }
 
@@ -113,8 +113,8 @@ impl Group<'_, Engine> {
 
     /// By what share this group does more operations a second than another, paired by block.
     #[must_use]
-    pub fn change_of_rate(&self, other: &Self, seed: u64) -> Option<Interval> {
-        self.against(other, seed, EngineMeasured::operations_a_second, |ours, theirs| {
+    pub fn change_of_rate(&self, other: &Self, how: Sampling) -> Option<Interval> {
+        self.against(other, how, EngineMeasured::operations_a_second, |ours, theirs| {
             ratio(ours, theirs) - 1.0
         })
     }

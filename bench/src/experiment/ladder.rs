@@ -1,5 +1,6 @@
 //! How should a guest tell its host which pages are free? From one hypercall a range to virtio, one choice a rung.
 
+pub mod apart;
 pub mod cell;
 pub mod checks;
 pub mod found;

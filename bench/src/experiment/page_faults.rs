@@ -3,6 +3,7 @@
 pub mod breakdown;
 pub mod found;
 pub mod published;
+pub mod state;
 
 use host::axes::Discard;
 use host::engine::{EngineSpec, Reporting};

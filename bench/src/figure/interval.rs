@@ -1,75 +1,206 @@
-//! How sure a difference is: a bootstrap interval over blocks.
+//! How sure a difference is: an exact test over blocks, and the interval that goes with it.
 //!
-//! Blocks are the unit: within a block the rungs ran close together on the same pages, so their difference is
-//! free of what drifts from block to block. A rung's figure in a block is the median of its samples there; the
-//! difference between two rungs is the mean of the differences of these, block by block, and the mean is used
-//! because means of differences add up along the ladder. Blocks are drawn again, with replacement, to see how
-//! far the mean would wander.
+//! Blocks are the unit: within a block the cells ran close together on the same pages, so that their difference is free
+//! of what drifts from block to block. If two cells are the same, the sign of their difference in a block is chance, and
+//! every pattern of signs is as likely as any other: a difference is shown if few patterns have a mean as far from 0 as
+//! the one that was measured (Fisher's sign-flip permutation test; all patterns up to [`EXACT`] blocks, a seeded sample
+//! of them beyond). The interval holds every shift that the same test does not reject at 5 %. It supposes that
+//! differences scatter alike to both sides, as those of two like cells do; of a figure that is skewed by itself it holds
+//! the mean less often (docs/method.md says how often).
 //!
-//! A plain percentile bootstrap is too narrow when there are few blocks. We widen it as Hesterberg proposes
-//! ("What Teachers Should Know About the Bootstrap", 2015, section 5.3): the percentiles are those at which a
-//! normal approximation would have the width of Student's t interval. Even so no interval of this kind can
-//! reach 95 % below six blocks, and below that [`Interval::shows_difference`] says no.
+//! Where instructions are counted nothing is drawn: the same run gives the same counts, and what blocks differ by is
+//! their pages. There the ends are the least and the largest block ([`Sampling::Counted`]), and no test is made.
 
 use rand_pcg::Pcg64Mcg;
-use rand_pcg::rand_core::SeedableRng;
+use rand_pcg::rand_core::{Rng, SeedableRng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::figure::random::below;
-use crate::figure::unit::{float, ratio};
+use super::unit::{float, ratio};
 
-/// The fewest blocks a 95 % interval can rest on: with five, all five on one side of 0 happen by chance in
-/// one case of 16.
-pub const MIN_BLOCKS: usize = 6;
+/// What is called unlikely.
+pub const ALPHA: f64 = 0.05;
+/// The most blocks of which all patterns of signs are gone through.
+const EXACT: usize = 16;
+/// Patterns that are drawn of more blocks.
+const DRAWN: usize = 20_000;
+/// Halvings in the search for an end of an interval: to one part in 10^9 of the spread.
+const HALVINGS: usize = 30;
 
-const RESAMPLES: usize = 10_000;
+/// Where the figures of a run come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// They were measured, and would come out differently again.
+    Drawn {
+        /// From which what is drawn at random follows.
+        seed: u64,
+    },
+    /// They were counted, and come out the same again.
+    Counted,
+}
 
-/// A figure with its 95 % interval.
+/// A figure with its interval.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Mean over blocks.
     pub mean: f64,
-    /// Lower end of the interval.
+    /// Lower end: of a measured figure of its 95 % interval, of a counted one the least block.
     pub low: f64,
-    /// Upper end of the interval.
+    /// Upper end.
     pub high: f64,
     /// Blocks it rests on.
     pub blocks: usize,
+    /// How likely a mean as far from 0 is if there is no difference, corrected for the comparisons of its table if it
+    /// stands in one; absent of a counted figure.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub p: Option<f64>,
+}
+
+/// What can be said of two cells by the interval of their difference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// They differ.
+    Different,
+    /// They differ by less than the margin.
+    Equal,
+    /// Neither is shown.
+    CannotSay,
 }
 
 impl Interval {
-    /// The mean of values, one a block, with its interval; `None` without values. The same values and seed
-    /// give the same interval.
+    /// The mean of values, one a block, with its interval; `None` without values, or if one is no number. The same values
+    /// and seed give the same interval.
     #[must_use]
-    pub fn of(values: &[f64], seed: u64) -> Option<Self> {
-        Self::resampled(values, seed, RESAMPLES)
-    }
-
-    fn resampled(values: &[f64], seed: u64, resamples: usize) -> Option<Self> {
+    pub fn of(values: &[f64], how: Sampling) -> Option<Self> {
         let blocks = values.len();
         if blocks == 0 || values.iter().any(|value| !value.is_finite()) {
             return None;
         }
-        let mean = mean(values.iter().copied(), blocks);
-        let mut rng = Pcg64Mcg::seed_from_u64(seed);
-        let mut means: Vec<f64> = (0..resamples)
-            .map(|_| self::mean((0..blocks).map(|_| values[below(&mut rng, blocks)]), blocks))
-            .collect();
-        means.sort_by(f64::total_cmp);
-        let tail = tail(blocks);
-        Some(Self { mean, low: quantile(&means, tail), high: quantile(&means, 1.0 - tail), blocks })
+        let mean = ratio(values.iter().sum(), float(blocks as u64));
+        let seed = match how {
+            Sampling::Drawn { seed } => seed,
+            Sampling::Counted => {
+                let (low, high) =
+                    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                        (low.min(*value), high.max(*value))
+                    });
+                return Some(Self { mean, low, high, blocks, p: None });
+            }
+        };
+        let flips = Flips::of(values, seed);
+        let reach = |side: f64| {
+            // Beyond the spread no shift is accepted unless all are, which is so below six blocks.
+            let spread = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
+            let (mut inside, mut outside) = (0.0, (float(blocks as u64) * spread).max(f64::MIN_POSITIVE));
+            if flips.p(mean + side * outside) > ALPHA {
+                return f64::INFINITY;
+            }
+            for _ in 0..HALVINGS {
+                let middle = f64::midpoint(inside, outside);
+                if flips.p(mean + side * middle) > ALPHA {
+                    inside = middle;
+                } else {
+                    outside = middle;
+                }
+            }
+            outside
+        };
+        // The spread of the blocks stands in where so few blocks exclude no shift at all; nothing is shown by it.
+        let most = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
+        let end = |side: f64| match reach(side) {
+            far if far.is_finite() => mean + side * far,
+            _ => mean + side * most,
+        };
+        Some(Self { mean, low: end(-1.0), high: end(1.0), blocks, p: Some(flips.p(0.0)) })
     }
 
-    /// Whether the interval excludes 0, on enough blocks to say so.
+    /// Whether there is a difference from 0, and not by chance.
     #[must_use]
     pub fn shows_difference(&self) -> bool {
-        self.blocks >= MIN_BLOCKS && (self.low > 0.0 || self.high < 0.0)
+        (self.low > 0.0 || self.high < 0.0) && self.p.is_none_or(|p| p <= ALPHA)
+    }
+
+    /// What can be said of a difference, where less than `margin` does not matter.
+    #[must_use]
+    pub fn verdict(&self, margin: f64) -> Verdict {
+        let within = self.low > -margin && self.high < margin;
+        // Of fewer blocks than can show a difference the interval is no interval.
+        let is_known = self.p.is_none() || self.blocks >= blocks_needed(1);
+        match (self.shows_difference(), within && is_known) {
+            (true, _) => Verdict::Different,
+            (false, true) => Verdict::Equal,
+            (false, false) => Verdict::CannotSay,
+        }
+    }
+
+    /// Whether its ends are those of counts.
+    #[must_use]
+    pub const fn is_counted(&self) -> bool {
+        self.p.is_none()
     }
 }
 
-fn mean(values: impl Iterator<Item = f64>, n: usize) -> f64 {
-    ratio(values.sum(), float(n as u64))
+/// The fewest blocks with which any of so many comparisons of a table can be shown to differ: with `n` blocks all on one
+/// side, two patterns of signs of 2^n are as far from 0.
+#[must_use]
+pub fn blocks_needed(comparisons: usize) -> usize {
+    let most = ratio(ALPHA, 2.0 * float(comparisons.max(1) as u64));
+    (1..64).find(|blocks| 0.5_f64.powi(*blocks) <= most).map_or(64, |blocks| blocks.unsigned_abs() as usize)
+}
+
+/// Corrects the comparisons of one table for their number (Holm 1979): of many comparisons of like things one in twenty
+/// would seem to differ, and with this it is one table in twenty that has any.
+pub fn holm(comparisons: &mut [&mut Interval]) {
+    comparisons.sort_by(|a, b| a.p.unwrap_or_default().total_cmp(&b.p.unwrap_or_default()));
+    let count = comparisons.len();
+    let mut least = 0.0_f64;
+    for (index, interval) in comparisons.iter_mut().enumerate() {
+        if let Some(p) = &mut interval.p {
+            least = least.max(*p * float((count - index) as u64)).min(1.0);
+            *p = least;
+        }
+    }
+}
+
+/// The sums of all patterns of signs: of a shifted set of values they follow without going through the values again.
+struct Flips {
+    /// For each pattern the sum of the signed values and of the signs; half of the patterns, the others are these with
+    /// both signs turned.
+    sums: Vec<(f64, f64)>,
+    sum: f64,
+    blocks: f64,
+}
+
+impl Flips {
+    fn of(values: &[f64], seed: u64) -> Self {
+        let blocks = values.len();
+        let under = |pattern: u64| {
+            values.iter().enumerate().fold((0.0, 0.0), |(sum, signs), (index, value)| {
+                // Of more than 64 blocks the signs repeat with a pattern of their own.
+                let is_turned = pattern.rotate_right(u32::try_from(index % 64).unwrap_or_default()) & 1 == 1;
+                let sign = if is_turned { -1.0 } else { 1.0 };
+                (sum + sign * value, signs + sign)
+            })
+        };
+        let sums = if blocks <= EXACT {
+            (0..1_u64 << (blocks - 1)).map(under).collect()
+        } else {
+            let mut rng = Pcg64Mcg::seed_from_u64(seed);
+            // The one that was measured is a pattern too.
+            (0..DRAWN).map(|drawn| under(if drawn == 0 { 0 } else { rng.next_u64() })).collect()
+        };
+        Self { sums, sum: values.iter().sum(), blocks: float(blocks as u64) }
+    }
+
+    /// The share of patterns whose mean is as far from 0 as that of the values less `shift`.
+    fn p(&self, shift: f64) -> f64 {
+        let far = (self.sum - shift * self.blocks).abs();
+        // Sums in another order differ in their last digits.
+        let far = far - 1e-9 * (far + (shift * self.blocks).abs());
+        let as_far = self.sums.iter().filter(|(sum, signs)| (sum - shift * signs).abs() >= far).count();
+        ratio(float(as_far as u64), float(self.sums.len() as u64))
+    }
 }
 
 /// The value below which the share `p` of sorted values lies, interpolated.
@@ -93,58 +224,50 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(&sorted, 0.5)
 }
 
-/// The share cut off at each end of the bootstrap distribution of `n` values.
-fn tail(n: usize) -> f64 {
-    /// 97.5th percentile of Student's t with 1, 2, … degrees of freedom.
-    const T: [f64; 30] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
-        2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048,
-        2.045, 2.042,
-    ];
-    let Some(freedom) = n.checked_sub(2) else { return 0.0 };
-    // Beyond the table, Cornish and Fisher's first term; it is right to three digits there.
-    let df = float(freedom as u64 + 1);
-    let t = T.get(freedom).copied().unwrap_or(1.96 + (1.96_f64.powi(3) + 1.96) / (4.0 * df));
-    normal_below(-t * (float(n as u64) / df).sqrt())
-}
-
-/// The standard normal distribution function for `x` at most 0 (Abramowitz and Stegun 26.2.17, error below
-/// 7.5e-8).
-fn normal_below(x: f64) -> f64 {
-    let k = 1.0 / (1.0 - 0.231_641_9 * x);
-    let polynomial = k
-        * (0.319_381_530
-            + k * (-0.356_563_782 + k * (1.781_477_937 + k * (-1.821_255_978 + k * 1.330_274_429))));
-    (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt() * polynomial
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_pcg::rand_core::Rng;
+
+    const DRAWN: Sampling = Sampling::Drawn { seed: 1 };
+
+    fn of(values: &[f64]) -> Interval {
+        Interval::of(values, DRAWN).unwrap()
+    }
 
     #[test]
-    fn no_values_no_interval_one_value_no_width_and_no_claim() {
-        assert_eq!(Interval::of(&[], 1), None);
-        assert_eq!(Interval::of(&[f64::NAN], 1), None);
-        let one = Interval::of(&[5.0], 1).unwrap();
+    fn no_values_no_interval_and_few_no_claim() {
+        assert_eq!(Interval::of(&[], DRAWN), None);
+        assert_eq!(Interval::of(&[f64::NAN], DRAWN), None);
+        let one = of(&[5.0]);
         assert_eq!((one.mean, one.low, one.high, one.blocks), (5.0, 5.0, 5.0, 1));
         assert!(!one.shows_difference());
-        assert!(!Interval::of(&[5.0; 5], 1).unwrap().shows_difference(), "five blocks are too few");
-        assert!(Interval::of(&[5.0; 6], 1).unwrap().shows_difference());
+        assert_eq!(one.verdict(10.0), Verdict::CannotSay);
+        assert!(!of(&[5.0, 5.1, 4.9, 5.0, 5.2]).shows_difference(), "five blocks are too few");
+        assert!(of(&[5.0, 5.1, 4.9, 5.0, 5.2, 5.0]).shows_difference());
+    }
+
+    /// Two patterns of 64 are as far from 0 as six blocks on one side.
+    #[test]
+    fn known_probabilities() {
+        let p = |values: &[f64]| of(values).p.unwrap();
+        assert!((p(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) - 2.0 / 64.0).abs() < 1e-12);
+        // One of the smallest turned: that one, the measured one and their opposites are as far.
+        assert!((p(&[-1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) - 4.0 / 64.0).abs() < 1e-12);
+        assert!((p(&[1.0, -1.0, 1.0, -1.0]) - 1.0).abs() < 1e-12);
+        assert_eq!([blocks_needed(1), blocks_needed(2), blocks_needed(14)], [6, 7, 10]);
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_interval() {
-        let values = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0];
-        assert_eq!(Interval::of(&values, 7), Interval::of(&values, 7));
-        assert_ne!(Interval::of(&values, 7), Interval::of(&values, 8));
-    }
-
-    #[test]
-    fn an_interval_that_holds_0_shows_nothing() {
-        assert!(!Interval::of(&[-1.0, 1.0, -2.0, 2.0, -1.0, 1.5], 1).unwrap().shows_difference());
-        assert!(Interval::of(&[-1.0, -1.2, -0.9, -1.1, -1.0, -1.3], 1).unwrap().shows_difference());
+    fn an_interval_and_its_test_say_the_same() {
+        let mut rng = Pcg64Mcg::seed_from_u64(3);
+        for blocks in [6, 8, 12] {
+            for _ in 0..200 {
+                let values: Vec<f64> = (0..blocks).map(|_| 0.7 + normal(&mut rng)).collect();
+                let interval = of(&values);
+                let excludes = interval.low > 0.0 || interval.high < 0.0;
+                assert_eq!(excludes, interval.p.unwrap() <= ALPHA, "{values:?}: {interval:?}");
+            }
+        }
     }
 
     /// Twelve uniform numbers less 6 are normal enough.
@@ -152,29 +275,76 @@ mod tests {
         (0..12).map(|_| float(rng.next_u64() >> 12) / 2_f64.powi(52)).sum::<f64>() - 6.0
     }
 
+    /// Differences of two skewed figures: what paired blocks of a busy machine look like.
+    fn difference_of_skewed(rng: &mut Pcg64Mcg) -> f64 {
+        normal(rng).exp() - normal(rng).exp()
+    }
+
     #[test]
-    fn an_interval_of_95_percent_holds_the_truth_about_that_often() {
+    fn like_things_are_called_different_one_time_in_twenty_at_most() {
         let mut rng = Pcg64Mcg::seed_from_u64(11);
-        for blocks in [8, 12, 20] {
-            let rounds = 1000_u64;
-            let hits = (0..rounds)
-                .filter(|round| {
-                    let values: Vec<f64> = (0..blocks).map(|_| 10.0 + normal(&mut rng)).collect();
-                    let interval = Interval::resampled(&values, *round, 1000).unwrap();
-                    interval.low <= 10.0 && 10.0 <= interval.high
-                })
-                .count();
-            // 95 % of 1000 with a standard deviation of 7.
-            assert!((925..=975).contains(&hits), "{blocks} blocks: {hits} of {rounds}");
+        for draw in [normal, difference_of_skewed] {
+            for blocks in [6, 10, 16, 20] {
+                let rounds = 600;
+                let called = (0..rounds)
+                    .filter(|seed| {
+                        let values: Vec<f64> = (0..blocks).map(|_| draw(&mut rng)).collect();
+                        Interval::of(&values, Sampling::Drawn { seed: *seed }).unwrap().shows_difference()
+                    })
+                    .count();
+                // 5 % of 600 with a standard deviation of 5.3.
+                assert!(called <= 46, "{blocks} blocks: {called} of {rounds}");
+            }
         }
     }
 
     #[test]
-    fn known_tails() {
-        assert!((normal_below(-1.96) - 0.025).abs() < 1e-5);
-        assert!((normal_below(0.0) - 0.5).abs() < 1e-6);
-        assert!((tail(1000) - 0.025).abs() < 3e-4, "large samples need no widening");
-        assert!(tail(6) < 0.01 && tail(2) < 1e-6);
+    fn an_interval_of_95_percent_holds_the_truth_about_that_often() {
+        let mut rng = Pcg64Mcg::seed_from_u64(12);
+        for draw in [normal, difference_of_skewed] {
+            for blocks in [8, 12] {
+                let holds = (0..600)
+                    .filter(|_| {
+                        let values: Vec<f64> = (0..blocks).map(|_| 10.0 + draw(&mut rng)).collect();
+                        let interval = of(&values);
+                        interval.low <= 10.0 && 10.0 <= interval.high
+                    })
+                    .count();
+                assert!(holds >= 552, "{blocks} blocks: {holds} of 600");
+            }
+        }
+    }
+
+    #[test]
+    fn equal_is_said_of_what_is_within_the_margin_and_nothing_else() {
+        let close = of(&[0.1, -0.1, 0.2, -0.2, 0.1, -0.1, 0.05, 0.0]);
+        assert_eq!(close.verdict(0.5), Verdict::Equal);
+        assert_eq!(close.verdict(0.1), Verdict::CannotSay);
+        // No difference is shown, and equality neither.
+        let wide = of(&[-26.0, 0.0, -20.0, 1.0, -15.0, 2.0, -10.0, 0.5]);
+        assert_eq!(wide.verdict(5.0), Verdict::CannotSay);
+        assert_eq!(of(&[3.0, 3.1, 2.9, 3.0, 3.2, 3.1]).verdict(5.0), Verdict::Different);
+    }
+
+    #[test]
+    fn the_comparisons_of_a_table_are_corrected_for_their_number() {
+        let with = |p| Interval { mean: 1.0, low: 0.5, high: 1.5, blocks: 10, p: Some(p) };
+        let mut table = [with(0.01), with(0.04), with(0.03)];
+        holm(&mut table.iter_mut().collect::<Vec<_>>());
+        assert_eq!(
+            table.map(|interval| interval.p.map(|p| (p * 1000.0).round())),
+            [30.0, 60.0, 60.0].map(Some)
+        );
+        assert_eq!(table.map(|interval| interval.shows_difference()), [true, false, false]);
+    }
+
+    #[test]
+    fn counts_have_no_chance_in_them() {
+        let counted = Interval::of(&[131.0, 131.0], Sampling::Counted).unwrap();
+        assert_eq!((counted.low, counted.high, counted.p), (131.0, 131.0, None));
+        assert!(counted.shows_difference() && counted.is_counted());
+        assert!(!Interval::of(&[-1.0, 1.0], Sampling::Counted).unwrap().shows_difference());
+        assert_eq!(Interval::of(&[0.0], Sampling::Counted).unwrap().verdict(1.0), Verdict::Equal);
     }
 
     #[test]

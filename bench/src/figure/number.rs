@@ -1,13 +1,14 @@
 //! Figures as tables and sentences show them.
 
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Verdict};
 use crate::figure::unit::Unit;
 
 /// A share with its interval: `-3.27 % [-3.90, -2.64]`; `~` before it if no difference is shown.
 #[must_use]
 pub fn share(interval: &Interval) -> String {
     let [mean, low, high] = [interval.mean, interval.low, interval.high].map(|share| share * 100.0);
-    format!("{}{mean:+.2} % [{low:+.2}, {high:+.2}]", doubt(interval))
+    let ends = if is_exact(interval) { String::new() } else { format!(" [{low:+.2}, {high:+.2}]") };
+    format!("{}{mean:+.2} %{ends}", doubt(interval))
 }
 
 /// A share with half its interval, in per cent: `-3.3 ±0.6`.
@@ -17,9 +18,12 @@ pub fn short_share(interval: &Interval) -> String {
     format!("{}{mean:+.1} ±{half:.1}", doubt(interval))
 }
 
-/// A difference with its interval: `+1.2 [+1.0, +1.4] µs`.
+/// A difference with its interval: `+1.2 [+1.0, +1.4] µs`; a count that is the same in every block has none.
 #[must_use]
 pub fn plain(unit: Unit, interval: &Interval) -> String {
+    if is_exact(interval) {
+        return unit.show_change(interval.mean);
+    }
     unit.show_interval(interval.mean, interval.low, interval.high)
 }
 
@@ -27,6 +31,17 @@ pub fn plain(unit: Unit, interval: &Interval) -> String {
 #[must_use]
 pub fn difference(unit: Unit, interval: &Interval) -> String {
     format!("{}{}", doubt(interval), plain(unit, interval))
+}
+
+/// The same; `=` before it if it is shown to be less than `margin`.
+#[must_use]
+pub fn difference_within(unit: Unit, interval: &Interval, margin: f64) -> String {
+    let mark = match interval.verdict(margin) {
+        Verdict::Different => "",
+        Verdict::Equal => "= ",
+        Verdict::CannotSay => "~ ",
+    };
+    format!("{mark}{}", plain(unit, interval))
 }
 
 /// A figure that is no difference, with its interval.
@@ -37,6 +52,11 @@ pub fn amount(unit: Unit, interval: &Interval) -> String {
 
 fn doubt(interval: &Interval) -> &'static str {
     if interval.shows_difference() { "" } else { "~ " }
+}
+
+/// A count that is the same in every block has no interval to show.
+fn is_exact(interval: &Interval) -> bool {
+    interval.is_counted() && interval.high - interval.low <= 1e-9 * interval.mean.abs()
 }
 
 /// A number a second or a count, short.
@@ -64,21 +84,36 @@ mod tests {
 
     #[test]
     fn what_is_not_shown_to_differ_is_marked() {
-        let interval = Interval { mean: -0.0327, low: -0.039, high: -0.0264, blocks: 8 };
+        let interval = Interval { mean: -0.0327, low: -0.039, high: -0.0264, blocks: 8, p: Some(0.01) };
         assert_eq!(share(&interval), "-3.27 % [-3.90, -2.64]");
         assert_eq!(short_share(&interval), "-3.3 ±0.6");
         assert_eq!(share(&Interval { high: 0.001, ..interval }), "~ -3.27 % [-3.90, +0.10]");
         assert_eq!(
-            difference(Unit::Nanoseconds, &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5 }),
+            difference(
+                Unit::Nanoseconds,
+                &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5, p: Some(0.1) }
+            ),
             "~ +120 [+100, +140] ns"
         );
+    }
+
+    #[test]
+    fn a_count_that_repeats_has_no_interval() {
+        let counted = Interval { mean: 131.0, low: 131.0, high: 131.0, blocks: 6, p: None };
+        assert_eq!(difference(Unit::Instructions, &counted), "+131 instr");
+        assert_eq!(share(&Interval { mean: 0.0137, low: 0.0137, high: 0.0137, ..counted }), "+1.37 %");
+        let varied = Interval { low: 125.0, ..counted };
+        assert_eq!(difference(Unit::Instructions, &varied), "+131 [+125, +131] instr");
     }
 
     #[test]
     fn numbers_are_short() {
         assert_eq!([number(8_827_000.0), number(12_345.6), number(7.0)], ["8.827 M", "12.3 k", "7.00"]);
         assert_eq!(
-            [amount(Unit::Nanoseconds, &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5 })],
+            [amount(
+                Unit::Nanoseconds,
+                &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5, p: Some(0.1) }
+            )],
             ["120 [100, 140] ns"]
         );
         assert_eq!([mib(268_435_456.0), mib(1_572_864.0)], ["256 MiB", "1.5 MiB"]);

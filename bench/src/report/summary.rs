@@ -11,7 +11,7 @@ use crate::archive::Archive;
 use crate::experiment;
 use crate::experiment::contract::{Experiment, Findings};
 use crate::figure::check::{Check, Standing};
-use crate::figure::interval::MIN_BLOCKS;
+use crate::figure::interval::blocks_needed;
 use crate::figure::unit::Unit;
 use crate::plan::{Plan, PlanError};
 use crate::trial;
@@ -87,7 +87,7 @@ impl Shown {
         let scope = experiment.scope(&plan.choices);
         if !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
             let blocks = cells.iter().map(|cell| cell.trials).max().unwrap_or_default();
-            answer.insert(0, in_scope(&environment.host, &scope, blocks));
+            answer.insert(0, in_scope(&environment.host, &scope, blocks, archive.unit()));
         }
         let mut checks = trial::checks::all(planned, trials);
         checks.extend(trial::timed::checks::all(trials));
@@ -128,13 +128,18 @@ fn cells(archive: &Archive) -> Vec<Cell> {
     cells.into_iter().map(|(choices, trials)| Cell { choices, trials }).collect()
 }
 
-fn in_scope(host: &str, scope: &str, blocks: usize) -> String {
+fn in_scope(host: &str, scope: &str, blocks: usize, unit: Unit) -> String {
+    let on = format!("On this host ({host}), with {scope}");
+    if unit == Unit::Instructions {
+        return format!("{on}; counted, so that the same run gives the same figures again.");
+    }
     let mut sentence = format!(
-        "On this host ({host}), with {scope}, over {blocks} blocks; intervals are 95 %, so that one in twenty misses by chance."
+        "{on}, over {blocks} blocks; intervals are 95 %, and what is called different is so by a test that calls one table in twenty of like things so."
     );
-    if blocks < MIN_BLOCKS {
+    let needed = blocks_needed(1);
+    if blocks < needed {
         sentence.push_str(&format!(
-            " That is fewer than the {MIN_BLOCKS} blocks a 95 % interval needs: no difference can be shown."
+            " That is fewer than the {needed} blocks a difference needs to be shown: none can be."
         ));
     }
     sentence

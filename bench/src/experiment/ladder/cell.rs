@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::quantiles::Quantiles;
-use crate::figure::unit::{float, ratio};
+use crate::figure::unit::{float, ratio, total};
 use crate::trial::kind::Timed;
 use crate::trial::timed::choices::Choices;
-use crate::trial::timed::measured::ProofCounts;
+use crate::trial::timed::measured::{ProofCounts, TimedMeasured};
 use crate::trial::timed::phases::Phase;
 
 /// One rung with one discard.
@@ -42,14 +42,14 @@ pub struct CellSummary {
     pub phases: BTreeMap<Named<Phase>, PhaseSummary>,
     /// Share of the summed cost that the phases explain.
     pub explained: f64,
-    /// Median cost a range in each block.
-    pub block_medians: BTreeMap<u32, f64>,
+    /// Medians of each block.
+    pub blocks: BTreeMap<u32, Block>,
     /// Against the rung before, if both ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub step: Option<Step>,
-    /// Share of the transport (all but the discard) in report and refault together.
+    /// Flushes of the guest's translations a report, by KVM's count, if it counts them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub transport_share: Option<Interval>,
+    pub flushes: Option<f64>,
     /// Median cost of bringing back a page.
     pub refault_per_page: f64,
     /// What the kernel said, in pages.
@@ -64,6 +64,17 @@ pub struct PhaseSummary {
     pub cost: Quantiles,
     /// Its share in the summed cost of all reports.
     pub share: f64,
+}
+
+/// Medians of a report in one block.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Block {
+    /// The whole report.
+    pub total: f64,
+    /// Of this, the discard.
+    pub discard: f64,
+    /// Bringing its pages back afterwards.
+    pub refault: f64,
 }
 
 /// The difference to the rung before.
@@ -94,6 +105,24 @@ impl CellSummary {
         self.choices.title()
     }
 
+    /// Whether its reports name pages, and the host discards them.
+    #[must_use]
+    pub fn discards(&self) -> bool {
+        self.names_pages() && self.discard() != Discard::None
+    }
+
+    /// Median cost a range in each block.
+    pub fn ranges(&self) -> impl Iterator<Item = (u32, f64)> {
+        let a_range = f64::from(self.choices.ranges_a_report());
+        self.blocks.iter().map(move |(number, block)| (*number, block.total / a_range))
+    }
+
+    /// The same in one block.
+    #[must_use]
+    pub fn a_range(&self, block: u32) -> Option<f64> {
+        Some(self.blocks.get(&block)?.total / f64::from(self.choices.ranges_a_report()))
+    }
+
     /// Whether its reports name pages at all.
     #[must_use]
     pub fn names_pages(&self) -> bool {
@@ -115,7 +144,7 @@ pub fn find(cells: &[CellSummary], rung: Rung, discard: Discard) -> Option<&Cell
 
 /// Of the trials of a cell.
 #[must_use]
-pub fn cell(group: &Group<'_, Timed>, seed: u64) -> CellSummary {
+pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
     let (choices, clock) = (group.choices, group.clock());
     let measured = || group.measured();
     let mean = |phase| {
@@ -151,48 +180,50 @@ pub fn cell(group: &Group<'_, Timed>, seed: u64) -> CellSummary {
         explained: 1.0 - ratio(mean(Phase::Remainder), whole),
         refault_per_page: ratio(cost(Phase::Refault).p50, pages_a_report),
         phases,
-        block_medians: group.by_block(|m| m.phase(Phase::Total).over(ranges_a_report).p50),
+        blocks: group
+            .trials
+            .iter()
+            .filter_map(|trial| Some((trial.block, block(trial.measured::<Timed>()?))))
+            .collect(),
         step: None,
-        transport_share: transport_share(group, seed),
+        flushes: flushes(group),
         proof: measured().fold(ProofCounts::default(), |sum, m| sum.plus(m.proof)),
     }
 }
 
-/// How much of what a report costs in the end is transport: all of it but the discard, over all of it and
-/// what the guest pays later to have the pages back. By the medians of each block.
-fn transport_share(group: &Group<'_, Timed>, seed: u64) -> Option<Interval> {
-    if group.choices.way.discard.0 == Discard::None || !group.choices.names_pages() {
-        return None;
-    }
-    let shares: Vec<f64> = group
-        .measured()
-        .map(|m| {
-            let p50 = |phase| m.phase(phase).p50;
-            let transport = (p50(Phase::Total) - p50(Phase::Discard)).max(0.0);
-            ratio(transport, p50(Phase::Total) + p50(Phase::Refault))
-        })
-        .collect();
-    Interval::of(&shares, seed)
+fn block(measured: &TimedMeasured) -> Block {
+    let p50 = |phase| measured.phase(phase).p50;
+    Block { total: p50(Phase::Total), discard: p50(Phase::Discard), refault: p50(Phase::Refault) }
+}
+
+fn flushes(group: &Group<'_, Timed>) -> Option<f64> {
+    let counted: Option<Vec<u64>> =
+        group.measured().map(|m| m.counts.kvm_stats.get("tlb_flush").copied()).collect();
+    let reports: u64 = group.measured().map(|m| m.reports).sum();
+    Some(ratio(float(total(counted?)), float(reports)))
 }
 
 /// `to` minus `from`, block by block, for the blocks that have both.
 #[must_use]
 pub fn paired(from: &CellSummary, to: &CellSummary) -> Vec<f64> {
-    let both = |(block, to): (&u32, &f64)| Some(to - from.block_medians.get(block)?);
-    to.block_medians.iter().filter_map(both).collect()
+    to.ranges().filter_map(|(block, to)| Some(to - from.a_range(block)?)).collect()
 }
 
 /// Sets every cell beside the rung before.
-pub fn add_steps(cells: &mut [CellSummary], seed: u64) {
+pub fn add_steps(cells: &mut [CellSummary], how: Sampling) {
     let steps: Vec<Option<Step>> = cells
         .iter()
         .map(|cell| {
             let before = std::iter::successors(cell.rung?.0.before(), |rung| rung.before())
                 .find_map(|rung| find(cells, rung, cell.discard()))?;
-            Some(Step { from: before.rung?, per_range: Interval::of(&paired(before, cell), seed)? })
+            Some(Step { from: before.rung?, per_range: Interval::of(&paired(before, cell), how)? })
         })
         .collect();
     for (cell, step) in cells.iter_mut().zip(steps) {
         cell.step = step;
+    }
+    for discard in Discard::ALL {
+        let table = cells.iter_mut().filter(|cell| cell.discard() == *discard);
+        holm(&mut table.filter_map(|cell| Some(&mut cell.step.as_mut()?.per_range)).collect::<Vec<_>>());
     }
 }

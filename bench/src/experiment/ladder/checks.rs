@@ -5,7 +5,7 @@ use host::axes::Discard;
 use super::cell::{CellSummary, find, paired};
 use crate::axes::rung::Rung;
 use crate::figure::check::{Check, Standing, check, none_of};
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling, Verdict};
 use crate::figure::unit::{Unit, percent, ratio};
 use crate::trial::timed::phases::Phase;
 
@@ -16,11 +16,14 @@ const TENTH: u64 = 200;
 /// The most by which the last tenth of a trial may differ from the first.
 const DRIFT: f64 = 0.10;
 
+/// By what share the same work measured twice may differ.
+const SAME: f64 = 0.05;
+
 /// All of them.
 #[must_use]
-pub fn all(cells: &[CellSummary], unit: Unit) -> Vec<Check> {
+pub fn all(cells: &[CellSummary], unit: Unit, how: Sampling) -> Vec<Check> {
     let mut checks = vec![explained(cells), drift(cells)];
-    checks.extend(twice_the_same(cells, unit));
+    checks.extend(twice_the_same(cells, unit, how));
     checks
 }
 
@@ -55,15 +58,21 @@ fn drift(cells: &[CellSummary]) -> Check {
 }
 
 /// The floor reports nothing, so its two cells are the same work run twice: an A/A test within the run.
-fn twice_the_same(cells: &[CellSummary], unit: Unit) -> Option<Check> {
+fn twice_the_same(cells: &[CellSummary], unit: Unit, how: Sampling) -> Option<Check> {
     let [none, dontneed] =
         [Discard::None, Discard::DontNeed].map(|discard| find(cells, Rung::Floor, discard));
-    let difference = Interval::of(&paired(none?, dontneed?), 1)?;
+    let difference = Interval::of(&paired(none?, dontneed?), how)?;
     let detail = format!(
         "floor run as two cells differs by {}",
         unit.show_interval(difference.mean, difference.low, difference.high)
     );
-    let small = difference.mean.abs() < 0.05 * none?.per_range.p50;
-    let standing = if !difference.shows_difference() || small { Standing::Holds } else { Standing::Doubtful };
-    Some(check("the same work measured twice shows no difference above 5 %", standing, detail))
+    let margin = SAME * none?.per_range.p50;
+    let what = format!("the same work measured twice is equal within {}", percent(SAME));
+    let standing = match difference.verdict(margin) {
+        Verdict::Equal => Standing::Holds,
+        Verdict::Different if difference.mean.abs() < margin => Standing::Holds,
+        Verdict::Different => Standing::Doubtful,
+        Verdict::CannotSay => Standing::Unknown,
+    };
+    Some(check(&what, standing, detail))
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::apart::{Apart, take_apart};
 use super::cell::{self, CellSummary};
 use super::waterfall::{Waterfall, waterfalls};
 use super::{checks, sentences, tables};
@@ -13,6 +14,7 @@ use crate::archive::Archive;
 use crate::axes::rung::Rung;
 use crate::experiment::contract::{Findings, json};
 use crate::figure::check::Check;
+use crate::figure::interval::Sampling;
 use crate::figure::table::Grid;
 use crate::figure::unit::Unit;
 use crate::trial::kind::Timed;
@@ -24,9 +26,11 @@ pub struct Found {
     /// What all figures are in that count neither trials, blocks, reports, exits nor pages.
     pub unit: Unit,
     /// From which what is drawn at random follows.
-    pub seed: u64,
+    pub how: Sampling,
     /// Every rung with every discard, by discard.
     pub cells: Vec<CellSummary>,
+    /// Every report that discards, taken apart.
+    pub apart: Vec<Apart>,
     /// From one side of the argument to the other, for every discard.
     pub waterfalls: Vec<Waterfall>,
 }
@@ -35,12 +39,19 @@ impl Found {
     /// Of a run.
     #[must_use]
     pub fn of(archive: &Archive) -> Self {
-        let seed = archive.plan.seed();
+        let how = archive.sampling();
         let mut cells: Vec<CellSummary> =
-            archive.groups::<Timed>().iter().map(|group| cell::cell(group, seed)).collect();
+            archive.groups::<Timed>().iter().map(|group| cell::cell(group)).collect();
         cells.sort_by_key(|cell| (cell.discard(), cell.rung));
-        cell::add_steps(&mut cells, seed);
-        Self { unit: archive.unit(), seed, waterfalls: waterfalls(&cells, seed), cells }
+        cell::add_steps(&mut cells, how);
+
+        Self {
+            unit: archive.unit(),
+            how,
+            waterfalls: waterfalls(&cells, how),
+            apart: take_apart(&cells, how),
+            cells,
+        }
     }
 
     /// A cell of the ladder.
@@ -58,11 +69,13 @@ impl Found {
 
 const HOW_TO_READ: &str = "\
 - *a report* is a batch of ranges told to the host and acknowledged; *a range* is what it costs over the number of ranges.
-- *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with a 95 % bootstrap \
-interval over blocks. `~` marks an interval that holds 0, or rests on fewer than six blocks: no difference shown.
+- *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with its 95 % \
+interval over blocks. Without a mark the two are shown to differ (an exact sign-flip test, corrected for the comparisons of the table); `=` marks two that are equal within 5 %, \
+`~` that neither can be said. Where instructions are counted the ends are the least and the largest block.
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
 - *freed* is the share of reported pages that the kernel no longer held afterwards, looked at in reports made for this.
 - *refault* is what touching a reported page again cost over touching a resident one.
+- *transport* is a report less what the cheapest rung pays to discard the same pages in the same block: its own path, and by how much its own discard is dearer.
 - Phases follow one another and add up to the report. Shares are of summed cost, so rare dear reports weigh as much as \
 they cost.
 ";
@@ -76,8 +89,11 @@ pub fn how_to_read() -> String {
 
 impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
-        let of = |discard| [tables::ladder(self, discard), tables::phases(self, discard)];
-        self.discards().into_iter().flat_map(of).collect()
+        let of = |discard| {
+            let apart = tables::apart(self, discard);
+            [Some(tables::ladder(self, discard)), apart, Some(tables::phases(self, discard))]
+        };
+        self.discards().into_iter().flat_map(of).flatten().collect()
     }
 
     fn details(&self) -> Vec<Grid> {
@@ -89,7 +105,7 @@ impl Findings for Found {
     }
 
     fn checks(&self) -> Vec<Check> {
-        checks::all(&self.cells, self.unit)
+        checks::all(&self.cells, self.unit, self.how)
     }
 
     fn how_to_read(&self) -> String {

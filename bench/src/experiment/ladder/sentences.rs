@@ -7,9 +7,12 @@ use super::found::Found;
 use super::waterfall::{Fall, Waterfall};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Verdict, holm};
 use crate::figure::number::plain as show;
-use crate::figure::unit::{Unit, percent, ratio};
+use crate::figure::unit::{Unit, percent};
+
+/// Differences below this share do not matter.
+const SAME: f64 = 0.05;
 
 /// The answer of a run. Empty if the run has nothing to compare.
 #[must_use]
@@ -39,7 +42,7 @@ fn leaving_the_kernel(found: &Found) -> Option<String> {
     let difference = if more.shows_difference() {
         format!("leaving the kernel costs a call {}", show(unit, &more))
     } else {
-        format!("no difference shown: {}", show(unit, &more))
+        format!("whether leaving the kernel costs more cannot be said: {}", show(unit, &more))
     };
     Some(format!(
         "An empty call takes {} if KVM answers it itself ({}) and {} if user space does ({}; medians of {} and {} reports); {difference}.",
@@ -81,7 +84,7 @@ fn whole(unit: Unit, waterfall: &Waterfall, start: &CellSummary, end: &CellSumma
         end.reports
     );
     let difference = if !whole.shows_difference() {
-        format!("no difference shown: {}", show(unit, whole))
+        format!("which is cheaper cannot be said: {}", show(unit, whole))
     } else if whole.mean < 0.0 {
         format!("{to} is cheaper: {}", show(unit, whole))
     } else {
@@ -99,7 +102,11 @@ fn steps(unit: Unit, waterfall: &Waterfall) -> String {
             if step.per_range.shows_difference() {
                 format!("{} {figures}{}", step.cause, place(unit, step))
             } else {
-                format!("{}: no difference shown ({figures})", step.cause)
+                let margin = SAME * step.before;
+                match step.per_range.verdict(margin) {
+                    Verdict::Equal => format!("{}: equal within {} ({figures})", step.cause, percent(SAME)),
+                    _ => format!("{}: cannot say ({figures})", step.cause),
+                }
             }
         })
         .collect();
@@ -119,7 +126,7 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     let rest = waterfall.beyond_batching.as_ref()?;
     let batch = waterfall.steps.iter().find(|step| step.to == Named(Rung::HypercallBatch))?;
     let equals = match rest {
-        rest if !rest.shows_difference() => "no difference is shown",
+        rest if !rest.shows_difference() => "which is dearer cannot be said",
         rest if rest.mean > 0.0 => "virtio is dearer",
         _ => "virtio is cheaper",
     };
@@ -128,7 +135,7 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
         show(unit, rest)
     );
     let answer = if !excess.shows_difference() {
-        "which of the two is larger is not shown"
+        "which of the two is larger cannot be said"
     } else if excess.mean > 0.0 {
         "coalescing exits matters more than everything else about virtio together"
     } else {
@@ -152,17 +159,20 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
         .collect();
     rungs.sort_by(|a, b| a.per_range.p50.total_cmp(&b.per_range.p50));
     let (best, others) = rungs.split_first()?;
-    let not_shown_dearer: Vec<&str> = others
-        .iter()
-        .filter(|other| {
-            Interval::of(&paired(best, other), found.seed)
-                .is_none_or(|more| !more.shows_difference() || more.mean < 0.0)
-        })
-        .map(|other| other.label())
-        .collect();
     if others.is_empty() {
         return None;
     }
+    let mut more: Vec<Interval> = others
+        .iter()
+        .map(|other| Interval::of(&paired(best, other), found.how).unwrap_or_default())
+        .collect();
+    holm(&mut more.iter_mut().collect::<Vec<_>>());
+    let not_shown_dearer: Vec<&str> = others
+        .iter()
+        .zip(&more)
+        .filter(|(_, more)| !more.shows_difference() || more.mean < 0.0)
+        .map(|(other, _)| other.label())
+        .collect();
     let median = found.unit.show(best.per_range.p50);
     let claim = if not_shown_dearer.is_empty() {
         format!(
@@ -179,28 +189,38 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
     Some(format!("{}: {claim}.", action(discard)))
 }
 
-/// How much of the whole is transport at all.
-fn transport(found: &Found) -> Option<String> {
-    let share = |rung| {
-        let cell = found.cell(rung, Discard::DontNeed)?;
-        let share = cell.transport_share?;
-        Some(format!(
-            "{} [{}, {}] for {}",
-            percent(share.mean),
-            percent(share.low),
-            percent(share.high),
-            cell.label()
-        ))
-    };
-    let shares: Vec<String> =
-        [Rung::HypercallEach, Rung::HypercallBatch, Rung::Virtio].into_iter().filter_map(share).collect();
-    let any = found.cells.iter().find(|cell| cell.transport_share.is_some())?;
-    let refault = ratio(any.refault_per_page, 1.0);
-    (!shares.is_empty()).then(|| {
-        format!(
-            "Of a report with its discard and of bringing the pages back later ({} a page, median), the transport is {}.",
+/// How much of the whole is transport at all, and what a dearer discard is put down to.
+fn transport(found: &Found) -> Vec<String> {
+    let shares = found.apart.iter().filter_map(|apart| {
+        if ![Rung::HypercallEach, Rung::HypercallBatch, Rung::Virtio].contains(&apart.rung.0) {
+            return None;
+        }
+        let [share, low, high] = [apart.share.mean, apart.share.low, apart.share.high].map(percent);
+        Some(format!("{share} [{low}, {high}] for {}", apart.rung))
+    });
+    let shares: Vec<String> = shares.collect();
+    let Some(first) = found.apart.first() else { return Vec::new() };
+    let refault = found.cell(first.rung.0, first.discard.0).map_or(0.0, |cell| cell.refault_per_page);
+    let mut sentences = Vec::new();
+    if !shares.is_empty() {
+        sentences.push(format!(
+            "Of a report with its discard and of bringing the pages back later ({} a page, median), what {} does not pay to discard the same pages is {}.",
             found.unit.show(refault),
+            first.cheapest,
             shares.join(", ")
-        )
-    })
+        ));
+    }
+    let dearer: Vec<String> = found
+        .apart
+        .iter()
+        .filter_map(|apart| {
+            let put_down_to = apart.attribution(found.unit)?;
+            let figures = show(found.unit, &apart.dearer_discard);
+            Some(format!("{} by {figures} ({put_down_to})", apart.rung))
+        })
+        .collect();
+    if !dearer.is_empty() {
+        sentences.push(format!("Discarding the same pages is dearer a report for {}.", dearer.join(", ")));
+    }
+    sentences
 }

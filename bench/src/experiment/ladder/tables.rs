@@ -3,6 +3,7 @@
 use abi::axes::Axis;
 use host::axes::Discard;
 
+use super::apart::Apart;
 use super::cell::CellSummary;
 use super::found::Found;
 use super::gate::Change;
@@ -11,6 +12,9 @@ use crate::figure::number;
 use crate::figure::table::{FREED_NOTHING, Grid, strings};
 use crate::figure::unit::{Unit, float, percent, ratio, signed_percent};
 use crate::trial::timed::phases::Phase;
+
+/// Differences below this share of the rung before do not matter.
+const SAME: f64 = 0.05;
 
 /// The rungs side by side, for one discard.
 #[must_use]
@@ -45,7 +49,10 @@ fn title(found: &Found, discard: Discard, what: &str) -> String {
 
 fn row(found: &Found, cell: &CellSummary, reached: bool) -> Vec<String> {
     let unit = found.unit;
-    let step = cell.step.as_ref().map_or_else(String::new, |step| number::difference(unit, &step.per_range));
+    let step = cell.step.as_ref().map_or_else(String::new, |step| {
+        let before = found.cell(step.from.0, cell.discard()).map_or(0.0, |before| before.per_range.p50);
+        number::difference_within(unit, &step.per_range, SAME * before)
+    });
     let mut row = vec![
         cell.label().to_owned(),
         unit.show(cell.per_range.p50),
@@ -72,6 +79,37 @@ fn freed(cell: &CellSummary) -> String {
         (_, 0) => FREED_NOTHING.to_owned(),
         (reported, freed) => percent(ratio(float(freed), float(reported))),
     }
+}
+
+/// What of each report is transport, for one discard; nothing where nothing is discarded.
+#[must_use]
+pub fn apart(found: &Found, discard: Discard) -> Option<Grid> {
+    let unit = found.unit;
+    let rows: Vec<&Apart> = found.apart.iter().filter(|apart| apart.discard.0 == discard).collect();
+    let cheapest = rows.first()?.cheapest;
+    let header = strings([
+        "",
+        "transport",
+        "= its path",
+        "+ dearer discard [95 %]",
+        "more flushes",
+        "share of report and refault [95 %]",
+    ]);
+    let rows = rows.into_iter().map(|apart| {
+        let [share, low, high] = [apart.share.mean, apart.share.low, apart.share.high].map(percent);
+        vec![
+            apart.rung.to_string(),
+            unit.show(apart.transport.mean),
+            unit.show(apart.path.mean),
+            number::difference(unit, &apart.dearer_discard),
+            apart.more_flushes.map_or_else(|| "?".to_owned(), |flushes| format!("{flushes:+.1}")),
+            format!("{share} [{low}, {high}]"),
+        ]
+    });
+    let what = format!(
+        "a report over the cheapest discard of its pages, which is {cheapest}'s; means of medians of blocks"
+    );
+    Some(Grid::new(title(found, discard, &what), header, rows.collect()))
 }
 
 /// The share of each phase in a report, for one discard.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::cell::{CellSummary, find, paired};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::figure::interval::Interval;
-use crate::figure::unit::ratio;
+use crate::figure::interval::{Interval, Sampling};
+use crate::figure::unit::{float, ratio};
 use crate::trial::timed::phases::Phase;
 
 /// The two sides of the argument.
@@ -46,8 +46,12 @@ pub struct Fall {
     pub to: Named<Rung>,
     /// What changes, as the subject of a sentence.
     pub cause: String,
+    /// Median cost a range on the rung it leads from.
+    pub before: f64,
     /// Cost a range more.
     pub per_range: Interval,
+    /// Of this, what the discard of the same pages costs more; 0 without one.
+    pub discard: f64,
     /// The phase in which most of it lies; absent if no phase holds half of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mostly: Option<Place>,
@@ -65,11 +69,11 @@ pub struct Place {
 
 /// One waterfall for each discard with which both ends ran.
 #[must_use]
-pub fn waterfalls(cells: &[CellSummary], seed: u64) -> Vec<Waterfall> {
-    Discard::ALL.iter().filter_map(|discard| waterfall(cells, *discard, seed)).collect()
+pub fn waterfalls(cells: &[CellSummary], how: Sampling) -> Vec<Waterfall> {
+    Discard::ALL.iter().filter_map(|discard| waterfall(cells, *discard, how)).collect()
 }
 
-fn waterfall(cells: &[CellSummary], discard: Discard, seed: u64) -> Option<Waterfall> {
+fn waterfall(cells: &[CellSummary], discard: Discard, how: Sampling) -> Option<Waterfall> {
     let [start, end] = [find(cells, ENDS[0], discard)?, find(cells, ENDS[1], discard)?];
     let batch = find(cells, Rung::HypercallBatch, discard);
     let steps = Rung::ALL
@@ -81,10 +85,10 @@ fn waterfall(cells: &[CellSummary], discard: Discard, seed: u64) -> Option<Water
         discard: Named(discard),
         from: Named(ENDS[0]),
         to: Named(ENDS[1]),
-        whole: Interval::of(&paired(start, end), seed)?,
+        whole: Interval::of(&paired(start, end), how)?,
         steps,
-        beyond_batching: batch.and_then(|batch| Interval::of(&paired(batch, end), seed)),
-        coalescing_over_rest: batch.and_then(|batch| Interval::of(&excess(start, batch, end), seed)),
+        beyond_batching: batch.and_then(|batch| Interval::of(&paired(batch, end), how)),
+        coalescing_over_rest: batch.and_then(|batch| Interval::of(&excess(start, batch, end), how)),
     })
 }
 
@@ -96,8 +100,26 @@ fn fall(cells: &[CellSummary], cell: &CellSummary) -> Option<Fall> {
         .filter(|over| **over > step.from.0 && **over <= rung.0)
         .filter_map(|over| over.cause())
         .collect();
-    let mostly = place(find(cells, step.from.0, cell.discard())?, cell, step.per_range.mean);
-    Some(Fall { to: rung, cause: causes.join(", "), per_range: step.per_range, mostly })
+    let from = find(cells, step.from.0, cell.discard())?;
+    let mostly = place(from, cell, step.per_range.mean);
+    Some(Fall {
+        to: rung,
+        before: from.per_range.p50,
+        cause: causes.join(", "),
+        per_range: step.per_range,
+        discard: dearer(from, cell),
+        mostly,
+    })
+}
+
+/// What a range costs more to discard: the mean over blocks, as that of the step.
+fn dearer(from: &CellSummary, to: &CellSummary) -> f64 {
+    let a_range = |cell: &CellSummary, block: u32| {
+        Some(cell.blocks.get(&block)?.discard / f64::from(cell.choices.ranges_a_report()))
+    };
+    let more: Vec<f64> =
+        to.blocks.keys().filter_map(|block| Some(a_range(to, *block)? - a_range(from, *block)?)).collect();
+    ratio(more.iter().sum(), float(more.len() as u64))
 }
 
 fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {
@@ -114,12 +136,10 @@ fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {
 
 /// |start to middle| - |middle to end|, block by block.
 fn excess(start: &CellSummary, middle: &CellSummary, end: &CellSummary) -> Vec<f64> {
-    let at = |cell: &CellSummary, block| cell.block_medians.get(block).copied();
     start
-        .block_medians
-        .iter()
+        .ranges()
         .filter_map(|(block, a)| {
-            let (b, c) = (at(middle, block)?, at(end, block)?);
+            let (b, c) = (middle.a_range(block)?, end.a_range(block)?);
             Some((b - a).abs() - (c - b).abs())
         })
         .collect()

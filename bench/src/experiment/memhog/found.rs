@@ -13,7 +13,7 @@ use crate::experiment::contract::{Findings, json};
 use crate::experiment::engine::HOW_TO_READ;
 use crate::figure::check::{Check, Standing, none_of};
 use crate::figure::curve::Series;
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling};
 use crate::figure::number;
 use crate::figure::table::{Grid, strings};
 use crate::figure::unit::{Unit, float, percent, total};
@@ -57,8 +57,8 @@ impl Found {
     /// Of a run.
     #[must_use]
     pub fn of(archive: &Archive) -> Self {
-        let (groups, seed) = (archive.groups::<Engine>(), archive.plan.seed());
-        let mut cells: Vec<OfTransport> = groups.iter().map(|group| of_transport(group, seed)).collect();
+        let (groups, how) = (archive.groups::<Engine>(), archive.sampling());
+        let mut cells: Vec<OfTransport> = groups.iter().map(|group| of_transport(group, how)).collect();
         cells.sort_by_key(|cell| cell.rung);
         Self { unit: archive.unit(), cells }
     }
@@ -167,7 +167,7 @@ impl OfTransport {
     }
 }
 
-fn of_transport(group: &Group<'_, Engine>, seed: u64) -> OfTransport {
+fn of_transport(group: &Group<'_, Engine>, how: Sampling) -> OfTransport {
     let with_trial = group.trials.iter().filter_map(|trial| Some((trial.trial, trial.measured::<Engine>()?)));
     let rounds: Vec<(u32, Round)> =
         with_trial.flat_map(|(trial, m)| m.settled.iter().map(move |round| (trial, *round))).collect();
@@ -178,12 +178,12 @@ fn of_transport(group: &Group<'_, Engine>, seed: u64) -> OfTransport {
             .filter(|(_, round)| round.round == number)
             .map(|(_, round)| round.returned())
             .collect();
-        Interval::of(&shares, seed)
+        Interval::of(&shares, how)
     });
     OfTransport {
         rung: group.choices.rung().map(Named),
         returned: returned.collect(),
-        settled_ns: group.interval(seed, settling),
+        settled_ns: group.interval(how, settling),
         reports: group.sum(GuestCounter::Reports),
         pages: group.sum(GuestCounter::ReportedPages),
         rounds_planned: group.choices.rounds,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::group::Group;
 use crate::axes::named::Named;
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling};
 use crate::figure::unit::{float, ratio};
 use crate::trial::engine::measured::EngineMeasured;
 use crate::trial::kind::Engine;
@@ -140,9 +140,9 @@ pub struct Breakdown {
 impl Breakdown {
     /// Of a group against another, paired by block.
     #[must_use]
-    pub fn of(group: &Group<'_, Engine>, other: &Group<'_, Engine>, seed: u64) -> Option<Self> {
+    pub fn of(group: &Group<'_, Engine>, other: &Group<'_, Engine>, how: Sampling) -> Option<Self> {
         let more = |figure: &dyn Fn(&EngineMeasured) -> f64| {
-            group.against(other, seed, figure, |ours, theirs| ours - theirs)
+            group.against(other, how, figure, |ours, theirs| ours - theirs)
         };
         let phase = |phase: &LoadPhase| Some((Named(*phase), more(&|measured| cost(measured, *phase))?));
         Some(Self { whole: more(&whole)?, phases: LoadPhase::ALL.iter().map(phase).collect::<Option<_>>()? })

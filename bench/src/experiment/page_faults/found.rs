@@ -9,44 +9,21 @@ use serde_json::Value;
 
 use super::breakdown::{Breakdown, LoadPhase};
 use super::published;
+use super::state::State;
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::experiment::contract::{Findings, json};
 use crate::experiment::engine::HOW_TO_READ;
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling, blocks_needed, holm};
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::size::block;
 use crate::figure::table::{Grid, strings};
-use crate::figure::unit::{Unit, float, percent, ratio};
+use crate::figure::unit::{Unit, float, percent, ratio, signed_percent};
 use crate::trial::engine::measured::EngineMeasured;
 use crate::trial::kind::Engine;
-
-/// What is compared with a guest that has no reporting compiled in.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum State {
-    /// Compiled in and switched off.
-    Off,
-    /// On, and the host does nothing with what is reported.
-    WithoutDiscard,
-    /// On, and the host discards.
-    WithDiscard,
-}
-
-impl Axis for State {
-    const AXIS: &'static str = "state";
-    const ALL: &'static [Self] = &[Self::Off, Self::WithoutDiscard, Self::WithDiscard];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::WithoutDiscard => "on without discard",
-            Self::WithDiscard => "on with discard",
-        }
-    }
-}
 
 /// What the experiment found.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -108,7 +85,7 @@ impl Found {
     /// Of a run.
     #[must_use]
     pub fn of(archive: &Archive) -> Self {
-        let (groups, seed) = (&archive.groups::<Engine>(), archive.plan.seed());
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
         let mut units: Vec<u8> = groups.iter().map(|group| group.choices.unit).collect();
         units.sort_unstable_by(|a, b| b.cmp(a));
         units.dedup();
@@ -117,21 +94,23 @@ impl Found {
         Self {
             unit,
             delay_us,
-            units: units.into_iter().filter_map(|order| of_unit(groups, order, seed)).collect(),
+            units: units.into_iter().filter_map(|order| of_unit(groups, order, how)).collect(),
         }
     }
 }
 
-fn of_unit(groups: &[Group<'_, Engine>], unit: u8, seed: u64) -> Option<OfUnit> {
+fn of_unit(groups: &[Group<'_, Engine>], unit: u8, how: Sampling) -> Option<OfUnit> {
     let here = || groups.iter().filter(move |group| group.choices.unit == unit);
     let absent = here().find(|group| group.choices.reporting.0 == Reporting::Absent)?;
-    let mut rows: Vec<Row> = here().filter_map(|group| row(group, absent, seed)).collect();
+    let mut rows: Vec<Row> = here().filter_map(|group| row(group, absent, how)).collect();
     rows.sort_by_key(|row| (row.rung, row.state));
+    holm(&mut rows.iter_mut().map(|row| &mut row.change).collect::<Vec<_>>());
+    holm(&mut rows.iter_mut().map(|row| &mut row.breakdown.whole).collect::<Vec<_>>());
     let vcpus = absent.choices.vcpus;
-    Some(OfUnit { unit, vcpus, absent: absent.interval(seed, EngineMeasured::operations_a_second), rows })
+    Some(OfUnit { unit, vcpus, absent: absent.interval(how, EngineMeasured::operations_a_second), rows })
 }
 
-fn row(group: &Group<'_, Engine>, absent: &Group<'_, Engine>, seed: u64) -> Option<Row> {
+fn row(group: &Group<'_, Engine>, absent: &Group<'_, Engine>, how: Sampling) -> Option<Row> {
     let state = match (group.choices.reporting.0, group.choices.way.discard.0) {
         (Reporting::Absent, _) => return None,
         (Reporting::Off, _) => State::Off,
@@ -144,13 +123,13 @@ fn row(group: &Group<'_, Engine>, absent: &Group<'_, Engine>, seed: u64) -> Opti
     Some(Row {
         rung: group.choices.rung().map(Named),
         state: Named(state),
-        rate: group.interval(seed, EngineMeasured::operations_a_second),
-        change: group.change_of_rate(absent, seed)?,
+        rate: group.interval(how, EngineMeasured::operations_a_second),
+        change: group.change_of_rate(absent, how)?,
         accounted: group
-            .interval_if_known(seed, |measured| Some(-measured.core_share() - measured.refault_share()?)),
-        core: group.interval(seed, |measured| -measured.core_share()),
-        refault: group.interval_if_known(seed, |measured| Some(-measured.refault_share()?)),
-        breakdown: Breakdown::of(group, absent, seed)?,
+            .interval_if_known(how, |measured| Some(-measured.core_share() - measured.refault_share()?)),
+        core: group.interval(how, |measured| -measured.core_share()),
+        refault: group.interval_if_known(how, |measured| Some(-measured.refault_share()?)),
+        breakdown: Breakdown::of(group, absent, how)?,
         reported_pages_s: ratio(float(group.sum(GuestCounter::ReportedPages)), seconds),
         taken_reported: ratio(float(reported.n), float(reported.n + resident.n)),
         touch_resident: resident,
@@ -304,6 +283,20 @@ fn signed(value: f64) -> String {
     }
 }
 
+/// Whether an interval can tell what was published from what was measured.
+fn beside_published(unit: &OfUnit, row: &Row) -> String {
+    let Some(published) = published::change(unit.unit, row.state.0) else {
+        return "nothing was published to hold it against".to_owned();
+    };
+    let shown = signed_percent(published);
+    if row.change.low <= published && published <= row.change.high {
+        let half = percent((row.change.high - row.change.low) / 2.0);
+        format!("compatible with the {shown} published, and with anything else within ±{half}")
+    } else {
+        format!("not compatible with the {shown} published")
+    }
+}
+
 fn sentence(measure: Unit, unit: &OfUnit, row: &Row) -> String {
     let over = row.rung.map_or_else(String::new, |rung| format!(" over {rung}"));
     let mut sentence = format!("Blocks of {}, {}{over}: ", block(unit.unit), row.state);
@@ -312,11 +305,18 @@ fn sentence(measure: Unit, unit: &OfUnit, row: &Row) -> String {
         sentence
             .push_str(&format!("{accounted} accounted for (core {core}, refaults {refault}); compared, "));
     }
-    if !row.change.shows_difference() {
+    let needed = blocks_needed(unit.rows.len());
+    if !row.change.shows_difference() && !row.change.is_counted() {
         sentence.push_str(&format!(
-            "no difference shown ({}, n = {}).",
+            "cannot be told from none ({}, n = {}{}); {}.",
             number::share(&row.change).trim_start_matches("~ "),
-            row.change.blocks
+            row.change.blocks,
+            if row.change.blocks < needed {
+                format!(", and {needed} blocks are needed")
+            } else {
+                String::new()
+            },
+            beside_published(unit, row)
         ));
         return sentence;
     }

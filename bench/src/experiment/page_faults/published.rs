@@ -1,6 +1,9 @@
 //! What others have published, beside which ours stand. Other processors, guests and kernels: the shape can be held
 //! against ours, the figures cannot.
 
+use abi::addr::Order;
+
+use super::state::State;
 use crate::figure::table::{Grid, strings};
 
 /// A published result: where, on what, and the change of `page_fault1`.
@@ -36,6 +39,17 @@ const PUBLISHED: [Published; 3] = [
         with_discard: "-0.8 % (8.827 → 8.756 M)",
     },
 ];
+
+/// What was published for huge blocks and this state, of the series that has all three.
+#[must_use]
+pub fn change(unit: u8, state: State) -> Option<f64> {
+    let of = |state| match state {
+        State::Off => -0.0008,
+        State::WithoutDiscard => -0.0086,
+        State::WithDiscard => -0.0327,
+    };
+    (unit == Order::HUGE.get()).then(|| of(state))
+}
 
 /// As a table.
 #[must_use]

@@ -15,7 +15,7 @@ use crate::axes::named::Named;
 use crate::experiment::contract::{Findings, json};
 use crate::experiment::engine::HOW_TO_READ;
 use crate::figure::check::{Check, Standing, check, none_of};
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling};
 use crate::figure::number;
 use crate::figure::table::{Grid, strings};
 use crate::figure::unit::{Unit, float, percent, ratio, total};
@@ -68,8 +68,8 @@ impl Found {
     /// Of a run.
     #[must_use]
     pub fn of(archive: &Archive) -> Self {
-        let (groups, seed) = (archive.groups::<Engine>(), archive.plan.seed());
-        let mut cells: Vec<Rate> = groups.iter().filter_map(|group| rate(group, seed)).collect();
+        let (groups, how) = (archive.groups::<Engine>(), archive.sampling());
+        let mut cells: Vec<Rate> = groups.iter().filter_map(|group| rate(group, how)).collect();
         cells.sort_by_key(|cell| (std::cmp::Reverse(cell.order), cell.capacity, cell.delay_us));
         Self { cells }
     }
@@ -226,7 +226,7 @@ fn pass_ns(measured: &EngineMeasured) -> f64 {
     ratio(measured.counts.clock.figure(float(ticks)), float(passes.len() as u64))
 }
 
-fn rate(group: &Group<'_, Engine>, seed: u64) -> Option<Rate> {
+fn rate(group: &Group<'_, Engine>, how: Sampling) -> Option<Rate> {
     let choices = &group.choices;
     let managed = Map::new(choices.memory / PAGE_SIZE).managed();
     let reported = group.measured().next().map_or(0, |m| total(after(m).iter().map(|pass| pass.pages)));
@@ -237,7 +237,7 @@ fn rate(group: &Group<'_, Engine>, seed: u64) -> Option<Rate> {
     let delay_ns = float(choices.delay_us) * 1e3;
     let figure = |of: &dyn Fn(&EngineMeasured) -> Option<f64>| {
         let values: Option<Vec<f64>> = group.measured().map(of).collect();
-        Interval::of(&values?, seed)
+        Interval::of(&values?, how)
     };
     let deviation = |measured: &EngineMeasured| {
         Some(ratio(observed(measured)?, predicted(measured, delay_ns, &passes)?) - 1.0)
@@ -254,7 +254,7 @@ fn rate(group: &Group<'_, Engine>, seed: u64) -> Option<Rate> {
         observed: figure(&observed)?,
         deviation: figure(&deviation)?,
         passes_predicted: passes.len() as u64,
-        passes_observed: group.interval(seed, |measured| float(after(measured).len() as u64)),
-        pass_ns: group.interval(seed, pass_ns).mean,
+        passes_observed: group.interval(how, |measured| float(after(measured).len() as u64)),
+        pass_ns: group.interval(how, pass_ns).mean,
     })
 }

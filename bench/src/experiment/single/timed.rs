@@ -10,6 +10,7 @@ use crate::experiment::ladder::cell::{self, CellSummary};
 use crate::experiment::ladder::found::how_to_read;
 use crate::experiment::ladder::{checks, tables};
 use crate::figure::check::Check;
+use crate::figure::interval::Sampling;
 use crate::figure::table::Grid;
 use crate::figure::unit::Unit;
 use crate::trial::kind::Timed;
@@ -19,6 +20,8 @@ use crate::trial::kind::Timed;
 pub struct Found {
     /// What all figures are in that count neither trials, blocks, reports, exits nor pages.
     pub unit: Unit,
+    /// Where the figures come from.
+    pub how: Sampling,
     /// The trial as a cell of its own; none if it failed.
     pub cells: Vec<CellSummary>,
 }
@@ -27,9 +30,9 @@ impl Found {
     /// Of a run.
     #[must_use]
     pub fn of(archive: &Archive) -> Self {
-        let seed = archive.plan.seed();
-        let cells = archive.groups::<Timed>().iter().map(|group| cell::cell(group, seed)).collect();
-        Self { unit: archive.unit(), cells }
+        let how = archive.sampling();
+        let cells = archive.groups::<Timed>().iter().map(|group| cell::cell(group)).collect();
+        Self { unit: archive.unit(), how, cells }
     }
 }
 
@@ -52,7 +55,7 @@ impl Findings for Found {
     }
 
     fn checks(&self) -> Vec<Check> {
-        checks::all(&self.cells, self.unit)
+        checks::all(&self.cells, self.unit, self.how)
     }
 
     fn how_to_read(&self) -> String {

@@ -15,7 +15,7 @@ use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::experiment::contract::{Findings, json};
 use crate::experiment::engine::HOW_TO_READ;
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
 use crate::figure::size::block;
 use crate::figure::table::Grid;
@@ -89,10 +89,11 @@ impl Found {
     /// Of a run.
     #[must_use]
     pub fn of(archive: &Archive) -> Self {
-        let (groups, seed) = (&archive.groups::<Engine>(), archive.plan.seed());
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
         let combs = groups.iter().filter(|group| group.choices.load.0 == Load::Comb);
-        let mut cells: Vec<Point> = combs.map(|comb| point(comb, groups, seed)).collect();
+        let mut cells: Vec<Point> = combs.map(|comb| point(comb, groups, how)).collect();
         cells.sort_by_key(|cell| (cell.rung, cell.order, cell.capacity));
+        holm(&mut cells.iter_mut().filter_map(|cell| cell.change.as_mut()).collect::<Vec<_>>());
         let rungs: BTreeSet<_> = cells.iter().map(|cell| cell.rung).collect();
         let of = |rung| {
             let cells = &cells;
@@ -235,7 +236,7 @@ fn a_mib(measured: &EngineMeasured, ticks: u64) -> f64 {
     ratio(measured.counts.clock.figure(float(ticks)), mib)
 }
 
-fn point(comb: &Group<'_, Engine>, groups: &[Group<'_, Engine>], seed: u64) -> Point {
+fn point(comb: &Group<'_, Engine>, groups: &[Group<'_, Engine>], how: Sampling) -> Point {
     let choices = &comb.choices;
     let completion = choices.way.completion.0;
     let cost = |measured: &EngineMeasured| cost(measured, completion);
@@ -249,8 +250,8 @@ fn point(comb: &Group<'_, Engine>, groups: &[Group<'_, Engine>], seed: u64) -> P
     let absent = groups.iter().find(|group| {
         group.choices.reporting.0 == Reporting::Absent && group.choices.min_order == choices.min_order
     });
-    let whole = comb.interval(seed, cost);
-    let part = comb.interval(seed, |measured| transport(measured, completion));
+    let whole = comb.interval(how, cost);
+    let part = comb.interval(how, |measured| transport(measured, completion));
     let refault = load.and_then(refault);
     Point {
         rung: choices.rung().map(Named),
@@ -260,7 +261,7 @@ fn point(comb: &Group<'_, Engine>, groups: &[Group<'_, Engine>], seed: u64) -> P
         cost: whole,
         refault,
         transport_of_all: refault.map(|refault| ratio(part.mean, whole.mean + refault)),
-        change: load.zip(absent).and_then(|(load, absent)| load.change_of_rate(absent, seed)),
+        change: load.zip(absent).and_then(|(load, absent)| load.change_of_rate(absent, how)),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::experiment::contract::{Findings, json};
 use crate::experiment::engine::HOW_TO_READ;
-use crate::figure::interval::Interval;
+use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::scaling::{self, Growth};
@@ -97,12 +97,12 @@ impl Found {
     /// Of a run.
     #[must_use]
     pub fn of(archive: &Archive) -> Self {
-        let (groups, seed) = (&archive.groups::<Engine>(), archive.plan.seed());
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
         let is_comb = |group: &&Group<'_, Engine>| group.choices.load.0 == Load::Comb;
-        let mut combs: Vec<CombRow> = groups.iter().filter(is_comb).map(|group| comb(group, seed)).collect();
+        let mut combs: Vec<CombRow> = groups.iter().filter(is_comb).map(|group| comb(group, how)).collect();
         combs.sort_by_key(|row| (row.shuffle, row.walk, row.length));
         let loads: Vec<&Group<'_, Engine>> = groups.iter().filter(|group| !is_comb(group)).collect();
-        Self { unit: archive.unit(), growth: growths(&combs), combs, loads: load_rows(&loads, seed) }
+        Self { unit: archive.unit(), growth: growths(&combs), combs, loads: load_rows(&loads, how) }
     }
 
     fn combs_table(&self) -> Grid {
@@ -121,7 +121,7 @@ impl Found {
             "n",
         ]);
         let rows = self.combs.iter().map(|row| {
-            let Interval { mean, low, high, blocks } = row.examined;
+            let Interval { mean, low, high, blocks, .. } = row.examined;
             let show = |ns| self.unit.show(ns);
             vec![
                 row.walk.to_string(),
@@ -228,21 +228,21 @@ fn sentence(row: &GrowthRow) -> String {
     )
 }
 
-fn comb(group: &Group<'_, Engine>, seed: u64) -> CombRow {
+fn comb(group: &Group<'_, Engine>, how: Sampling) -> CombRow {
     let unit = Order::new(u64::from(group.choices.unit)).unwrap_or_default();
     let a_trial = |counter| ratio(float(group.sum(counter)), float(group.trials.len() as u64));
     CombRow {
         walk: group.choices.walk,
         shuffle: group.choices.shuffle,
         length: group.choices.footprint / (2 * unit.pages() * PAGE_SIZE),
-        examined: group.interval(seed, |measured| {
+        examined: group.interval(how, |measured| {
             let sum = |counter| float(measured.sum(counter));
             ratio(sum(GuestCounter::Examined), sum(GuestCounter::Reported))
         }),
         examined_a_batch: group.tally(Tally::Examined),
         hold: group.tally(Tally::HoldWalk),
         invisible: group.tally(Tally::Invisible),
-        walking_ns: group.interval(seed, |measured| {
+        walking_ns: group.interval(how, |measured| {
             measured.counts.clock.figure(float(measured.sum(GuestCounter::WalkTicks)))
         }),
         resets: a_trial(GuestCounter::Resets),
@@ -269,7 +269,7 @@ fn growths(combs: &[CombRow]) -> Vec<GrowthRow> {
     cells.into_iter().filter_map(growth).collect()
 }
 
-fn load_rows(groups: &[&Group<'_, Engine>], seed: u64) -> Vec<LoadRow> {
+fn load_rows(groups: &[&Group<'_, Engine>], how: Sampling) -> Vec<LoadRow> {
     let find = |reporting, walk: Option<Walk>| {
         groups.iter().copied().find(|group| {
             group.choices.reporting.0 == reporting && walk.is_none_or(|walk| group.choices.walk.0 == walk)
@@ -280,7 +280,7 @@ fn load_rows(groups: &[&Group<'_, Engine>], seed: u64) -> Vec<LoadRow> {
         .iter()
         .filter(|group| group.choices.reporting.0 == Reporting::On)
         .map(|on| {
-            let against = |group: &Group<'_, Engine>| group.change_of_rate(absent?, seed);
+            let against = |group: &Group<'_, Engine>| group.change_of_rate(absent?, how);
             let sum = |counter| float(on.sum(counter));
             LoadRow {
                 walk: on.choices.walk,
@@ -299,6 +299,8 @@ fn load_rows(groups: &[&Group<'_, Engine>], seed: u64) -> Vec<LoadRow> {
         })
         .collect();
     rows.sort_by_key(|row| row.walk);
+    let changes = rows.iter_mut().flat_map(|row| [row.on.as_mut(), row.off.as_mut()]);
+    holm(&mut changes.flatten().collect::<Vec<_>>());
     rows
 }
 
