@@ -8,6 +8,7 @@ pub mod ladder;
 pub mod memhog;
 pub mod page_faults;
 pub mod rate;
+pub mod same;
 pub mod single;
 pub mod soak;
 pub mod sweep;
@@ -26,7 +27,7 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 9] = [
+pub const ALL: [&dyn Experiment; 10] = [
     &ladder::Ladder,
     &page_faults::PageFaults,
     &walk::Walks,
@@ -34,6 +35,7 @@ pub const ALL: [&dyn Experiment; 9] = [
     &rate::Rates,
     &sweep::Sweep,
     &soak::Soak,
+    &same::Same,
     &single::OneTimed,
     &single::OneEngine,
 ];

@@ -1,0 +1,109 @@
+//! How often a comparison of a cell with itself was called different.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::archive::Archive;
+use crate::experiment::contract::{Findings, json};
+use crate::figure::check::{Check, Standing, check};
+use crate::figure::interval::{ALPHA, Interval, Verdict};
+use crate::figure::table::{Grid, strings};
+use crate::figure::unit::{float, percent, ratio};
+use crate::trial::kind::Timed;
+use crate::trial::timed::phases::Phase;
+
+/// Pairs of trials that follow one another in a comparison.
+const PAIRS: usize = 8;
+/// Differences below this share do not matter.
+const MARGIN: f64 = 0.05;
+/// The fewest comparisons of which a share can be told from [`ALPHA`].
+const ENOUGH: usize = 100;
+
+/// How the comparisons came out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// Comparisons.
+    pub comparisons: usize,
+    /// Called different.
+    pub different: usize,
+    /// Called equal within the margin.
+    pub equal: usize,
+    /// Of which neither could be said.
+    pub cannot_say: usize,
+}
+
+impl Found {
+    /// Of a run: its trials in the order they ran, two by two.
+    #[must_use]
+    pub fn of(archive: &Archive) -> Self {
+        let total = |m: &crate::trial::timed::measured::TimedMeasured| m.phase(Phase::Total).p50;
+        let totals: Vec<f64> =
+            archive.trials.iter().filter_map(|trial| trial.measured::<Timed>()).map(total).collect();
+        let mut found = Self::default();
+        for comparison in totals.chunks_exact(2 * PAIRS) {
+            // As the ladder holds every second block the other way round: A B, B A, and so on.
+            let pairs = comparison.chunks_exact(2).enumerate();
+            let more: Vec<f64> = pairs
+                .map(|(index, pair)| if index % 2 == 0 { pair[1] - pair[0] } else { pair[0] - pair[1] })
+                .collect();
+            let margin = MARGIN * ratio(comparison.iter().sum(), float(comparison.len() as u64));
+            let Some(interval) = Interval::of(&more, archive.sampling()) else { continue };
+            found.comparisons += 1;
+            match interval.verdict(margin) {
+                Verdict::Different => found.different += 1,
+                Verdict::Equal => found.equal += 1,
+                Verdict::CannotSay => found.cannot_say += 1,
+            }
+        }
+        found
+    }
+
+    fn share(&self, of: usize) -> f64 {
+        ratio(float(of as u64), float(self.comparisons as u64))
+    }
+}
+
+impl Findings for Found {
+    fn tables(&self) -> Vec<Grid> {
+        let rows = [
+            ("called different", self.different),
+            ("called equal within 5 %", self.equal),
+            ("cannot say", self.cannot_say),
+        ];
+        let rows =
+            rows.map(|(what, count)| vec![what.to_owned(), count.to_string(), percent(self.share(count))]);
+        let title = format!(
+            "one cell compared with itself {} times, {PAIRS} pairs of trials each; medians of a report",
+            self.comparisons
+        );
+        vec![Grid::new(title, strings(["", "comparisons", "share"]), rows.to_vec())]
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        vec![format!(
+            "Of {} comparisons of a cell with itself {} ({}) were called different.",
+            self.comparisons,
+            self.different,
+            percent(self.share(self.different))
+        )]
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let what = format!("at most {} of like things are called different", percent(ALPHA));
+        let standing = match self.comparisons {
+            few if few < ENOUGH => Standing::Unknown,
+            _ if self.share(self.different) <= ALPHA => Standing::Holds,
+            _ => Standing::Fails,
+        };
+        vec![check(&what, standing, format!("{} of {} comparisons", self.different, self.comparisons))]
+    }
+
+    fn how_to_read(&self) -> String {
+        "- *different*, *equal* and *cannot say* are called by the test and the margin that every experiment uses.\n".to_owned()
+    }
+
+    fn json(&self) -> Value {
+        json(self)
+    }
+}
