@@ -1,6 +1,6 @@
 //! What it costs to give memory back, by the order reported and the blocks a report holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use abi::addr::Order;
 use host::axes::Completion;
@@ -52,35 +52,48 @@ pub struct Point {
     pub cost: Interval,
     /// Of this, what the transport has: neither walk, put-back nor discard.
     pub transport: f64,
-    /// Nanoseconds by which touching a MiB that had been given back takes longer; absent if the workload did not run, or
-    /// touched none.
+    /// By how much touching a MiB that had been given back takes longer, block by block; absent if the workload did not
+    /// run in a block, or touched none. An estimate that is not positive is one all the same.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub refault: Option<f64>,
-    /// What the transport has of giving a MiB back and touching it again.
+    pub refault: Option<Interval>,
+    /// What the transport has of giving a MiB back and touching it again; unknown where the refault is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub transport_of_all: Option<f64>,
+    pub transport_of_all: Option<Interval>,
     /// Change of the workload's operations a second against a guest without reporting.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub change: Option<Interval>,
 }
 
-/// From which order on exits stop mattering.
+/// From which order on exits are shown to stop mattering, and what is known of the next smaller one that ran.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Threshold {
     /// The transport.
     pub rung: Option<Named<Rung>>,
     /// Blocks a report holds.
     pub capacity: u16,
-    /// The order; absent if they matter at the largest that ran.
+    /// The least order such that it and all larger ones are shown to be below the share; absent if the largest is not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub order: Option<u8>,
+    /// The order at which that ends, and what the transport has there; absent if all that ran are below.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ends_at: Option<End>,
+}
+
+/// Where the orders that are shown to be below the share end.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct End {
+    /// The order.
+    pub order: u8,
+    /// What the transport has there; unknown if the refault is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub share: Option<Interval>,
 }
 
 /// The rule, for the report.
 #[must_use]
 pub fn rule() -> String {
     format!(
-        "exits stop mattering from the order on at which the transport has less than {} of what it costs to give a MiB back and to touch it again, there and at all larger orders",
+        "exits are shown to stop mattering from the order on at which the whole interval of what the transport has of giving a MiB back and touching it again lies below {}, there and at all larger orders",
         percent(SHARE)
     )
 }
@@ -97,7 +110,7 @@ impl Found {
         let rungs: BTreeSet<_> = cells.iter().map(|cell| cell.rung).collect();
         let of = |rung| {
             let cells = &cells;
-            CAPACITIES.map(|capacity| Threshold { rung, capacity, order: threshold(cells, rung, capacity) })
+            CAPACITIES.map(|capacity| threshold(cells, rung, capacity))
         };
         Self { unit: archive.unit(), thresholds: rungs.into_iter().flat_map(of).collect(), cells }
     }
@@ -127,7 +140,15 @@ impl Found {
             "{}: the transport's share of giving a MiB back and touching it again; n = {n}",
             label(rung)
         );
-        self.across(rung, title, |cell| cell.transport_of_all.map_or_else(String::new, percent))
+        self.across(rung, title, |cell| {
+            cell.transport_of_all.as_ref().map_or_else(
+                || "unknown".to_owned(),
+                |share| {
+                    let [share, low, high] = [share.mean, share.low, share.high].map(percent);
+                    format!("{share} [{low}, {high}]")
+                },
+            )
+        })
     }
 
     fn changes(&self, rung: Option<Named<Rung>>) -> Grid {
@@ -180,12 +201,13 @@ impl Findings for Found {
                     capacity => format!("{capacity} blocks"),
                 };
                 let over = format!("Over {} with {blocks} a report, exits", label(threshold.rung));
-                match threshold.order {
-                    Some(order) => format!("{over} stop mattering from order {order} ({}) on.", block(order)),
-                    None => {
-                        format!("{over} are not shown to stop mattering up to the largest order that ran.")
+                let shown = match threshold.order {
+                    Some(order) => {
+                        format!("{over} are shown to stop mattering from order {order} ({}) on", block(order))
                     }
-                }
+                    None => format!("{over} are not shown to stop mattering at the largest order that ran"),
+                };
+                shown + &threshold.ends_at.map_or_else(|| ".".to_owned(), |end| end.said())
             })
             .collect();
         if !sentences.is_empty() {
@@ -200,6 +222,16 @@ impl Findings for Found {
 
     fn json(&self) -> Value {
         json(self)
+    }
+}
+
+impl End {
+    fn said(self) -> String {
+        let order = self.order;
+        let Some(share) = self.share else { return format!("; at order {order} it is unknown.") };
+        let [mean, low, high] = [share.mean, share.low, share.high].map(percent);
+        let what = if share.low >= SHARE { "they have" } else { "it cannot be said: they have" };
+        format!("; at order {order} {what} {mean} [{low}, {high}].")
     }
 }
 
@@ -251,44 +283,64 @@ fn point(comb: &Group<'_, Engine>, groups: &[Group<'_, Engine>], how: Sampling) 
         group.choices.reporting.0 == Reporting::Absent && group.choices.min_order == choices.min_order
     });
     let whole = comb.interval(how, cost);
-    let part = comb.interval(how, |measured| transport(measured, completion));
-    let refault = load.and_then(refault);
+    let part = |measured: &EngineMeasured| transport(measured, completion);
+    let refaults = load.map(refaults).unwrap_or_default();
+    let known =
+        comb.by_block(cost).into_iter().map(|(block, cost)| Some((block, cost + refaults.get(&block)?)));
+    let known: Option<BTreeMap<u32, f64>> = known.collect();
+    let of_all = known.and_then(|all| {
+        let parts = comb.by_block(part);
+        let share = |(block, all): (&u32, &f64)| Some(ratio(*parts.get(block)?, *all));
+        Interval::of(&all.iter().filter_map(share).collect::<Vec<_>>(), how)
+    });
     Point {
         rung: choices.rung().map(Named),
         order: choices.min_order,
         capacity: choices.capacity,
-        transport: ratio(part.mean, whole.mean),
+        transport: ratio(comb.interval(how, part).mean, whole.mean),
         cost: whole,
-        refault,
-        transport_of_all: refault.map(|refault| ratio(part.mean, whole.mean + refault)),
+        refault: Interval::of(&refaults.into_values().collect::<Vec<_>>(), how),
+        transport_of_all: of_all,
         change: load.zip(absent).and_then(|(load, absent)| load.change_of_rate(absent, how)),
     }
 }
 
-/// Nanoseconds by which the workload took longer to touch a MiB that had been given back.
-fn refault(load: &Group<'_, Engine>) -> Option<f64> {
-    let sum = |counter| float(load.sum(counter));
+/// By how much the workload took longer to touch a MiB that had been given back, in each block in which it touched any.
+fn refaults(load: &Group<'_, Engine>) -> BTreeMap<u32, f64> {
     let unit = float(4096 << load.choices.unit.min(Order::MAX.get())) / float(1 << 20);
-    let (units, slow) = (sum(GuestCounter::RefaultOperations), sum(GuestCounter::RefaultTicks));
-    let resident = ratio(sum(GuestCounter::TouchTicks) - slow, sum(GuestCounter::Operations) - units);
-    let ticks = slow - units * resident;
-    (units > 0.0 && ticks > 0.0).then(|| ratio(load.clock().figure(ticks), units * unit))
+    let of = |m: &EngineMeasured| {
+        let sum = |counter| float(m.sum(counter));
+        let (units, slow) = (sum(GuestCounter::RefaultOperations), sum(GuestCounter::RefaultTicks));
+        let all = sum(GuestCounter::Operations);
+        let resident = ratio(sum(GuestCounter::TouchTicks) - slow, all - units);
+        (units > 0.0 && all > units)
+            .then(|| ratio(m.counts.clock.figure(slow - units * resident), units * unit))
+    };
+    load.by_block(|m| of(m).unwrap_or(f64::NAN))
+        .into_iter()
+        .filter(|(_, refault)| refault.is_finite())
+        .collect()
 }
 
-/// The least order such that it and all larger ones meet the rule.
-fn threshold(cells: &[Point], rung: Option<Named<Rung>>, capacity: u16) -> Option<u8> {
+/// The orders from the largest down whose whole interval meets the rule, and where they end.
+fn threshold(cells: &[Point], rung: Option<Named<Rung>>, capacity: u16) -> Threshold {
     let mut at: Vec<&Point> =
         cells.iter().filter(|cell| cell.rung == rung && cell.capacity == capacity).collect();
     at.sort_by_key(|cell| std::cmp::Reverse(cell.order));
-    let meets = |cell: &&&Point| cell.transport_of_all.is_some_and(|share| share < SHARE);
-    at.iter().take_while(meets).map(|cell| cell.order).last()
+    let meets = |cell: &&&Point| cell.transport_of_all.is_some_and(|share| share.high < SHARE);
+    let met = at.iter().take_while(meets).count();
+    let end = at.get(met).map(|cell| End { order: cell.order, share: cell.transport_of_all });
+    let order = met.checked_sub(1).map(|last| at[last].order);
+    Threshold { rung, capacity, order, ends_at: end }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn point(order: u8, transport_of_all: impl Into<Option<f64>>) -> Point {
+    fn point(order: u8, share: Option<(f64, f64)>) -> Point {
+        let share =
+            share.map(|(low, high)| Interval { mean: (low + high) / 2.0, low, high, blocks: 6, p: None });
         Point {
             rung: None,
             order,
@@ -296,18 +348,28 @@ mod tests {
             cost: Interval::default(),
             transport: 0.5,
             refault: None,
-            transport_of_all: transport_of_all.into(),
+            transport_of_all: share,
             change: None,
         }
     }
 
     #[test]
-    fn exits_stop_mattering_where_they_do_not_matter_at_any_larger_order() {
-        let found = |cells: &[Point]| threshold(cells, None, 32);
-        assert_eq!(found(&[point(0, 0.5), point(5, 0.04), point(9, 0.01)]), Some(5));
-        assert_eq!(found(&[point(0, 0.04), point(5, 0.5), point(9, 0.04)]), Some(9));
-        assert_eq!(found(&[point(0, 0.04), point(5, 0.04), point(9, 0.5)]), None);
-        assert_eq!(found(&[point(9, None)]), None, "nothing is known of touching it again");
-        assert_eq!(threshold(&[point(9, 0.01)], None, 1), None, "another capacity");
+    fn a_threshold_is_where_the_whole_interval_crosses() {
+        let found = |cells: &[Point]| {
+            let Threshold { order, ends_at, .. } = threshold(cells, None, 32);
+            (order, ends_at.map(|end| (end.order, end.share.is_some())))
+        };
+        let (below, across, above) = (Some((0.03, 0.045)), Some((0.04, 0.101)), Some((0.4, 0.6)));
+        assert_eq!(found(&[point(0, above), point(5, below), point(9, below)]), (Some(5), Some((0, true))));
+        // Its mean is above, its interval holds the share: it does not pass for being below at a larger order.
+        assert_eq!(found(&[point(5, below), point(7, across), point(9, below)]), (Some(9), Some((7, true))));
+        assert_eq!(found(&[point(5, below), point(9, above)]), (None, Some((9, true))));
+        assert_eq!(
+            found(&[point(5, below), point(9, None)]),
+            (None, Some((9, false))),
+            "unknown is not below"
+        );
+        assert_eq!(found(&[point(5, below)]), (Some(5), None));
+        assert_eq!(threshold(&[point(9, below)], None, 1).order, None, "another capacity");
     }
 }
