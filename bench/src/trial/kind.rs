@@ -73,3 +73,11 @@ impl Kind for Engine {
         if let Series::Tally(tally) = series { Some(tally) } else { None }
     }
 }
+
+impl TrialRecord {
+    /// What was measured, if it is a trial of that kind and ran to its end.
+    #[must_use]
+    pub fn measured<K: Kind>(&self) -> Option<&K::Measured> {
+        K::measured(self)
+    }
+}

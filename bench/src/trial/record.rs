@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
 use super::engine::{choices::Choices as EngineChoices, measured::EngineMeasured};
-use super::kind::Kind;
 use super::spec::Choices;
 use super::timed::{choices::Choices as TimedChoices, measured::TimedMeasured};
 use crate::SCHEMA_VERSION;
@@ -114,12 +113,6 @@ impl TrialRecord {
             seed,
             body,
         }
-    }
-
-    /// What was measured, if it is a trial of that kind and ran to its end.
-    #[must_use]
-    pub fn measured<K: Kind>(&self) -> Option<&K::Measured> {
-        K::measured(self)
     }
 
     /// What every kind of trial counts, if it ran to its end.

@@ -28,6 +28,7 @@ mod audit;
 mod give;
 mod isolate;
 mod layout;
+mod link;
 mod list;
 mod migrate;
 mod page;
@@ -40,7 +41,7 @@ mod zone;
 
 pub use audit::Audit;
 pub use isolate::At;
-pub use list::Link;
+pub use link::Link;
 pub use migrate::MigrateType;
 pub use page::{Block, Page};
 pub use zone::{Locked, Zone};

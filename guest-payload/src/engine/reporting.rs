@@ -37,6 +37,7 @@ mod rotation;
 mod search;
 mod shuffle;
 mod synchronous;
+mod worker;
 
 pub use batch::Batch;
 pub use reporter::{Parts, Reporter};
@@ -44,13 +45,10 @@ pub use reporter::{Parts, Reporter};
 use pass::Pass;
 use per_cpu::Array;
 use request::Request;
+use worker::{Step, WORKER};
 
-/// The processor whose worker makes the passes.
-const WORKER: u32 = 0;
 /// The longest nap, in microseconds: what others ask for must be noticed.
 const NAP: u64 = 1000;
-/// The nap of a processor that waits for the acknowledgement of its own report, in microseconds.
-const SHORT_NAP: u32 = 20;
 
 /// The reporting core, as one virtual processor has it.
 pub struct Core<'a, M, const REPORTS: bool> {
@@ -63,17 +61,6 @@ pub struct Core<'a, M, const REPORTS: bool> {
     request: Request,
     pass: Option<Pass>,
     array: Array,
-}
-
-/// What a step of the work came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Step {
-    /// There is nothing to do, or not yet.
-    Nothing,
-    /// A report was made, or a list looked through: there may be more.
-    Progress,
-    /// A report is under way, and the device works.
-    Waiting,
 }
 
 impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::archive::Archive;
 use crate::experiment::contract::{Findings, json};
 use crate::experiment::ladder::cell::{self, CellSummary};
-use crate::experiment::ladder::found::how_to_read;
+use crate::experiment::ladder::findings::how_to_read;
 use crate::experiment::ladder::{checks, tables};
 use crate::figure::check::Check;
 use crate::figure::interval::Sampling;

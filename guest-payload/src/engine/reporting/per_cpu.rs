@@ -16,8 +16,8 @@ use crate::engine::books::Books;
 use crate::engine::buddy::{Block, Page};
 use crate::metal::Metal;
 
-use super::Step;
 use super::reporter::Reporter;
+use super::worker::Step;
 
 /// The array of one processor.
 #[derive(Clone, Copy, Debug)]

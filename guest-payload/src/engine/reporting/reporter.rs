@@ -26,7 +26,8 @@ use crate::transport::{Transport, Verdict};
 use super::batch::Batch;
 use super::search::{List, Search};
 use super::shuffle::Shuffle;
-use super::{SHORT_NAP, WORKER, boundary, rewalk, rotation};
+use super::worker::{SHORT_NAP, WORKER};
+use super::{boundary, rewalk, rotation};
 
 /// What reports blocks on one virtual processor.
 pub struct Reporter<'a, M, const REPORTS: bool> {

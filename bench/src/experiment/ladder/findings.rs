@@ -1,0 +1,61 @@
+//! What the ladder shows, for files and people.
+
+use abi::axes::Axis;
+use serde_json::Value;
+
+use super::found::Found;
+use super::{checks, sentences, tables};
+use crate::experiment::contract::{Findings, json};
+use crate::figure::check::Check;
+use crate::figure::table::Grid;
+use crate::trial::timed::phases::Phase;
+
+const HOW_TO_READ: &str = "\
+- *a report* is a batch of ranges told to the host and acknowledged; *a range* is what it costs over the number of ranges.
+- *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with its 95 % \
+interval over blocks. Without a mark the two are shown to differ (an exact sign-flip test, corrected for the comparisons of the table); `=` marks two that are equal within 5 %, \
+`~` that neither can be said. Where instructions are counted the ends are the least and the largest block.
+- *exits/1000* are exits to user space for every thousand ranges, by our count.
+- *freed* is the share of reported pages that the kernel no longer held afterwards, looked at in reports made for this.
+- *refault* is what touching a reported page again cost over touching a resident one.
+- *transport* is a report less what the cheapest rung pays to discard the same pages in the same block: its own path, and by how much its own discard is dearer.
+- Phases follow one another and add up to the report. Shares are of summed cost, so rare dear reports weigh as much as \
+they cost.
+";
+
+/// How the tables of timed trials are to be read.
+#[must_use]
+pub fn how_to_read() -> String {
+    let line = |phase: &Phase| format!("  - *{}*: {}\n", phase.name(), phase.meaning());
+    HOW_TO_READ.to_owned() + &Phase::ALL.iter().map(line).collect::<String>()
+}
+
+impl Findings for Found {
+    fn tables(&self) -> Vec<Grid> {
+        let of = |discard| {
+            let apart = tables::apart(self, discard);
+            [Some(tables::ladder(self, discard)), apart, Some(tables::phases(self, discard))]
+        };
+        self.discards().into_iter().flat_map(of).flatten().collect()
+    }
+
+    fn details(&self) -> Vec<Grid> {
+        self.cells.iter().map(|cell| tables::one_cell(self.unit, cell)).collect()
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        sentences::all(self)
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        checks::all(&self.cells, self.unit, self.how)
+    }
+
+    fn how_to_read(&self) -> String {
+        how_to_read()
+    }
+
+    fn json(&self) -> Value {
+        json(self)
+    }
+}
