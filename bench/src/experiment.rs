@@ -16,12 +16,17 @@ pub mod walk;
 
 use std::path::Path;
 
+use abi::layout::VCPUS_MAX;
+use host::engine::Load;
+
 use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
+use crate::figure::number::mib;
+use crate::figure::unit::float;
 use crate::plan::keys::Keys;
 use crate::plan::schedule::{Slot, interleaved};
-use crate::plan::{Plan, PlanError};
+use crate::plan::{Plan, PlanError, bad};
 use crate::site::calls::Calls;
 use crate::trial::spec::Spec;
 use contract::Experiment;
@@ -105,6 +110,9 @@ impl dyn Experiment + '_ {
         self.fill(&mut plan.choices, processors, calls);
         self.check(&plan.choices)?;
         for rung in plan.choices.rungs() {
+            if self.names_pages() && !rung.names_pages() {
+                return bad("rungs", Named(rung), "it names no pages; use hypercall-each or a later rung");
+            }
             if let Some(reason) = calls.refusal(rung) {
                 return Err(PlanError::NotHere { rung: Named(rung), reason: reason.to_owned() });
             }
@@ -117,6 +125,44 @@ impl dyn Experiment + '_ {
             })?;
         }
         Ok(plan)
+    }
+
+    /// Whether it can be asked of a machine whose counter counts instructions.
+    ///
+    /// # Errors
+    /// [`PlanError::Instructions`].
+    pub fn can_be_counted(&self) -> Result<(), PlanError> {
+        match self.not_counted() {
+            Some(why) => Err(PlanError::Instructions { experiment: self.name().to_owned(), why }),
+            None => Ok(()),
+        }
+    }
+
+    /// Chooses what is left open by what the host is: the rungs it can run, its processors.
+    fn fill(&self, keys: &mut Keys, processors: u32, calls: &Calls) {
+        if self.looks_at("rungs") {
+            keys.rungs.get_or_insert_with(|| calls.rungs().map(Named).collect());
+        }
+        if self.looks_at("vcpus") {
+            // A comb is one list, and made by one processor.
+            let is_comb = keys.load == Some(Named(Load::Comb));
+            keys.vcpus.get_or_insert(if is_comb { 1 } else { processors.clamp(1, VCPUS_MAX) });
+        }
+    }
+
+    /// Under which choices an answer holds, as part of a sentence.
+    #[must_use]
+    pub fn scope(&self, keys: &Keys) -> String {
+        let reports = keys.batch.zip(keys.workload).map(|(batch, workload)| {
+            format!(
+                "{batch} ranges of order {} a report and the {workload} workload",
+                keys.order.unwrap_or_default()
+            )
+        });
+        let memory = keys
+            .memory
+            .map(|memory| format!("{} vCPUs and {} of memory", keys.vcpus.unwrap_or(1), mib(float(memory))));
+        reports.into_iter().chain(memory).collect::<Vec<_>>().join(", ")
     }
 
     /// The trials of a plan in their order; more of them than there is time for, if it goes by time.

@@ -11,7 +11,7 @@ use super::exit::Code;
 use super::options::Asked;
 use crate::axes::rung::CallBy;
 use crate::experiment::contract::Experiment;
-use crate::plan::{Plan, PlanError, estimate};
+use crate::plan::{Plan, estimate};
 use crate::report::{self, terminal};
 use crate::run::executor::{KvmExecutor, run_all};
 use crate::run::journal::Journal;
@@ -35,9 +35,7 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
     let stop = signals::stop_flag()?;
     let facts = host::probe::probe()?;
     if facts.counter == Counter::Instructions {
-        let experiment = *experiment;
-        let refused = |why| PlanError::Instructions { experiment: experiment.name().to_owned(), why };
-        experiment.in_instructions().map_err(refused)?;
+        experiment.can_be_counted()?;
     }
     let environment = Environment::here(&facts);
     let plan = experiment.resolve(plan, processors, &Calls::on(&facts))?;

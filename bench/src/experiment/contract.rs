@@ -1,6 +1,6 @@
 //! What an experiment is: a question, the trials that answer it, and what is found in them.
 
-use schemars::{Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,58 +11,122 @@ use crate::figure::curve::Series;
 use crate::figure::table::Grid;
 use crate::plan::PlanError;
 use crate::plan::keys::Keys;
-use crate::site::calls::Calls;
 use crate::trial::spec::Spec;
 
-/// An experiment. Its folder has everything that is about it; its row in [`super::ALL`] makes it known.
-pub trait Experiment: Sync {
+/// An experiment, by what it says of itself. Its folder has everything that is about it; its row in [`super::ALL`] makes
+/// it known.
+pub trait Asks: Sync {
     /// What plans and files call it.
-    fn name(&self) -> &'static str;
-
+    const NAME: &'static str;
     /// What the command line calls it.
-    fn command(&self) -> &'static str {
-        self.name()
-    }
-
+    const COMMAND: &'static str = Self::NAME;
     /// The question it answers.
-    fn question(&self) -> &'static str;
-
+    const QUESTION: &'static str;
     /// Its built-in plans: name and choices in TOML. The first is its default, the others are laid over that. `quick` is
     /// what `--quick` takes, `lab` what the lab takes.
-    fn plans(&self) -> &'static [(&'static str, &'static str)];
-
+    const PLANS: &'static [(&'static str, &'static str)];
     /// Keys it looks at although its default plan leaves them open.
-    fn beside(&self) -> &'static [&'static str];
+    const BESIDE: &'static [&'static str];
+    /// Whether every report has to name pages.
+    const NAMES_PAGES: bool = true;
+    /// Why it cannot be asked of a machine whose counter counts instructions, if it cannot.
+    const NOT_COUNTED: Option<&'static str> = None;
 
-    /// Chooses what is left open by what the host is: the rungs it can run, its processors.
-    fn fill(&self, keys: &mut Keys, processors: u32, calls: &Calls);
+    /// What it finds.
+    type Found: Findings + Serialize + JsonSchema + 'static;
+
+    /// What is compared with what: every trial of a block, for a host that is called by `call`. The seeds are the
+    /// schedule's.
+    fn cells(keys: &Keys, call: CallBy) -> Vec<Spec>;
+
+    /// What the trials of a run show.
+    fn found(archive: &Archive) -> Self::Found;
 
     /// Whether the choices mean something to this experiment, beyond each being a value of its kind.
     ///
     /// # Errors
     /// [`PlanError::Value`] names the first that does not.
-    fn check(&self, keys: &Keys) -> Result<(), PlanError>;
-
-    /// What is compared with what: every trial of a block, for a host that is called by `call`. The seeds are the
-    /// schedule's.
-    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec>;
-
-    /// Whether it can be asked of a machine whose counter counts instructions.
-    ///
-    /// # Errors
-    /// Why not.
-    fn in_instructions(&self) -> Result<(), &'static str> {
+    fn check(_: &Keys) -> Result<(), PlanError> {
         Ok(())
     }
+}
 
-    /// Under which choices the answer holds, as part of a sentence; empty if there is no answer to put it before.
-    fn scope(&self, keys: &Keys) -> String;
-
-    /// What the trials of a run show.
-    fn found(&self, archive: &Archive) -> Box<dyn Findings>;
-
-    /// The schema of [`Findings::json`].
+/// [`Asks`] as a value.
+pub trait Experiment: Sync {
+    /// [`Asks::NAME`].
+    fn name(&self) -> &'static str;
+    /// [`Asks::COMMAND`].
+    fn command(&self) -> &'static str;
+    /// [`Asks::QUESTION`].
+    fn question(&self) -> &'static str;
+    /// [`Asks::PLANS`].
+    fn plans(&self) -> &'static [(&'static str, &'static str)];
+    /// [`Asks::BESIDE`].
+    fn beside(&self) -> &'static [&'static str];
+    /// [`Asks::NAMES_PAGES`].
+    fn names_pages(&self) -> bool;
+    /// [`Asks::NOT_COUNTED`].
+    fn not_counted(&self) -> Option<&'static str>;
+    /// [`Asks::cells`].
+    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec>;
+    /// [`Asks::check`].
+    ///
+    /// # Errors
+    /// As that.
+    fn check(&self, keys: &Keys) -> Result<(), PlanError>;
+    /// [`Asks::found`], and the same as it stands in `summary.json`.
+    fn found(&self, archive: &Archive) -> (Box<dyn Findings>, Value);
+    /// The schema of the latter.
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
+}
+
+impl<A: Asks> Experiment for A {
+    fn name(&self) -> &'static str {
+        A::NAME
+    }
+
+    fn command(&self) -> &'static str {
+        A::COMMAND
+    }
+
+    fn question(&self) -> &'static str {
+        A::QUESTION
+    }
+
+    fn plans(&self) -> &'static [(&'static str, &'static str)] {
+        A::PLANS
+    }
+
+    fn beside(&self) -> &'static [&'static str] {
+        A::BESIDE
+    }
+
+    fn names_pages(&self) -> bool {
+        A::NAMES_PAGES
+    }
+
+    fn not_counted(&self) -> Option<&'static str> {
+        A::NOT_COUNTED
+    }
+
+    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+        A::cells(keys, call)
+    }
+
+    fn check(&self, keys: &Keys) -> Result<(), PlanError> {
+        A::check(keys)
+    }
+
+    fn found(&self, archive: &Archive) -> (Box<dyn Findings>, Value) {
+        let found = A::found(archive);
+        // Our own types: string keys throughout and no writer that could fail.
+        let json = serde_json::to_value(&found).unwrap_or_else(|error| Value::String(error.to_string()));
+        (Box::new(found), json)
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<A::Found>()
+    }
 }
 
 /// What an experiment found.
@@ -91,15 +155,16 @@ pub trait Findings {
     }
 
     /// How its tables are to be read: lines of a list in Markdown.
-    fn how_to_read(&self) -> String;
-
-    /// As it stands in `summary.json`.
-    fn json(&self) -> Value;
+    fn how_to_read(&self) -> String {
+        HOW_TO_READ.to_owned()
+    }
 }
 
-/// For [`Findings::json`].
-#[must_use]
-pub fn json(found: &impl Serialize) -> Value {
-    // Our own types: string keys throughout and no writer that could fail.
-    serde_json::to_value(found).unwrap_or_else(|error| Value::String(error.to_string()))
-}
+/// How tables of the engine's experiments are to be read.
+pub const HOW_TO_READ: &str = "\
+- *n* is the number of blocks, each of which ran every cell once in an order drawn by the seed; a change is the mean over blocks of the change in \
+that block, with its 95 % interval over blocks. `~` marks a change that cannot be told from none by an exact sign-flip test, corrected for the comparisons of the table.
+- *operations a second* are what every virtual processor did in its window, added up. *absent* is a guest without reporting compiled in; *off* has it \
+and does not use it.
+- Blocks are buddy blocks of the order said; quantiles are of all trials of a cell together.
+";

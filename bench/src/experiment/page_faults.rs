@@ -7,52 +7,33 @@ pub mod state;
 
 use host::axes::Discard;
 use host::engine::{EngineSpec, Reporting};
-use schemars::{Schema, SchemaGenerator};
 
-use super::contract::{Experiment, Findings};
+use super::contract::Asks;
 use super::engine;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
-use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::plan::spec::order;
-use crate::site::calls::Calls;
 use crate::trial::spec::Spec;
 use found::Found;
 
 /// The experiment.
 pub struct PageFaults;
 
-impl Experiment for PageFaults {
-    fn name(&self) -> &'static str {
-        "page-faults"
-    }
+impl Asks for PageFaults {
+    const NAME: &'static str = "page-faults";
+    const QUESTION: &'static str =
+        "What does free page reporting cost a workload that faults pages in, and where does the cost lie?";
+    const PLANS: &'static [(&'static str, &'static str)] = &[
+        ("default", include_str!("../../plans/page-faults.toml")),
+        ("quick", include_str!("../../plans/page-faults.quick.toml")),
+        ("lab", include_str!("../../plans/page-faults.lab.toml")),
+    ];
+    const BESIDE: &'static [&'static str] = &["vcpus", "high-water", "footprint", "queue-size"];
 
-    fn question(&self) -> &'static str {
-        "What does free page reporting cost a workload that faults pages in, and where does the cost lie?"
-    }
+    type Found = Found;
 
-    fn plans(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("default", include_str!("../../plans/page-faults.toml")),
-            ("quick", include_str!("../../plans/page-faults.quick.toml")),
-            ("lab", include_str!("../../plans/page-faults.lab.toml")),
-        ]
-    }
-
-    fn beside(&self) -> &'static [&'static str] {
-        &["vcpus", "high-water", "footprint", "queue-size"]
-    }
-
-    fn fill(&self, keys: &mut Keys, processors: u32, _: &Calls) {
-        engine::fill(keys, processors);
-    }
-
-    fn check(&self, keys: &Keys) -> Result<(), PlanError> {
-        engine::check(keys)
-    }
-
-    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+    fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         let mut cells = Vec::new();
         let Some(first) = keys.first_rung() else { return cells };
         for unit in keys.units.iter().flatten() {
@@ -72,16 +53,8 @@ impl Experiment for PageFaults {
         cells
     }
 
-    fn scope(&self, keys: &Keys) -> String {
-        engine::scope(keys)
-    }
-
-    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
-        Box::new(Found::of(archive))
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Found>()
+    fn found(archive: &Archive) -> Self::Found {
+        Self::Found::of(archive)
     }
 }
 
@@ -91,8 +64,8 @@ mod tests {
 
     #[test]
     fn absent_and_off_are_measured_once_a_unit() {
-        let keys: Keys = toml::from_str(PageFaults.plans()[0].1).unwrap();
-        let cells = PageFaults.cells(&keys, CallBy::Port);
+        let keys: Keys = toml::from_str(PageFaults::PLANS[0].1).unwrap();
+        let cells = PageFaults::cells(&keys, CallBy::Port);
         let count = |reporting| {
             let is = |spec: &&Spec| matches!(spec, Spec::Engine(spec) if spec.reporting == reporting);
             cells.iter().filter(is).count()

@@ -7,52 +7,32 @@ use std::time::Duration;
 
 use abi::addr::{Order, PAGE_SIZE};
 use host::engine::{EngineSpec, Load};
-use schemars::{Schema, SchemaGenerator};
 
-use super::contract::{Experiment, Findings};
+use super::contract::Asks;
 use super::engine;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
-use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
-use crate::site::calls::Calls;
 use crate::trial::spec::Spec;
 use found::Found;
 
 /// The experiment.
 pub struct Rates;
 
-impl Experiment for Rates {
-    fn name(&self) -> &'static str {
-        "rate"
-    }
+impl Asks for Rates {
+    const NAME: &'static str = "rate";
+    const QUESTION: &'static str = "Does memory come back at the rate that delay, budget and capacity say?";
+    const PLANS: &'static [(&'static str, &'static str)] = &[
+        ("default", include_str!("../../plans/rate.toml")),
+        ("quick", include_str!("../../plans/rate.quick.toml")),
+        ("lab", include_str!("../../plans/rate.lab.toml")),
+    ];
+    const BESIDE: &'static [&'static str] = &["vcpus", "footprint", "queue-size"];
 
-    fn question(&self) -> &'static str {
-        "Does memory come back at the rate that delay, budget and capacity say?"
-    }
+    type Found = Found;
 
-    fn plans(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("default", include_str!("../../plans/rate.toml")),
-            ("quick", include_str!("../../plans/rate.quick.toml")),
-            ("lab", include_str!("../../plans/rate.lab.toml")),
-        ]
-    }
-
-    fn beside(&self) -> &'static [&'static str] {
-        &["vcpus", "footprint", "queue-size"]
-    }
-
-    fn fill(&self, keys: &mut Keys, processors: u32, _: &Calls) {
-        engine::fill(keys, processors);
-    }
-
-    fn check(&self, keys: &Keys) -> Result<(), PlanError> {
-        engine::check(keys)
-    }
-
-    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+    fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         let mut cells = Vec::new();
         let Some(rung) = keys.first_rung() else { return cells };
         for reported in keys.orders.iter().flatten().map(|number| order(*number)) {
@@ -67,16 +47,8 @@ impl Experiment for Rates {
         cells
     }
 
-    fn scope(&self, keys: &Keys) -> String {
-        engine::scope(keys)
-    }
-
-    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
-        Box::new(Found::of(archive))
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Found>()
+    fn found(archive: &Archive) -> Self::Found {
+        Self::Found::of(archive)
     }
 }
 

@@ -3,17 +3,10 @@
 pub mod engine;
 pub mod timed;
 
-use host::engine::Load;
-use schemars::{Schema, SchemaGenerator};
-
-use super::contract::{Experiment, Findings};
-use super::engine as shared;
+use super::contract::Asks;
 use crate::archive::Archive;
-use crate::axes::named::Named;
 use crate::axes::rung::{CallBy, Rung};
-use crate::plan::PlanError;
 use crate::plan::keys::Keys;
-use crate::site::calls::Calls;
 use crate::trial::spec::Spec;
 
 /// One timed trial.
@@ -26,113 +19,67 @@ fn preset(keys: &Keys) -> Rung {
     keys.preset.map_or(Rung::Virtio, |preset| preset.0)
 }
 
-impl Experiment for OneTimed {
-    fn name(&self) -> &'static str {
-        "run"
-    }
+impl Asks for OneTimed {
+    const NAME: &'static str = "run";
+    const QUESTION: &'static str = "What does one timed trial show, every axis a flag?";
+    const PLANS: &'static [(&'static str, &'static str)] = &[
+        ("default", include_str!("../../plans/run.toml")),
+        ("quick", "reports = 100\nwarmup = 20\n"),
+        ("lab", "reports = 32\nwarmup = 8\narena = 4194304\n"),
+    ];
+    const BESIDE: &'static [&'static str] =
+        &["carrier", "doorbell", "servicer", "completion", "arena", "blocks"];
+    const NAMES_PAGES: bool = false;
 
-    fn question(&self) -> &'static str {
-        "What does one timed trial show, every axis a flag?"
-    }
+    type Found = timed::Found;
 
-    fn plans(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("default", include_str!("../../plans/run.toml")),
-            ("quick", "reports = 100\nwarmup = 20\n"),
-            ("lab", "reports = 32\nwarmup = 8\narena = 4194304\n"),
-        ]
-    }
-
-    fn beside(&self) -> &'static [&'static str] {
-        &["carrier", "doorbell", "servicer", "completion", "arena", "blocks"]
-    }
-
-    fn fill(&self, _: &mut Keys, _: u32, _: &Calls) {}
-
-    fn check(&self, _: &Keys) -> Result<(), PlanError> {
-        Ok(())
-    }
-
-    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+    fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         vec![Spec::Timed(keys.timed(preset(keys).transport(call)))]
     }
 
-    fn scope(&self, _: &Keys) -> String {
-        String::new()
-    }
-
-    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
-        Box::new(timed::Found::of(archive))
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<timed::Found>()
+    fn found(archive: &Archive) -> Self::Found {
+        Self::Found::of(archive)
     }
 }
 
-impl Experiment for OneEngine {
-    fn name(&self) -> &'static str {
-        "engine"
-    }
+impl Asks for OneEngine {
+    const NAME: &'static str = "engine";
+    const QUESTION: &'static str =
+        "What does one trial of the guest's reporting engine show, every parameter a flag?";
+    const PLANS: &'static [(&'static str, &'static str)] =
+        &[("default", include_str!("../../plans/engine.toml")), ("quick", "memory = 134217728\n")];
+    const BESIDE: &'static [&'static str] = &[
+        "vcpus",
+        "high-water",
+        "footprint",
+        "queue-size",
+        "poison",
+        "offer-poison",
+        "carrier",
+        "doorbell",
+        "servicer",
+        "completion",
+        "watch-ms",
+        "shuffle",
+        "capacity",
+        "delay-ms",
+        "budget",
+        "watermark",
+        "rounds",
+        "warmup-ms",
+        "window-ms",
+        "settle-ms",
+        "blocks",
+    ];
 
-    fn question(&self) -> &'static str {
-        "What does one trial of the guest's reporting engine show, every parameter a flag?"
-    }
+    type Found = engine::Found;
 
-    fn plans(&self) -> &'static [(&'static str, &'static str)] {
-        &[("default", include_str!("../../plans/engine.toml")), ("quick", "memory = 134217728\n")]
-    }
-
-    fn beside(&self) -> &'static [&'static str] {
-        &[
-            "vcpus",
-            "high-water",
-            "footprint",
-            "queue-size",
-            "poison",
-            "offer-poison",
-            "carrier",
-            "doorbell",
-            "servicer",
-            "completion",
-            "watch-ms",
-            "shuffle",
-            "capacity",
-            "delay-ms",
-            "budget",
-            "watermark",
-            "rounds",
-            "warmup-ms",
-            "window-ms",
-            "settle-ms",
-            "blocks",
-        ]
-    }
-
-    fn fill(&self, keys: &mut Keys, processors: u32, _: &Calls) {
-        // A comb is one list, and made by one processor.
-        let processors = if keys.load == Some(Named(Load::Comb)) { 1 } else { processors };
-        shared::fill(keys, processors);
-    }
-
-    fn check(&self, _: &Keys) -> Result<(), PlanError> {
-        Ok(())
-    }
-
-    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+    fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         // What is chosen for a single trial and would change nothing is refused, not passed over.
         vec![Spec::Engine(keys.engine(preset(keys), call))]
     }
 
-    fn scope(&self, _: &Keys) -> String {
-        String::new()
-    }
-
-    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
-        Box::new(engine::Found::of(archive))
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<engine::Found>()
+    fn found(archive: &Archive) -> Self::Found {
+        Self::Found::of(archive)
     }
 }

@@ -5,51 +5,32 @@ pub mod found;
 
 use abi::addr::PAGE_SIZE;
 use host::engine::{EngineSpec, Reporting};
-use schemars::{Schema, SchemaGenerator};
 
-use super::contract::{Experiment, Findings};
+use super::contract::Asks;
 use super::engine;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
-use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
-use crate::site::calls::Calls;
 use crate::trial::spec::Spec;
 use found::Found;
 
 /// The experiment.
 pub struct Sweep;
 
-impl Experiment for Sweep {
-    fn name(&self) -> &'static str {
-        "sweep"
-    }
+impl Asks for Sweep {
+    const NAME: &'static str = "sweep";
+    const QUESTION: &'static str =
+        "What does it cost to give memory back, by the order reported and the blocks a report holds?";
+    const PLANS: &'static [(&'static str, &'static str)] = &[
+        ("default", include_str!("../../plans/sweep.toml")),
+        ("quick", include_str!("../../plans/sweep.quick.toml")),
+    ];
+    const BESIDE: &'static [&'static str] = &["vcpus", "footprint"];
 
-    fn question(&self) -> &'static str {
-        "What does it cost to give memory back, by the order reported and the blocks a report holds?"
-    }
+    type Found = Found;
 
-    fn plans(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("default", include_str!("../../plans/sweep.toml")),
-            ("quick", include_str!("../../plans/sweep.quick.toml")),
-        ]
-    }
-
-    fn beside(&self) -> &'static [&'static str] {
-        &["vcpus", "footprint"]
-    }
-
-    fn fill(&self, keys: &mut Keys, processors: u32, _: &Calls) {
-        engine::fill(keys, processors);
-    }
-
-    fn check(&self, keys: &Keys) -> Result<(), PlanError> {
-        engine::check(keys)
-    }
-
-    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+    fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         let mut cells = Vec::new();
         let Some(first) = keys.first_rung() else { return cells };
         for reported in keys.orders.iter().flatten().map(|number| order(*number)) {
@@ -68,15 +49,7 @@ impl Experiment for Sweep {
         cells
     }
 
-    fn scope(&self, keys: &Keys) -> String {
-        engine::scope(keys)
-    }
-
-    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
-        Box::new(Found::of(archive))
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Found>()
+    fn found(archive: &Archive) -> Self::Found {
+        Self::Found::of(archive)
     }
 }

@@ -5,16 +5,14 @@ pub mod found;
 
 use host::axes::Discard;
 use host::engine::{EngineSpec, Reporting, Walk};
-use schemars::{Schema, SchemaGenerator};
 
-use super::contract::{Experiment, Findings};
+use super::contract::Asks;
 use super::engine;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, high_water, order};
 use crate::plan::{PlanError, bad};
-use crate::site::calls::Calls;
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -24,42 +22,20 @@ const COMB_ORDER: u8 = 0;
 /// The experiment.
 pub struct Walks;
 
-impl Experiment for Walks {
-    fn name(&self) -> &'static str {
-        "walk"
-    }
+impl Asks for Walks {
+    const NAME: &'static str = "walk";
+    const QUESTION: &'static str =
+        "What does it cost to find the free blocks that are not reported yet, by strategy?";
+    const PLANS: &'static [(&'static str, &'static str)] = &[
+        ("default", include_str!("../../plans/walk.toml")),
+        ("quick", include_str!("../../plans/walk.quick.toml")),
+        ("lab", include_str!("../../plans/walk.lab.toml")),
+    ];
+    const BESIDE: &'static [&'static str] = &["vcpus", "footprint", "queue-size"];
 
-    fn question(&self) -> &'static str {
-        "What does it cost to find the free blocks that are not reported yet, by strategy?"
-    }
+    type Found = Found;
 
-    fn plans(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("default", include_str!("../../plans/walk.toml")),
-            ("quick", include_str!("../../plans/walk.quick.toml")),
-            ("lab", include_str!("../../plans/walk.lab.toml")),
-        ]
-    }
-
-    fn beside(&self) -> &'static [&'static str] {
-        &["vcpus", "footprint", "queue-size"]
-    }
-
-    fn fill(&self, keys: &mut Keys, processors: u32, _: &Calls) {
-        engine::fill(keys, processors);
-    }
-
-    fn check(&self, keys: &Keys) -> Result<(), PlanError> {
-        if keys.load.is_some_and(|load| !load.0.is_timed()) {
-            return bad("load", "not timed", "the second part takes page_fault1 or churn");
-        }
-        if keys.walks.iter().flatten().all(|walk| !walk.0.walks_lists()) {
-            return bad("walks", "without any that walks lists", "name rewalk, boundary or rotation");
-        }
-        engine::check(keys)
-    }
-
-    fn cells(&self, keys: &Keys, call: CallBy) -> Vec<Spec> {
+    fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         let mut cells = Vec::new();
         let Some(rung) = keys.first_rung() else { return cells };
         let walks: Vec<Walk> = keys.walks.iter().flatten().map(|walk| walk.0).collect();
@@ -83,16 +59,18 @@ impl Experiment for Walks {
         cells
     }
 
-    fn scope(&self, keys: &Keys) -> String {
-        engine::scope(keys)
+    fn found(archive: &Archive) -> Self::Found {
+        Self::Found::of(archive)
     }
 
-    fn found(&self, archive: &Archive) -> Box<dyn Findings> {
-        Box::new(Found::of(archive))
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Found>()
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        if keys.load.is_some_and(|load| !load.0.is_timed()) {
+            return bad("load", "not timed", "the second part takes page_fault1 or churn");
+        }
+        if keys.walks.iter().flatten().all(|walk| !walk.0.walks_lists()) {
+            return bad("walks", "without any that walks lists", "name rewalk, boundary or rotation");
+        }
+        Ok(())
     }
 }
 
@@ -105,9 +83,9 @@ mod tests {
 
     #[test]
     fn a_comb_has_the_length_asked_for() {
-        let keys: Keys = toml::from_str(Walks.plans()[0].1).unwrap();
+        let keys: Keys = toml::from_str(Walks::PLANS[0].1).unwrap();
         let mut combs = 0;
-        for spec in Walks.cells(&keys, CallBy::Port) {
+        for spec in Walks::cells(&keys, CallBy::Port) {
             let Spec::Engine(spec) = spec else { panic!("{spec:?}") };
             if spec.load == Load::Comb {
                 let length = spec.footprint / (2 * spec.unit.pages() * PAGE_SIZE);

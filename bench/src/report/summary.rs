@@ -76,7 +76,7 @@ impl Shown {
     pub fn of(archive: &Archive) -> Result<Self, PlanError> {
         let Archive { environment, plan, trials, remarks, .. } = archive;
         let experiment = experiment::named(&plan.experiment)?;
-        let found = experiment.found(archive);
+        let (found, json) = experiment.found(archive);
         let planned = match plan.time() {
             // Goes on for as long as it was asked to.
             Some(_) => trials.len(),
@@ -106,7 +106,7 @@ impl Shown {
             cells,
             answer,
             checks,
-            found: tagged(experiment.name(), found.json()),
+            found: tagged(experiment.name(), json),
         };
         Ok(Self { summary, experiment, found })
     }

@@ -1,11 +1,10 @@
 //! What the ladder shows, for files and people.
 
 use abi::axes::Axis;
-use serde_json::Value;
 
 use super::found::Found;
 use super::{checks, sentences, tables};
-use crate::experiment::contract::{Findings, json};
+use crate::experiment::contract::Findings;
 use crate::figure::check::Check;
 use crate::figure::table::Grid;
 use crate::trial::timed::phases::Phase;
@@ -53,9 +52,5 @@ impl Findings for Found {
 
     fn how_to_read(&self) -> String {
         how_to_read()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }

@@ -3,14 +3,12 @@
 use host::engine::GuestCounter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::experiment::contract::{Findings, json};
-use crate::experiment::engine::HOW_TO_READ;
+use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, none_of};
 use crate::figure::curve::Series;
 use crate::figure::interval::{Interval, Sampling};
@@ -150,14 +148,6 @@ impl Findings for Found {
                 })
             })
             .collect()
-    }
-
-    fn how_to_read(&self) -> String {
-        HOW_TO_READ.to_owned()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }
 

@@ -5,7 +5,6 @@ use host::axes::Discard;
 use host::engine::{GuestCounter, Reporting, Tally};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::breakdown::{Breakdown, LoadPhase};
 use super::published;
@@ -14,8 +13,7 @@ use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::experiment::contract::{Findings, json};
-use crate::experiment::engine::HOW_TO_READ;
+use crate::experiment::contract::{Findings, HOW_TO_READ};
 use crate::figure::interval::{Interval, Sampling, blocks_needed, holm};
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
@@ -374,9 +372,5 @@ impl Findings for Found {
             text.push_str(&format!("  - *{}*: {}\n", phase.name(), phase.meaning()));
         }
         text
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }

@@ -6,14 +6,12 @@ use abi::engine::map::dma_pages;
 use host::engine::{Load, PassRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::predict::{self, Limits, List, Pass};
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
-use crate::experiment::contract::{Findings, json};
-use crate::experiment::engine::HOW_TO_READ;
+use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::interval::{Interval, Sampling};
 use crate::figure::number;
@@ -153,14 +151,6 @@ impl Findings for Found {
             fast.title(),
             percent(worst)
         )]
-    }
-
-    fn how_to_read(&self) -> String {
-        HOW_TO_READ.to_owned()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }
 

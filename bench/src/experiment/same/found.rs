@@ -2,10 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::archive::Archive;
-use crate::experiment::contract::{Findings, json};
+use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check};
 use crate::figure::interval::{ALPHA, Interval, Verdict};
 use crate::figure::table::{Grid, strings};
@@ -101,9 +100,5 @@ impl Findings for Found {
 
     fn how_to_read(&self) -> String {
         "- *different*, *equal* and *cannot say* are called by the test and the margin that every experiment uses.\n".to_owned()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }

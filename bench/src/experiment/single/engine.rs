@@ -6,11 +6,9 @@ use abi::axes::Axis;
 use host::engine::{GuestCounter, Tally};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::archive::Archive;
-use crate::experiment::contract::{Findings, json};
-use crate::experiment::engine::HOW_TO_READ;
+use crate::experiment::contract::Findings;
 use crate::figure::curve::Series;
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
@@ -87,14 +85,6 @@ impl Findings for Found {
             points: self.curve.iter().map(|point| (point[0], point[index + 1])).collect(),
         };
         ["resident", "free"].into_iter().enumerate().map(of).collect()
-    }
-
-    fn how_to_read(&self) -> String {
-        HOW_TO_READ.to_owned()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }
 

@@ -2,10 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::archive::Archive;
-use crate::experiment::contract::{Findings, json};
+use crate::experiment::contract::Findings;
 use crate::experiment::ladder::cell::{self, CellSummary};
 use crate::experiment::ladder::findings::how_to_read;
 use crate::experiment::ladder::{checks, tables};
@@ -60,9 +59,5 @@ impl Findings for Found {
 
     fn how_to_read(&self) -> String {
         how_to_read()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }

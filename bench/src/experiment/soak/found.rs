@@ -3,14 +3,12 @@
 use host::engine::{GuestCounter, Load, Walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::experiment::contract::{Findings, json};
-use crate::experiment::engine::HOW_TO_READ;
+use crate::experiment::contract::Findings;
 use crate::figure::number;
 use crate::figure::table::{Grid, strings};
 use crate::figure::unit::{float, total};
@@ -94,13 +92,5 @@ impl Findings for Found {
             sum(|cell| cell.checked),
             sum(|cell| cell.violations)
         )]
-    }
-
-    fn how_to_read(&self) -> String {
-        HOW_TO_READ.to_owned()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }

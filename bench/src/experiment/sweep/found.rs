@@ -7,14 +7,12 @@ use host::axes::Completion;
 use host::engine::{GuestCounter, Load, Reporting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::experiment::contract::{Findings, json};
-use crate::experiment::engine::HOW_TO_READ;
+use crate::experiment::contract::Findings;
 use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
 use crate::figure::size::block;
@@ -214,14 +212,6 @@ impl Findings for Found {
             sentences.push(format!("The rule: {}.", rule()));
         }
         sentences
-    }
-
-    fn how_to_read(&self) -> String {
-        HOW_TO_READ.to_owned()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }
 

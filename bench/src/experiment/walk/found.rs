@@ -4,13 +4,11 @@ use abi::addr::{Order, PAGE_SIZE};
 use host::engine::{GuestCounter, Load, Reporting, Shuffle, Tally, Walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
-use crate::experiment::contract::{Findings, json};
-use crate::experiment::engine::HOW_TO_READ;
+use crate::experiment::contract::Findings;
 use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
@@ -311,13 +309,5 @@ impl Findings for Found {
 
     fn sentences(&self) -> Vec<String> {
         self.growth.iter().map(sentence).collect()
-    }
-
-    fn how_to_read(&self) -> String {
-        HOW_TO_READ.to_owned()
-    }
-
-    fn json(&self) -> Value {
-        json(self)
     }
 }
