@@ -33,7 +33,7 @@ const CASES: &[Case] = &[
         name: "acknowledge-first",
         fault: Fault::AcknowledgeFirst,
         found: &[Violation::StillThere, Violation::ReusedLost],
-        proved: |outcome| outcome.proof.freed < outcome.proof.reported,
+        proved: |outcome| outcome.proof.unmapped < outcome.proof.reported,
     },
     Case {
         name: "page-too-many",
@@ -45,7 +45,7 @@ const CASES: &[Case] = &[
         name: "skip-discard",
         fault: Fault::SkipDiscard,
         found: &[Violation::StillThere],
-        proved: |outcome| outcome.proof.freed == 0 && outcome.proof.reported > 0,
+        proved: |outcome| outcome.proof.unmapped == 0 && outcome.proof.reported > 0,
     },
     Case {
         name: "used-twice",

@@ -60,7 +60,7 @@ fn frees_what_is_reported(spec: &TimedSpec, facts: &Facts) -> Checked {
     assert_eq!(outcome.proof.proofs, 2, "before and after the measured part");
     assert_eq!(outcome.proof.reported, 2 * report, "pages reported for proof");
     assert_eq!(outcome.proof.resident_before, outcome.proof.reported, "resident before");
-    assert_eq!(outcome.proof.freed, outcome.proof.reported, "freed");
+    assert_eq!(outcome.proof.unmapped, outcome.proof.reported, "freed");
     assert_eq!(outcome.discarded_pages, spec.reports * report, "pages in madvise calls");
     assert_eq!(outcome.madvise_calls, spec.reports * u64::from(spec.batch), "madvise calls");
     Ok(())
@@ -70,7 +70,7 @@ fn frees_nothing(spec: &TimedSpec, facts: &Facts) -> Checked {
     let spec = TimedSpec { way: Way { discard: Discard::None, ..spec.way }, ..*spec };
     let (outcome, _) = sound(&spec, facts)?;
     assert!(outcome.proof.reported > 0, "something is reported");
-    assert_eq!(outcome.proof.freed, 0, "freed");
+    assert_eq!(outcome.proof.unmapped, 0, "freed");
     assert_eq!((outcome.madvise_calls, outcome.discarded_pages), (0, 0), "madvise calls and pages");
     Ok(())
 }
