@@ -8,6 +8,8 @@
 
 mod advise;
 mod backing;
+#[cfg(any(test, feature = "test-support"))]
+mod grip;
 mod mapping;
 mod ram;
 mod residency;
@@ -20,5 +22,7 @@ pub use witness::{Held, Kind as WitnessKind, Splits, WitnessError};
 
 pub(crate) use advise::{Advice, advise};
 pub(crate) use backing::{back, require_huge, try_huge};
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use grip::Grip;
 pub(crate) use residency::{Residency, beside};
 pub(crate) use witness::{Verdict, Witness};

@@ -12,7 +12,7 @@ use abi::violation::Violation;
 use host::axes::{Axis, Discard, Way};
 use host::fault::{Fault, Planted};
 use host::probe::Facts;
-use host::timed::{Outcome, TimedSpec};
+use host::timed::{Outcome, Proof, TimedSpec};
 use libtest_mimic::Trial;
 
 use common::{Checked, Transport, ignored};
@@ -46,6 +46,16 @@ const CASES: &[Case] = &[
         fault: Fault::SkipDiscard,
         found: &[Violation::StillThere],
         proved: |outcome| outcome.proof.unmapped == 0 && outcome.proof.reported > 0,
+    },
+    Case {
+        name: "unmap-only",
+        fault: Fault::UnmapOnly,
+        // The guest finds zeroes, as it should: only the host can tell.
+        found: &[],
+        proved: |outcome| {
+            let Proof { unmapped, reported, back, unknown, .. } = outcome.proof;
+            unmapped == reported && (back < unmapped || unknown > 0)
+        },
     },
     Case {
         name: "used-twice",

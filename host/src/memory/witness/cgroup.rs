@@ -27,8 +27,8 @@ const PROCESSES: &str = "cgroup.procs";
 pub(super) struct Cgroup {
     residency: Residency,
     group: Group,
-    /// Pages charged when nothing of guest memory had been touched.
-    baseline: u64,
+    /// Pages charged beyond what was mapped, at the start.
+    baseline: i64,
 }
 
 impl Cgroup {
@@ -37,15 +37,16 @@ impl Cgroup {
     pub(super) fn of(ram: &GuestRam) -> Result<Self, WitnessError> {
         let residency = Residency::of(ram, ram.whole())?;
         let group = Group::enter(&Place::of_this_process()?)?;
-        let baseline = group.charged()?;
-        Ok(Self { residency, group, baseline })
+        let mut cgroup = Self { residency, group, baseline: 0 };
+        cgroup.baseline = cgroup.look()?.pages;
+        Ok(cgroup)
     }
 
     pub(super) fn look(&mut self) -> Result<Held, WitnessError> {
         let mapped = self.residency.count()?.cast_signed();
-        let charged = self.group.charged()?.cast_signed() - self.baseline.cast_signed();
+        let charged = self.group.charged()?.cast_signed();
         let processors = thread::available_parallelism().map_or(1, |processors| processors.get() as u64);
-        Ok(Held { pages: charged - mapped, within: AHEAD * processors })
+        Ok(Held { pages: charged - mapped - self.baseline, within: AHEAD * processors })
     }
 }
 

@@ -26,6 +26,9 @@ const ZERO_PAGE: u64 = 1 << 24;
 
 /// Frames of the largest transparent huge page, which is aligned to its size.
 const HUGE: u64 = 512;
+/// Bytes of a word, and of one for each of them.
+const WORD: u64 = 8;
+const WORDS: usize = (HUGE * WORD) as usize;
 
 /// Reads the frames of guest memory.
 #[derive(Debug)]
@@ -39,13 +42,11 @@ pub(super) struct Frames {
     covered: Vec<bool>,
 }
 
-/// Frames of one huge page, and the page of guest memory that the first was mapped at.
+/// Frames of one huge page.
 #[derive(Clone, Copy, Debug)]
 struct Compound {
     head: u64,
     frames: u64,
-    /// May be before guest memory.
-    at: i64,
 }
 
 impl Compound {
@@ -94,12 +95,12 @@ impl Frames {
             if flags & COMPOUND == 0 || flags & ANON == 0 || flags & ZERO_PAGE != 0 {
                 continue;
             }
-            let (head, frames) = self.kernel.compound(frame)?;
-            // Indices and frames stay far below 2^63.
-            let at = index as i64 - (frame - head) as i64;
-            last = Some(Compound { head, frames, at });
+            let compound = self.kernel.compound(frame)?;
+            last = Some(compound);
+            let Compound { head, frames } = compound;
             for offset in 0..frames {
-                let page = usize::try_from(at + offset as i64).ok().filter(|page| *page < self.now.len());
+                // A huge page is mapped as it lies; its head may be before guest memory.
+                let page = (index as u64 + offset).checked_sub(frame - head).and_then(|page| self.page(page));
                 if page.is_some_and(|page| self.now[page] == head + offset) {
                     continue;
                 }
@@ -110,6 +111,11 @@ impl Frames {
             }
         }
         Ok(held)
+    }
+
+    /// The index of a page, if it is guest memory.
+    fn page(&self, index: u64) -> Option<usize> {
+        usize::try_from(index).ok().filter(|page| *page < self.now.len())
     }
 
     /// Frames that lost their page since the last look and are held by a reference; and those that a processor's list
@@ -149,7 +155,7 @@ struct Kernel {
 impl Kernel {
     fn open() -> Result<Self, WitnessError> {
         let open = |path| File::open(path).map_err(WitnessError::read(path));
-        let words = vec![0; HUGE as usize * 8];
+        let words = vec![0; WORDS];
         Ok(Self { flags: open(FLAGS)?, counts: open(COUNTS)?, run: None, words })
     }
 
@@ -169,11 +175,11 @@ impl Kernel {
         word_at(&self.counts, COUNTS, frame)
     }
 
-    /// First frame and number of frames of the huge page that has this one.
-    fn compound(&mut self, frame: u64) -> Result<(u64, u64), WitnessError> {
+    /// The huge page that has this frame.
+    fn compound(&mut self, frame: u64) -> Result<Compound, WitnessError> {
         let run = frame & !(HUGE - 1);
         if self.run != Some(run) {
-            self.flags.read_exact_at(&mut self.words, run * 8).map_err(WitnessError::read(FLAGS))?;
+            self.flags.read_exact_at(&mut self.words, run * WORD).map_err(WitnessError::read(FLAGS))?;
             self.run = Some(run);
         }
         let mut head = frame - run;
@@ -181,7 +187,7 @@ impl Kernel {
             head -= 1;
         }
         let tails = (head + 1..HUGE).take_while(|offset| self.word(*offset) & COMPOUND_TAIL != 0).count();
-        Ok((run + head, 1 + tails as u64))
+        Ok(Compound { head: run + head, frames: 1 + tails as u64 })
     }
 
     /// Of the run.
@@ -193,7 +199,7 @@ impl Kernel {
 
 fn word_at(file: &File, path: &str, frame: u64) -> Result<u64, WitnessError> {
     let mut word = [0; 8];
-    file.read_exact_at(&mut word, frame * 8).map_err(WitnessError::read(path))?;
+    file.read_exact_at(&mut word, frame * WORD).map_err(WitnessError::read(path))?;
     Ok(u64::from_le_bytes(word))
 }
 

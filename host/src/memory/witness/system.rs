@@ -19,14 +19,16 @@ const APART: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(super) struct System {
     residency: Residency,
-    /// Pages free when nothing of guest memory had been touched.
-    baseline: u64,
+    /// Pages not free beyond what was mapped, at the start.
+    baseline: i64,
 }
 
 impl System {
     /// Of guest memory that has not been touched.
     pub(super) fn of(ram: &GuestRam) -> Result<Self, WitnessError> {
-        Ok(Self { residency: Residency::of(ram, ram.whole())?, baseline: free()? })
+        let mut system = Self { residency: Residency::of(ram, ram.whole())?, baseline: 0 };
+        system.baseline = system.look()?.pages;
+        Ok(system)
     }
 
     pub(super) fn look(&mut self) -> Result<Held, WitnessError> {
@@ -39,8 +41,9 @@ impl System {
         // What it changes by while nothing is asked of it, and what processors keep for themselves.
         let within = most - least + kept();
         let free = least.midpoint(most);
-        let taken = self.baseline.cast_signed() - free.cast_signed();
-        Ok(Held { pages: taken - self.residency.count()?.cast_signed(), within })
+        // The other way round: what is free is not taken.
+        let taken = -free.cast_signed();
+        Ok(Held { pages: taken - self.residency.count()?.cast_signed() - self.baseline, within })
     }
 }
 
