@@ -101,9 +101,13 @@ impl Residency {
 /// Resident memory of this process that is not guest memory, in bytes.
 pub(crate) fn beside(ram: &GuestRam) -> Result<u64, ResidencyError> {
     let guest = Residency::of(ram, ram.whole())?.count()?;
+    Ok(resident()?.saturating_sub(guest) * PAGE_SIZE)
+}
+
+/// Resident memory of this process, in pages.
+pub(super) fn resident() -> Result<u64, ResidencyError> {
     let statm = fs::read_to_string(STATM).map_err(ResidencyError::of(STATM))?;
-    let resident: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    Ok(resident.saturating_sub(guest) * PAGE_SIZE)
+    Ok(statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0))
 }
 
 /// Bytes of guest memory that are transparent huge pages now.

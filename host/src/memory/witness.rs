@@ -173,6 +173,17 @@ impl Witness {
     }
 }
 
+#[cfg(feature = "test-support")]
+impl Witness {
+    /// Limits the group to so many pages less than it has been charged for; other witnesses have no group.
+    pub(crate) fn squeeze(&self, pages: u64) -> Result<(), WitnessError> {
+        match &self.source {
+            Source::Cgroup(cgroup) => cgroup.squeeze(pages),
+            Source::Frames(_) | Source::System(_) => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

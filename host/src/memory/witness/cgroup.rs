@@ -5,13 +5,15 @@
 //! Read is the charge itself (`memory.usage_in_bytes`, `memory.current`). The group's statistics would not do: `rss`
 //! and `anon` count what is mapped (Linux `mm/rmap.c`), which a page table says as well.
 
+#[cfg(feature = "test-support")]
+use std::io;
 use std::path::{Path, PathBuf};
 use std::{fs, process, thread};
 
 use abi::addr::PAGE_SIZE;
 
 use super::super::ram::GuestRam;
-use super::super::residency::Residency;
+use super::super::residency::{Residency, resident};
 use super::{Held, WitnessError};
 
 /// What a processor charges ahead, in pages (Linux `include/linux/memcontrol.h`, `MEMCG_CHARGE_BATCH`, the larger of
@@ -27,26 +29,68 @@ const PROCESSES: &str = "cgroup.procs";
 pub(super) struct Cgroup {
     residency: Residency,
     group: Group,
-    /// Pages charged beyond what was mapped, at the start.
-    baseline: i64,
+    /// At the start.
+    baseline: Charge,
+}
+
+/// What the process has and is charged for, in pages.
+#[derive(Clone, Copy, Debug, Default)]
+struct Charge {
+    /// Charged and neither the kernel's own nor mapped.
+    held: i64,
+    /// Mapped, and not guest memory.
+    beside: i64,
 }
 
 impl Cgroup {
-    /// Moves this process into a group of its own. No guest memory may have been touched: what is charged elsewhere
-    /// stays there.
+    /// Moves this process into a group of its own. What is charged elsewhere stays there, such as what is left of
+    /// earlier trials.
     pub(super) fn of(ram: &GuestRam) -> Result<Self, WitnessError> {
         let residency = Residency::of(ram, ram.whole())?;
         let group = Group::enter(&Place::of_this_process()?)?;
-        let mut cgroup = Self { residency, group, baseline: 0 };
-        cgroup.baseline = cgroup.look()?.pages;
+        let mut cgroup = Self { residency, group, baseline: Charge::default() };
+        cgroup.baseline = cgroup.charge()?;
         Ok(cgroup)
     }
 
     pub(super) fn look(&mut self) -> Result<Held, WitnessError> {
-        let mapped = self.residency.count()?.cast_signed();
-        let charged = self.group.charged()?.cast_signed();
+        let Charge { held, beside } = self.charge()?;
         let processors = thread::available_parallelism().map_or(1, |processors| processors.get() as u64);
-        Ok(Held { pages: charged - mapped - self.baseline, within: AHEAD * processors })
+        // What the process has mapped beside guest memory meanwhile may be charged to others, and what it has unmapped.
+        let within = AHEAD * processors + beside.abs_diff(self.baseline.beside);
+        Ok(Held { pages: held - self.baseline.held, within })
+    }
+
+    fn charge(&mut self) -> Result<Charge, WitnessError> {
+        let mapped = resident()?.cast_signed();
+        let beside = mapped - self.residency.count()?.cast_signed();
+        let charged = self.group.charged()?.cast_signed() - self.group.of_the_kernel().cast_signed();
+        Ok(Charge { held: charged - mapped, beside })
+    }
+}
+
+#[cfg(feature = "test-support")]
+impl Cgroup {
+    /// Limits the group to so many pages less than it has been charged for. The kernel gives up when it has not come so
+    /// far after some attempts, in which it has split what it could: it is asked some times.
+    pub(super) fn squeeze(&self, pages: u64) -> Result<(), WitnessError> {
+        const TIMES: u32 = 10;
+        let limit = self.group.path.join(match self.group.place.version {
+            Version::One => "memory.limit_in_bytes",
+            Version::Two => "memory.high",
+        });
+        let path = limit.display().to_string();
+        let bytes = self.group.charged()?.saturating_sub(pages) * PAGE_SIZE;
+        let mut written = fs::write(&limit, bytes.to_string());
+        for _ in 1..TIMES {
+            if !written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy) {
+                break;
+            }
+            written = fs::write(&limit, bytes.to_string());
+        }
+        // Whoever goes on in a group so small is killed.
+        let none = if self.group.place.version == Version::One { "-1" } else { "max" };
+        written.and_then(|()| fs::write(&limit, none)).map_err(|source| WitnessError::Read { path, source })
     }
 }
 
@@ -57,7 +101,23 @@ struct Place {
     home: PathBuf,
     /// Where a group of ours goes.
     parent: PathBuf,
-    usage: &'static str,
+    version: Version,
+}
+
+/// Of the interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Version {
+    One,
+    Two,
+}
+
+impl Version {
+    const fn usage(self) -> &'static str {
+        match self {
+            Self::One => "memory.usage_in_bytes",
+            Self::Two => "memory.current",
+        }
+    }
 }
 
 impl Place {
@@ -82,12 +142,12 @@ impl Place {
         };
         if let Some(path) = of(&|controllers| controllers.split(',').any(|name| name == "memory")) {
             let home = mounted(mounts, "cgroup", Some("memory"))?.join(path.trim_start_matches('/'));
-            return Some(Self { parent: home.clone(), home, usage: "memory.usage_in_bytes" });
+            return Some(Self { parent: home.clone(), home, version: Version::One });
         }
         let path = of(&str::is_empty)?;
         let home = mounted(mounts, "cgroup2", None)?.join(path.trim_start_matches('/'));
         let parent = if path == "/" { home.clone() } else { home.parent()?.to_owned() };
-        Some(Self { home, parent, usage: "memory.current" })
+        Some(Self { home, parent, version: Version::Two })
     }
 }
 
@@ -127,13 +187,30 @@ impl Group {
 
     /// Pages.
     fn charged(&self) -> Result<u64, WitnessError> {
-        let path = self.path.join(self.place.usage);
+        let path = self.path.join(self.place.version.usage());
         let shown = path.display().to_string();
         let text = fs::read_to_string(&path).map_err(WitnessError::read(&shown))?;
         let bytes: u64 =
             text.trim().parse().map_err(|_| WitnessError::Says { path: shown, field: "number" })?;
         Ok(bytes / PAGE_SIZE)
     }
+}
+
+impl Group {
+    /// Pages of the charge that are the kernel's own, page tables among them; 0 where it does not say.
+    fn of_the_kernel(&self) -> u64 {
+        let read = |name| fs::read_to_string(self.path.join(name)).ok();
+        let bytes = match self.place.version {
+            Version::One => read("memory.kmem.usage_in_bytes").and_then(|text| text.trim().parse().ok()),
+            Version::Two => read("memory.stat").and_then(|text| kernel_in(&text)),
+        };
+        bytes.unwrap_or(0) / PAGE_SIZE
+    }
+}
+
+/// Bytes.
+fn kernel_in(statistics: &str) -> Option<u64> {
+    statistics.lines().find_map(|line| line.strip_prefix("kernel "))?.trim().parse().ok()
 }
 
 impl Drop for Group {
@@ -170,7 +247,7 @@ mod tests {
     fn version_1_has_groups_below_the_one_we_are_in() {
         let place = Place::find("4:cpu:/\n5:memory:/a/b\n0::/u\n", MOUNTS).unwrap();
         let home = PathBuf::from("/sys/fs/cgroup/memory/a/b");
-        assert_eq!(place, Place { parent: home.clone(), home, usage: "memory.usage_in_bytes" });
+        assert_eq!(place, Place { parent: home.clone(), home, version: Version::One });
     }
 
     #[test]
@@ -178,8 +255,14 @@ mod tests {
         let place = Place::find("0::/user.slice/app.scope\n", MOUNTS).unwrap();
         assert_eq!(place.home, Path::new("/sys/fs/cgroup/unified/user.slice/app.scope"));
         assert_eq!(place.parent, Path::new("/sys/fs/cgroup/unified/user.slice"));
-        assert_eq!(place.usage, "memory.current");
+        assert_eq!(place.version, Version::Two);
         assert_eq!(Place::find("0::/\n", "1 0 0:1 / / rw - ext4 /dev/sda rw\n"), None);
+    }
+
+    #[test]
+    fn what_the_kernel_has_is_found_by_its_name() {
+        assert_eq!(kernel_in("anon 7\nkernel 8192\nkernel_stack 9\n"), Some(8192));
+        assert_eq!(kernel_in("kernel_stack 9\n"), None);
     }
 
     #[test]
