@@ -49,6 +49,8 @@ pub struct Settled {
     pub back: u64,
     /// Of those unmapped, such as the witness cannot tell. What is neither back nor unknown is held.
     pub unknown: u64,
+    /// By how many pages `back` may be off, at the most.
+    pub within: u64,
     /// Pages reported and acknowledged, and not allocated since.
     pub reported: u64,
     /// Of these, resident all the same.

@@ -62,8 +62,9 @@ impl Examiner {
         }
         settled.unmapped = settled.free - settled.resident;
         // Before anything was touched nothing was held: what is held and not mapped now is of these pages.
-        let Verdict { back, unknown } = self.witness.look()?.verdict(Held::default(), settled.unmapped);
-        Ok(Settled { back, unknown, ..settled })
+        let Verdict { back, unknown, within } =
+            self.witness.look()?.verdict(Held::default(), settled.unmapped);
+        Ok(Settled { back, unknown, within, ..settled })
     }
 
     /// Who says what is back.
@@ -118,6 +119,7 @@ mod tests {
             unmapped: 4,
             back: 4,
             unknown: 0,
+            within: 0,
             reported: 2,
             reported_resident: 1,
             lost: 1,

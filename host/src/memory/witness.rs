@@ -104,17 +104,20 @@ pub(crate) struct Verdict {
     pub(crate) back: u64,
     /// Pages of which the witness cannot tell.
     pub(crate) unknown: u64,
+    /// By how many pages `back` may be off.
+    pub(crate) within: u64,
 }
 
 impl Held {
     /// Of `unmapped` pages, how many are back if so many more are held now than `before`. Nothing is said of fewer
     /// pages than the readings may be off by.
     pub(crate) fn verdict(self, before: Self, unmapped: u64) -> Verdict {
-        if unmapped > 0 && unmapped <= self.within + before.within {
-            return Verdict { back: 0, unknown: unmapped };
+        let within = self.within + before.within;
+        if unmapped > 0 && unmapped <= within {
+            return Verdict { back: 0, unknown: unmapped, within };
         }
         let more = u64::try_from(self.pages - before.pages).unwrap_or(0);
-        Verdict { back: unmapped.saturating_sub(more), unknown: 0 }
+        Verdict { back: unmapped.saturating_sub(more), unknown: 0, within }
     }
 }
 
@@ -194,28 +197,27 @@ mod tests {
 
     #[test]
     fn what_is_held_more_than_before_is_not_back() {
-        assert_eq!(held(5, 0).verdict(held(5, 0), 32), Verdict { back: 32, unknown: 0 });
-        assert_eq!(held(37, 0).verdict(held(5, 0), 32), Verdict { back: 0, unknown: 0 });
-        assert_eq!(held(21, 0).verdict(held(5, 0), 32), Verdict { back: 16, unknown: 0 });
-        assert_eq!(
-            held(-9, 1).verdict(held(0, 1), 32),
-            Verdict { back: 32, unknown: 0 },
-            "never more than all"
-        );
-        assert_eq!(
-            held(99, 0).verdict(held(0, 0), 32),
-            Verdict { back: 0, unknown: 0 },
-            "never less than none"
-        );
+        let back = |now: Held, before: Held| {
+            let Verdict { back, unknown, .. } = now.verdict(before, 32);
+            assert_eq!(unknown, 0, "{now:?}");
+            back
+        };
+        assert_eq!(back(held(5, 0), held(5, 0)), 32);
+        assert_eq!(back(held(37, 0), held(5, 0)), 0);
+        assert_eq!(back(held(21, 0), held(5, 0)), 16);
+        assert_eq!(back(held(-9, 1), held(0, 1)), 32, "never more than all");
+        assert_eq!(back(held(99, 0), held(0, 0)), 0, "never less than none");
     }
 
     #[test]
     fn what_cannot_be_told_is_neither_back_nor_held() {
         for pages in [-100, 0, 100] {
-            assert_eq!(held(pages, 16).verdict(held(0, 16), 32), Verdict { back: 0, unknown: 32 });
+            let verdict = held(pages, 16).verdict(held(0, 16), 32);
+            assert_eq!(verdict, Verdict { back: 0, unknown: 32, within: 32 });
             assert_eq!(held(pages, 16).verdict(held(0, 15), 32).unknown, 0);
         }
-        assert_eq!(held(0, 16).verdict(held(0, 16), 0), Verdict::default(), "of nothing everything is known");
+        let nothing = held(0, 16).verdict(held(0, 16), 0);
+        assert_eq!((nothing.back, nothing.unknown), (0, 0), "of nothing everything is known");
     }
 
     #[test]

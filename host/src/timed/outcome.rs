@@ -22,6 +22,8 @@ pub struct Proof {
     pub back: u64,
     /// Of those unmapped, such as the witness cannot tell. What is neither back nor unknown is held.
     pub unknown: u64,
+    /// By how many pages `back` may be off, at the most.
+    pub within: u64,
     /// Pages not reported that were gone: must be 0.
     pub lost: u64,
 }

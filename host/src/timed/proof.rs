@@ -58,9 +58,11 @@ impl Prover {
             self.proof.unmapped += u64::from(is_reported && *was && !*is);
             self.proof.lost += u64::from(!is_reported && *was && !*is);
         }
-        let Verdict { back, unknown } = held.verdict(self.held, self.proof.unmapped - unmapped_so_far);
+        let Verdict { back, unknown, within } =
+            held.verdict(self.held, self.proof.unmapped - unmapped_so_far);
         self.proof.back += back;
         self.proof.unknown += unknown;
+        self.proof.within += within;
         Ok(())
     }
 

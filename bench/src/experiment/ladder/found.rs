@@ -61,7 +61,8 @@ const HOW_TO_READ: &str = "\
 - *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with a 95 % bootstrap \
 interval over blocks. `~` marks an interval that holds 0, or rests on fewer than six blocks: no difference shown.
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
-- *freed* is the share of reported pages that the kernel no longer held afterwards, looked at in reports made for this.
+- *unmapped* is the share of reported pages in no page table of the host afterwards, *back* the share whose frames the host
+  can give to others; looked at in reports made for this. Part of a transparent huge page is unmapped and not back.
 - *refault* is what touching a reported page again cost over touching a resident one.
 - Phases follow one another and add up to the report. Shares are of summed cost, so rare dear reports weigh as much as \
 they cost.
