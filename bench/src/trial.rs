@@ -3,6 +3,7 @@
 //! A kind of trial is a folder: its choices, what it measures, its series of samples, and what must hold of every
 //! such trial. Everything that is not about the kind is written once, here and in the folders that a run goes through.
 
+pub(crate) mod back;
 pub mod checks;
 pub mod counts;
 pub mod engine;

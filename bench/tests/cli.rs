@@ -248,7 +248,8 @@ fn the_engine_is_measured_on_the_real_device_and_reported_again() {
     assert_eq!(fs::read(run.join("report.md")).unwrap(), report);
 
     let run = directory.path().join("memhog");
-    let arguments = ["memhog", "--rungs", "ring-sync", "--blocks", "1", "--memory", "512M", "--capacity", "4"];
+    let arguments =
+        ["memhog", "--rungs", "ring-sync", "--blocks", "1", "--memory", "512M", "--capacity", "4"];
     let shown = quickly(&run, &arguments).expect("it has run before");
     assert!(shown.contains("ok every round returns at least 95.0 %"), "{shown}");
     assert!(run.join("curve.svg").exists() && run.join("curve.csv").exists());

@@ -39,6 +39,8 @@ pub enum Fault {
     SkipDiscard,
     /// Advance the used index by two for one chain.
     UsedTwice,
+    /// Keep a reference to the pages that are discarded: they are unmapped, and the host has not got them back.
+    UnmapOnly,
 }
 
 /// The bug planted in a trial, if any.

@@ -3,19 +3,26 @@
 //! ```text
 //!   ram        guest memory, the one checked door            mapping    … and the address range it is
 //!   advise     the one place that calls madvise              backing    small pages or huge ones
-//!   residency  which pages are resident
+//!   residency  which pages are resident                      witness    … and which of the others the host has back
 //! ```
 
 mod advise;
 mod backing;
+#[cfg(any(test, feature = "test-support"))]
+mod grip;
 mod mapping;
 mod ram;
 mod residency;
+mod witness;
 
 pub use backing::BackingError;
 pub use ram::{GuestRam, HostRange, RamError};
 pub use residency::ResidencyError;
+pub use witness::{Held, Kind as WitnessKind, Splits, WitnessError};
 
 pub(crate) use advise::{Advice, advise};
 pub(crate) use backing::{back, require_huge, try_huge};
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use grip::Grip;
 pub(crate) use residency::{Residency, beside};
+pub(crate) use witness::{Verdict, Witness};

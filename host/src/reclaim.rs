@@ -81,11 +81,21 @@ pub(crate) struct Reclaimer {
     coalesce: Coalesce,
     planted: Planted,
     taken: Taken,
+    #[cfg(any(test, feature = "test-support"))]
+    grip: crate::memory::Grip,
 }
 
 impl Reclaimer {
     pub(crate) fn new(ram: Arc<GuestRam>, discard: Discard, coalesce: Coalesce, planted: Planted) -> Self {
-        Self { ram, discard, coalesce, planted, taken: Taken::default() }
+        Self {
+            ram,
+            discard,
+            coalesce,
+            planted,
+            taken: Taken::default(),
+            #[cfg(any(test, feature = "test-support"))]
+            grip: crate::memory::Grip::default(),
+        }
     }
 
     pub(crate) const fn taken(&self) -> Taken {
@@ -112,8 +122,20 @@ impl Reclaimer {
     fn discard(&mut self, range: PageRange) {
         self.taken.madvise_calls += 1;
         self.taken.discarded_pages += range.pages();
+        self.grip(range);
         if advise(&self.ram, range, Advice::DontNeed).is_err() {
             self.taken.madvise_failures += 1;
         }
     }
+
+    /// What a discard that only unmaps keeps back.
+    #[cfg(any(test, feature = "test-support"))]
+    fn grip(&mut self, range: PageRange) {
+        if self.planted.is(Fault::UnmapOnly) && self.grip.hold(&self.ram, range).is_err() {
+            self.taken.madvise_failures += 1;
+        }
+    }
+
+    #[cfg(not(any(test, feature = "test-support")))]
+    const fn grip(&self, _: PageRange) {}
 }

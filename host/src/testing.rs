@@ -4,6 +4,8 @@
 pub mod fuzzing;
 pub mod parts;
 #[cfg(feature = "test-support")]
+pub mod physical;
+#[cfg(feature = "test-support")]
 pub mod rig;
 #[cfg(any(test, feature = "test-support"))]
 pub mod specs;

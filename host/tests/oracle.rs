@@ -12,7 +12,7 @@ use abi::violation::Violation;
 use host::axes::{Axis, Discard, Way};
 use host::fault::{Fault, Planted};
 use host::probe::Facts;
-use host::timed::{Outcome, TimedSpec};
+use host::timed::{Outcome, Proof, TimedSpec};
 use libtest_mimic::Trial;
 
 use common::{Checked, Transport, ignored};
@@ -33,7 +33,7 @@ const CASES: &[Case] = &[
         name: "acknowledge-first",
         fault: Fault::AcknowledgeFirst,
         found: &[Violation::StillThere, Violation::ReusedLost],
-        proved: |outcome| outcome.proof.freed < outcome.proof.reported,
+        proved: |outcome| outcome.proof.unmapped < outcome.proof.reported,
     },
     Case {
         name: "page-too-many",
@@ -45,7 +45,17 @@ const CASES: &[Case] = &[
         name: "skip-discard",
         fault: Fault::SkipDiscard,
         found: &[Violation::StillThere],
-        proved: |outcome| outcome.proof.freed == 0 && outcome.proof.reported > 0,
+        proved: |outcome| outcome.proof.unmapped == 0 && outcome.proof.reported > 0,
+    },
+    Case {
+        name: "unmap-only",
+        fault: Fault::UnmapOnly,
+        // The guest finds zeroes, as it should: only the host can tell.
+        found: &[],
+        proved: |outcome| {
+            let Proof { unmapped, reported, back, unknown, .. } = outcome.proof;
+            unmapped == reported && (back < unmapped || unknown > 0)
+        },
     },
     Case {
         name: "used-twice",

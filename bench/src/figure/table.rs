@@ -3,8 +3,8 @@
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_BORDERS_ONLY};
 use comfy_table::{Cell, CellAlignment, Table, TableStyle};
 
-/// What a cell that freed nothing says; a terminal shows it in red.
-pub const FREED_NOTHING: &str = "freed 0";
+/// What a cell that gave nothing back says; a terminal shows it in red.
+pub const NOTHING_BACK: &str = "none";
 
 /// A table without its looks.
 pub struct Grid {

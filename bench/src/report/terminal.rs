@@ -9,7 +9,7 @@ use crate::experiment::ladder::gate::{Change, GREW};
 use crate::experiment::ladder::tables;
 use crate::figure::check::{Check, Standing};
 use crate::figure::curve;
-use crate::figure::table::{FREED_NOTHING, Grid};
+use crate::figure::table::{Grid, NOTHING_BACK};
 
 /// Sentences are wrapped at this width.
 const WIDTH: usize = 110;
@@ -68,7 +68,7 @@ fn head(out: &mut dyn Write, host: &str, notes: &[String], remarks: &[String]) -
 fn grid(out: &mut dyn Write, host: &str, grid: &Grid) -> io::Result<()> {
     writeln!(out, "\n{}\n{}", paint(BOLD, &grid.title), grid.place(host))?;
     // The table cannot colour a cell itself; the words are the same width in red.
-    writeln!(out, "{}", grid.to_text().replace(FREED_NOTHING, &paint(RED, FREED_NOTHING)))
+    writeln!(out, "{}", grid.to_text().replace(NOTHING_BACK, &paint(RED, NOTHING_BACK)))
 }
 
 fn answer(out: &mut dyn Write, sentences: &[String]) -> io::Result<()> {

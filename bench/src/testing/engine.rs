@@ -11,6 +11,7 @@ use host::engine::{
 };
 use host::kvm::Counter;
 use host::kvm::Exits;
+use host::memory::WitnessKind;
 use host::reclaim::Refused;
 use host::serve::Spent;
 use host::timed::{Observer, Outcome, TimedSpec};
@@ -43,6 +44,10 @@ pub(crate) enum Wrong {
     Discards,
     /// Half of the memory does not come back.
     Resident,
+    /// What is reported is unmapped, and not back.
+    UnmapsOnly,
+    /// What is reported is unmapped, and the witness cannot tell.
+    CannotTell,
     /// Passes come at half the rate they should.
     Slow,
 }
@@ -187,6 +192,9 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         passes: made.passes,
         curve: if spec.watch.is_some() { curve(spec) } else { Vec::new() },
         settled: settled(spec, wrong),
+        witness: WitnessKind::Frames,
+        splits: None,
+        huge_share: 1.0,
         exits: Exits {
             port: if spec.way.servicer == Servicer::Vcpu { calls } else { 0 },
             hypercall: 0,
@@ -243,6 +251,10 @@ fn settled(spec: &EngineSpec, wrong: Option<Wrong>) -> Vec<Settled> {
         at_ns: round * 10_000_000,
         free,
         resident,
+        unmapped: free - resident,
+        back: if wrong == Some(Wrong::UnmapsOnly) { 0 } else { free - resident },
+        within: 0,
+        unknown: if wrong == Some(Wrong::CannotTell) { free - resident } else { 0 },
         reported: free - resident,
         reported_resident: if wrong == Some(Wrong::Kept) { 4 } else { 0 },
         lost: if wrong == Some(Wrong::Lost) { 1 } else { 0 },

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, Servicer};
 use host::engine::{EngineOutcome, EngineSpec};
 use host::kvm::{Counter, Exits, Flavour};
+use host::memory::WitnessKind;
 use host::probe::{Answered, DoorbellFact, Facts};
 use host::reclaim::Refused;
 use host::timed::{Observer, Outcome, Proof, Sample, TimedSpec};
@@ -65,6 +66,27 @@ pub(crate) fn lab() -> Environment {
     environment
 }
 
+/// What becomes of pages that are discarded badly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Badly {
+    /// They are unmapped, and not back.
+    UnmapsOnly,
+    /// They are unmapped, and the witness cannot tell.
+    CannotTell,
+    /// They are not even unmapped.
+    NotAtAll,
+}
+
+impl Badly {
+    fn done_to(self, proof: Proof) -> Proof {
+        match self {
+            Self::UnmapsOnly => Proof { back: 0, ..proof },
+            Self::CannotTell => Proof { back: 0, unknown: proof.unmapped, ..proof },
+            Self::NotAtAll => Proof { unmapped: 0, back: 0, ..proof },
+        }
+    }
+}
+
 /// A machine on which an exit costs 2000 ticks, one that KVM answers itself 1000, waking a thread 9000, an
 /// interrupt 5000, a discard 300 a range, and 1200 if the vCPU polls meanwhile.
 #[derive(Default)]
@@ -77,6 +99,8 @@ pub(crate) struct FakeExecutor {
     pub(crate) stopped_at: Option<usize>,
     /// The trial whose guest finds a page scrambled.
     pub(crate) scrambled_at: Option<usize>,
+    /// The trial whose discards do something else.
+    pub(crate) discards_badly: Option<(usize, Badly)>,
     /// Whether its counter counts instructions.
     pub(crate) counts_instructions: bool,
     /// What its kernel says about idling.
@@ -129,6 +153,9 @@ impl Executor for FakeExecutor {
         }
         let mut outcome = outcome(spec, calls, self.counter());
         outcome.idle_ticks = self.idle_ticks;
+        if let Some((_, badly)) = self.discards_badly.filter(|(trial, _)| Some(*trial) == now) {
+            outcome.proof = badly.done_to(outcome.proof);
+        }
         if now == self.scrambled_at {
             outcome.violations.push((abi::violation::Violation::Scrambled, 1));
         }
@@ -186,9 +213,15 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             proofs: 1,
             reported,
             resident_before: reported,
-            freed: if discards { reported } else { 0 },
+            unmapped: if discards { reported } else { 0 },
+            back: if discards { reported } else { 0 },
+            unknown: 0,
+            within: 0,
             lost: 0,
         },
+        witness: WitnessKind::Frames,
+        splits: None,
+        huge_share: 0.0,
         checked_pages: 64,
         violations: Vec::new(),
         interrupts: 0,

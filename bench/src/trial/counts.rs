@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use abi::violation::Violation;
 use host::axes::{Bell, GuestRing};
 use host::kvm::Exits;
+use host::memory::{Splits, WitnessKind};
 use host::reclaim::Refused;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,35 @@ pub struct Counts {
     /// The whole trial as the runner saw it, in nanoseconds; absent where nothing tells the time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elapsed_ns: Option<u64>,
+}
+
+/// What guest memory was made of on the host, and who says what of it is back.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Memory {
+    /// Who says what is back: frames (every frame by itself), cgroup (one of the trial's own) or system (free memory of
+    /// the machine).
+    pub witness: Named<WitnessKind>,
+    /// Share of resident guest memory in huge pages, 0 to 1, when all of it was there.
+    pub huge_share: f64,
+    /// Huge pages of the whole machine whose split was put off meanwhile; absent where the kernel does not count.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub splits_deferred: Option<u64>,
+    /// Huge pages of the whole machine that were split meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub splits_done: Option<u64>,
+}
+
+impl Memory {
+    /// As it is written.
+    #[must_use]
+    pub fn new(witness: WitnessKind, huge_share: f64, splits: Option<Splits>) -> Self {
+        Self {
+            witness: Named(witness),
+            huge_share,
+            splits_deferred: splits.map(|splits| splits.deferred),
+            splits_done: splits.map(|splits| splits.done),
+        }
+    }
 }
 
 /// KVM's statistics. It keeps durations too, and marks them by their names.

@@ -6,6 +6,7 @@ use abi::violation::Violation;
 
 use crate::axes::{Bell, GuestRing};
 use crate::kvm::{Counter, Exits};
+use crate::memory::{Splits, WitnessKind};
 use crate::reclaim::Refused;
 use crate::serve::Spent;
 
@@ -42,6 +43,14 @@ pub struct Settled {
     pub free: u64,
     /// Of these, resident on the host: not returned.
     pub resident: u64,
+    /// The others of these: in no page table of the host.
+    pub unmapped: u64,
+    /// Of those unmapped, such as the host has back: it can give their frames to others.
+    pub back: u64,
+    /// Of those unmapped, such as the witness cannot tell. What is neither back nor unknown is held.
+    pub unknown: u64,
+    /// By how many pages `back` may be off, at the most.
+    pub within: u64,
     /// Pages reported and acknowledged, and not allocated since.
     pub reported: u64,
     /// Of these, resident all the same.
@@ -82,6 +91,13 @@ pub struct EngineOutcome {
     pub curve: Vec<Point>,
     /// Every settled round.
     pub settled: Vec<Settled>,
+    /// Who said what is back.
+    pub witness: WitnessKind,
+    /// Huge pages whose split was put off, and huge pages split, on the whole machine, in the measured part; `None` where
+    /// the kernel does not count.
+    pub splits: Option<Splits>,
+    /// Share of resident guest memory in huge pages when all of it was there.
+    pub huge_share: f64,
     /// Exits by our count, all processors.
     pub exits: Exits,
     /// Exits by which a processor gave itself away ([`abi::control::IDLE_PORT`]); in no other count.

@@ -113,6 +113,8 @@ fn run_guest(
         examiner: Examiner::new(ram, map, is_returned(spec))?,
         rounds: spec.rounds,
         settled: Vec::new(),
+        backing: spec.way.backing,
+        huge_share: 0.0,
         begin: None,
         end: None,
     };
@@ -176,6 +178,9 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         freed: books.ram.read(shared::FREED)?,
         curve: session.looks.iter().map(|look| clock.point(look)).collect(),
         settled: session.settled.iter().map(|round| clock.settled(round)).collect(),
+        witness: session.examiner.witness(),
+        splits: end.splits.zip(begin.splits).map(|(end, begin)| end.since(begin)),
+        huge_share: session.huge_share,
         exits: end.exits.since(&begin.exits),
         idles: end.idles - begin.idles,
         kvm_stats: session.statistics_between(begin, end),

@@ -10,8 +10,9 @@ use rustix::time::{ClockId, clock_gettime};
 use super::outcome::Settled;
 use super::settled::Examiner;
 use super::watch::{Look, Watch};
+use crate::axes::Backing;
 use crate::kvm::{Counts, ExitError, Exits, Flow, GuestTsc, HostTsc, Statistics, TscOffset};
-use crate::memory::GuestRam;
+use crate::memory::{GuestRam, Splits, require_huge};
 use crate::serve::{Served, Services};
 use crate::trial::TrialError;
 
@@ -25,6 +26,7 @@ pub(super) struct Mark {
     /// Of each processor.
     pub(super) statistics: Vec<Vec<u64>>,
     pub(super) served: Served,
+    pub(super) splits: Option<Splits>,
 }
 
 /// A round that had settled, when the guest's clock stood at `at`.
@@ -48,6 +50,9 @@ pub(super) struct Session<'a> {
     /// How many rounds there are to settle.
     pub(super) rounds: u64,
     pub(super) settled: Vec<Round>,
+    pub(super) backing: Backing,
+    /// Share of resident guest memory in huge pages, once all of it is there.
+    pub(super) huge_share: f64,
     pub(super) begin: Option<Mark>,
     pub(super) end: Option<Mark>,
 }
@@ -56,7 +61,8 @@ impl Session<'_> {
     /// What the first processor says.
     pub(super) fn control(&mut self, control: Control) -> Result<Flow, TrialError> {
         match control {
-            Control::Ready => {}
+            // Every page has been written by now, and none reported.
+            Control::Ready => self.huge_share = require_huge(self.ram, self.backing)?,
             Control::Begin => {
                 self.begin = Some(self.mark()?);
                 if let Some(watch) = &self.watch {
@@ -101,6 +107,7 @@ impl Session<'_> {
             cpu: processor_time(),
             statistics: statistics.map_err(TrialError::Statistics)?,
             served: self.services.served(),
+            splits: Splits::now(),
         })
     }
 

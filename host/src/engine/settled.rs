@@ -1,4 +1,5 @@
-//! The guest's account of its pages against the kernel's, once a round has settled.
+//! The guest's account of its pages against the kernel's, once a round has settled: what of them is mapped, and what
+//! of the rest is back.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use abi::engine::Truth;
 use abi::engine::map::{Map, PAGE_BYTES, PAGE_TRUTH};
 
 use super::outcome::Settled;
-use crate::memory::{GuestRam, Residency, ResidencyError};
+use crate::memory::{GuestRam, Held, Residency, ResidencyError, Verdict, Witness, WitnessError, WitnessKind};
 use crate::trial::TrialError;
 
 /// Words kept for a page, and the one whose upper half is the truth.
@@ -21,6 +22,7 @@ pub(super) struct Examiner {
     ram: Arc<GuestRam>,
     map: Map,
     residency: Residency,
+    witness: Witness,
     held: Vec<bool>,
     words: Vec<u64>,
     /// Whether reported pages are given back: else there is nothing wrong with their being resident.
@@ -28,14 +30,15 @@ pub(super) struct Examiner {
 }
 
 impl Examiner {
-    /// Prepares everything it will need.
-    pub(super) fn new(ram: &Arc<GuestRam>, map: Map, returned: bool) -> Result<Self, ResidencyError> {
+    /// Prepares everything it will need. None of the memory may have been touched.
+    pub(super) fn new(ram: &Arc<GuestRam>, map: Map, returned: bool) -> Result<Self, WitnessError> {
         let residency = residency(ram, map)?;
         let managed = residency.pages();
         Ok(Self {
             ram: Arc::clone(ram),
             map,
             residency,
+            witness: Witness::new(ram)?,
             held: vec![false; managed],
             words: vec![0; managed * WORDS],
             returned,
@@ -57,7 +60,16 @@ impl Examiner {
             settled.reported_resident += u64::from(reported && *held && self.returned);
             settled.lost += u64::from(truth == Truth::Freed && !*held);
         }
-        Ok(settled)
+        settled.unmapped = settled.free - settled.resident;
+        // Before anything was touched nothing was held: what is held and not mapped now is of these pages.
+        let Verdict { back, unknown, within } =
+            self.witness.look()?.verdict(Held::default(), settled.unmapped);
+        Ok(Settled { back, unknown, within, ..settled })
+    }
+
+    /// Who says what is back.
+    pub(super) const fn witness(&self) -> WitnessKind {
+        self.witness.kind()
     }
 }
 
@@ -104,6 +116,10 @@ mod tests {
             // Two each that are untouched, freed, in flight, reported.
             free: 8,
             resident: 4,
+            unmapped: 4,
+            back: 4,
+            unknown: 0,
+            within: 0,
             reported: 2,
             reported_resident: 1,
             lost: 1,

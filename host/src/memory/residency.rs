@@ -2,7 +2,7 @@
 //!
 //! Each page has a word there; bit 63 says present, bit 62 swapped out, and a page that is either still costs
 //! the host something (Linux `Documentation/admin-guide/mm/pagemap.rst`). The frame numbers are hidden from
-//! ordinary users, these bits are not.
+//! ordinary users, these bits are not. A page that is not resident need not be back: see [`super::witness`].
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +16,10 @@ const PAGEMAP: &str = "/proc/self/pagemap";
 const SMAPS: &str = "/proc/self/smaps";
 const STATM: &str = "/proc/self/statm";
 const WORD: usize = 8;
-const HELD: u64 = 1 << 63 | 1 << 62;
+const PRESENT: u64 = 1 << 63;
+const HELD: u64 = PRESENT | 1 << 62;
+/// The frame of a page that is present.
+const FRAME: u64 = (1 << 55) - 1;
 
 /// The kernel does not say what is resident.
 #[derive(Debug, thiserror::Error)]
@@ -78,20 +81,33 @@ impl Residency {
         Ok(self.look()?.map(u64::from).sum())
     }
 
+    /// The frame of every page that is present; to ordinary users all of them are 0.
+    pub(super) fn frames(&mut self) -> Result<impl Iterator<Item = Option<u64>>, ResidencyError> {
+        Ok(self.words()?.map(|word| (word & PRESENT != 0).then_some(word & FRAME)))
+    }
+
     fn look(&mut self) -> Result<impl Iterator<Item = bool>, ResidencyError> {
+        Ok(self.words()?.map(|word| word & HELD != 0))
+    }
+
+    fn words(&mut self) -> Result<impl Iterator<Item = u64>, ResidencyError> {
         let at = self.host.address as u64 / PAGE_SIZE * WORD as u64;
         self.pagemap.read_exact_at(&mut self.buffer, at).map_err(ResidencyError::of(PAGEMAP))?;
         let words = self.buffer.as_chunks::<WORD>().0;
-        Ok(words.iter().map(|word| u64::from_le_bytes(*word) & HELD != 0))
+        Ok(words.iter().map(|word| u64::from_le_bytes(*word)))
     }
 }
 
 /// Resident memory of this process that is not guest memory, in bytes.
 pub(crate) fn beside(ram: &GuestRam) -> Result<u64, ResidencyError> {
     let guest = Residency::of(ram, ram.whole())?.count()?;
+    Ok(resident()?.saturating_sub(guest) * PAGE_SIZE)
+}
+
+/// Resident memory of this process, in pages.
+pub(super) fn resident() -> Result<u64, ResidencyError> {
     let statm = fs::read_to_string(STATM).map_err(ResidencyError::of(STATM))?;
-    let resident: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    Ok(resident.saturating_sub(guest) * PAGE_SIZE)
+    Ok(statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0))
 }
 
 /// Bytes of guest memory that are transparent huge pages now.

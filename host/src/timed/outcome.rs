@@ -4,9 +4,10 @@ use abi::axes::{Bell, GuestRing};
 use abi::violation::Violation;
 
 use crate::kvm::{Counter, Exits};
+use crate::memory::{Splits, WitnessKind};
 use crate::reclaim::Refused;
 
-/// What the kernel said about residency, around reports made for this purpose. Pages, summed over the proofs.
+/// What the kernel said about reported pages, around reports made for this purpose. Pages, summed over the proofs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Proof {
     /// How often it was looked at.
@@ -15,8 +16,14 @@ pub struct Proof {
     pub reported: u64,
     /// Of these, resident (or swapped) before.
     pub resident_before: u64,
-    /// Of these, gone afterwards.
-    pub freed: u64,
+    /// Of these, gone from the page table afterwards.
+    pub unmapped: u64,
+    /// Of these, back with the host: it can give their frames to others.
+    pub back: u64,
+    /// Of those unmapped, such as the witness cannot tell. What is neither back nor unknown is held.
+    pub unknown: u64,
+    /// By how many pages `back` may be off, at the most.
+    pub within: u64,
     /// Pages not reported that were gone: must be 0.
     pub lost: u64,
 }
@@ -61,6 +68,13 @@ pub struct Outcome {
     pub taken_digest: u64,
     /// What the kernel said.
     pub proof: Proof,
+    /// Who said what is back.
+    pub witness: WitnessKind,
+    /// Huge pages whose split was put off, and huge pages split, on the whole machine, from when the guest's memory was
+    /// all there to the end of the measured part; `None` where the kernel does not count.
+    pub splits: Option<Splits>,
+    /// Share of resident guest memory in huge pages when all of it was there.
+    pub huge_share: f64,
     /// Pages whose contents the guest checked, in the whole trial.
     pub checked_pages: u64,
     /// What the guest found wrong, in the whole trial; empty is right.

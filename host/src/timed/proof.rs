@@ -1,16 +1,19 @@
-//! Proof that pages were freed: the guest's ledger against the kernel's account, around one report.
+//! Proof of what became of reported pages, around one report: the guest's ledger against the page table, which says
+//! what is unmapped, and against the physical witness, which says what is back.
 
 use abi::layout::{ARENA, ARENA_START};
 use abi::timed::ledger::{FRAMES_PER_WORD, reported};
 
 use super::outcome::Proof;
-use crate::memory::{GuestRam, Residency, ResidencyError};
+use crate::memory::{GuestRam, Held, Residency, Verdict, Witness, WitnessError, WitnessKind};
 use crate::trial::TrialError;
 
 /// Looks at the arena before and after a report.
 #[derive(Debug)]
 pub(crate) struct Prover {
     residency: Residency,
+    witness: Witness,
+    held: Held,
     before: Vec<bool>,
     after: Vec<bool>,
     ledger: Vec<u64>,
@@ -18,12 +21,14 @@ pub(crate) struct Prover {
 }
 
 impl Prover {
-    /// Prepares everything it will need for an arena of so many pages.
-    pub(crate) fn new(ram: &GuestRam, arena_pages: u64) -> Result<Self, ResidencyError> {
+    /// Prepares everything it will need for an arena of so many pages, none of which has been touched.
+    pub(crate) fn new(ram: &GuestRam, arena_pages: u64) -> Result<Self, WitnessError> {
         let residency = Residency::of_pages(ram, ARENA, arena_pages)?;
         let pages = residency.pages();
         Ok(Self {
             residency,
+            witness: Witness::new(ram)?,
+            held: Held::default(),
             before: vec![false; pages],
             after: vec![false; pages],
             ledger: (0..arena_pages.div_ceil(FRAMES_PER_WORD)).map(|_| 0).collect(),
@@ -32,24 +37,38 @@ impl Prover {
     }
 
     /// Nothing is reported, everything has been written.
-    pub(crate) fn filled(&mut self) -> Result<(), ResidencyError> {
-        self.residency.read(&mut self.before)
+    pub(crate) fn filled(&mut self) -> Result<(), WitnessError> {
+        self.residency.read(&mut self.before)?;
+        self.held = self.witness.look()?;
+        Ok(())
     }
 
     /// A batch is reported, acknowledged and not touched.
     pub(crate) fn reported(&mut self, ram: &GuestRam) -> Result<(), TrialError> {
         self.residency.read(&mut self.after)?;
+        let held = self.witness.look()?;
         ram.read_into(reported(ARENA_START).word, &mut self.ledger)?;
+        let unmapped_so_far = self.proof.unmapped;
         self.proof.proofs += 1;
         let bits = self.ledger.iter().flat_map(|word| (0..FRAMES_PER_WORD).map(move |bit| word >> bit & 1));
         for ((was, is), bit) in self.before.iter().zip(&self.after).zip(bits) {
             let is_reported = bit == 1;
             self.proof.reported += u64::from(is_reported);
             self.proof.resident_before += u64::from(is_reported && *was);
-            self.proof.freed += u64::from(is_reported && *was && !*is);
+            self.proof.unmapped += u64::from(is_reported && *was && !*is);
             self.proof.lost += u64::from(!is_reported && *was && !*is);
         }
+        let Verdict { back, unknown, within } =
+            held.verdict(self.held, self.proof.unmapped - unmapped_so_far);
+        self.proof.back += back;
+        self.proof.unknown += unknown;
+        self.proof.within += within;
         Ok(())
+    }
+
+    /// Who says what is back.
+    pub(crate) const fn witness(&self) -> WitnessKind {
+        self.witness.kind()
     }
 
     pub(crate) const fn proof(&self) -> Proof {

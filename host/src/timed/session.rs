@@ -12,7 +12,7 @@ use super::proof::Prover;
 use super::sample::Observer;
 use crate::axes::Backing;
 use crate::kvm::{Counter, ExitError, Exits, Flow, Statistics, TscOffset, idle};
-use crate::memory::{GuestRam, require_huge};
+use crate::memory::{GuestRam, Splits, require_huge};
 use crate::reclaim::Taken;
 use crate::serve::{Server, Service, Stamps};
 use crate::trial::TrialError;
@@ -54,6 +54,10 @@ pub(super) struct Session<'a> {
     pub(super) prover: Prover,
     pub(super) started: Instant,
     pub(super) booted: Duration,
+    /// Share of resident guest memory in huge pages, once all of it is there.
+    pub(super) huge_share: f64,
+    /// First what the kernel had counted by then, at the end the change.
+    pub(super) splits: Option<Splits>,
     pub(super) begin: Mark,
     pub(super) end: Mark,
     pub(super) measured: Measured,
@@ -74,7 +78,8 @@ impl Session<'_> {
             Control::Ready => {
                 self.booted = self.started.elapsed();
                 // Every page of the arena has been written by now.
-                require_huge(&self.ram, self.backing)?;
+                self.huge_share = require_huge(&self.ram, self.backing)?;
+                self.splits = Splits::now();
             }
             Control::Begin => {
                 self.drain()?;
@@ -91,6 +96,7 @@ impl Session<'_> {
                 self.drain()?;
                 self.measuring = false;
                 self.end = self.mark(exits, server)?;
+                self.splits = self.splits.and_then(|then| Some(Splits::now()?.since(then)));
             }
             Control::Done => {
                 self.drain()?;

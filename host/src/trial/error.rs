@@ -5,7 +5,7 @@ use std::io;
 
 use crate::balloon::RingError;
 use crate::kvm::{BuildError, ExitError, KvmError, panic_message};
-use crate::memory::{BackingError, GuestRam, RamError, ResidencyError};
+use crate::memory::{BackingError, GuestRam, RamError, ResidencyError, WitnessError};
 use crate::serve::WorkerError;
 
 /// Why a trial has no outcome.
@@ -91,6 +91,9 @@ pub enum TrialError {
     /// Residency cannot be read.
     #[error(transparent)]
     Residency(#[from] ResidencyError),
+    /// It cannot be told what the host has back.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The thread that looks at residency is gone.
     #[error("the thread that watches the guest's memory panicked")]
     Watch,

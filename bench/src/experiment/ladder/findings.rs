@@ -15,7 +15,8 @@ const HOW_TO_READ: &str = "\
 interval over blocks. Without a mark the two are shown to differ (an exact sign-flip test, corrected for the comparisons of the table); `=` marks two that are equal within 5 %, \
 `~` that neither can be said. Where instructions are counted the ends are the least and the largest block.
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
-- *freed* is the share of reported pages that the kernel no longer held afterwards, looked at in reports made for this.
+- *unmapped* is the share of reported pages in no page table of the host afterwards, *back* the share whose frames the host
+  can give to others; looked at in reports made for this. Part of a transparent huge page is unmapped and not back.
 - *refault* is what touching a reported page again cost over touching a resident one.
 - *transport* is a report less what the cheapest rung pays to discard the same pages in the same block: its own path, and by how much its own discard is dearer.
 - Phases follow one another and add up to the report. Shares are of summed cost, so rare dear reports weigh as much as \

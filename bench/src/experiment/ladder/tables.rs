@@ -9,8 +9,9 @@ use super::found::Found;
 use super::gate::Change;
 use crate::axes::named::Named;
 use crate::figure::number;
-use crate::figure::table::{FREED_NOTHING, Grid, strings};
+use crate::figure::table::{Grid, NOTHING_BACK, strings};
 use crate::figure::unit::{Unit, float, percent, ratio, signed_percent};
+use crate::trial::timed::measured::ProofCounts;
 use crate::trial::timed::phases::Phase;
 
 /// Differences below this share of the rung before do not matter.
@@ -23,7 +24,7 @@ pub fn ladder(found: &Found, discard: Discard) -> Grid {
     let mut header =
         strings(["", "a range", "p99", "a report", "p99", "exits/1000", "to the rung before [95 %]", "n"]);
     if reached {
-        header.extend(strings(["freed", "refault"]));
+        header.extend(strings(["unmapped", "back", "refault"]));
     }
     let rows =
         found.cells.iter().filter(|cell| cell.discard() == discard).map(|cell| row(found, cell, reached));
@@ -65,19 +66,29 @@ fn row(found: &Found, cell: &CellSummary, reached: bool) -> Vec<String> {
     ];
     if reached {
         row.extend([
-            freed(cell),
+            unmapped(&cell.proof),
+            back(&cell.proof),
             if cell.names_pages() { unit.show(cell.refault_per_page) } else { String::new() },
         ]);
     }
     row
 }
 
-fn freed(cell: &CellSummary) -> String {
-    let proof = &cell.proof;
-    match (proof.reported, proof.freed) {
+/// Of the pages reported for this purpose, such as are in no page table.
+fn unmapped(proof: &ProofCounts) -> String {
+    share(proof.reported, proof.unmapped)
+}
+
+/// Of the same pages, such as the host has back.
+fn back(proof: &ProofCounts) -> String {
+    if proof.unknown > 0 { "unknown".to_owned() } else { share(proof.reported, proof.back) }
+}
+
+fn share(reported: u64, pages: u64) -> String {
+    match (reported, pages) {
         (0, _) => String::new(),
-        (_, 0) => FREED_NOTHING.to_owned(),
-        (reported, freed) => percent(ratio(float(freed), float(reported))),
+        (_, 0) => NOTHING_BACK.to_owned(),
+        (reported, pages) => percent(ratio(float(pages), float(reported))),
     }
 }
 

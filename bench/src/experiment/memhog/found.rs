@@ -9,7 +9,7 @@ use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::experiment::contract::Findings;
-use crate::figure::check::{Check, Standing, none_of};
+use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::curve::Series;
 use crate::figure::interval::{Interval, Sampling};
 use crate::figure::number;
@@ -37,7 +37,7 @@ pub struct OfTransport {
     pub rung: Option<Named<Rung>>,
     /// Every round of every trial: trial and what the kernel said.
     pub rounds: Vec<(u32, Round)>,
-    /// For each number of a round, the share returned, over trials.
+    /// For each number of a round, the share that is back, over trials; none where the witness could not tell.
     pub returned: Vec<Interval>,
     /// Nanoseconds from the last round's memory freed to its end, over trials.
     pub settled_ns: Interval,
@@ -68,14 +68,15 @@ impl Findings for Found {
             "transport",
             "round",
             "free",
-            "returned [95 %]",
+            "unmapped",
+            "back [95 %]",
             "least",
             "still resident",
             "reported",
             "n",
         ]);
         let rows = self.cells.iter().flat_map(rows);
-        let title = "memory that was freed, and is no longer resident on the host when reporting has settled";
+        let title = "memory that was freed, and is unmapped on the host and back when reporting has settled";
         let settled = self.cells.iter().map(|cell| {
             let took = number::amount(self.unit, &cell.settled_ns);
             vec![
@@ -97,13 +98,17 @@ impl Findings for Found {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let (mut faults, mut worst, mut rounds) = (Vec::new(), 1.0_f64, 0);
+        let (mut faults, mut worst, mut rounds, mut unknown) = (Vec::new(), 1.0_f64, 0, 0);
         for cell in &self.cells {
             for (trial, round) in &cell.rounds {
                 rounds += 1;
-                worst = worst.min(round.returned());
-                if round.returned() < RETURNED {
-                    let returned = percent(round.returned());
+                let Some(back) = round.back() else {
+                    unknown += 1;
+                    continue;
+                };
+                worst = worst.min(back);
+                if back < RETURNED {
+                    let returned = percent(back);
                     let label = cell.label();
                     faults.push(format!("round {} of trial {trial} ({label}): {returned}", round.round));
                 }
@@ -115,6 +120,10 @@ impl Findings for Found {
             }
         }
         let what = format!("every round returns at least {} of the free memory", percent(RETURNED));
+        if faults.is_empty() && unknown > 0 {
+            let detail = format!("of {unknown} of {rounds} rounds nobody can tell");
+            return vec![check(&what, Standing::Unknown, detail)];
+        }
         vec![none_of(
             &what,
             Standing::Fails,
@@ -166,8 +175,8 @@ fn of_transport(group: &Group<'_, Engine>, how: Sampling) -> OfTransport {
         let shares: Vec<f64> = rounds
             .iter()
             .filter(|(_, round)| round.round == number)
-            .map(|(_, round)| round.returned())
-            .collect();
+            .map(|(_, round)| round.back())
+            .collect::<Option<_>>()?;
         Interval::of(&shares, how)
     });
     OfTransport {
@@ -197,12 +206,13 @@ fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
             let sum = total(rounds.iter().map(|round| pages(round)));
             number::mib(float(sum) / float(rounds.len().max(1) as u64) * 4096.0)
         };
-        let least = rounds.iter().map(|round| round.returned()).fold(1.0, f64::min);
+        let least = rounds.iter().filter_map(|round| round.back()).fold(1.0, f64::min);
         let [share, low, high] = [returned.mean, returned.low, returned.high].map(|share| share * 100.0);
         vec![
             if index == 0 { cell.label() } else { String::new() },
             number.to_string(),
             mean(&|round| round.free),
+            mean(&|round| round.unmapped),
             format!("{share:.2} % [{low:.2}, {high:.2}]"),
             percent(least),
             mean(&|round| round.resident),

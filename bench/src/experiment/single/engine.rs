@@ -66,10 +66,12 @@ impl Findings for Found {
         let mut tables = vec![Grid::new(title, strings(["counter", "count"]), counters.collect())];
         tables.push(tallies(self.unit, &self.tallies));
         if !self.rounds.is_empty() {
-            let header = strings(["round", "free pages", "returned", "still resident", "reported", "lost"]);
+            let header =
+                strings(["round", "free pages", "unmapped", "back", "still resident", "reported", "lost"]);
             let rows = self.rounds.iter().map(|round| {
                 let Round { round: number, free, resident, reported, lost, .. } = round;
-                let mut row = vec![number.to_string(), free.to_string(), percent(round.returned())];
+                let back = round.back().map_or_else(|| "unknown".to_owned(), percent);
+                let mut row = vec![number.to_string(), free.to_string(), percent(round.unmapped()), back];
                 row.extend([resident, reported, lost].map(u64::to_string));
                 row
             });

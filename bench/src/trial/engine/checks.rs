@@ -2,13 +2,14 @@
 
 use abi::addr::Order;
 use abi::axes::Axis;
-use host::axes::{Backing, Carrier, Discard, Servicer};
+use host::axes::{Carrier, Discard, Servicer};
 use host::engine::{GuestCounter, Inhibited, Reporting};
 
 use super::choices::Choices;
 use super::measured::EngineMeasured;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::unit::total;
+use crate::trial::back::{Look, all_of, by, in_part};
 use crate::trial::kind::{Engine, Kind};
 use crate::trial::record::TrialRecord;
 
@@ -49,6 +50,7 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
         discarded(&measured),
         reporting(&measured),
     ];
+    checks.extend(back(&measured));
     checks.extend(failed_allocations(&measured));
     checks
 }
@@ -86,7 +88,25 @@ fn nothing_lost(measured: &[Measured<'_>]) -> Check {
 
 /// Whether a report can leave holes in a huge page, which the host's kernel is free to fill again.
 fn may_collapse(m: &Measured<'_>) -> bool {
-    m.choices.way.backing.0 == Backing::AnonThp && m.choices.min_order < Order::HUGE.get()
+    in_part(m.choices.way.backing.0, m.choices.min_order)
+}
+
+/// Whether what a round leaves unmapped is back.
+fn back(measured: &[Measured<'_>]) -> Option<Check> {
+    let looks = measured.iter().flat_map(|m| {
+        m.found.settled.iter().map(|round| Look {
+            of: format!("round {} of trial {}", round.round, m.trial),
+            unmapped: round.unmapped,
+            back: round.back,
+            unknown: round.unknown,
+            within: round.within,
+            in_part: may_collapse(m),
+        })
+    });
+    let mut check = all_of(&looks.collect::<Vec<_>>())?;
+    let witness = by(measured.iter().map(|m| m.found.memory.witness.0));
+    check.detail.push_str(&format!("; by {witness}"));
+    Some(check)
 }
 
 /// Calls that KVM or the host turned away, by the guest's count.

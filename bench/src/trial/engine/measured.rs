@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::axes::named::Named;
 use crate::figure::unit::{Clock, float, ratio, total};
-use crate::trial::counts::{Counts, refusals, statistics, violations};
+use crate::trial::counts::{Counts, Memory, refusals, statistics, violations};
 
 /// The least share of operations that must have touched nothing reported, for the others to be compared with them.
 const LEAST_RESIDENT: f64 = 0.1;
@@ -40,6 +40,9 @@ pub struct EngineMeasured {
     pub curve: Vec<[u64; 3]>,
     /// Every settled round.
     pub settled: Vec<Round>,
+    /// What memory was made of, and who said what is back.
+    #[serde(flatten)]
+    pub memory: Memory,
     /// Exits by which a processor gave itself away; in no other count.
     pub idles: u64,
     /// Ticks of the host for reports, of the whole trial.
@@ -63,6 +66,14 @@ pub struct Round {
     pub free: u64,
     /// Of these, resident on the host: not returned.
     pub resident: u64,
+    /// The others of these: in no page table of the host.
+    pub unmapped: u64,
+    /// Of those unmapped, such as the host has back.
+    pub back: u64,
+    /// Of those unmapped, such as the witness cannot tell.
+    pub unknown: u64,
+    /// By how many pages `back` may be off, at the most.
+    pub within: u64,
     /// Pages reported and acknowledged, and not allocated since.
     pub reported: u64,
     /// Of these, resident all the same.
@@ -73,16 +84,46 @@ pub struct Round {
 
 impl From<Settled> for Round {
     fn from(settled: Settled) -> Self {
-        let Settled { round, at_ns, free, resident, reported, reported_resident, lost } = settled;
-        Self { round, at_ns, free, resident, reported, reported_resident, lost }
+        let Settled {
+            round,
+            at_ns,
+            free,
+            resident,
+            unmapped,
+            back,
+            unknown,
+            within,
+            reported,
+            reported_resident,
+            lost,
+        } = settled;
+        Self {
+            round,
+            at_ns,
+            free,
+            resident,
+            unmapped,
+            back,
+            unknown,
+            within,
+            reported,
+            reported_resident,
+            lost,
+        }
     }
 }
 
 impl Round {
-    /// The share of the free pages that the host has back.
+    /// The share of the free pages that no page table of the host has.
     #[must_use]
-    pub fn returned(&self) -> f64 {
-        ratio(float(self.free.saturating_sub(self.resident)), float(self.free))
+    pub fn unmapped(&self) -> f64 {
+        ratio(float(self.unmapped), float(self.free))
+    }
+
+    /// The share of the free pages that the host has back; `None` where the witness cannot tell.
+    #[must_use]
+    pub fn back(&self) -> Option<f64> {
+        (self.unknown == 0).then(|| ratio(float(self.back), float(self.free)))
     }
 }
 
@@ -142,6 +183,7 @@ impl EngineMeasured {
             freed: outcome.freed,
             curve: outcome.curve.iter().map(point).collect(),
             settled: outcome.settled.iter().copied().map(Round::from).collect(),
+            memory: Memory::new(outcome.witness, outcome.huge_share, outcome.splits),
             idles: outcome.idles,
             spent: outcome.spent.into(),
             first_wrong: outcome.first_wrong,

@@ -11,6 +11,7 @@ use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::check::{Check, Standing, check, none_of, plural};
 use crate::figure::unit::{Unit, float};
+use crate::trial::back::{Look, all_of, by, in_part};
 use crate::trial::kind::{Kind, Timed};
 use crate::trial::record::TrialRecord;
 
@@ -41,7 +42,8 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
         return Vec::new();
     }
     let mut checks = vec![lost(&measured), same_pages(&measured)];
-    checks.extend(freed(&measured));
+    checks.extend(unmapped(&measured));
+    checks.extend(back(&measured));
     checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
     checks.extend(idle(&measured));
     checks.push(memory(&measured));
@@ -83,31 +85,51 @@ fn same_pages(measured: &[Measured<'_>]) -> Check {
     none_of(what, Standing::Fails, &faults, format!("{blocks} block{}, by fingerprint", plural(blocks)))
 }
 
-/// Freed is what the kernel says, not what was asked for.
-fn freed(measured: &[Measured<'_>]) -> Option<Check> {
+/// What the kernel said of each cell whose reports name pages.
+fn proofs(measured: &[Measured<'_>]) -> BTreeMap<Choices, ProofCounts> {
     let mut cells: BTreeMap<Choices, ProofCounts> = BTreeMap::new();
     for m in measured.iter().filter(|m| m.choices.names_pages() && m.found.proof.reported > 0) {
         let sum = cells.entry(m.choices).or_default();
         *sum = sum.plus(m.found.proof);
     }
+    cells
+}
+
+/// Unmapped is what the page table says, not what was asked for.
+fn unmapped(measured: &[Measured<'_>]) -> Option<Check> {
     let (mut faults, mut pages, mut worst) = (Vec::new(), 0, Standing::Doubtful);
-    for (choices, proof) in &cells {
+    for (choices, proof) in &proofs(measured) {
         pages += proof.reported;
         let title = choices.title();
+        let ProofCounts { reported, resident_before, unmapped, .. } = proof;
         if choices.way.discard.0 == Discard::None {
-            if proof.freed > 0 {
-                faults.push(format!("{title} freed {} pages although nothing was discarded", proof.freed));
+            if *unmapped > 0 {
+                faults.push(format!("{title} unmapped {unmapped} pages although nothing was discarded"));
             }
-        } else if proof.freed == 0 {
+        } else if *unmapped == 0 {
             worst = Standing::Fails;
-            faults.push(format!("{title} freed 0 of {} pages", proof.reported));
-        } else if proof.freed < proof.resident_before {
-            faults.push(format!("{title} freed {} of {} resident pages", proof.freed, proof.resident_before));
+            faults.push(format!("{title} unmapped 0 of {reported} pages"));
+        } else if unmapped < resident_before {
+            faults.push(format!("{title} unmapped {unmapped} of {resident_before} resident pages"));
         }
     }
-    let what = "discarded pages are gone, and only those";
-    (pages > 0)
-        .then(|| none_of(what, worst, &faults, format!("{pages} reported pages, by the kernel's view")))
+    let what = "discarded pages are unmapped, and only those";
+    (pages > 0).then(|| none_of(what, worst, &faults, format!("{pages} reported pages, by the page table")))
+}
+
+/// Back is what the physical witness says of them.
+fn back(measured: &[Measured<'_>]) -> Option<Check> {
+    let cells = proofs(measured);
+    let look = |(choices, proof): (&Choices, &ProofCounts)| {
+        let ProofCounts { unmapped, back, unknown, within, .. } = *proof;
+        let in_part = in_part(choices.way.backing.0, choices.order);
+        Look { of: choices.title(), unmapped, back, unknown, within, in_part }
+    };
+    let looks: Vec<Look> = cells.iter().map(look).collect();
+    let mut check = all_of(&looks)?;
+    let witness = by(measured.iter().map(|m| m.found.memory.witness.0));
+    check.detail.push_str(&format!("; by {witness}"));
+    Some(check)
 }
 
 /// Only of a rung does the design say how many there are.

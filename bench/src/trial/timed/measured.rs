@@ -11,7 +11,7 @@ use super::phases::{Phase, PhaseHistograms};
 use crate::axes::named::Named;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::unit::Clock;
-use crate::trial::counts::{Counts, refusals, statistics, violations};
+use crate::trial::counts::{Counts, Memory, refusals, statistics, violations};
 
 /// What a trial showed. Counts cover its measured part, unless they say otherwise.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,8 +33,11 @@ pub struct TimedMeasured {
     pub reported_digest: String,
     /// Fingerprint of the pages the host took, in the whole trial, in hexadecimal.
     pub taken_digest: String,
-    /// What the kernel said about residency.
+    /// What the kernel said about reported pages.
     pub proof: ProofCounts,
+    /// What memory was made of, and who said what is back.
+    #[serde(flatten)]
+    pub memory: Memory,
     /// Interrupts the guest took, in the whole trial.
     pub interrupts: u64,
     /// Resident memory of the process beside guest memory at the trial's end, in bytes.
@@ -85,6 +88,7 @@ impl TimedMeasured {
             reported_digest: format!("{:016x}", outcome.reported_digest),
             taken_digest: format!("{:016x}", outcome.taken_digest),
             proof: outcome.proof.into(),
+            memory: Memory::new(outcome.witness, outcome.huge_share, outcome.splits),
             interrupts: outcome.interrupts,
             memory_beside_ram: outcome.memory_beside_ram,
             idle_ticks: outcome.idle_ticks,
@@ -109,16 +113,22 @@ pub struct ProofCounts {
     pub reported: u64,
     /// Of these, resident before.
     pub resident_before: u64,
-    /// Of these, gone afterwards.
-    pub freed: u64,
+    /// Of these, gone from the page table afterwards.
+    pub unmapped: u64,
+    /// Of these, back with the host.
+    pub back: u64,
+    /// Of those unmapped, such as the witness cannot tell.
+    pub unknown: u64,
+    /// By how many pages `back` may be off, at the most.
+    pub within: u64,
     /// Pages not reported that were gone.
     pub lost: u64,
 }
 
 impl From<Proof> for ProofCounts {
     fn from(proof: Proof) -> Self {
-        let Proof { proofs, reported, resident_before, freed, lost } = proof;
-        Self { proofs, reported, resident_before, freed, lost }
+        let Proof { proofs, reported, resident_before, unmapped, back, unknown, within, lost } = proof;
+        Self { proofs, reported, resident_before, unmapped, back, unknown, within, lost }
     }
 }
 
@@ -130,7 +140,10 @@ impl ProofCounts {
             proofs: self.proofs + other.proofs,
             reported: self.reported + other.reported,
             resident_before: self.resident_before + other.resident_before,
-            freed: self.freed + other.freed,
+            unmapped: self.unmapped + other.unmapped,
+            back: self.back + other.back,
+            unknown: self.unknown + other.unknown,
+            within: self.within + other.within,
             lost: self.lost + other.lost,
         }
     }

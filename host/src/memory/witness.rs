@@ -1,0 +1,233 @@
+//! The physical witness: how much of guest memory the host's kernel still holds although nothing maps it.
+//!
+//! A page that is gone from the page table ([`super::residency`]) is *unmapped*. It is *back* only when the kernel can
+//! give its frame to somebody else. The two differ: part of a transparent huge page that is discarded is unmapped at
+//! once, and stays allocated until the huge page is split, which the kernel puts off until memory is short (Linux
+//! `mm/huge_memory.c`, `deferred_split_folio`).
+//!
+//! | witness | looks at | how sharp |
+//! |---|---|---|
+//! | [`Kind::Frames`] | every frame, in `/proc/kpageflags` and `/proc/kpagecount` | to the page; root only |
+//! | [`Kind::Cgroup`] | the charge of a memory cgroup of the trial's own | what processors charge ahead |
+//! | [`Kind::System`] | free memory of the whole machine, in `/proc/meminfo` | what it changes by itself meanwhile |
+//!
+//! The first that can be had is taken, in this order. What it cannot tell is unknown: neither nothing nor everything.
+
+mod cgroup;
+mod frames;
+mod splits;
+mod system;
+
+use std::io;
+
+use abi::axes::Axis;
+
+use super::advise::{Advice, advise};
+use super::ram::{GuestRam, RamError};
+use super::residency::ResidencyError;
+use cgroup::Cgroup;
+use frames::Frames;
+use system::System;
+
+pub use splits::Splits;
+
+/// Which witness was asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// Every frame by itself.
+    Frames,
+    /// A memory cgroup of the trial's own.
+    Cgroup,
+    /// Free memory of the whole machine.
+    System,
+}
+
+impl Axis for Kind {
+    const AXIS: &'static str = "witness";
+    const ALL: &'static [Self] = &[Self::Frames, Self::Cgroup, Self::System];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Frames => "frames",
+            Self::Cgroup => "cgroup",
+            Self::System => "system",
+        }
+    }
+}
+
+/// The witness has nothing to say.
+#[derive(Debug, thiserror::Error)]
+pub enum WitnessError {
+    /// A file of the kernel's cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// Which.
+        path: String,
+        /// What happened.
+        source: io::Error,
+    },
+    /// It says something else than expected.
+    #[error("{path} has no {field}")]
+    Says {
+        /// Which file.
+        path: String,
+        /// What was looked for.
+        field: &'static str,
+    },
+    /// The page table cannot be read.
+    #[error(transparent)]
+    Residency(#[from] ResidencyError),
+    /// There is no memory to work with.
+    #[error(transparent)]
+    Ram(#[from] RamError),
+}
+
+impl WitnessError {
+    fn read(path: &str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Read { path: path.to_owned(), source }
+    }
+}
+
+/// What the kernel holds of guest memory beyond what is mapped, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// Pages held and not mapped. Only differences mean anything where a counter is read: it may be negative.
+    pub pages: i64,
+    /// It may be this many more or less.
+    pub within: u64,
+}
+
+/// What became of pages that are unmapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Verdict {
+    /// Pages that the host has back.
+    pub(crate) back: u64,
+    /// Pages of which the witness cannot tell.
+    pub(crate) unknown: u64,
+    /// By how many pages `back` may be off.
+    pub(crate) within: u64,
+}
+
+impl Held {
+    /// Of `unmapped` pages, how many are back if so many more are held now than `before`. Nothing is said of fewer
+    /// pages than the readings may be off by.
+    pub(crate) fn verdict(self, before: Self, unmapped: u64) -> Verdict {
+        let within = self.within + before.within;
+        if unmapped > 0 && unmapped <= within {
+            return Verdict { back: 0, unknown: unmapped, within };
+        }
+        let more = u64::try_from(self.pages - before.pages).unwrap_or(0);
+        Verdict { back: unmapped.saturating_sub(more), unknown: 0, within }
+    }
+}
+
+/// Looks at guest memory as the host's kernel keeps it.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    source: Source,
+    /// A page that is discarded before each look, which has this processor give up what it holds on to.
+    scratch: GuestRam,
+}
+
+#[derive(Debug)]
+enum Source {
+    Frames(Box<Frames>),
+    Cgroup(Cgroup),
+    System(System),
+}
+
+impl Witness {
+    /// The sharpest there is for this memory, none of which has been touched yet.
+    pub(crate) fn new(ram: &GuestRam) -> Result<Self, WitnessError> {
+        let of = |kind| Self::of(kind, ram);
+        of(Kind::Frames).or_else(|_| of(Kind::Cgroup)).or_else(|_| of(Kind::System))
+    }
+
+    /// This one, if it can be had.
+    pub(crate) fn of(kind: Kind, ram: &GuestRam) -> Result<Self, WitnessError> {
+        let source = match kind {
+            Kind::Frames => Source::Frames(Box::new(Frames::of(ram)?)),
+            Kind::Cgroup => Source::Cgroup(Cgroup::of(ram)?),
+            Kind::System => Source::System(System::of(ram)?),
+        };
+        Ok(Self { source, scratch: GuestRam::new(1)? })
+    }
+
+    /// Which it is.
+    pub(crate) const fn kind(&self) -> Kind {
+        match self.source {
+            Source::Frames(_) => Kind::Frames,
+            Source::Cgroup(_) => Kind::Cgroup,
+            Source::System(_) => Kind::System,
+        }
+    }
+
+    /// What is held now and not mapped.
+    pub(crate) fn look(&mut self) -> Result<Held, WitnessError> {
+        // A page just touched is referenced by a list of the processor until that is full, or something is unmapped
+        // there (Linux `mm/swap.c`, `lru_add_drain`).
+        let drained = advise(&self.scratch, self.scratch.whole(), Advice::DontNeed);
+        drained.map_err(WitnessError::read("madvise"))?;
+        match &mut self.source {
+            Source::Frames(frames) => frames.look(),
+            Source::Cgroup(cgroup) => cgroup.look(),
+            Source::System(system) => system.look(),
+        }
+    }
+}
+
+#[cfg(feature = "test-support")]
+impl Witness {
+    /// Limits the group to so many pages less than it has been charged for; other witnesses have no group.
+    pub(crate) fn squeeze(&self, pages: u64) -> Result<(), WitnessError> {
+        match &self.source {
+            Source::Cgroup(cgroup) => cgroup.squeeze(pages),
+            Source::Frames(_) | Source::System(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn held(pages: i64, within: u64) -> Held {
+        Held { pages, within }
+    }
+
+    #[test]
+    fn what_is_held_more_than_before_is_not_back() {
+        let back = |now: Held, before: Held| {
+            let Verdict { back, unknown, .. } = now.verdict(before, 32);
+            assert_eq!(unknown, 0, "{now:?}");
+            back
+        };
+        assert_eq!(back(held(5, 0), held(5, 0)), 32);
+        assert_eq!(back(held(37, 0), held(5, 0)), 0);
+        assert_eq!(back(held(21, 0), held(5, 0)), 16);
+        assert_eq!(back(held(-9, 1), held(0, 1)), 32, "never more than all");
+        assert_eq!(back(held(99, 0), held(0, 0)), 0, "never less than none");
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_neither_back_nor_held() {
+        for pages in [-100, 0, 100] {
+            let verdict = held(pages, 16).verdict(held(0, 16), 32);
+            assert_eq!(verdict, Verdict { back: 0, unknown: 32, within: 32 });
+            assert_eq!(held(pages, 16).verdict(held(0, 15), 32).unknown, 0);
+        }
+        let nothing = held(0, 16).verdict(held(0, 16), 0);
+        assert_eq!((nothing.back, nothing.unknown), (0, 0), "of nothing everything is known");
+    }
+
+    #[test]
+    fn every_witness_that_can_be_had_says_which_it_is() {
+        let ram = GuestRam::new(4 << 20).unwrap();
+        for kind in [Kind::Frames, Kind::System] {
+            if let Ok(witness) = Witness::of(kind, &ram) {
+                assert_eq!(witness.kind(), kind);
+            }
+        }
+        assert!(Witness::of(Kind::System, &ram).is_ok(), "the last one needs nothing");
+    }
+}
