@@ -5,6 +5,7 @@ pub mod checks;
 pub mod found;
 pub mod gate;
 pub mod sentences;
+pub mod stopwatch;
 pub mod tables;
 pub mod waterfall;
 
@@ -63,7 +64,8 @@ impl Experiment for Ladder {
         let of = |keys: Keys| -> Vec<Spec> {
             keys.rungs().map(|rung| Spec::Timed(keys.timed(rung.transport(call)))).collect()
         };
-        keys.discards.iter().flatten().map(with).flat_map(of).collect()
+        let rungs = keys.discards.iter().flatten().map(with).flat_map(of);
+        rungs.chain(stopwatch::cells(keys, call)).collect()
     }
 
     fn scope(&self, keys: &Keys) -> String {

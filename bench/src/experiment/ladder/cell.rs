@@ -36,6 +36,9 @@ pub struct CellSummary {
     pub per_range: Quantiles,
     /// Cost a report.
     pub per_report: Quantiles,
+    /// The two without what the stopwatch costs; absent if it was not weighed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub net: Option<Net>,
     /// Exits to user space for every thousand ranges.
     pub exits_per_1000_ranges: f64,
     /// Every phase of a report.
@@ -64,6 +67,19 @@ pub struct PhaseSummary {
     pub cost: Quantiles,
     /// Its share in the summed cost of all reports.
     pub share: f64,
+}
+
+/// Figures of a cell without what the stopwatch costs.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Net {
+    /// What was taken off a report.
+    pub taken_off: Interval,
+    /// Cost a range.
+    pub per_range: Quantiles,
+    /// Cost a report.
+    pub per_report: Quantiles,
+    /// Median cost a range in each block, less what was weighed in that block.
+    pub block_medians: BTreeMap<u32, f64>,
 }
 
 /// The difference to the rung before.
@@ -98,6 +114,18 @@ impl CellSummary {
     #[must_use]
     pub fn names_pages(&self) -> bool {
         self.choices.names_pages()
+    }
+
+    /// Cost a range, without the stopwatch if it was weighed.
+    #[must_use]
+    pub fn a_range(&self) -> Quantiles {
+        self.net.as_ref().map_or(self.per_range, |net| net.per_range)
+    }
+
+    /// Cost a report, without the stopwatch if it was weighed.
+    #[must_use]
+    pub fn a_report(&self) -> Quantiles {
+        self.net.as_ref().map_or(self.per_report, |net| net.per_report)
     }
 
     /// A phase of it; all 0 if it has none.
@@ -147,6 +175,7 @@ pub fn cell(group: &Group<'_, Timed>, seed: u64) -> CellSummary {
         reports: measured().map(|m| m.reports).sum(),
         per_range: cost(Phase::Total).over(ranges_a_report),
         per_report: cost(Phase::Total),
+        net: None,
         exits_per_1000_ranges: 1000.0 * ratio(float(exits), float(ranges)),
         explained: 1.0 - ratio(mean(Phase::Remainder), whole),
         refault_per_page: ratio(cost(Phase::Refault).p50, pages_a_report),
@@ -175,11 +204,23 @@ fn transport_share(group: &Group<'_, Timed>, seed: u64) -> Option<Interval> {
     Interval::of(&shares, seed)
 }
 
+/// The medians of each block, all without the stopwatch or all with it: what has it and what has not are not compared.
+#[must_use]
+pub fn alike<const N: usize>(cells: [&CellSummary; N]) -> [&BTreeMap<u32, f64>; N] {
+    let net = cells.map(|cell| cell.net.as_ref().map(|net| &net.block_medians));
+    if net.iter().all(Option::is_some) {
+        std::array::from_fn(|at| net[at].unwrap_or(&cells[at].block_medians))
+    } else {
+        cells.map(|cell| &cell.block_medians)
+    }
+}
+
 /// `to` minus `from`, block by block, for the blocks that have both.
 #[must_use]
 pub fn paired(from: &CellSummary, to: &CellSummary) -> Vec<f64> {
-    let both = |(block, to): (&u32, &f64)| Some(to - from.block_medians.get(block)?);
-    to.block_medians.iter().filter_map(both).collect()
+    let [from, to] = alike([from, to]);
+    let both = |(block, to): (&u32, &f64)| Some(to - from.get(block)?);
+    to.iter().filter_map(both).collect()
 }
 
 /// Sets every cell beside the rung before.

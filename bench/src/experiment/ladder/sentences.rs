@@ -8,7 +8,7 @@ use super::waterfall::{Fall, Waterfall};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::interval::Interval;
-use crate::figure::number::plain as show;
+use crate::figure::number::{amount, plain as show};
 use crate::figure::unit::{Unit, percent, ratio};
 
 /// The answer of a run. Empty if the run has nothing to compare.
@@ -22,7 +22,27 @@ pub fn all(found: &Found) -> Vec<String> {
         sentences.extend(cheapest(found, discard));
     }
     sentences.extend(transport(found));
+    if !sentences.is_empty() {
+        sentences.insert(0, stopwatch(found));
+    }
     sentences
+}
+
+/// What our own stamps cost, which no figure below has in it; or that all have.
+fn stopwatch(found: &Found) -> String {
+    let Some(weight) = found.stopwatch.last() else {
+        return "What the stopwatch costs was not weighed: every figure has it in, once a call.".to_owned();
+    };
+    let unit = found.unit;
+    let mut costs = format!(
+        "The stopwatch costs {} a call ({} where a report takes many)",
+        amount(unit, &weight.once),
+        amount(unit, &weight.each)
+    );
+    if let Some(registers) = &weight.registers {
+        costs.push_str(&format!(", fetching a call's registers {}", amount(unit, registers)));
+    }
+    format!("{costs}, on {} of {}; both are taken off, block by block.", weight.rung, unit.show(weight.bare))
 }
 
 /// What it costs a call to leave the kernel; nothing is said of it where the floor calls with another instruction.
@@ -43,9 +63,9 @@ fn leaving_the_kernel(found: &Found) -> Option<String> {
     };
     Some(format!(
         "An empty call takes {} if KVM answers it itself ({}) and {} if user space does ({}; medians of {} and {} reports); {difference}.",
-        unit.show(inside.per_report.p50),
+        unit.show(inside.a_report().p50),
         inside.label(),
-        unit.show(outside.per_report.p50),
+        unit.show(outside.a_report().p50),
         outside.label(),
         inside.reports,
         outside.reports
@@ -72,7 +92,7 @@ fn about(found: &Found, waterfall: &Waterfall) -> Vec<String> {
 
 fn whole(unit: Unit, waterfall: &Waterfall, start: &CellSummary, end: &CellSummary) -> String {
     let Waterfall { from, to, whole, discard, .. } = waterfall;
-    let (a, b) = (start.per_range.p50, end.per_range.p50);
+    let (a, b) = (start.a_range().p50, end.a_range().p50);
     let medians = format!(
         "a range costs {} by {from} and {} by {to} (medians of {} and {} reports)",
         unit.show(a),
@@ -150,7 +170,7 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
         .iter()
         .filter(|cell| cell.discard() == discard && cell.rung.is_some() && cell.names_pages())
         .collect();
-    rungs.sort_by(|a, b| a.per_range.p50.total_cmp(&b.per_range.p50));
+    rungs.sort_by(|a, b| a.a_range().p50.total_cmp(&b.a_range().p50));
     let (best, others) = rungs.split_first()?;
     let not_shown_dearer: Vec<&str> = others
         .iter()
@@ -163,7 +183,7 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
     if others.is_empty() {
         return None;
     }
-    let median = found.unit.show(best.per_range.p50);
+    let median = found.unit.show(best.a_range().p50);
     let claim = if not_shown_dearer.is_empty() {
         format!(
             "{} is the cheapest ({median} a range, median), and every other rung is shown to be dearer",

@@ -1,11 +1,13 @@
 //! From a hypercall a range to virtio: how much each choice on the way adds or saves.
 
+use std::collections::BTreeMap;
+
 use abi::axes::Axis;
 use host::axes::Discard;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{CellSummary, find, paired};
+use super::cell::{CellSummary, alike, find, paired};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::interval::Interval;
@@ -114,9 +116,9 @@ fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {
 
 /// |start to middle| - |middle to end|, block by block.
 fn excess(start: &CellSummary, middle: &CellSummary, end: &CellSummary) -> Vec<f64> {
-    let at = |cell: &CellSummary, block| cell.block_medians.get(block).copied();
+    let at = |medians: &BTreeMap<u32, f64>, block| medians.get(block).copied();
+    let [start, middle, end] = alike([start, middle, end]);
     start
-        .block_medians
         .iter()
         .filter_map(|(block, a)| {
             let (b, c) = (at(middle, block)?, at(end, block)?);
