@@ -222,11 +222,28 @@ pub enum Program {
     Obey,
     /// Allocate and free as a guest does, and report as its kernel does: see [`crate::engine`].
     Engine,
+    /// Make empty calls with the stopwatch and without it, in turns: see [`crate::timed::burst`].
+    Weigh,
+    /// As [`Self::Report`], and spin for [`crate::timed::SLOW`] ticks in each *prepare*: a planted delay.
+    SlowPrepare,
+    /// The same between *prepare* and the doorbell instruction.
+    SlowNotify,
+    /// The same once the acknowledgement is there, before it is taken for seen.
+    SlowWait,
 }
 
 impl Axis for Program {
     const AXIS: &'static str = "program";
-    const ALL: &'static [Self] = &[Self::Report, Self::Knock, Self::Obey, Self::Engine];
+    const ALL: &'static [Self] = &[
+        Self::Report,
+        Self::Knock,
+        Self::Obey,
+        Self::Engine,
+        Self::Weigh,
+        Self::SlowPrepare,
+        Self::SlowNotify,
+        Self::SlowWait,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -234,6 +251,10 @@ impl Axis for Program {
             Self::Knock => "knock",
             Self::Obey => "obey",
             Self::Engine => "engine",
+            Self::Weigh => "weigh",
+            Self::SlowPrepare => "slow-prepare",
+            Self::SlowNotify => "slow-notify",
+            Self::SlowWait => "slow-wait",
         }
     }
 }

@@ -32,10 +32,12 @@ pub enum Control {
     Settled,
     /// A virtual processor other than the first has nothing left to do.
     Parked,
+    /// A burst begins, whose kind is in the notes, and the one before is over: read the trace.
+    Burst,
 }
 
 impl Control {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Ready,
         Self::Begin,
         Self::Drain,
@@ -47,6 +49,7 @@ impl Control {
         Self::Panicked,
         Self::Settled,
         Self::Parked,
+        Self::Burst,
     ];
 
     /// The value on the wire.
@@ -71,6 +74,6 @@ mod tests {
         for control in Control::ALL {
             assert_eq!(Control::from_value(control.value()), Some(control));
         }
-        assert_eq!(Control::from_value(11), None);
+        assert_eq!(Control::from_value(12), None);
     }
 }

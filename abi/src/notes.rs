@@ -29,6 +29,8 @@ pub const INTERRUPTS: Gpa = word(7);
 pub const INTERRUPTS_SEEN: Gpa = word(8);
 /// Frame of the first page found wrong, and the report it was found in.
 pub const FIRST_WRONG: [Gpa; 2] = [word(9), word(10)];
+/// Number of the kind of the burst that begins: see [`crate::timed::burst`].
+pub const BURST: Gpa = word(11);
 /// Length of the panic message.
 pub const PANIC_LENGTH: Gpa = word(30);
 const _: () = assert!(16 + Violation::ALL.len() <= 30);

@@ -2,8 +2,13 @@
 //!
 //! | module | what is agreed |
 //! |---|---|
+//! | [`burst`] | with which calls the stopwatch is weighed |
 //! | [`ledger`] | which pages are reported now, which ever were |
 //! | [`trace`] | the time stamps of every call and report |
 
+pub mod burst;
 pub mod ledger;
 pub mod trace;
+
+/// A planted delay, in ticks: an order of magnitude above a call's own phases, and nothing a preemption would be.
+pub const SLOW: u64 = 150_000;

@@ -4,6 +4,7 @@ use abi::axes::{Carrier, Program};
 use abi::boot::BootInfo;
 
 use crate::metal::Metal;
+use crate::timed::slow::Step;
 use crate::transport::choose::{bring_up, choose};
 use crate::transport::virtio_mmio::StartError;
 use crate::{engine, timed};
@@ -20,6 +21,10 @@ pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
         Program::Report => choose(metal, info, timed::program::Report)?,
         Program::Engine => engine::program::run(metal, info)?,
         Program::Knock => knock::run(metal, info),
+        Program::Weigh => timed::weigh::run(metal, info),
+        Program::SlowPrepare => choose(metal, info, timed::slow::Slowly(Step::Prepare))?,
+        Program::SlowNotify => choose(metal, info, timed::slow::Slowly(Step::Notify))?,
+        Program::SlowWait => choose(metal, info, timed::slow::Slowly(Step::Wait))?,
         Program::Obey => {
             if info.carrier == Carrier::Ring {
                 bring_up(metal, info)?;

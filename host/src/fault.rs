@@ -4,7 +4,10 @@
 //! is empty and every question to it is answered *no* at compile time.
 
 use abi::addr::{ByteRange, PageRange};
+use abi::axes::Program;
+pub use abi::timed::SLOW;
 
+use crate::kvm::HostTsc;
 use crate::memory::GuestRam;
 
 #[cfg(feature = "detour")]
@@ -41,39 +44,89 @@ pub enum Fault {
     UsedTwice,
     /// Keep a reference to the pages that are discarded: they are unmapped, and the host has not got them back.
     UnmapOnly,
+    /// Stamp a call's *fetched* only when it is discarded.
+    LateStamp,
+    /// Spin for [`SLOW`] ticks whenever a stamp is recorded: a stopwatch that costs that much more.
+    HeavyStopwatch,
+    /// Spin for [`SLOW`] ticks once the device thread's `read` has returned.
+    SlowWake,
+    /// … between being picked up and the first stamp of the service.
+    SlowDispatch,
+    /// … before the carrier is read.
+    SlowFetch,
+    /// … before the ranges are discarded.
+    SlowDiscard,
+    /// … before the acknowledgement.
+    SlowComplete,
+    /// … after it, before the guest is entered again.
+    SlowResume,
+    /// The guest spins for [`SLOW`] ticks before it fills the carrier.
+    SlowPrepare,
+    /// … before the doorbell instruction.
+    SlowNotify,
+    /// … once the acknowledgement is there, before it is seen.
+    SlowSight,
 }
 
 /// The bug planted in a trial, if any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Planted {
     #[cfg(feature = "test-support")]
-    fault: Option<Fault>,
+    faults: [Option<Fault>; 2],
 }
 
 impl Planted {
     /// No bug.
     pub const NONE: Self = Self {
         #[cfg(feature = "test-support")]
-        fault: None,
+        faults: [None; 2],
     };
 
     /// This bug.
     #[cfg(feature = "test-support")]
     #[must_use]
     pub const fn new(fault: Fault) -> Self {
-        Self { fault: Some(fault) }
+        Self { faults: [Some(fault), None] }
     }
 
-    /// Whether this is the bug.
+    /// This bug, and another one.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub const fn both(fault: Fault, another: Fault) -> Self {
+        Self { faults: [Some(fault), Some(another)] }
+    }
+
+    /// Whether this bug is there.
     #[must_use]
     pub(crate) fn is(self, fault: Fault) -> bool {
         #[cfg(feature = "test-support")]
-        return self.fault == Some(fault);
+        return self.faults.contains(&Some(fault));
         #[cfg(not(feature = "test-support"))]
         {
             let _ = fault;
             false
         }
+    }
+
+    /// Spins for [`SLOW`] ticks if this is the delay that is planted.
+    #[inline]
+    pub(crate) fn slow(self, fault: Fault) {
+        if self.is(fault) {
+            let start = HostTsc::now();
+            while HostTsc::now().since(start) < SLOW {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    /// What the guest of a timed trial runs.
+    pub(crate) fn program(self) -> Program {
+        let slow = [
+            (Fault::SlowPrepare, Program::SlowPrepare),
+            (Fault::SlowNotify, Program::SlowNotify),
+            (Fault::SlowSight, Program::SlowWait),
+        ];
+        slow.iter().find(|(fault, _)| self.is(*fault)).map_or(Program::Report, |(_, program)| *program)
     }
 
     /// The range to discard in place of `range`.

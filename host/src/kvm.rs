@@ -10,7 +10,7 @@
 //!       └ ioctl    what kvm-ioctls does not wrap
 //!   watchdog       deadlines                                 affinity  which thread runs on which processor
 //!   clock          the time stamp counter of either side     stats     KVM's own counters
-//!                                                            idle      whether the kernel idled
+//!   watch          the stopwatch, running or stopped         idle      whether the kernel idled
 //! ```
 
 mod affinity;
@@ -27,6 +27,7 @@ mod open;
 mod panic;
 mod processor;
 mod stats;
+mod watch;
 mod watchdog;
 mod wiring;
 
@@ -47,6 +48,7 @@ pub(crate) use open::{flavour, open};
 pub(crate) use panic::panic_message;
 pub(crate) use processor::Processor;
 pub(crate) use stats::Statistics;
+pub(crate) use watch::{Running, Watch};
 pub(crate) use watchdog::{Pulse, Watchdog};
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use kvm_ioctls::{Cap, Kvm};
 use crate::axes::{Doorbell, Servicer};
 use crate::kvm::{
     self, Blueprint, Board, BuildError, ExitError, Exits, Flow, HostTsc, KvmError, Machine, PAYLOAD,
-    PAYLOAD_TARGET, Pinned, Placement, Request, Statistics, Watchdog, counter, panic_message,
+    PAYLOAD_TARGET, Pinned, Placement, Request, Statistics, Watch, Watchdog, counter, panic_message,
 };
 use crate::memory::GuestRam;
 
@@ -174,7 +174,7 @@ impl Stopwatch {
 impl Board for Stopwatch {
     type Error = ProbeError;
 
-    fn call(&mut self, _: &Request, _: HostTsc) -> Result<Answer, ProbeError> {
+    fn call<W: Watch>(&mut self, _: &Request, _: HostTsc) -> Result<Answer, ProbeError> {
         self.calls += 1;
         Ok(Answer::Done { refused: 0 })
     }

@@ -8,6 +8,7 @@
 //!    ├ session     what the guest says: drain its trace, prove discards, mark what is measured
 //!    │  ├ pairing  both sides' stamps → samples
 //!    │  └ proof    ledger against residency
+//!    ├ stopwatch   what the stopwatch itself costs
 //!    └ sample, outcome    what comes out
 //! ```
 
@@ -19,11 +20,13 @@ mod run;
 mod sample;
 mod session;
 mod spec;
+mod stopwatch;
 
 pub use outcome::{Outcome, Proof};
 pub use run::{run, run_planted};
 pub use sample::{Observer, Sample};
 pub use spec::{TimedSpec, TimedSpecError};
+pub use stopwatch::{Stopwatch, Weight};
 
 pub(crate) use run::assemble;
 

@@ -14,6 +14,8 @@ mod phases;
 mod refusals;
 #[path = "common/samples.rs"]
 mod samples;
+#[path = "timed/stopwatch.rs"]
+mod stopwatch;
 
 use std::process::ExitCode;
 
@@ -30,7 +32,7 @@ use samples::{Samples, trial};
 fn main() -> ExitCode {
     common::run(|facts| {
         let transports = common::transports(facts);
-        let suites = [limits::tests, exits::tests, phases::tests, pages::tests];
+        let suites = [limits::tests, exits::tests, phases::tests, stopwatch::tests, pages::tests];
         let over_transports = suites.iter().flat_map(|suite| suite(&transports, facts));
         over_transports.chain(refusals::tests(facts)).collect()
     })

@@ -5,7 +5,7 @@ use abi::axes::{Carrier, Completion, Workload};
 use host::axes::{Discard, Doorbell, Way};
 use host::kvm::Counter;
 use host::probe::Facts;
-use host::timed::TimedSpec;
+use host::timed::{Stopwatch, TimedSpec};
 
 /// What this host can do. Without KVM, or where nothing tells the time, the bench says so and measures nothing.
 pub(crate) fn facts() -> Option<Facts> {
@@ -30,4 +30,5 @@ pub(crate) const BASE: TimedSpec = TimedSpec {
     warmup: 10,
     reports: 1,
     seed: 1,
+    stopwatch: Stopwatch::Used,
 };

@@ -7,6 +7,7 @@ pub mod findings;
 pub mod found;
 pub mod gate;
 pub mod sentences;
+pub mod stopwatch;
 pub mod tables;
 pub mod waterfall;
 
@@ -44,7 +45,8 @@ impl Asks for Ladder {
         let of = |keys: Keys| -> Vec<Spec> {
             keys.rungs().map(|rung| Spec::Timed(keys.timed(rung.transport(call)))).collect()
         };
-        keys.discards.iter().flatten().map(with).flat_map(of).collect()
+        let rungs = keys.discards.iter().flatten().map(with).flat_map(of);
+        rungs.chain(stopwatch::cells(keys, call)).collect()
     }
 
     fn found(archive: &Archive) -> Self::Found {

@@ -6,7 +6,7 @@ use abi::addr::{Order, PAGE_SIZE};
 use abi::engine::map::Map;
 use host::axes::{Backing, Coalesce, Discard, RingChoice, Way, Workload};
 use host::engine::{EngineSpec, Load, Reporting, Shuffle, Walk};
-use host::timed::TimedSpec;
+use host::timed::{Stopwatch, TimedSpec};
 
 use super::keys::Keys;
 use crate::axes::rung::{CallBy, Rung, Transport};
@@ -61,6 +61,7 @@ impl Keys {
             warmup: self.warmup.unwrap_or(40),
             reports: self.reports.unwrap_or(400),
             seed: 0,
+            stopwatch: Stopwatch::Used,
         }
     }
 

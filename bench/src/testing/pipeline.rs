@@ -5,7 +5,7 @@ use std::path::Path;
 
 use host::axes::Discard;
 
-use super::timed::{FakeExecutor, environment, lab};
+use super::timed::{FakeExecutor, Weighing, environment, lab};
 use super::{plan, run as run_plan, standing};
 use crate::SCHEMA_VERSION;
 use crate::archive::hlog;
@@ -42,7 +42,7 @@ fn rebuilt(directory: &Path) -> Summary {
 fn a_plan_becomes_a_report() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), FakeExecutor::default());
-    assert_eq!(tally, Tally { measured: 160, failed: 0, missing: 0 });
+    assert_eq!(tally, Tally { measured: 180, failed: 0, missing: 0 });
     let summary = rebuilt(directory.path());
     let found: Found = serde_json::from_value(summary.found.clone()).unwrap();
     assert_eq!(found.cells.len(), 16);
@@ -53,6 +53,14 @@ fn a_plan_becomes_a_report() {
     assert_eq!(batch.from, Named(Rung::HypercallEach));
     assert!((batch.per_range.mean + 31.0 / 32.0 * 1000.0).abs() < 5.0, "{batch:?}");
     assert!(batch.per_range.shows_difference());
+    // What the stopwatch adds is taken off again, once a call: 100 ticks of half a nanosecond.
+    for (rung, calls) in [(Rung::HypercallEach, 32.0), (Rung::HypercallBatch, 1.0), (Rung::InKernel, 1.0)] {
+        let cell = found.cell(rung, Discard::None).unwrap();
+        let net = cell.net.as_ref().unwrap();
+        assert!((net.taken_off.mean - 50.0 * calls).abs() < 1e-9, "{net:?}");
+        assert!((cell.per_report.p50 - net.per_report.p50 - 50.0 * calls).abs() < 1e-6, "{net:?}");
+    }
+    assert_eq!(standing(&summary, "what the stopwatch costs"), Standing::Holds);
     // The other half of an exit: 1000 ticks of half a nanosecond.
     let floor = found.cell(Rung::Floor, Discard::None).unwrap().step.unwrap();
     assert_eq!(floor.from, Named(Rung::InKernel));
@@ -94,7 +102,7 @@ fn a_plan_becomes_a_report() {
     assert!(csv.lines().all(|line| line.split(',').count() == columns));
     let read: Summary =
         serde_json::from_slice(&fs::read(directory.path().join("summary.json")).unwrap()).unwrap();
-    assert_eq!((read.answer, read.cells.len()), (summary.answer, 16));
+    assert_eq!((read.answer, read.cells.len()), (summary.answer, 18));
 }
 
 /// A run whose counter counts instructions, with what its kernel says about idling.
@@ -166,10 +174,28 @@ fn a_figure_in_one_unit_is_not_shown_in_the_other() {
 }
 
 #[test]
+fn a_stopwatch_that_was_not_weighed_or_costs_less_than_nothing_is_no_ok() {
+    for (stopwatch, expected, taken_off) in [
+        (Weighing::Never, Standing::Unknown, false),
+        (Weighing::Backwards, Standing::Fails, true),
+        (Weighing::InOneBlock, Standing::Doubtful, true),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        run(directory.path(), FakeExecutor { weighing: stopwatch, ..FakeExecutor::default() });
+        let summary = rebuilt(directory.path());
+        assert_eq!(standing(&summary, "what the stopwatch costs"), expected, "{stopwatch:?}");
+        let found: Found = serde_json::from_value(summary.found.clone()).unwrap();
+        assert!(found.cells.iter().all(|cell| cell.net.is_some() == taken_off), "{stopwatch:?}");
+        let said = summary.answer.iter().any(|sentence| sentence.contains("was not weighed"));
+        assert_eq!(said, !taken_off, "{:?}", summary.answer);
+    }
+}
+
+#[test]
 fn a_failed_trial_is_kept_and_the_run_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), FakeExecutor { fails_at: Some(3), ..FakeExecutor::default() });
-    assert_eq!(tally, Tally { measured: 159, failed: 1, missing: 0 });
+    assert_eq!(tally, Tally { measured: 179, failed: 1, missing: 0 });
     let summary = rebuilt(directory.path());
     assert!(summary.failed[&3].contains("/dev/kvm"));
     assert_eq!(standing(&summary, "ran to its end"), Standing::Fails);
@@ -179,9 +205,9 @@ fn a_failed_trial_is_kept_and_the_run_goes_on() {
 fn what_ended_before_a_signal_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), FakeExecutor { stopped_at: Some(20), ..FakeExecutor::default() });
-    assert_eq!(tally, Tally { measured: 20, failed: 0, missing: 140 });
+    assert_eq!(tally, Tally { measured: 20, failed: 0, missing: 160 });
     let summary = rebuilt(directory.path());
-    assert_eq!((summary.measured, summary.planned), (20, 160));
+    assert_eq!((summary.measured, summary.planned), (20, 180));
     assert_eq!(standing(&summary, "ran to its end"), Standing::Doubtful);
     assert!(summary.answer[0].contains("none can be"), "{:?}", summary.answer);
 }
@@ -206,7 +232,7 @@ fn torn_ends_are_left_out_and_said() {
         fs::write(&path, &text[..text.len() - 30]).unwrap();
     }
     let archive = Archive::open(directory.path()).unwrap();
-    assert_eq!(archive.trials.len(), 159);
+    assert_eq!(archive.trials.len(), 179);
     assert_eq!(archive.remarks.len(), 2, "{:?}", archive.remarks);
     report::rebuild(directory.path()).unwrap();
 }
@@ -243,5 +269,5 @@ fn every_way_a_directory_can_be_wrong_has_its_sentence() {
     fs::write(&plan, ladder().to_toml()).unwrap();
     fs::remove_file(run_at.join(hlog::FILE)).unwrap();
     let summary = rebuilt(&run_at);
-    assert_eq!(summary.remarks.len(), 16, "every cell says that its histograms are missing");
+    assert_eq!(summary.remarks.len(), 18, "every cell says that its histograms are missing");
 }

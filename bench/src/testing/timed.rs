@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use abi::axes::Axis;
+use abi::timed::burst::Burst;
 use hdrhistogram::Histogram;
 use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, Servicer};
 use host::engine::{EngineOutcome, EngineSpec};
@@ -9,7 +11,7 @@ use host::kvm::{Counter, Exits, Flavour};
 use host::memory::WitnessKind;
 use host::probe::{Answered, DoorbellFact, Facts};
 use host::reclaim::Refused;
-use host::timed::{Observer, Outcome, Proof, Sample, TimedSpec};
+use host::timed::{Observer, Outcome, Proof, Sample, Stopwatch, TimedSpec, Weight};
 use host::trial::TrialError;
 
 use crate::archive::Archive;
@@ -87,6 +89,26 @@ impl Badly {
     }
 }
 
+/// What the stopwatch of that machine adds to a call, in ticks.
+const STOPWATCH: u64 = 100;
+
+/// Trials in a block of the ladder.
+const A_BLOCK: usize = 18;
+
+/// What weighing the stopwatch shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Weighing {
+    /// What it costs.
+    #[default]
+    Rightly,
+    /// Nothing.
+    Never,
+    /// That it costs less than nothing.
+    Backwards,
+    /// What it costs, in the first block and in no other.
+    InOneBlock,
+}
+
 /// A machine on which an exit costs 2000 ticks, one that KVM answers itself 1000, waking a thread 9000, an
 /// interrupt 5000, a discard 300 a range, and 1200 if the vCPU polls meanwhile.
 #[derive(Default)]
@@ -103,6 +125,8 @@ pub(crate) struct FakeExecutor {
     pub(crate) discards_badly: Option<(usize, Badly)>,
     /// Whether its counter counts instructions.
     pub(crate) counts_instructions: bool,
+    /// What weighing its stopwatch shows.
+    pub(crate) weighing: Weighing,
     /// What its kernel says about idling.
     pub(crate) idle_ticks: Option<u64>,
 }
@@ -116,7 +140,7 @@ impl FakeExecutor {
         let mut sample =
             Sample { ranges, calls, touch: 900 * ranges, retouch: 100 * ranges, ..Sample::default() };
         sample.prepare = 20 * ranges;
-        sample.transit = calls * 1000 + noise;
+        sample.transit = calls * (1000 + STOPWATCH) + noise;
         sample.resume = if spec.way.servicer == Servicer::Kernel { 0 } else { calls * 1000 };
         sample.fetch = if spec.way.carrier == Carrier::Ring { 30 * ranges } else { 10 * ranges };
         if spec.way.doorbell.is_ioeventfd() {
@@ -156,6 +180,15 @@ impl Executor for FakeExecutor {
         if let Some((_, badly)) = self.discards_badly.filter(|(trial, _)| Some(*trial) == now) {
             outcome.proof = badly.done_to(outcome.proof);
         }
+        match self.weighing {
+            Weighing::Rightly => {}
+            Weighing::Never => outcome.stopwatch = None,
+            Weighing::Backwards => {
+                outcome.stopwatch = outcome.stopwatch.map(|weight| Weight { once: -weight.once, ..weight });
+            }
+            Weighing::InOneBlock if self.ran <= A_BLOCK => {}
+            Weighing::InOneBlock => outcome.stopwatch = None,
+        }
         if now == self.scrambled_at {
             outcome.violations.push((abi::violation::Violation::Scrambled, 1));
         }
@@ -172,6 +205,8 @@ impl Executor for FakeExecutor {
 }
 
 fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
+    let weighed = spec.stopwatch == Stopwatch::Weighed;
+    let calls = if weighed { calls * Burst::ALL.len() as u64 } else { calls };
     let timed = |ns| (counter == Counter::Time).then_some(ns);
     let by = |doorbell| if spec.way.doorbell == doorbell { calls } else { 0 };
     let exits = Exits {
@@ -191,6 +226,13 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         counter,
         tsc_khz: 2_000_000,
         tsc_offset: -5,
+        stopwatch: weighed.then_some(Weight {
+            rounds: 32,
+            bare: 1990.0,
+            once: STOPWATCH as f64,
+            each: STOPWATCH as f64,
+            registers: None,
+        }),
         reports: spec.reports,
         ranges: spec.reports * reported,
         calls,

@@ -107,7 +107,7 @@ impl Choices {
     #[must_use]
     pub fn rung(&self) -> Option<Rung> {
         match self {
-            Self::Timed(choices) => choices.way.rung(),
+            Self::Timed(choices) => choices.rung(),
             Self::Engine(choices) => choices.rung(),
         }
     }

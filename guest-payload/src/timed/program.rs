@@ -38,14 +38,8 @@ impl<M: Metal> Over<M> for Report {
 }
 
 /// Runs the whole trial: stamp, warm up, prove, measure, prove, sweep.
-fn run<M: Metal, T: Transport<M>>(metal: &mut M, info: &BootInfo, transport: T) {
-    let mut reporter = Reporter {
-        transport,
-        oracle: Oracle::new(info.seed, info.afterwards),
-        batches: Batches::new(info.workload, info.order, info.arena_pages, info.seed),
-        trace: Trace::default(),
-        digest: Digest::default(),
-    };
+pub(super) fn run<M: Metal, T: Transport<M>>(metal: &mut M, info: &BootInfo, transport: T) {
+    let mut reporter = Reporter::new(info, transport);
     let mut space = [PageRange::block(ARENA_START, Order::default()); BATCH_LENGTH];
     let batch = &mut space[..batch_size(info)];
 
@@ -74,17 +68,28 @@ fn batch_size(info: &BootInfo) -> usize {
     }
 }
 
-struct Reporter<T> {
-    transport: T,
+/// What reports, and what it keeps about that.
+pub(super) struct Reporter<T> {
+    pub(super) transport: T,
     oracle: Oracle,
     batches: Batches,
-    trace: Trace,
+    pub(super) trace: Trace,
     digest: Digest,
 }
 
 impl<T> Reporter<T> {
+    pub(super) fn new(info: &BootInfo, transport: T) -> Self {
+        Self {
+            transport,
+            oracle: Oracle::new(info.seed, info.afterwards),
+            batches: Batches::new(info.workload, info.order, info.arena_pages, info.seed),
+            trace: Trace::default(),
+            digest: Digest::default(),
+        }
+    }
+
     /// Frees, reports and takes back one batch.
-    fn cycle<M: Metal>(&mut self, metal: &mut M, batch: &mut [PageRange])
+    pub(super) fn cycle<M: Metal>(&mut self, metal: &mut M, batch: &mut [PageRange])
     where
         T: Transport<M>,
     {
@@ -123,7 +128,7 @@ impl<T> Reporter<T> {
     }
 
     /// Reports a batch, in as many calls as it takes. This is the stopwatch.
-    fn report<M: Metal>(&mut self, metal: &mut M, batch: &[PageRange]) -> ReportRecord
+    pub(super) fn report<M: Metal>(&mut self, metal: &mut M, batch: &[PageRange]) -> ReportRecord
     where
         T: Transport<M>,
     {

@@ -80,7 +80,7 @@ impl Session<'_> {
             Control::Done => return Ok(Flow::Leave),
             Control::Panicked => return Err(TrialError::panicked(self.ram)),
             Control::Parked => return Err(TrialError::Protocol { what: "its first processor parked" }),
-            Control::Drain | Control::Filled | Control::Reported | Control::Next => {
+            Control::Drain | Control::Filled | Control::Reported | Control::Next | Control::Burst => {
                 return Err(TrialError::Protocol { what: "it said what the engine never says" });
             }
         }

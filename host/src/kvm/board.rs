@@ -6,6 +6,7 @@ use abi::control::Control;
 use super::clock::HostTsc;
 use super::error::ExitError;
 use super::exits::Exits;
+use super::watch::Watch;
 
 /// Whether the machine goes on after the guest has said something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +21,7 @@ pub(crate) trait Board {
     type Error: From<ExitError>;
 
     /// The doorbell rang; `at` is when `KVM_RUN` returned.
-    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, Self::Error>;
+    fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, Self::Error>;
     /// The guest says where it stands.
     fn control(&mut self, control: Control, exits: &Exits) -> Result<Flow, Self::Error>;
     /// The guest reads the virtio registers.

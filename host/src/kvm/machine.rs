@@ -14,6 +14,7 @@ use super::error::{BuildError, ExitError};
 use super::open::KvmError;
 use super::processor::Processor;
 use super::stats::Statistics;
+use super::watch::{Running, Stopped};
 use super::watchdog::Pulse;
 use super::{boot, image, wiring};
 use crate::memory::GuestRam;
@@ -100,7 +101,17 @@ impl Machine {
 
     /// Runs the first processor: see [`Processor::run`].
     pub(crate) fn run<B: Board>(&mut self, board: &mut B) -> Result<(), B::Error> {
-        self.first.run(board)
+        self.first.run::<Running, B>(board)
+    }
+
+    /// The same with the stopwatch stopped.
+    pub(crate) fn run_unstamped<B: Board>(&mut self, board: &mut B) -> Result<(), B::Error> {
+        self.first.run::<Stopped, B>(board)
+    }
+
+    /// See [`Processor::fetch_registers`].
+    pub(crate) fn fetch_registers(&mut self, wanted: bool) -> bool {
+        self.first.fetch_registers(wanted)
     }
 
     /// Runs the first processor: see [`Processor::run_bare`].

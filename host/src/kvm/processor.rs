@@ -19,6 +19,7 @@ use super::clock::{HostTsc, TscOffset};
 use super::error::ExitError;
 use super::exits::Counts;
 use super::stats::Statistics;
+use super::watch::Watch;
 use super::watchdog::{Kicked, Pulse};
 use super::{image, ioctl};
 use crate::memory::GuestRam;
@@ -34,6 +35,8 @@ pub(crate) struct Processor {
     ram: Arc<GuestRam>,
     pulse: Arc<Pulse>,
     counts: Arc<Counts>,
+    /// Whether a call by this doorbell has registers to fetch.
+    can_sync: bool,
     /// Whether the registers of a call come with its exit, and its answer is read.
     synced: bool,
     /// Where the answer is left then.
@@ -44,7 +47,7 @@ pub(crate) struct Processor {
 impl Processor {
     /// Processor `number` of a machine that boots with `boot`.
     pub(crate) fn new(
-        mut vcpu: VcpuFd,
+        vcpu: VcpuFd,
         number: u32,
         ram: &Arc<GuestRam>,
         boot: &BootInfo,
@@ -52,19 +55,31 @@ impl Processor {
     ) -> Self {
         // Only calls that name something have registers worth fetching and an answer worth leaving.
         let named = boot.carrier.uses_registers() || boot.program == Program::Obey;
-        let synced = named && matches!(boot.bell, Bell::CallPort | Bell::CallStore);
-        if synced {
-            vcpu.set_sync_valid_reg(SyncReg::Register);
-        }
-        Self {
+        let can_sync = matches!(boot.bell, Bell::CallPort | Bell::CallStore);
+        let mut processor = Self {
             vcpu,
             ram: Arc::clone(ram),
             pulse: Arc::clone(pulse),
             counts: Arc::default(),
-            synced,
+            can_sync,
+            synced: false,
             answer_at: layout::vcpu::batch(number).offset(page::ANSWER),
             ring: boot.guest_ring,
+        };
+        processor.fetch_registers(named);
+        processor
+    }
+
+    /// Has the registers of its calls fetched and their answers left in memory, or not. Says whether they are: a
+    /// hypercall brings its registers and takes its answer in any case, and a kick has none.
+    pub(crate) fn fetch_registers(&mut self, wanted: bool) -> bool {
+        self.synced = wanted && self.can_sync;
+        if self.synced {
+            self.vcpu.set_sync_valid_reg(SyncReg::Register);
+        } else {
+            self.vcpu.clear_sync_valid_reg(SyncReg::Register);
         }
+        self.synced
     }
 
     /// KVM's statistics of it, if KVM keeps any.
@@ -92,19 +107,19 @@ impl Processor {
     ///
     /// Never inlined, so that what is timed is the same code whoever runs it.
     #[inline(never)]
-    pub(crate) fn run<B: Board>(&mut self, board: &mut B) -> Result<(), B::Error> {
+    pub(crate) fn run<W: Watch, B: Board>(&mut self, board: &mut B) -> Result<(), B::Error> {
         loop {
             let exit = self.vcpu.run();
-            let at = HostTsc::now();
+            let at = W::now();
             match exit {
                 Ok(VcpuExit::IoOut(CALL_PORT, data)) => {
                     let word = word(data);
                     self.counts.port.up();
-                    self.call(board, word, at)?;
+                    self.call::<W, B>(board, word, at)?;
                 }
                 Ok(VcpuExit::IoOut(KICK_PORT, _)) => {
                     self.counts.port.up();
-                    board.call(&Request::KICK, at)?;
+                    board.call::<W>(&Request::KICK, at)?;
                 }
                 Ok(VcpuExit::IoOut(CONTROL_PORT, data)) => {
                     let value = word(data);
@@ -128,7 +143,7 @@ impl Processor {
                     let [gpa, pages, word, ..] = call.args;
                     // The word has 32 bits; whatever is above is no operation we know.
                     let word = u32::try_from(word).unwrap_or(u32::MAX);
-                    *call.ret = board.call(&Request { word, gpa, pages }, at)?.value();
+                    *call.ret = board.call::<W>(&Request { word, gpa, pages }, at)?.value();
                 }
                 Ok(VcpuExit::MmioWrite(gpa, data)) => {
                     self.counts.mmio.up();
@@ -136,12 +151,12 @@ impl Processor {
                         Some(Device::Virtio(mmio::QUEUE_NOTIFY))
                             if word(data) == u32::from(REPORTING_QUEUE) =>
                         {
-                            board.call(&Request::KICK, at)?;
+                            board.call::<W>(&Request::KICK, at)?;
                         }
                         Some(Device::Virtio(offset)) => board.write(offset, data),
                         Some(Device::Call) => {
                             let word = word(data);
-                            self.call(board, word, at)?;
+                            self.call::<W, B>(board, word, at)?;
                         }
                         None => return Err(self.nothing_at(gpa).into()),
                     }
@@ -180,14 +195,14 @@ impl Processor {
 
     /// A call by port or store. One that names something has its registers fetched and its answer left in
     /// memory; a kick or an empty call has neither.
-    fn call<B: Board>(&mut self, board: &mut B, word: u32, at: HostTsc) -> Result<(), B::Error> {
+    fn call<W: Watch, B: Board>(&mut self, board: &mut B, word: u32, at: HostTsc) -> Result<(), B::Error> {
         if !self.synced {
-            board.call(&Request { word, ..Request::default() }, at)?;
+            board.call::<W>(&Request { word, ..Request::default() }, at)?;
             return Ok(());
         }
         let registers = &self.vcpu.sync_regs_mut().regs;
         let request = Request { word, gpa: registers.rbx, pages: registers.rcx };
-        let answer = board.call(&request, at)?;
+        let answer = board.call::<W>(&request, at)?;
         Ok(self.ram.write(self.answer_at, answer.value()).map_err(ExitError::from)?)
     }
 

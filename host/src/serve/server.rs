@@ -5,12 +5,12 @@ use abi::calls::Answer;
 use super::service::Service;
 use super::worker::{Worker, WorkerError};
 use crate::balloon::RingError;
-use crate::kvm::{HostTsc, Request};
+use crate::kvm::{HostTsc, Request, Watch};
 
 /// Whoever is called when a doorbell exits.
 pub(crate) trait Serve {
     /// The doorbell rang and KVM left it to us; `at` is when `KVM_RUN` returned.
-    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError>;
+    fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError>;
 }
 
 /// Who serves the doorbell.
@@ -25,9 +25,9 @@ pub(crate) enum Server {
 
 impl Serve for Server {
     #[inline]
-    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
+    fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
         match self {
-            Self::Vcpu(service) => service.serve(request, at),
+            Self::Vcpu(service) => service.serve::<W>(request, at),
             // The doorbell does not come here then; a guest that calls all the same is told so.
             Self::Device(_) | Self::Kernel(_) => Ok(Answer::NoSuchCall),
         }
@@ -36,8 +36,8 @@ impl Serve for Server {
 
 impl<S: Serve> Serve for &mut S {
     #[inline]
-    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
-        S::call(self, request, at)
+    fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
+        S::call::<W>(self, request, at)
     }
 }
 

@@ -8,7 +8,7 @@ use super::stamps::{Stamp, Stamps};
 use crate::balloon::RingError;
 use crate::fault;
 use crate::fault::{Fault, Planted};
-use crate::kvm::{HostTsc, Request};
+use crate::kvm::{HostTsc, Request, Watch};
 use crate::reclaim::{Batch, Reclaimer, Refused, Taken};
 use crate::transport::{Fetched, Transport};
 
@@ -56,32 +56,49 @@ impl Service {
     }
 
     /// Serves everything one doorbell stands for. `picked_up` is when the thread began to run for it.
-    pub(crate) fn serve(&mut self, request: &Request, picked_up: HostTsc) -> Result<Answer, RingError> {
+    pub(crate) fn serve<W: Watch>(
+        &mut self,
+        request: &Request,
+        picked_up: HostTsc,
+    ) -> Result<Answer, RingError> {
         let mut answer = Answer::Done { refused: 0 };
         let (mut picked_up, mut unrung) = (picked_up, false);
         loop {
-            let began = HostTsc::now();
+            if !unrung {
+                self.planted.slow(Fault::SlowDispatch);
+            }
+            let began = W::now();
+            if !unrung {
+                self.planted.slow(Fault::SlowFetch);
+            }
             fault::detour();
             self.batch.clear();
             if self.transport.fetch(request, &mut self.batch)? == Fetched::Nothing {
                 return Ok(answer);
             }
             let more = self.transport.queues();
-            let fetched = HostTsc::now();
+            let fetched = W::now();
+            self.planted.slow(Fault::SlowDiscard);
             self.discard();
-            let discarded = HostTsc::now();
+            let discarded = W::now();
+            let fetched = if self.planted.is(Fault::LateStamp) { discarded } else { fetched };
+            self.planted.slow(Fault::SlowComplete);
             answer = self.transport.complete(&self.batch)?;
-            let completed = HostTsc::now();
+            let completed = W::now();
+            self.planted.slow(Fault::SlowResume);
 
-            self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed, unrung });
+            if W::RUNS {
+                self.planted.slow(Fault::HeavyStopwatch);
+                self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed, unrung });
+                self.spent.fetch += fetched.since(began);
+                self.spent.discard += discarded.since(fetched);
+                self.spent.complete += completed.since(discarded);
+            }
             self.refused.add(&self.batch.refused);
-            self.spent.fetch += fetched.since(began);
-            self.spent.discard += discarded.since(fetched);
-            self.spent.complete += completed.since(discarded);
             if !more {
                 return Ok(answer);
             }
-            (picked_up, unrung) = (HostTsc::now(), true);
+            (picked_up, unrung) = (W::now(), true);
         }
     }
 
@@ -94,6 +111,11 @@ impl Service {
         } else {
             self.reclaimer.take(&mut self.batch);
         }
+    }
+
+    /// The bug planted in it, if any.
+    pub(crate) const fn planted(&self) -> Planted {
+        self.planted
     }
 
     /// What was discarded so far.

@@ -8,7 +8,7 @@ use super::server::Serve;
 use super::service::{Service, Spent};
 use super::worker::{Worker, WorkerError};
 use crate::balloon::RingError;
-use crate::kvm::{HostTsc, Request};
+use crate::kvm::{HostTsc, Request, Watch};
 use crate::reclaim::{Refused, Taken};
 
 /// Who serves the doorbells.
@@ -58,9 +58,9 @@ pub(crate) struct Share(Option<Arc<Mutex<Service>>>);
 
 impl Serve for Share {
     #[inline]
-    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
+    fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
         match &self.0 {
-            Some(service) => lock(service).serve(request, at),
+            Some(service) => lock(service).serve::<W>(request, at),
             // The doorbell does not come here then; a guest that calls all the same is told so.
             None => Ok(Answer::NoSuchCall),
         }

@@ -12,7 +12,8 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::service::Service;
 use crate::balloon::RingError;
-use crate::kvm::{Cpu, HostTsc, Pinned, Pulse, Request};
+use crate::fault::{Fault, Planted};
+use crate::kvm::{Cpu, HostTsc, Pinned, Pulse, Request, Running};
 
 /// Why the device thread gave up.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,7 @@ struct Shared {
     kick: EventFd,
     quit: AtomicBool,
     error: Mutex<Option<WorkerError>>,
+    planted: Planted,
 }
 
 impl Worker {
@@ -51,6 +53,7 @@ impl Worker {
     ) -> Result<Self, WorkerError> {
         let kick = kick.try_clone().map_err(WorkerError::Start)?;
         let shared = Arc::new(Shared {
+            planted: service.planted(),
             service: Mutex::new(service),
             kick,
             quit: AtomicBool::new(false),
@@ -89,13 +92,14 @@ impl Shared {
     fn serve(&self, pulse: &Pulse) -> Result<(), WorkerError> {
         loop {
             self.kick.read().map_err(WorkerError::Kick)?;
+            self.planted.slow(Fault::SlowWake);
             let picked_up = HostTsc::now();
             // Relaxed: the flag carries nothing with it.
             if self.quit.load(Ordering::Relaxed) {
                 return Ok(());
             }
             let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-            service.serve(&Request::KICK, picked_up)?;
+            service.serve::<Running>(&Request::KICK, picked_up)?;
             pulse.beat();
         }
     }

@@ -8,7 +8,7 @@ use abi::engine::{Load, Reporting, Shuffle, Walk};
 
 use crate::axes::{Doorbell, Way};
 use crate::engine::EngineSpec;
-use crate::timed::TimedSpec;
+use crate::timed::{Stopwatch, TimedSpec};
 
 const MIB: u64 = 1 << 20;
 const PAGE: Order = match Order::new(0) {
@@ -32,6 +32,7 @@ pub const TIMED: TimedSpec = TimedSpec {
     warmup: 4,
     reports: 32,
     seed: SEED,
+    stopwatch: Stopwatch::Used,
 };
 
 /// Two processors that allocate and free twice, over a ring whose kicks exit.

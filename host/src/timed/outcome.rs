@@ -3,6 +3,7 @@
 use abi::axes::{Bell, GuestRing};
 use abi::violation::Violation;
 
+use super::stopwatch::Weight;
 use crate::kvm::{Counter, Exits};
 use crate::memory::{Splits, WitnessKind};
 use crate::reclaim::Refused;
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub tsc_khz: u32,
     /// Guest minus host time stamp counter, as KVM states it.
     pub tsc_offset: i64,
+    /// What the stopwatch weighs; only of a trial that weighs it.
+    pub stopwatch: Option<Weight>,
     /// Reports measured.
     pub reports: u64,
     /// Ranges in them.

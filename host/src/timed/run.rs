@@ -8,6 +8,7 @@ use abi::addr::Gpa;
 use abi::axes::Program;
 use abi::boot::BootInfo;
 use abi::notes;
+use abi::timed::burst::{Burst, CALLS};
 
 use super::info::boot_info;
 use super::outcome::Outcome;
@@ -15,8 +16,10 @@ use super::proof::Prover;
 use super::sample::Observer;
 use super::session::{Mark, Measured, Session};
 use super::spec::TimedSpec;
+use super::stopwatch::{Bursts, Stopwatch};
+use crate::balloon::SharedBalloon;
 use crate::fault::Planted;
-use crate::kvm::{ExitError, PAYLOAD, Pinned, Placement, idle};
+use crate::kvm::{ExitError, Machine, PAYLOAD, Pinned, Placement, idle};
 use crate::memory;
 use crate::probe::Facts;
 use crate::serve::{Server, Service};
@@ -54,7 +57,11 @@ pub fn run_planted(
     trial::unless_stopped(stop)?;
     let placement = Placement::choose();
     let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
-    let mut assembly = assemble(spec, facts, Program::Report, PAYLOAD, planted, placement)?;
+    let program = match spec.stopwatch {
+        Stopwatch::Used => planted.program(),
+        Stopwatch::Weighed => Program::Weigh,
+    };
+    let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, placement)?;
     let (server, stamps) = assembly.server()?;
     let (tsc_khz, offset) = assembly.clock()?;
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
@@ -76,19 +83,41 @@ pub fn run_planted(
         end: Mark::default(),
         measured: Measured::default(),
         measuring: false,
+        over: false,
+        bursts: (spec.stopwatch == Stopwatch::Weighed).then(|| Bursts::of(spec.reports.div_ceil(CALLS))),
         calls_drained: 0,
         reports_drained: 0,
     };
-    let mut seat =
-        Seat::new(balloon, server, |control, exits, server| session.control(control, exits, server));
-
     let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE);
     let watchdog = trial::watched(&machine.pulse, patience, stop)?;
-    let ran = machine.run(&mut seat);
+    let server = run_to_its_end(machine, balloon, server, &mut session)?;
     drop(watchdog);
-    let server = seat.leave();
-    trial::ended(ran, server.error())?;
-    outcome(&session, &server, boot, tsc_khz)
+    let registers = machine.fetch_registers(true);
+    outcome(&session, &server, boot, tsc_khz, registers)
+}
+
+/// Runs the guest until it is done; between bursts it leaves, so that the host's half of the stopwatch can change.
+fn run_to_its_end(
+    machine: &mut Machine,
+    balloon: &SharedBalloon,
+    mut server: Server,
+    session: &mut Session<'_>,
+) -> Result<Server, TrialError> {
+    while !session.over {
+        let burst = session.bursts.as_ref().and_then(Bursts::running);
+        let mut seat =
+            Seat::new(balloon, server, |control, exits, server| session.control(control, exits, server));
+        let ran = match burst {
+            None => machine.run(&mut seat),
+            Some(burst) => {
+                machine.fetch_registers(burst == Burst::Registers);
+                if burst.is_stamped() { machine.run(&mut seat) } else { machine.run_unstamped(&mut seat) }
+            }
+        };
+        server = seat.leave();
+        trial::ended(ran, server.error())?;
+    }
+    Ok(server)
 }
 
 /// Checks the choices and builds what they ask for; `image` will run `program`.
@@ -111,6 +140,7 @@ fn outcome(
     server: &Server,
     boot: &BootInfo,
     tsc_khz: u32,
+    registers: bool,
 ) -> Result<Outcome, TrialError> {
     let Session { begin, end, measured, counter, .. } = session;
     let note = |at: Gpa| session.ram.read(at).map_err(ExitError::from);
@@ -123,6 +153,7 @@ fn outcome(
         counter: *counter,
         tsc_khz,
         tsc_offset: session.offset.0,
+        stopwatch: session.bursts.as_ref().and_then(|bursts| bursts.weight(registers)),
         reports: measured.reports,
         ranges: measured.ranges,
         calls: measured.calls,

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use abi::axes::Axis;
 use abi::control::Control;
 use abi::notes;
+use abi::timed::burst::{Burst, CALLS as CALLS_A_BURST};
 use abi::timed::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, report_at};
 
 use super::pairing::{self, Call};
 use super::proof::Prover;
 use super::sample::Observer;
+use super::stopwatch::Bursts;
 use crate::axes::Backing;
 use crate::kvm::{Counter, ExitError, Exits, Flow, Statistics, TscOffset, idle};
 use crate::memory::{GuestRam, Splits, require_huge};
@@ -62,6 +65,10 @@ pub(super) struct Session<'a> {
     pub(super) end: Mark,
     pub(super) measured: Measured,
     pub(super) measuring: bool,
+    /// The guest is done.
+    pub(super) over: bool,
+    /// Where the stopwatch is weighed: the bursts by which it is.
+    pub(super) bursts: Option<Bursts>,
     pub(super) calls_drained: u64,
     pub(super) reports_drained: u64,
 }
@@ -85,6 +92,9 @@ impl Session<'_> {
                 self.drain()?;
                 self.begin = self.mark(exits, server)?;
                 self.measuring = true;
+                if let Some(bursts) = &mut self.bursts {
+                    bursts.forget();
+                }
             }
             Control::Drain => self.drain()?,
             Control::Filled => {
@@ -94,12 +104,21 @@ impl Session<'_> {
             Control::Reported => self.prover.reported(&self.ram)?,
             Control::End => {
                 self.drain()?;
+                if let Some(bursts) = &mut self.bursts {
+                    bursts.begin(None);
+                }
                 self.measuring = false;
                 self.end = self.mark(exits, server)?;
                 self.splits = self.splits.and_then(|then| Some(Splits::now()?.since(then)));
             }
+            Control::Burst => {
+                self.drain()?;
+                self.next_burst()?;
+                return Ok(Flow::Leave);
+            }
             Control::Done => {
                 self.drain()?;
+                self.over = true;
                 return Ok(Flow::Leave);
             }
             Control::Panicked => return Err(TrialError::panicked(&self.ram)),
@@ -109,6 +128,15 @@ impl Session<'_> {
             }
         }
         Ok(Flow::Resume)
+    }
+
+    fn next_burst(&mut self) -> Result<(), TrialError> {
+        let kind = Burst::from_number(self.ram.read(notes::BURST).map_err(ExitError::from)?);
+        let (Some(bursts), Some(kind)) = (&mut self.bursts, kind) else {
+            return Err(TrialError::Protocol { what: "it began a burst that nobody asked for" });
+        };
+        bursts.begin(Some(kind));
+        Ok(())
     }
 
     /// Reads the whole trace; what is measured goes to the observer.
@@ -152,12 +180,20 @@ impl Session<'_> {
         if let Some(error) = error {
             return Err(error);
         }
-        self.measured.reports += 1;
+        let burst = self.bursts.as_ref().and_then(Bursts::running);
+        if let (Some(bursts), Some(sample)) = (&mut self.bursts, &sample) {
+            bursts.add(sample.total);
+        }
+        let is_report = burst.is_none_or(|burst| burst == Burst::Once);
+        self.measured.reports += u64::from(is_report);
         // The guest's word: any number.
         self.measured.ranges = self.measured.ranges.saturating_add(report.ranges);
-        self.measured.calls += report.calls;
+        // Calls without a stamp have no record.
+        let unstamped = burst.is_some_and(|burst| !burst.is_stamped());
+        self.measured.calls += if unstamped { CALLS_A_BURST } else { report.calls };
         match sample {
-            Some(sample) => self.observer.sample(&sample),
+            Some(sample) if is_report => self.observer.sample(&sample),
+            Some(_) => {}
             None => self.measured.disordered += 1,
         }
         Ok(())

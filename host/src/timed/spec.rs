@@ -4,7 +4,8 @@ use abi::addr::{Order, PAGE_SIZE};
 use abi::layout::ARENA_MAX_PAGES;
 use abi::wire::page::BATCH_CAPACITY;
 
-use crate::axes::{Carrier, Way, WayError, Workload};
+use super::stopwatch::Stopwatch;
+use crate::axes::{Carrier, Servicer, Way, WayError, Workload};
 use crate::trial::TrialError;
 
 /// Every choice of one timed trial.
@@ -26,6 +27,8 @@ pub struct TimedSpec {
     pub reports: u64,
     /// Seed of the workload.
     pub seed: u64,
+    /// What is done with the stopwatch. Where it is weighed, `reports` are the reports of one call each.
+    pub stopwatch: Stopwatch,
 }
 
 /// A [`TimedSpec`] that means nothing, or cannot be had. The message says what to change.
@@ -43,6 +46,11 @@ pub enum TimedSpecError {
     /// Nothing would be measured.
     #[error("at least one report must be measured: use --reports 1 or more")]
     NoReports,
+    /// The stopwatch is weighed over something else than an empty call.
+    #[error(
+        "the stopwatch is weighed on empty calls that return when they are served: use carrier empty and servicer vcpu or kernel"
+    )]
+    Weighing,
     /// The arena cannot hold two batches, is no power of two, or is too large.
     #[error(
         "an arena of {bytes} bytes does not do: it must be a power of two from {min} bytes (a batch of blocks of this order) to {max}"
@@ -108,6 +116,12 @@ impl TimedSpec {
         if self.reports == 0 {
             return Err(TimedSpecError::NoReports);
         }
+        let way = &self.way;
+        if self.stopwatch == Stopwatch::Weighed
+            && (way.carrier != Carrier::Empty || way.servicer == Servicer::Device)
+        {
+            return Err(TimedSpecError::Weighing);
+        }
         let (least, max) = (self.least_pages(), ARENA_MAX_PAGES * PAGE_SIZE);
         if let Some(bytes) = self.arena {
             let min = (least * PAGE_SIZE).max(4 << 20);
@@ -141,6 +155,18 @@ mod tests {
             assert_eq!(TimedSpec { way, ..TIMED }.validate(), Err(TimedSpecError::Way(error)));
             let way = Way { coalesce: Coalesce::Merged, completion: Completion::Return, ..way };
             assert_eq!(TimedSpec { way, ..TIMED }.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_stopwatch_is_weighed_on_empty_calls() {
+        let weighed = |carrier| {
+            let way = Way::plain(carrier, Doorbell::Port, Completion::Return);
+            TimedSpec { way, stopwatch: Stopwatch::Weighed, ..TIMED }.validate()
+        };
+        assert_eq!(weighed(Carrier::Empty), Ok(()));
+        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring] {
+            assert_eq!(weighed(carrier), Err(TimedSpecError::Weighing));
         }
     }
 

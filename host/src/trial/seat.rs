@@ -5,7 +5,7 @@ use abi::control::Control;
 
 use super::error::TrialError;
 use crate::balloon::SharedBalloon;
-use crate::kvm::{Board, Exits, Flow, HostTsc, Request};
+use crate::kvm::{Board, Exits, Flow, HostTsc, Request, Watch};
 use crate::serve::Serve;
 
 /// The place of one processor in a trial.
@@ -39,8 +39,8 @@ where
     type Error = TrialError;
 
     #[inline]
-    fn call(&mut self, request: &Request, at: HostTsc) -> Result<Answer, TrialError> {
-        Ok(self.server.call(request, at)?)
+    fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, TrialError> {
+        Ok(self.server.call::<W>(request, at)?)
     }
 
     fn control(&mut self, control: Control, exits: &Exits) -> Result<Flow, TrialError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::deadline::watched;
 use super::error::TrialError;
-use crate::kvm::{Board, ExitError, Machine, Processor, Pulse};
+use crate::kvm::{Board, ExitError, Machine, Processor, Pulse, Running};
 
 /// Runs the first processor on this thread and the others each on its own, until every board has left.
 ///
@@ -51,7 +51,8 @@ struct Team<'a> {
 
 impl Team<'_> {
     fn play<B: Board<Error = TrialError>>(&self, vcpu: u32, processor: &mut Processor, board: &mut B) {
-        let ended = watched(self.pulse, self.patience, self.stop).and_then(|_watchdog| processor.run(board));
+        let ended = watched(self.pulse, self.patience, self.stop)
+            .and_then(|_watchdog| processor.run::<Running, _>(board));
         if let Err(error) = ended {
             self.failed(vcpu, error);
         }

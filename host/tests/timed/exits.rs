@@ -83,7 +83,7 @@ fn exits_are_as_designed(spec: &TimedSpec, facts: &Facts) -> Checked {
 }
 
 /// KVM's own statistics: a return to user space reloads its floating point state, whatever the reason.
-fn agrees_with_kvm(spec: &TimedSpec, outcome: &Outcome, facts: &Facts) {
+pub(crate) fn agrees_with_kvm(spec: &TimedSpec, outcome: &Outcome, facts: &Facts) {
     let Exits { hypercall, port, mmio, control, interrupted } = outcome.exits;
     let said = |name| outcome.kvm_stats.iter().find(|(stat, _)| stat == name).map(|(_, count)| *count);
     if outcome.kvm_stats.is_empty() {

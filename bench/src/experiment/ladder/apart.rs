@@ -87,7 +87,11 @@ fn apart(cells: &[CellSummary], cell: &CellSummary, how: Sampling) -> Option<Apa
     }
     let best = cheapest(cells, cell)?;
     let of = |figure: &dyn Fn(&Block, &Block) -> f64| {
-        let both = |(number, own): (&u32, &Block)| Some(figure(own, best.blocks.get(number)?));
+        let both = |(number, own): (&u32, &Block)| {
+            // Without the stopwatch, as in every other figure.
+            let own = Block { total: cell.total(*number)?, ..*own };
+            Some(figure(&own, best.blocks.get(number)?))
+        };
         Interval::of(&cell.blocks.iter().filter_map(both).collect::<Vec<_>>(), how)
     };
     Some(Apart {

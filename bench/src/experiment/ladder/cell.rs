@@ -36,6 +36,9 @@ pub struct CellSummary {
     pub per_range: Quantiles,
     /// Cost a report.
     pub per_report: Quantiles,
+    /// The two without what the stopwatch costs; absent if it was not weighed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub net: Option<Net>,
     /// Exits to user space for every thousand ranges.
     pub exits_per_1000_ranges: f64,
     /// Every phase of a report.
@@ -77,6 +80,19 @@ pub struct Block {
     pub refault: f64,
 }
 
+/// Figures of a cell without what the stopwatch costs.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Net {
+    /// What was taken off a report.
+    pub taken_off: Interval,
+    /// Cost a range.
+    pub per_range: Quantiles,
+    /// Cost a report.
+    pub per_report: Quantiles,
+    /// Median cost a report in each block, less what was weighed in that block.
+    pub totals: BTreeMap<u32, f64>,
+}
+
 /// The difference to the rung before.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
@@ -111,22 +127,31 @@ impl CellSummary {
         self.names_pages() && self.discard() != Discard::None
     }
 
-    /// Median cost a range in each block.
-    pub fn ranges(&self) -> impl Iterator<Item = (u32, f64)> {
-        let a_range = f64::from(self.choices.ranges_a_report());
-        self.blocks.iter().map(move |(number, block)| (*number, block.total / a_range))
-    }
-
-    /// The same in one block.
+    /// Median cost a report in a block, without the stopwatch where it was weighed.
     #[must_use]
-    pub fn a_range(&self, block: u32) -> Option<f64> {
-        Some(self.blocks.get(&block)?.total / f64::from(self.choices.ranges_a_report()))
+    pub fn total(&self, block: u32) -> Option<f64> {
+        match &self.net {
+            Some(net) => net.totals.get(&block).copied(),
+            None => Some(self.blocks.get(&block)?.total),
+        }
     }
 
     /// Whether its reports name pages at all.
     #[must_use]
     pub fn names_pages(&self) -> bool {
         self.choices.names_pages()
+    }
+
+    /// Cost a range, without the stopwatch if it was weighed.
+    #[must_use]
+    pub fn a_range(&self) -> Quantiles {
+        self.net.as_ref().map_or(self.per_range, |net| net.per_range)
+    }
+
+    /// Cost a report, without the stopwatch if it was weighed.
+    #[must_use]
+    pub fn a_report(&self) -> Quantiles {
+        self.net.as_ref().map_or(self.per_report, |net| net.per_report)
     }
 
     /// A phase of it; all 0 if it has none.
@@ -176,6 +201,7 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
         reports: measured().map(|m| m.reports).sum(),
         per_range: cost(Phase::Total).over(ranges_a_report),
         per_report: cost(Phase::Total),
+        net: None,
         exits_per_1000_ranges: 1000.0 * ratio(float(exits), float(ranges)),
         explained: 1.0 - ratio(mean(Phase::Remainder), whole),
         refault_per_page: ratio(cost(Phase::Refault).p50, pages_a_report),
@@ -203,10 +229,27 @@ fn flushes(group: &Group<'_, Timed>) -> Option<f64> {
     Some(ratio(float(total(counted?)), float(reports)))
 }
 
+/// Median cost a range in each block, of all without the stopwatch or of all with it: what has it and what has not are
+/// not compared.
+#[must_use]
+pub fn alike<const N: usize>(cells: [&CellSummary; N]) -> [BTreeMap<u32, f64>; N] {
+    let are_net = cells.iter().all(|cell| cell.net.is_some());
+    cells.map(|cell| {
+        let a_range = f64::from(cell.choices.ranges_a_report());
+        let total = |(number, block): (&u32, &Block)| {
+            let net = cell.net.as_ref().filter(|_| are_net);
+            let total = net.map_or(Some(block.total), |net| net.totals.get(number).copied())?;
+            Some((*number, total / a_range))
+        };
+        cell.blocks.iter().filter_map(total).collect()
+    })
+}
+
 /// `to` minus `from`, block by block, for the blocks that have both.
 #[must_use]
 pub fn paired(from: &CellSummary, to: &CellSummary) -> Vec<f64> {
-    to.ranges().filter_map(|(block, to)| Some(to - from.a_range(block)?)).collect()
+    let [from, to] = alike([from, to]);
+    to.into_iter().filter_map(|(block, to)| Some(to - from.get(&block)?)).collect()
 }
 
 /// Sets every cell beside the rung before.

@@ -3,7 +3,7 @@
 use abi::axes::Axis;
 
 use super::found::Found;
-use super::{checks, sentences, tables};
+use super::{checks, sentences, stopwatch, tables};
 use crate::experiment::contract::Findings;
 use crate::figure::check::Check;
 use crate::figure::table::Grid;
@@ -14,6 +14,9 @@ const HOW_TO_READ: &str = "\
 - *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with its 95 % \
 interval over blocks. Without a mark the two are shown to differ (an exact sign-flip test, corrected for the comparisons of the table); `=` marks two that are equal within 5 %, \
 `~` that neither can be said. Where instructions are counted the ends are the least and the largest block.
+- *stopwatch* is what our own stamps, and the registers that are fetched where a port write stands in for a hypercall, \
+cost a report on this host. It is weighed on empty calls in every block and taken off all other figures of the table, block by block; the table of \
+phases has it in.
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
 - *unmapped* is the share of reported pages in no page table of the host afterwards, *back* the share whose frames the host
   can give to others; looked at in reports made for this. Part of a transparent huge page is unmapped and not back.
@@ -36,7 +39,8 @@ impl Findings for Found {
             let apart = tables::apart(self, discard);
             [Some(tables::ladder(self, discard)), apart, Some(tables::phases(self, discard))]
         };
-        self.discards().into_iter().flat_map(of).flatten().collect()
+        let stopwatch = tables::stopwatch(self).into_iter();
+        stopwatch.chain(self.discards().into_iter().flat_map(of).flatten()).collect()
     }
 
     fn details(&self) -> Vec<Grid> {
@@ -48,7 +52,9 @@ impl Findings for Found {
     }
 
     fn checks(&self) -> Vec<Check> {
-        checks::all(&self.cells, self.unit, self.how)
+        let mut checks = vec![stopwatch::check_of(&self.stopwatch, &self.cells, self.unit)];
+        checks.extend(checks::all(&self.cells, self.unit, self.how));
+        checks
     }
 
     fn how_to_read(&self) -> String {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apart::{Apart, take_apart};
 use super::cell::{self, CellSummary};
+use super::stopwatch::{StopwatchSummary, Weights};
 use super::waterfall::{Waterfall, waterfalls};
 use crate::archive::Archive;
 use crate::axes::rung::Rung;
@@ -21,6 +22,9 @@ pub struct Found {
     pub unit: Unit,
     /// From which what is drawn at random follows.
     pub how: Sampling,
+    /// What the stopwatch costs; empty if no trial weighed it, and then every figure has it in.
+    #[serde(default)]
+    pub stopwatch: Vec<StopwatchSummary>,
     /// Every rung with every discard, by discard.
     pub cells: Vec<CellSummary>,
     /// Every report that discards, taken apart.
@@ -34,14 +38,20 @@ impl Found {
     #[must_use]
     pub fn of(archive: &Archive) -> Self {
         let how = archive.sampling();
-        let mut cells: Vec<CellSummary> =
-            archive.groups::<Timed>().iter().map(|group| cell::cell(group)).collect();
+        let groups = archive.groups::<Timed>();
+        let (timed, weighed): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.choices.times_reports());
+        let weights = Weights::of(&weighed);
+        let mut cells: Vec<CellSummary> = timed.iter().map(cell::cell).collect();
+        for cell in &mut cells {
+            cell.net = weights.taken_off(cell, how);
+        }
         cells.sort_by_key(|cell| (cell.discard(), cell.rung));
         cell::add_steps(&mut cells, how);
-
         Self {
             unit: archive.unit(),
             how,
+            stopwatch: weights.summaries(how),
             waterfalls: waterfalls(&cells, how),
             apart: take_apart(&cells, how),
             cells,

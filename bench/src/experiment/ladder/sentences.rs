@@ -8,7 +8,7 @@ use super::waterfall::{Fall, Waterfall};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::interval::{Interval, Verdict, holm};
-use crate::figure::number::plain as show;
+use crate::figure::number::{amount, plain as show};
 use crate::figure::unit::{Unit, percent};
 
 /// Differences below this share do not matter.
@@ -25,7 +25,27 @@ pub fn all(found: &Found) -> Vec<String> {
         sentences.extend(cheapest(found, discard));
     }
     sentences.extend(transport(found));
+    if !sentences.is_empty() {
+        sentences.insert(0, stopwatch(found));
+    }
     sentences
+}
+
+/// What our own stamps cost, which no figure below has in it; or that all have.
+fn stopwatch(found: &Found) -> String {
+    let Some(weight) = found.stopwatch.last() else {
+        return "What the stopwatch costs was not weighed: every figure has it in, once a call.".to_owned();
+    };
+    let unit = found.unit;
+    let mut costs = format!(
+        "The stopwatch costs {} a call ({} where a report takes many)",
+        amount(unit, &weight.once),
+        amount(unit, &weight.each)
+    );
+    if let Some(registers) = &weight.registers {
+        costs.push_str(&format!(", fetching a call's registers {}", amount(unit, registers)));
+    }
+    format!("{costs}, on {} of {}; both are taken off, block by block.", weight.rung, unit.show(weight.bare))
 }
 
 /// What it costs a call to leave the kernel; nothing is said of it where the floor calls with another instruction.
@@ -46,9 +66,9 @@ fn leaving_the_kernel(found: &Found) -> Option<String> {
     };
     Some(format!(
         "An empty call takes {} if KVM answers it itself ({}) and {} if user space does ({}; medians of {} and {} reports); {difference}.",
-        unit.show(inside.per_report.p50),
+        unit.show(inside.a_report().p50),
         inside.label(),
-        unit.show(outside.per_report.p50),
+        unit.show(outside.a_report().p50),
         outside.label(),
         inside.reports,
         outside.reports
@@ -75,7 +95,7 @@ fn about(found: &Found, waterfall: &Waterfall) -> Vec<String> {
 
 fn whole(unit: Unit, waterfall: &Waterfall, start: &CellSummary, end: &CellSummary) -> String {
     let Waterfall { from, to, whole, discard, .. } = waterfall;
-    let (a, b) = (start.per_range.p50, end.per_range.p50);
+    let (a, b) = (start.a_range().p50, end.a_range().p50);
     let medians = format!(
         "a range costs {} by {from} and {} by {to} (medians of {} and {} reports)",
         unit.show(a),
@@ -157,7 +177,7 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
         .iter()
         .filter(|cell| cell.discard() == discard && cell.rung.is_some() && cell.names_pages())
         .collect();
-    rungs.sort_by(|a, b| a.per_range.p50.total_cmp(&b.per_range.p50));
+    rungs.sort_by(|a, b| a.a_range().p50.total_cmp(&b.a_range().p50));
     let (best, others) = rungs.split_first()?;
     if others.is_empty() {
         return None;
@@ -173,7 +193,7 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
         .filter(|(_, more)| !more.shows_difference() || more.mean < 0.0)
         .map(|(other, _)| other.label())
         .collect();
-    let median = found.unit.show(best.per_range.p50);
+    let median = found.unit.show(best.a_range().p50);
     let claim = if not_shown_dearer.is_empty() {
         format!(
             "{} is the cheapest ({median} a range, median), and every other rung is shown to be dearer",

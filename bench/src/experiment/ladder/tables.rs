@@ -21,8 +21,17 @@ const SAME: f64 = 0.05;
 #[must_use]
 pub fn ladder(found: &Found, discard: Discard) -> Grid {
     let reached = discard != Discard::None;
-    let mut header =
-        strings(["", "a range", "p99", "a report", "p99", "exits/1000", "to the rung before [95 %]", "n"]);
+    let mut header = strings([
+        "",
+        "a range",
+        "p99",
+        "a report",
+        "p99",
+        "stopwatch",
+        "exits/1000",
+        "to the rung before [95 %]",
+        "n",
+    ]);
     if reached {
         header.extend(strings(["unmapped", "back", "refault"]));
     }
@@ -31,6 +40,39 @@ pub fn ladder(found: &Found, discard: Discard) -> Grid {
     let what = format!("median and 99th percentile{}", counted(found.unit));
     Grid::new(title(found, discard, &what), header, rows.collect())
 }
+
+/// What the stopwatch costs a call; none if it was not weighed.
+#[must_use]
+pub fn stopwatch(found: &Found) -> Option<Grid> {
+    let unit = found.unit;
+    let header = strings([
+        "",
+        "a bare call",
+        "a report of one call [95 %]",
+        "each of many [95 %]",
+        "registers [95 %]",
+    ]);
+    let rows: Vec<_> = found
+        .stopwatch
+        .iter()
+        .map(|weight| {
+            let registers =
+                weight.registers.as_ref().map_or_else(String::new, |cost| number::amount(unit, cost));
+            vec![
+                weight.rung.to_string(),
+                unit.show(weight.bare),
+                number::amount(unit, &weight.once),
+                number::amount(unit, &weight.each),
+                registers,
+            ]
+        })
+        .collect();
+    let title = "what the stopwatch costs a call; taken off below";
+    (!rows.is_empty()).then(|| Grid::new(title.to_owned(), header, rows))
+}
+
+/// What stands where a figure is not known.
+const UNKNOWN: &str = "?";
 
 /// What a title says about figures that are no time.
 fn counted(unit: Unit) -> &'static str {
@@ -56,10 +98,11 @@ fn row(found: &Found, cell: &CellSummary, reached: bool) -> Vec<String> {
     });
     let mut row = vec![
         cell.label().to_owned(),
-        unit.show(cell.per_range.p50),
-        unit.show(cell.per_range.p99),
-        unit.show(cell.per_report.p50),
-        unit.show(cell.per_report.p99),
+        unit.show(cell.a_range().p50),
+        unit.show(cell.a_range().p99),
+        unit.show(cell.a_report().p50),
+        unit.show(cell.a_report().p99),
+        cell.net.as_ref().map_or_else(|| UNKNOWN.to_owned(), |net| unit.show(net.taken_off.mean)),
         format!("{:.0}", cell.exits_per_1000_ranges),
         step,
         cell.reports.to_string(),

@@ -5,7 +5,7 @@ use host::axes::Discard;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{CellSummary, find, paired};
+use super::cell::{CellSummary, alike, find, paired};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::interval::{Interval, Sampling};
@@ -136,10 +136,11 @@ fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {
 
 /// |start to middle| - |middle to end|, block by block.
 fn excess(start: &CellSummary, middle: &CellSummary, end: &CellSummary) -> Vec<f64> {
+    let [start, middle, end] = alike([start, middle, end]);
     start
-        .ranges()
+        .iter()
         .filter_map(|(block, a)| {
-            let (b, c) = (middle.a_range(block)?, end.a_range(block)?);
+            let (b, c) = (middle.get(block)?, end.get(block)?);
             Some((b - a).abs() - (c - b).abs())
         })
         .collect()

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use host::axes::Discard;
+use abi::axes::Axis;
+use abi::timed::burst::Burst;
+use host::axes::{Discard, Servicer};
 
 use super::choices::Choices;
 use super::measured::{ProofCounts, TimedMeasured};
@@ -137,6 +139,14 @@ fn exits(measured: &[Measured<'_>]) -> Check {
     let mut faults = Vec::new();
     let mut looked = BTreeMap::new();
     for m in measured {
+        if !m.choices.times_reports() {
+            let each = if m.choices.way.servicer.0 == Servicer::Kernel { 0 } else { Burst::ALL.len() as u64 };
+            let (expected, found) = (m.found.reports * each, m.found.counts.exits.transport());
+            if found != expected {
+                faults.push(format!("trial {} (stopwatch): {found} exits instead of {expected}", m.trial));
+            }
+            continue;
+        }
         let Some(rung) = m.rung else { continue };
         let each = rung.0.exits_a_report(m.choices.batch);
         let (expected, found) = (m.found.reports * each, m.found.counts.exits.transport());

@@ -1,8 +1,8 @@
 //! The choices of a timed trial as they are written; trials with the same choices are a cell.
 
 use abi::addr::Order;
-use host::axes::Workload;
-use host::timed::TimedSpec;
+use host::axes::{Carrier, Doorbell, Workload};
+use host::timed::{Stopwatch, TimedSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +28,23 @@ pub struct Choices {
     pub warmup: u64,
     /// Reports that are measured.
     pub reports: u64,
+    /// What is done with the stopwatch; left out where it times reports.
+    #[serde(default = "used", skip_serializing_if = "is_used")]
+    pub stopwatch: Named<Stopwatch>,
+}
+
+const fn used() -> Named<Stopwatch> {
+    Named(Stopwatch::Used)
+}
+
+fn is_used(stopwatch: &Named<Stopwatch>) -> bool {
+    *stopwatch == used()
 }
 
 impl From<&TimedSpec> for Choices {
     fn from(spec: &TimedSpec) -> Self {
         let arena_pages = spec.arena_pages();
-        let TimedSpec { way, workload, order, batch, arena: _, warmup, reports, seed: _ } = *spec;
+        let TimedSpec { way, workload, order, batch, arena: _, warmup, reports, seed: _, stopwatch } = *spec;
         Self {
             way: way.into(),
             workload: Named(workload),
@@ -42,11 +53,36 @@ impl From<&TimedSpec> for Choices {
             arena_pages,
             warmup,
             reports,
+            stopwatch: Named(stopwatch),
         }
     }
 }
 
 impl Choices {
+    /// Whether its reports are a ladder's: it does not weigh the stopwatch itself.
+    #[must_use]
+    pub fn times_reports(&self) -> bool {
+        is_used(&self.stopwatch)
+    }
+
+    /// The rung whose transport is used; none where the stopwatch is weighed, or the transport is none of the ladder's.
+    #[must_use]
+    pub fn rung(&self) -> Option<Rung> {
+        if self.times_reports() { self.way.rung() } else { None }
+    }
+
+    /// Calls that a report takes.
+    #[must_use]
+    pub fn calls_a_report(&self) -> u16 {
+        if self.way.carrier.0 == Carrier::Registers { self.batch } else { 1 }
+    }
+
+    /// Whether its calls have registers fetched, and an answer left in memory, that a hypercall would bring and take.
+    #[must_use]
+    pub fn fetches_registers(&self) -> bool {
+        self.way.carrier.0.uses_registers() && matches!(self.way.doorbell.0, Doorbell::Port | Doorbell::Mmio)
+    }
+
     /// Pages in a range.
     #[must_use]
     pub fn pages_a_range(&self) -> u64 {
@@ -81,6 +117,7 @@ impl Choices {
     /// The cell in a word of a log.
     #[must_use]
     pub fn tag(&self) -> String {
-        format!("{}.{}.b{}", self.label(), self.way.discard, self.batch)
+        let weighed = if self.times_reports() { "" } else { "-weighed" };
+        format!("{}{weighed}.{}.b{}", self.label(), self.way.discard, self.batch)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::axes::Axis;
-use host::timed::{Outcome, Proof};
+use host::timed::{Outcome, Proof, Weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct TimedMeasured {
     pub counts: Counts,
     /// Guest minus host time stamp counter, as KVM states it.
     pub tsc_offset: i64,
+    /// What the stopwatch weighs; only of a trial that weighs it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stopwatch: Option<StopwatchWeight>,
     /// Reports measured.
     pub reports: u64,
     /// Ranges in them.
@@ -81,6 +84,7 @@ impl TimedMeasured {
                 elapsed_ns: outcome.elapsed_ns,
             },
             tsc_offset: outcome.tsc_offset,
+            stopwatch: outcome.stopwatch.map(|weight| StopwatchWeight::new(&weight, clock)),
             reports: outcome.reports,
             ranges: outcome.ranges,
             calls: outcome.calls,
@@ -101,6 +105,30 @@ impl TimedMeasured {
     #[must_use]
     pub fn phase(&self, phase: Phase) -> Quantiles {
         self.phases.get(&Named(phase)).copied().unwrap_or_default()
+    }
+}
+
+/// [`Weight`] as it is written, a call.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StopwatchWeight {
+    /// Rounds of bursts it rests on.
+    pub rounds: u64,
+    /// An empty call without the stopwatch.
+    pub bare: f64,
+    /// What the stopwatch adds to a report of one call.
+    pub once: f64,
+    /// What it adds to each call of a report of many.
+    pub each: f64,
+    /// What fetching registers and leaving an answer adds; absent where the doorbell brings both.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub registers: Option<f64>,
+}
+
+impl StopwatchWeight {
+    fn new(weight: &Weight, clock: Clock) -> Self {
+        let Weight { rounds, bare, once, each, registers } = *weight;
+        let [bare, once, each] = [bare, once, each].map(|ticks| clock.figure(ticks));
+        Self { rounds, bare, once, each, registers: registers.map(|ticks| clock.figure(ticks)) }
     }
 }
 
