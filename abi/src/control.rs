@@ -32,10 +32,13 @@ pub enum Control {
     Settled,
     /// A virtual processor other than the first has nothing left to do.
     Parked,
+    /// The engine has come to rest: nothing is used, nothing is in flight, and the guest is about to look at every page,
+    /// which brings it back. The host may look first.
+    Resting,
 }
 
 impl Control {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Ready,
         Self::Begin,
         Self::Drain,
@@ -47,6 +50,7 @@ impl Control {
         Self::Panicked,
         Self::Settled,
         Self::Parked,
+        Self::Resting,
     ];
 
     /// The value on the wire.
@@ -71,6 +75,6 @@ mod tests {
         for control in Control::ALL {
             assert_eq!(Control::from_value(control.value()), Some(control));
         }
-        assert_eq!(Control::from_value(11), None);
+        assert_eq!(Control::from_value(12), None);
     }
 }

@@ -19,12 +19,14 @@ use crate::figure::interval::Interval;
 use crate::figure::number;
 use crate::figure::size::block;
 use crate::figure::table::Grid;
-use crate::figure::unit::{Unit, float, percent, ratio};
-use crate::trial::engine::measured::EngineMeasured;
+use crate::figure::unit::{Unit, float, percent, ratio, total};
+use crate::trial::engine::measured::{EngineMeasured, Round};
 use crate::trial::kind::Engine;
 
 /// Exits do not matter where the transport has less than this share of the cost.
 const SHARE: f64 = 0.05;
+/// Less than this share of unmapped memory back is memory that is not given back.
+const BACK: f64 = 0.95;
 /// The capacities for which it is said: a call a block, and what Linux has.
 const CAPACITIES: [u16; 2] = [1, 32];
 
@@ -50,6 +52,10 @@ pub struct Point {
     pub capacity: u16,
     /// Nanoseconds of guest and host for every MiB given back.
     pub cost: Interval,
+    /// The share of the unmapped pages of its combs that the host has back; absent where the witness cannot tell. Below 1
+    /// the cost is one of unmapping.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub back: Option<f64>,
     /// Of this, what the transport has: neither walk, put-back nor discard.
     pub transport: f64,
     /// Nanoseconds by which touching a MiB that had been given back takes longer; absent if the workload did not run, or
@@ -113,6 +119,11 @@ impl Found {
         })
     }
 
+    fn backs(&self, rung: Option<Named<Rung>>) -> Grid {
+        let title = format!("{}: the share of unmapped memory that the host has back", label(rung));
+        self.across(rung, title, |cell| cell.back.map_or_else(|| "unknown".to_owned(), percent))
+    }
+
     fn transports(&self, rung: Option<Named<Rung>>) -> Grid {
         let n = self.least_blocks(|cell| Some(cell.cost));
         let title =
@@ -164,7 +175,13 @@ impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         let rungs: BTreeSet<_> = self.cells.iter().map(|cell| cell.rung).collect();
         let of = |rung| {
-            [self.costs(rung), self.transports(rung), self.transports_of_all(rung), self.changes(rung)]
+            [
+                self.costs(rung),
+                self.backs(rung),
+                self.transports(rung),
+                self.transports_of_all(rung),
+                self.changes(rung),
+            ]
         };
         rungs.into_iter().flat_map(of).collect()
     }
@@ -260,8 +277,17 @@ fn point(comb: &Group<'_, Engine>, groups: &[Group<'_, Engine>], seed: u64) -> P
         cost: whole,
         refault,
         transport_of_all: refault.map(|refault| ratio(part.mean, whole.mean + refault)),
+        back: back(comb),
         change: load.zip(absent).and_then(|(load, absent)| load.change_of_rate(absent, seed)),
     }
+}
+
+/// The share of the unmapped pages of settled rounds that the host has back.
+fn back(comb: &Group<'_, Engine>) -> Option<f64> {
+    let rounds: Vec<_> = comb.measured().flat_map(|measured| &measured.settled).collect();
+    let sum = |of: fn(&Round) -> u64| float(total(rounds.iter().map(|round| of(round))));
+    let known = rounds.iter().all(|round| round.unknown == 0) && sum(|round| round.unmapped) > 0.0;
+    known.then(|| ratio(sum(|round| round.back), sum(|round| round.unmapped)))
 }
 
 /// Nanoseconds by which the workload took longer to touch a MiB that had been given back.
@@ -279,7 +305,10 @@ fn threshold(cells: &[Point], rung: Option<Named<Rung>>, capacity: u16) -> Optio
     let mut at: Vec<&Point> =
         cells.iter().filter(|cell| cell.rung == rung && cell.capacity == capacity).collect();
     at.sort_by_key(|cell| std::cmp::Reverse(cell.order));
-    let meets = |cell: &&&Point| cell.transport_of_all.is_some_and(|share| share < SHARE);
+    let meets = |cell: &&&Point| {
+        // What is not back has not been given back at any cost.
+        cell.back.is_some_and(|back| back >= BACK) && cell.transport_of_all.is_some_and(|share| share < SHARE)
+    };
     at.iter().take_while(meets).map(|cell| cell.order).last()
 }
 
@@ -293,6 +322,7 @@ mod tests {
             order,
             capacity: 32,
             cost: Interval::default(),
+            back: Some(1.0),
             transport: 0.5,
             refault: None,
             transport_of_all: transport_of_all.into(),
@@ -306,6 +336,10 @@ mod tests {
         assert_eq!(found(&[point(0, 0.5), point(5, 0.04), point(9, 0.01)]), Some(5));
         assert_eq!(found(&[point(0, 0.04), point(5, 0.5), point(9, 0.04)]), Some(9));
         assert_eq!(found(&[point(0, 0.04), point(5, 0.04), point(9, 0.5)]), None);
+        let unmapped = Point { back: Some(0.5), ..point(5, 0.04) };
+        assert_eq!(found(&[unmapped, point(9, 0.01)]), Some(9), "half of it was not given back");
+        let unknown = Point { back: None, ..point(9, 0.01) };
+        assert_eq!(found(&[unknown]), None, "nothing is known of what is back");
         assert_eq!(found(&[point(9, None)]), None, "nothing is known of touching it again");
         assert_eq!(threshold(&[point(9, 0.01)], None, 1), None, "another capacity");
     }
