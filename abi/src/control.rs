@@ -34,10 +34,13 @@ pub enum Control {
     Parked,
     /// A burst begins, whose kind is in the notes, and the one before is over: read the trace.
     Burst,
+    /// The engine has come to rest: nothing is used, nothing is in flight, and the guest is about to look at every page,
+    /// which brings it back. The host may look first.
+    Resting,
 }
 
 impl Control {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Ready,
         Self::Begin,
         Self::Drain,
@@ -50,6 +53,7 @@ impl Control {
         Self::Settled,
         Self::Parked,
         Self::Burst,
+        Self::Resting,
     ];
 
     /// The value on the wire.

@@ -8,6 +8,7 @@
 //! | [`info`] | what the engine is told when it starts |
 //! | [`map`] | where it keeps its books, and which pages it manages |
 //! | [`books`] | what it counts: counters, tallies, passes |
+//! | [`stamp`] | by what a page's contents are witnessed |
 //! | [`Truth`] | what every page holds, apart from what the allocator believes |
 
 use crate::axes::Axis;
@@ -15,6 +16,7 @@ use crate::axes::Axis;
 pub mod books;
 pub mod info;
 pub mod map;
+pub mod stamp;
 
 /// The most blocks a report holds. A batch page has room for one less: [`crate::wire::page::BATCH_CAPACITY`].
 pub const CAPACITY_MAX: usize = 512;

@@ -16,6 +16,7 @@
 //! ```
 
 mod books;
+mod contents;
 mod error;
 mod info;
 mod outcome;
@@ -30,6 +31,7 @@ pub use abi::engine::books::{Counter as GuestCounter, PassRecord, Tally};
 pub use abi::engine::{GuestFault, Inhibited, Load, Reporting, Shuffle, Walk};
 pub use abi::layout::VCPUS_MAX;
 
+pub use contents::Looked;
 pub use error::EngineSpecError;
 pub use outcome::{Bucket, EngineOutcome, Point, Settled};
 pub use run::{run, run_planted};

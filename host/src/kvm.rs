@@ -8,6 +8,7 @@
 //!    └ processor   a virtual processor and its exit loop     exits     … counted
 //!       ├ board    whatever an exit can reach                panic     the payload's last words
 //!       └ ioctl    what kvm-ioctls does not wrap
+//!   confidential   whether this machine is a guest whose memory is not its own
 //!   watchdog       deadlines                                 affinity  which thread runs on which processor
 //!   clock          the time stamp counter of either side     stats     KVM's own counters
 //!   watch          the stopwatch, running or stopped         idle      whether the kernel idled
@@ -17,6 +18,7 @@ mod affinity;
 mod board;
 mod boot;
 mod clock;
+mod confidential;
 mod error;
 mod exits;
 pub(crate) mod idle;

@@ -69,6 +69,7 @@ fn findings(environment: &Environment, noise: Option<&Noise>) -> Vec<Finding> {
         findings.extend([load(machine), governor(machine)]);
     }
     findings.push(processors(environment));
+    findings.push(confidential());
     findings.extend(swap(machine));
     findings
 }
@@ -212,6 +213,26 @@ fn processors(environment: &Environment) -> Finding {
     let change = (machine.cores < 2 && kvm.clock.tells_time())
         .then_some("the device thread of ring-async and virtio needs a core of its own: use two or more");
     finding("processors", found, change)
+}
+
+/// A confidential guest is refused before anything is examined.
+fn confidential() -> Finding {
+    let on = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| matches!(text.trim(), "Y" | "1"));
+    let offered: Vec<&str> = [
+        ("SEV-SNP", "/sys/module/kvm_amd/parameters/sev_snp"),
+        ("TDX", "/sys/module/kvm_intel/parameters/tdx"),
+    ]
+    .into_iter()
+    .filter_map(|(name, path)| on(path).then_some(name))
+    .collect();
+    let mut found = "this machine is none, and no guest of ours is one".to_owned();
+    if !offered.is_empty() {
+        found.push_str(&format!(
+            "; guests of type {} can be had here: what discarding costs of their memory is not measured",
+            offered.join(" and ")
+        ));
+    }
+    finding("confidential guests", found, None)
 }
 
 fn swap(machine: &Machine) -> Option<Finding> {

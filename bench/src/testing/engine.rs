@@ -6,8 +6,8 @@ use abi::addr::PAGE_SIZE;
 use abi::axes::Axis;
 use host::axes::{Bell, Carrier, Discard, GuestRing, Servicer};
 use host::engine::{
-    Bucket, EngineOutcome, EngineSpec, GuestCounter, Inhibited, Load, PassRecord, Point, Reporting, Settled,
-    Shuffle, Tally, Walk,
+    Bucket, EngineOutcome, EngineSpec, GuestCounter, Inhibited, Load, Looked, PassRecord, Point, Reporting,
+    Settled, Shuffle, Tally, Walk,
 };
 use host::kvm::Counter;
 use host::kvm::Exits;
@@ -48,6 +48,10 @@ pub(crate) enum Wrong {
     UnmapsOnly,
     /// What is reported is unmapped, and the witness cannot tell.
     CannotTell,
+    /// The host finds pages wrong that the guest does not.
+    SeenByTheHost,
+    /// The host does not look.
+    NotLooked,
     /// Passes come at half the rate they should.
     Slow,
 }
@@ -210,6 +214,11 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         madvise_failures: 0,
         refused: Refused::default(),
         violations,
+        looked: Looked {
+            pages: if wrong == Some(Wrong::NotLooked) { 0 } else { spec.map().managed() },
+            read: 100,
+            wrong: if wrong == Some(Wrong::SeenByTheHost) { 2 } else { 0 },
+        },
         first_wrong: None,
         cpu_ns: Some(1_000_000),
         elapsed_ns: Some(1_000_000),

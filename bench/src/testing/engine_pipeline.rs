@@ -132,6 +132,8 @@ fn whatever_goes_wrong_fails_by_name() {
         (Wrong::Calls, "called as often"),
         (Wrong::Discards, "discarded the pages"),
         (Wrong::Resident, "returns at least 95.0 %"),
+        (Wrong::SeenByTheHost, "as it must be"),
+        (Wrong::NotLooked, "as it must be"),
     ];
     for (wrong, what) in cases {
         // The first trials of the first block are over some transport each; one of them is served by the vCPU's thread.
@@ -141,6 +143,17 @@ fn whatever_goes_wrong_fails_by_name() {
         assert_eq!(standing(&summary, what), Standing::Fails, "{wrong:?}");
         let others = summary.checks.iter().filter(|check| check.standing == Standing::Fails).count();
         assert_eq!(others, 1, "{wrong:?}: {:#?}", summary.checks);
+    }
+}
+
+#[test]
+fn memory_that_is_only_unmapped_is_not_called_back() {
+    let summary = summary_of("memhog", Some((0, Wrong::UnmapsOnly)));
+    assert_eq!(standing(&summary, "unmapped pages are back"), Standing::Fails);
+    assert_eq!(standing(&summary, "returns at least 95.0 %"), Standing::Fails);
+    let summary = summary_of("memhog", Some((0, Wrong::CannotTell)));
+    for what in ["unmapped pages are back", "returns at least 95.0 %"] {
+        assert_eq!(standing(&summary, what), Standing::Unknown, "{:#?}", summary.checks);
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use host::axes::Discard;
 
-use super::timed::{FakeExecutor, Weighing, environment, lab};
+use super::timed::{Badly, FakeExecutor, Weighing, environment, lab};
 use super::{plan, run as run_plan, standing};
 use crate::SCHEMA_VERSION;
 use crate::archive::hlog;
@@ -14,6 +14,7 @@ use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::experiment::ladder::found::Found;
 use crate::figure::check::Standing;
+use crate::figure::table::Grid;
 use crate::plan::Plan;
 use crate::plan::keys::Keys;
 use crate::report::summary::Summary;
@@ -220,6 +221,28 @@ fn a_violated_oracle_fails_by_name() {
     let check = summary.checks.iter().find(|check| check.standing == Standing::Fails).unwrap();
     assert!(check.detail.contains("scrambled 1 times in trial 5"), "{check:?}");
     assert!(summary.failed());
+}
+
+/// A run that discards badly.
+fn discarded(badly: Badly) -> Summary {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), FakeExecutor { discards: Some(badly), ..FakeExecutor::default() });
+    rebuilt(directory.path())
+}
+
+#[test]
+fn unmapped_and_back_are_two_checks() {
+    let standings = |badly| {
+        let summary = discarded(badly);
+        ["discarded pages are unmapped", "unmapped pages are back"].map(|what| standing(&summary, what))
+    };
+    assert_eq!(standings(Badly::UnmapsOnly), [Standing::Holds, Standing::Fails]);
+    assert_eq!(standings(Badly::CannotTell), [Standing::Holds, Standing::Unknown]);
+    let found: Found = serde_json::from_value(discarded(Badly::CannotTell).found).unwrap();
+    let tables: String =
+        crate::experiment::contract::Findings::tables(&found).iter().map(Grid::to_text).collect();
+    assert!(tables.contains("unmapped") && tables.contains("unknown"), "{tables}");
+    assert_eq!(standing(&discarded(Badly::NotAtAll), "discarded pages are unmapped"), Standing::Fails);
 }
 
 #[test]

@@ -121,8 +121,8 @@ pub(crate) struct FakeExecutor {
     pub(crate) stopped_at: Option<usize>,
     /// The trial whose guest finds a page scrambled.
     pub(crate) scrambled_at: Option<usize>,
-    /// The trial whose discards do something else.
-    pub(crate) discards_badly: Option<(usize, Badly)>,
+    /// What its discards do instead, if anything.
+    pub(crate) discards: Option<Badly>,
     /// Whether its counter counts instructions.
     pub(crate) counts_instructions: bool,
     /// What weighing its stopwatch shows.
@@ -177,7 +177,7 @@ impl Executor for FakeExecutor {
         }
         let mut outcome = outcome(spec, calls, self.counter());
         outcome.idle_ticks = self.idle_ticks;
-        if let Some((_, badly)) = self.discards_badly.filter(|(trial, _)| Some(*trial) == now) {
+        if let Some(badly) = self.discards {
             outcome.proof = badly.done_to(outcome.proof);
         }
         match self.weighing {

@@ -316,6 +316,7 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
         if !self.leads() {
             return;
         }
+        metal.control(Control::Resting);
         self.witness.sweep(metal);
         let audit = self.allocator().audit(metal);
         let lost = audit.wrong + audit.isolated + audit.allocated;

@@ -17,11 +17,10 @@
 use abi::addr::{Gpa, PAGE_SIZE, PageRange, Pfn};
 use abi::axes::{Afterwards, Axis};
 use abi::boot::BootInfo;
-use abi::digest::mix;
-use abi::engine::Truth;
 use abi::engine::books::Counter;
 use abi::engine::info::EngineInfo;
 use abi::engine::map::{Map, PAGE_BYTES, PAGE_TRUTH};
+use abi::engine::{Truth, stamp};
 use abi::violation::Violation;
 
 use crate::engine::books::Books;
@@ -187,8 +186,7 @@ impl Witness {
     }
 
     const fn stamp(self, pfn: Pfn) -> u64 {
-        // Seeds and frames are small; the offset keeps them from mixing to 0.
-        mix(self.seed.wrapping_add(pfn.0).wrapping_add(0x9e37_79b9_7f4a_7c15))
+        stamp::of_free(self.seed, pfn)
     }
 
     fn pages(self, block: PageRange) -> impl Iterator<Item = Page> {

@@ -4,6 +4,7 @@ use abi::engine::Inhibited;
 use abi::engine::books::PassRecord;
 use abi::violation::Violation;
 
+use super::contents::Looked;
 use crate::axes::{Bell, GuestRing};
 use crate::kvm::{Counter, Exits};
 use crate::memory::{Splits, WitnessKind};
@@ -117,6 +118,8 @@ pub struct EngineOutcome {
     pub madvise_failures: u64,
     /// Ranges refused, in the whole trial.
     pub refused: Refused,
+    /// What the host saw itself when the guest had come to rest; nothing of a guest that never says so.
+    pub looked: Looked,
     /// What the guest found wrong, in the whole trial; empty is right.
     pub violations: Vec<(Violation, u64)>,
     /// Frame of the first page found wrong.

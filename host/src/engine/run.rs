@@ -11,6 +11,7 @@ use abi::engine::books::{Counter as GuestCounter, shared};
 use abi::layout::ENGINE;
 
 use super::books::Books;
+use super::contents::Contents;
 use super::info::{boot_info, engine_info, is_returned};
 use super::outcome::{EngineOutcome, Point, Settled};
 use super::session::{Round, Session, other};
@@ -111,6 +112,8 @@ fn run_guest(
         watch,
         looks: Vec::new(),
         examiner: Examiner::new(ram, map, is_returned(spec))?,
+        contents: Contents::new(ram, map, spec, is_returned(spec)),
+        looked: None,
         rounds: spec.rounds,
         settled: Vec::new(),
         backing: spec.way.backing,
@@ -190,6 +193,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         discarded_pages: after.discarded_pages - before.discarded_pages,
         madvise_failures: after.madvise_failures - before.madvise_failures,
         refused: served.refused,
+        looked: session.looked.unwrap_or_default(),
         violations: books.violations()?,
         first_wrong: books.first_wrong()?,
         elapsed_ns: known.counter.nanoseconds(known.elapsed),

@@ -7,6 +7,7 @@ use abi::control::Control;
 use abi::engine::books::shared;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::contents::{Contents, Looked};
 use super::outcome::Settled;
 use super::settled::Examiner;
 use super::watch::{Look, Watch};
@@ -47,6 +48,9 @@ pub(super) struct Session<'a> {
     pub(super) watch: Option<Watch>,
     pub(super) looks: Vec<Look>,
     pub(super) examiner: Examiner,
+    pub(super) contents: Contents,
+    /// What the host saw itself, once the guest had come to rest.
+    pub(super) looked: Option<Looked>,
     /// How many rounds there are to settle.
     pub(super) rounds: u64,
     pub(super) settled: Vec<Round>,
@@ -70,6 +74,10 @@ impl Session<'_> {
                 }
             }
             Control::Settled => self.settle()?,
+            Control::Resting if self.looked.is_none() => {
+                self.looked = Some(self.examiner.look(&self.contents)?);
+            }
+            Control::Resting => return Err(TrialError::Protocol { what: "it came to rest twice" }),
             Control::End => {
                 self.end = Some(self.mark()?);
                 // What comes is the guest's last look at all of its memory, which brings it back.

@@ -7,6 +7,7 @@ use abi::axes::Axis;
 use abi::engine::Truth;
 use abi::engine::map::{Map, PAGE_BYTES, PAGE_TRUTH};
 
+use super::contents::{Contents, Looked};
 use super::outcome::Settled;
 use crate::memory::{GuestRam, Held, Residency, ResidencyError, Verdict, Witness, WitnessError, WitnessKind};
 use crate::trial::TrialError;
@@ -65,6 +66,17 @@ impl Examiner {
         let Verdict { back, unknown, within } =
             self.witness.look()?.verdict(Held::default(), settled.unmapped);
         Ok(Settled { back, unknown, within, ..settled })
+    }
+
+    /// Looks at every page of a guest that has come to rest, from outside.
+    pub(super) fn look(&mut self, contents: &Contents) -> Result<Looked, TrialError> {
+        self.residency.read(&mut self.held)?;
+        self.ram.read_into(self.map.page(0), &mut self.words)?;
+        let mut looked = Looked::default();
+        for (index, (words, held)) in (0..).zip(self.words.chunks_exact(WORDS).zip(&self.held)) {
+            looked.add(contents.look(index, Truth::from_number(words[TRUTH_WORD] >> 32), *held)?);
+        }
+        Ok(looked)
     }
 
     /// Who says what is back.

@@ -8,6 +8,8 @@ use kvm_ioctls::Kvm;
 
 use abi::axes::Axis;
 
+use super::confidential::Confidential;
+
 const DEVICE: &str = "/dev/kvm";
 /// The only version of the interface there has been since Linux 2.6.22.
 const API_VERSION: i32 = 12;
@@ -31,6 +33,14 @@ pub enum KvmError {
         /// The permission bits of the device.
         mode: u32,
     },
+    /// This machine is a guest whose memory is not its kernel's alone.
+    #[error(
+        "this machine is a {kind} guest: a page discarded here has to be accepted again before it is used, and no figure would be of discarding alone; run on the host itself, or in an ordinary guest with nested virtualisation"
+    )]
+    Confidential {
+        /// Of what.
+        kind: &'static str,
+    },
     /// It does something else.
     #[error("/dev/kvm cannot be used: {what}: {source}")]
     Unusable {
@@ -50,6 +60,7 @@ impl KvmError {
 
 /// Opens `/dev/kvm` and checks that it is what it should be.
 pub(crate) fn open() -> Result<Kvm, KvmError> {
+    refuse(Confidential::here())?;
     let kvm = Kvm::new().map_err(|error| refusal(error.into()))?;
     match kvm.get_api_version() {
         API_VERSION => Ok(kvm),
@@ -58,6 +69,10 @@ pub(crate) fn open() -> Result<Kvm, KvmError> {
             source: io::ErrorKind::Unsupported.into(),
         }),
     }
+}
+
+fn refuse(confidential: Option<Confidential>) -> Result<(), KvmError> {
+    confidential.map_or(Ok(()), |kind| Err(KvmError::Confidential { kind: kind.name() }))
 }
 
 fn refusal(error: io::Error) -> KvmError {
@@ -133,5 +148,20 @@ pub(crate) fn flavour() -> Flavour {
         Flavour::Svm
     } else {
         Flavour::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confidential_guest_is_refused_with_the_reason() {
+        for kind in [Confidential::Tdx, Confidential::SevSnp] {
+            let refused = refuse(Some(kind)).unwrap_err().to_string();
+            assert!(refused.contains(&format!("a {} guest", kind.name())), "{refused}");
+            assert!(refused.contains("run on the host itself"), "{refused}");
+        }
+        assert!(refuse(None).is_ok());
     }
 }

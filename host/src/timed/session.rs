@@ -123,7 +123,7 @@ impl Session<'_> {
             }
             Control::Panicked => return Err(TrialError::panicked(&self.ram)),
             Control::Next => return Err(TrialError::Protocol { what: "it asked for a step" }),
-            Control::Settled | Control::Parked => {
+            Control::Settled | Control::Parked | Control::Resting => {
                 return Err(TrialError::Protocol { what: "it said what only the engine says" });
             }
         }

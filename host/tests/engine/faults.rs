@@ -51,7 +51,44 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             add(name, churn, Planted::new(fault), GuestFault::None, found);
         }
     }
+    for (name, fault) in [("skip-discard", Fault::SkipDiscard), ("page-too-many", Fault::PageTooMany)] {
+        let test = move || the_host_sees(fault, facts);
+        tests.push(Trial::test(format!("faults::the-host-sees::{name}"), test));
+    }
+    tests.push(Trial::test("faults::the-host-sees::unmap-only", move || the_host_has_nothing_back(facts)));
     tests
+}
+
+/// What is wrong with a page the host finds itself, whatever the guest says.
+fn the_host_sees(fault: Fault, facts: &Facts) -> Checked {
+    let mut seen = Vec::new();
+    for seed in 0..ATTEMPTS {
+        let spec = EngineSpec { seed, ..crowded(SPEC) };
+        let sound = planted(&spec, facts, Planted::NONE, GuestFault::None)?.looked;
+        let managed = spec.map().managed();
+        assert_eq!((sound.pages, sound.wrong), (managed, 0), "without a fault");
+        assert!(sound.read > 0, "{sound:?}");
+        let looked = planted(&spec, facts, Planted::new(fault), GuestFault::None)?.looked;
+        if looked.wrong > 0 {
+            return Ok(());
+        }
+        seen.push(looked);
+    }
+    Err(format!("saw {seen:?}").into())
+}
+
+/// A discard that only unmaps gives back less than it unmaps, and the guest sees nothing of it.
+fn the_host_has_nothing_back(facts: &Facts) -> Checked {
+    let not_back = |fault| {
+        let outcome = planted(&SPEC, facts, fault, GuestFault::None)?;
+        assert_eq!(outcome.violations, [], "the guest sees nothing of it");
+        let last = outcome.settled.last().copied().unwrap_or_default();
+        assert!(last.unmapped > 0, "{last:?}");
+        Ok::<u64, host::trial::TrialError>(last.unmapped - last.back - last.unknown)
+    };
+    assert_eq!(not_back(Planted::NONE)?, 0, "without a fault");
+    let held = not_back(Planted::new(Fault::UnmapOnly))?;
+    if held > 0 { Ok(()) } else { Err("everything is back".into()) }
 }
 
 /// Four processors that churn so much of a small memory that blocks are allocated soon after they were freed.

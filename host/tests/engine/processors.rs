@@ -197,6 +197,7 @@ fn who_may_say_what(facts: &Facts) -> Checked {
         Code::default().say(Control::Done).hang(),
         begun().say(Control::Done).hang(),
         settled(begun(), SPEC.rounds + 1).hang(),
+        begun().say(Control::Resting).say(Control::Resting).hang(),
     ];
     for first in firsts {
         let mut code = vec![Code::default().say(Control::Parked).hang(); VCPUS as usize];

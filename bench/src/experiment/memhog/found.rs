@@ -198,8 +198,8 @@ fn settling(measured: &EngineMeasured) -> f64 {
 }
 
 fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
-    let of_round = |(index, returned): (usize, &Interval)| {
-        let number = index as u64 + 1;
+    let of_round = |number: u64| {
+        let returned = usize::try_from(number - 1).ok().and_then(|index| cell.returned.get(index));
         let rounds: Vec<&Round> =
             cell.rounds.iter().map(|(_, round)| round).filter(|round| round.round == number).collect();
         let mean = |pages: &dyn Fn(&Round) -> u64| {
@@ -207,18 +207,25 @@ fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
             number::mib(float(sum) / float(rounds.len().max(1) as u64) * 4096.0)
         };
         let least = rounds.iter().filter_map(|round| round.back()).fold(1.0, f64::min);
-        let [share, low, high] = [returned.mean, returned.low, returned.high].map(|share| share * 100.0);
+        let back = returned.map_or_else(
+            || "unknown".to_owned(),
+            |back| {
+                let [share, low, high] = [back.mean, back.low, back.high].map(|share| share * 100.0);
+                format!("{share:.2} % [{low:.2}, {high:.2}]")
+            },
+        );
         vec![
-            if index == 0 { cell.label() } else { String::new() },
+            if number == 1 { cell.label() } else { String::new() },
             number.to_string(),
             mean(&|round| round.free),
             mean(&|round| round.unmapped),
-            format!("{share:.2} % [{low:.2}, {high:.2}]"),
-            percent(least),
+            back,
+            returned.map_or_else(String::new, |_| percent(least)),
             mean(&|round| round.resident),
             mean(&|round| round.reported),
             rounds.len().to_string(),
         ]
     };
-    cell.returned.iter().enumerate().map(of_round).collect()
+    let rounds = cell.rounds.iter().map(|(_, round)| round.round).max().unwrap_or_default();
+    (1..=rounds).map(of_round).collect()
 }

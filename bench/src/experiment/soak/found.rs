@@ -36,10 +36,16 @@ pub struct Soaked {
     pub trials: usize,
     /// Pages reported.
     pub reported: u64,
-    /// Pages whose contents were checked.
+    /// Pages of which the guest checked a word.
     pub checked: u64,
-    /// Times that anything was found wrong.
+    /// Times that the guest found anything wrong.
     pub violations: u64,
+    /// Pages that the host looked at itself when the guest had come to rest.
+    pub looked: u64,
+    /// Of these, such as were there and were read from end to end.
+    pub read: u64,
+    /// Of these, wrong.
+    pub wrong: u64,
 }
 
 impl Found {
@@ -57,6 +63,9 @@ impl Found {
             violations: total(
                 group.measured().flat_map(|measured| measured.counts.violations.values().copied()),
             ),
+            looked: total(group.measured().map(|measured| measured.looked.pages)),
+            read: total(group.measured().map(|measured| measured.looked.read)),
+            wrong: total(group.measured().map(|measured| measured.looked.wrong)),
         };
         let mut cells: Vec<Soaked> = archive.groups::<Engine>().iter().map(soaked).collect();
         cells.sort_by_key(|cell| (cell.walk, cell.load, cell.rung));
@@ -66,8 +75,18 @@ impl Found {
 
 impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
-        let header =
-            strings(["walk", "load", "transport", "pages reported", "pages checked", "violations", "trials"]);
+        let header = strings([
+            "walk",
+            "load",
+            "transport",
+            "reported",
+            "checked by the guest",
+            "violations",
+            "looked at by the host",
+            "read",
+            "wrong",
+            "trials",
+        ]);
         let rows = self.cells.iter().map(|cell| {
             vec![
                 cell.walk.to_string(),
@@ -76,21 +95,27 @@ impl Findings for Found {
                 number::number(float(cell.reported)),
                 number::number(float(cell.checked)),
                 cell.violations.to_string(),
+                number::number(float(cell.looked)),
+                number::number(float(cell.read)),
+                cell.wrong.to_string(),
                 cell.trials.to_string(),
             ]
         });
         let vcpus = self.cells.iter().map(|cell| cell.vcpus).max().unwrap_or_default();
-        vec![Grid::new(format!("what the oracle looked at, {vcpus} vCPUs"), header, rows.collect())]
+        vec![Grid::new(format!("pages that guest and host looked at, {vcpus} vCPUs"), header, rows.collect())]
     }
 
     fn sentences(&self) -> Vec<String> {
         let sum = |of: fn(&Soaked) -> u64| total(self.cells.iter().map(of));
         vec![format!(
-            "{} trials, {} pages reported, {} pages checked, {} violations.",
+            "{} trials, {} pages reported; the guest checked a word of {} pages and found {} violations; the host looked at {} pages of guests at rest, read the {} that were there from end to end, and found {} wrong.",
             self.cells.iter().map(|cell| cell.trials).sum::<usize>(),
             sum(|cell| cell.reported),
             sum(|cell| cell.checked),
-            sum(|cell| cell.violations)
+            sum(|cell| cell.violations),
+            sum(|cell| cell.looked),
+            sum(|cell| cell.read),
+            sum(|cell| cell.wrong)
         )]
     }
 }

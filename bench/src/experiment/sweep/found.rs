@@ -17,12 +17,14 @@ use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
 use crate::figure::size::block;
 use crate::figure::table::Grid;
-use crate::figure::unit::{Unit, float, percent, ratio};
-use crate::trial::engine::measured::EngineMeasured;
+use crate::figure::unit::{Unit, float, percent, ratio, total};
+use crate::trial::engine::measured::{EngineMeasured, Round};
 use crate::trial::kind::Engine;
 
 /// Exits do not matter where the transport has less than this share of the cost.
 const SHARE: f64 = 0.05;
+/// Less than this share of unmapped memory back is memory that is not given back.
+const BACK: f64 = 0.95;
 /// The capacities for which it is said: a call a block, and what Linux has.
 const CAPACITIES: [u16; 2] = [1, 32];
 
@@ -48,6 +50,10 @@ pub struct Point {
     pub capacity: u16,
     /// Nanoseconds of guest and host for every MiB given back.
     pub cost: Interval,
+    /// The share of the unmapped pages of its combs that the host has back; absent where the witness cannot tell. Below 1
+    /// the cost is one of unmapping.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub back: Option<f64>,
     /// Of this, what the transport has: neither walk, put-back nor discard.
     pub transport: f64,
     /// By how much touching a MiB that had been given back takes longer, block by block; absent if the workload did not
@@ -85,6 +91,9 @@ pub struct End {
     /// What the transport has there; unknown if the refault is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub share: Option<Interval>,
+    /// The share of its unmapped pages that the host has back there; absent where the witness cannot tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub back: Option<f64>,
 }
 
 /// The rule, for the report.
@@ -123,6 +132,11 @@ impl Found {
             let half = (cell.cost.high - cell.cost.low) / 2.0;
             format!("{} ±{}", number::number(cell.cost.mean / 1e3), number::number(half / 1e3))
         })
+    }
+
+    fn backs(&self, rung: Option<Named<Rung>>) -> Grid {
+        let title = format!("{}: the share of unmapped memory that the host has back", label(rung));
+        self.across(rung, title, |cell| cell.back.map_or_else(|| "unknown".to_owned(), percent))
     }
 
     fn transports(&self, rung: Option<Named<Rung>>) -> Grid {
@@ -184,7 +198,13 @@ impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         let rungs: BTreeSet<_> = self.cells.iter().map(|cell| cell.rung).collect();
         let of = |rung| {
-            [self.costs(rung), self.transports(rung), self.transports_of_all(rung), self.changes(rung)]
+            [
+                self.costs(rung),
+                self.backs(rung),
+                self.transports(rung),
+                self.transports_of_all(rung),
+                self.changes(rung),
+            ]
         };
         rungs.into_iter().flat_map(of).collect()
     }
@@ -218,6 +238,16 @@ impl Findings for Found {
 impl End {
     fn said(self) -> String {
         let order = self.order;
+        match self.back {
+            Some(back) if back < BACK => {
+                return format!(
+                    "; at order {order} the host has {} of what is unmapped back.",
+                    percent(back)
+                );
+            }
+            None => return format!("; at order {order} what the host has back is unknown."),
+            Some(_) => {}
+        }
         let Some(share) = self.share else { return format!("; at order {order} it is unknown.") };
         let [mean, low, high] = [share.mean, share.low, share.high].map(percent);
         let what = if share.low >= SHARE { "they have" } else { "it cannot be said: they have" };
@@ -291,8 +321,17 @@ fn point(comb: &Group<'_, Engine>, groups: &[Group<'_, Engine>], how: Sampling) 
         cost: whole,
         refault: Interval::of(&refaults.into_values().collect::<Vec<_>>(), how),
         transport_of_all: of_all,
+        back: back(comb),
         change: load.zip(absent).and_then(|(load, absent)| load.change_of_rate(absent, how)),
     }
+}
+
+/// The share of the unmapped pages of settled rounds that the host has back.
+fn back(comb: &Group<'_, Engine>) -> Option<f64> {
+    let rounds: Vec<_> = comb.measured().flat_map(|measured| &measured.settled).collect();
+    let sum = |of: fn(&Round) -> u64| float(total(rounds.iter().map(|round| of(round))));
+    let known = rounds.iter().all(|round| round.unknown == 0) && sum(|round| round.unmapped) > 0.0;
+    known.then(|| ratio(sum(|round| round.back), sum(|round| round.unmapped)))
 }
 
 /// By how much the workload took longer to touch a MiB that had been given back, in each block in which it touched any.
@@ -317,9 +356,14 @@ fn threshold(cells: &[Point], rung: Option<Named<Rung>>, capacity: u16) -> Thres
     let mut at: Vec<&Point> =
         cells.iter().filter(|cell| cell.rung == rung && cell.capacity == capacity).collect();
     at.sort_by_key(|cell| std::cmp::Reverse(cell.order));
-    let meets = |cell: &&&Point| cell.transport_of_all.is_some_and(|share| share.high < SHARE);
+    let meets = |cell: &&&Point| {
+        // What is not back has not been given back at any cost.
+        cell.back.is_some_and(|back| back >= BACK)
+            && cell.transport_of_all.is_some_and(|share| share.high < SHARE)
+    };
     let met = at.iter().take_while(meets).count();
-    let end = at.get(met).map(|cell| End { order: cell.order, share: cell.transport_of_all });
+    let end =
+        at.get(met).map(|cell| End { order: cell.order, share: cell.transport_of_all, back: cell.back });
     let order = met.checked_sub(1).map(|last| at[last].order);
     Threshold { rung, capacity, order, ends_at: end }
 }
@@ -336,6 +380,7 @@ mod tests {
             order,
             capacity: 32,
             cost: Interval::default(),
+            back: Some(1.0),
             transport: 0.5,
             refault: None,
             transport_of_all: share,
@@ -354,12 +399,14 @@ mod tests {
         // Its mean is above, its interval holds the share: it does not pass for being below at a larger order.
         assert_eq!(found(&[point(5, below), point(7, across), point(9, below)]), (Some(9), Some((7, true))));
         assert_eq!(found(&[point(5, below), point(9, above)]), (None, Some((9, true))));
-        assert_eq!(
-            found(&[point(5, below), point(9, None)]),
-            (None, Some((9, false))),
-            "unknown is not below"
-        );
+        let end = found(&[point(5, below), point(9, None)]);
+        assert_eq!(end, (None, Some((9, false))), "unknown is not below");
         assert_eq!(found(&[point(5, below)]), (Some(5), None));
+        let unmapped = Point { back: Some(0.5), ..point(5, below) };
+        let end = found(&[unmapped, point(9, below)]);
+        assert_eq!(end, (Some(9), Some((5, true))), "half of it was not given back");
+        let unknown = Point { back: None, ..point(9, below) };
+        assert_eq!(found(&[unknown]).0, None, "nothing is known of what is back");
         assert_eq!(threshold(&[point(9, below)], None, 1).order, None, "another capacity");
     }
 }

@@ -45,6 +45,7 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
     }
     let mut checks = vec![
         nothing_lost(&measured),
+        seen_by_the_host(&measured),
         refused(&measured),
         both_sides(&measured),
         discarded(&measured),
@@ -107,6 +108,27 @@ fn back(measured: &[Measured<'_>]) -> Option<Check> {
     let witness = by(measured.iter().map(|m| m.found.memory.witness.0));
     check.detail.push_str(&format!("; by {witness}"));
     Some(check)
+}
+
+/// What the host saw itself, with the guest at rest.
+fn seen_by_the_host(measured: &[Measured<'_>]) -> Check {
+    let looked = |m: &Measured<'_>| m.found.looked;
+    let wrong = measured.iter().filter(|m| looked(m).wrong > 0);
+    let mut faults: Vec<String> = wrong
+        .map(|m| format!("{} of {} pages of trial {}", looked(m).wrong, looked(m).pages, m.trial))
+        .collect();
+    let unseen = measured.iter().filter(|m| looked(m).pages < m.found.managed);
+    faults.extend(
+        unseen.map(|m| format!("trial {}: {} of {} pages", m.trial, looked(m).pages, m.found.managed)),
+    );
+    let pages = total(measured.iter().map(|m| looked(m).pages));
+    let read = total(measured.iter().map(|m| looked(m).read));
+    none_of(
+        "the host found every page of every guest as it must be",
+        Standing::Fails,
+        &faults,
+        format!("{pages} pages looked at, {read} of them there and read"),
+    )
 }
 
 /// Calls that KVM or the host turned away, by the guest's count.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::axes::Axis;
-use host::engine::{EngineOutcome, GuestCounter, Inhibited, PassRecord, Point, Settled};
+use host::engine::{EngineOutcome, GuestCounter, Inhibited, Looked, PassRecord, Point, Settled};
 use host::serve::Spent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,9 @@ pub struct EngineMeasured {
     pub idles: u64,
     /// Ticks of the host for reports, of the whole trial.
     pub spent: HostTicks,
+    /// Pages that the host looked at itself when the guest had come to rest; how many of these were there and read from
+    /// end to end; how many were wrong.
+    pub looked: HostLook,
     /// Frame of the first page found wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_wrong: Option<u64>,
@@ -127,6 +130,23 @@ impl Round {
     }
 }
 
+/// [`Looked`] as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct HostLook {
+    /// Pages whose residency was compared with the guest's account.
+    pub pages: u64,
+    /// Of these, such as were there and were read from end to end.
+    pub read: u64,
+    /// Of these, wrong.
+    pub wrong: u64,
+}
+
+impl From<Looked> for HostLook {
+    fn from(Looked { pages, read, wrong }: Looked) -> Self {
+        Self { pages, read, wrong }
+    }
+}
+
 /// [`Spent`] as it is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HostTicks {
@@ -186,6 +206,7 @@ impl EngineMeasured {
             memory: Memory::new(outcome.witness, outcome.huge_share, outcome.splits),
             idles: outcome.idles,
             spent: outcome.spent.into(),
+            looked: outcome.looked.into(),
             first_wrong: outcome.first_wrong,
             cpu_ns: outcome.cpu_ns,
         }

@@ -107,7 +107,9 @@ fn memhog_says_what_it_does() {
     let metal = run(&info());
     assert_eq!(found(&metal), []);
     let rounds = [Control::Settled; 2];
-    let said = [&[Control::Ready, Control::Begin][..], &rounds, &[Control::End, Control::Done]].concat();
+    let said =
+        [&[Control::Ready, Control::Begin][..], &rounds, &[Control::End, Control::Resting, Control::Done]]
+            .concat();
     assert_eq!(metal.said, said);
 }
 

@@ -1,0 +1,141 @@
+//! The host's own look at every page of a guest that has come to rest: whether it is there as the guest's account has
+//! it, and whether every word of it holds what it must. The guest's oracle looks at one word of a page, and believes
+//! what it reads; this believes the page table, and reads the page from outside.
+
+use std::sync::Arc;
+
+use abi::addr::{PAGE_SIZE, Pfn};
+use abi::engine::map::Map;
+use abi::engine::{Truth, stamp};
+
+use super::spec::EngineSpec;
+use crate::memory::GuestRam;
+use crate::trial::TrialError;
+
+/// Words of a page.
+const WORDS: usize = (PAGE_SIZE / 8) as usize;
+
+/// What the host looked at when nothing was used and nothing in flight. Pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Looked {
+    /// Whose residency was compared with the guest's account.
+    pub pages: u64,
+    /// Of these, such as were there and were read from end to end.
+    pub read: u64,
+    /// Of these, wrong: gone without having been reported, there although they were given back, or with other contents
+    /// than they must have.
+    pub wrong: u64,
+}
+
+/// What pages hold by the choices of a trial.
+#[derive(Debug)]
+pub(super) struct Contents {
+    ram: Arc<GuestRam>,
+    first: Pfn,
+    seed: u64,
+    /// What every word of a free page holds in a guest that poisons them.
+    poison: Option<u64>,
+    /// Whether reported pages are given back.
+    returned: bool,
+}
+
+impl Contents {
+    pub(super) fn new(ram: &Arc<GuestRam>, map: Map, spec: &EngineSpec, returned: bool) -> Self {
+        let poison = spec.poison.map(|byte| u64::from_ne_bytes([byte; 8]));
+        Self { ram: Arc::clone(ram), first: map.first(), seed: spec.seed, poison, returned }
+    }
+
+    /// Looks at page `index`, by the guest's account `truth`, which is resident or not.
+    pub(super) fn look(
+        &self,
+        index: u64,
+        truth: Option<Truth>,
+        resident: bool,
+    ) -> Result<Looked, TrialError> {
+        let pfn = Pfn(self.first.0 + index);
+        let is_right = match truth {
+            // Nothing is, when a guest has come to rest.
+            None | Some(Truth::Used | Truth::InFlight) => false,
+            Some(Truth::Freed) => resident && self.holds(pfn, self.poison.unwrap_or(0), self.left(pfn))?,
+            // A huge page that had holes may have been filled again, with zeroes.
+            Some(Truth::Reported) if self.returned => !resident || self.holds(pfn, 0, 0)?,
+            Some(Truth::Reported) => resident && self.holds(pfn, self.poison.unwrap_or(0), self.left(pfn))?,
+            Some(Truth::Untouched) => !resident || self.holds(pfn, 0, 0)?,
+        };
+        Ok(Looked { pages: 1, read: resident.into(), wrong: (!is_right).into() })
+    }
+
+    /// The last word of a page that was freed.
+    fn left(&self, pfn: Pfn) -> u64 {
+        self.poison.unwrap_or_else(|| stamp::of_free(self.seed, pfn))
+    }
+
+    /// Whether every word of a page but the last reads `words`, and that one `last`.
+    fn holds(&self, pfn: Pfn, words: u64, last: u64) -> Result<bool, TrialError> {
+        let mut page = [0; WORDS];
+        self.ram.read_into(pfn.gpa(), &mut page)?;
+        let [others @ .., found] = page;
+        Ok(found == last && others.iter().all(|word| *word == words))
+    }
+}
+
+impl Looked {
+    /// Adds another look.
+    pub(super) const fn add(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.read += other.read;
+        self.wrong += other.wrong;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::specs::ENGINE;
+    use abi::layout::ARENA;
+
+    const PAGES: u64 = 1 << 13;
+
+    fn contents(returned: bool, poison: Option<u8>) -> Contents {
+        let ram = Arc::new(GuestRam::new(ARENA.0 + (PAGES << 12)).unwrap());
+        Contents::new(&ram, Map::new(PAGES), &EngineSpec { poison, seed: 7, ..ENGINE }, returned)
+    }
+
+    fn wrong(contents: &Contents, truth: impl Into<Option<Truth>>, resident: bool) -> bool {
+        contents.look(0, truth.into(), resident).unwrap().wrong == 1
+    }
+
+    /// Writes a word of page 0.
+    fn write(contents: &Contents, word: u64, value: u64) {
+        contents.ram.write(contents.first.gpa().offset(8 * word), value).unwrap();
+    }
+
+    #[test]
+    fn a_page_is_right_where_it_must_be_and_with_every_word() {
+        let contents = contents(true, None);
+        assert!(!wrong(&contents, Truth::Untouched, false) && !wrong(&contents, Truth::Reported, false));
+        assert!(wrong(&contents, Truth::Freed, false), "gone, and was not reported");
+        assert!(wrong(&contents, Truth::Freed, true), "zeroes instead of its stamp");
+        write(&contents, 511, stamp::of_free(7, contents.first));
+        assert!(!wrong(&contents, Truth::Freed, true));
+        assert!(wrong(&contents, Truth::Reported, true), "still there");
+        assert!(wrong(&contents, Truth::Untouched, true));
+        // A word that the guest's oracle does not look at.
+        write(&contents, 100, 1);
+        assert!(wrong(&contents, Truth::Freed, true), "scrambled");
+        for truth in [Some(Truth::Used), Some(Truth::InFlight), None] {
+            assert!(wrong(&contents, truth, true) && wrong(&contents, truth, false), "{truth:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_back_stays_as_it_was() {
+        let kept = contents(false, None);
+        write(&kept, 511, stamp::of_free(7, kept.first));
+        assert!(!wrong(&kept, Truth::Reported, true) && wrong(&kept, Truth::Reported, false));
+        let poisoned = contents(false, Some(0xaa));
+        assert!(wrong(&poisoned, Truth::Freed, true));
+        (0..512).for_each(|word| write(&poisoned, word, u64::from_ne_bytes([0xaa; 8])));
+        assert!(!wrong(&poisoned, Truth::Freed, true) && !wrong(&poisoned, Truth::Reported, true));
+    }
+}
