@@ -1,7 +1,7 @@
 # The front door. Everything else is cargo.
 #
 #   make run     the head to head: every way to report, on this host; ends in a table and a verdict
-#   make engine  what the guest's reporting engine costs and gives back: docs/engine.md
+#   make engine  what the guest's reporting engine costs a workload: docs/engine.md
 #   make test    every test, on the real /dev/kvm where there is one
 #   make check   what has to pass before a commit: format, lints, docs, benches compiled, tests
 #   make bench   criterion benches
@@ -26,7 +26,7 @@ run: tools
 	$(CARGO) run --release --locked -- compare
 
 engine: tools
-	$(CARGO) run --release --locked -- engine
+	$(CARGO) run --release --locked -- page-faults
 
 test: tools
 	$(CARGO) test --workspace --locked
@@ -42,7 +42,7 @@ lab: tools
 
 lab-check: tools
 	rm -rf target/$(CHECK)
-	$(CARGO) run --release --locked -- lab --plan $(CHECK) --out target/$(CHECK) --against $(REFERENCE)
+	$(CARGO) run --release --locked -- lab compare --plan $(CHECK) --out target/$(CHECK) --against $(REFERENCE)
 
 lab-accept:
 	@test -f target/$(CHECK)/summary.json || { echo "nothing has been measured: make lab-check"; exit 1; }
@@ -54,7 +54,7 @@ lab-detour: tools
 	rm -rf target/lab-detour
 	$(CARGO) build --release --locked --features detour
 	mv $(PAGEHINT) target/pagehint-detour
-	target/pagehint-detour lab --plan $(CHECK) --out target/lab-detour --against $(REFERENCE); test $$? = 3
+	target/pagehint-detour lab compare --plan $(CHECK) --out target/lab-detour --against $(REFERENCE); test $$? = 3
 
 # Cargo hands every test program to the lab instead of running it here.
 lab-test: tools

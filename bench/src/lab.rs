@@ -2,7 +2,7 @@
 //!
 //! QEMU emulates an AMD processor with nested SVM, instruction by instruction. Debian's own kernel boots on it
 //! with the kvm-amd of its package, where `vmmcall` really exits; and the first process of that machine is this
-//! very program, with the payload in it. Counted in instructions  one tick is one
+//! very program, with the payload in it. Counted in instructions, one tick is one
 //! instruction of guest, KVM, kernel and pagehint together, and a run repeats to the last of them.
 //!
 //! | file | what |
