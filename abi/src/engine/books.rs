@@ -161,9 +161,11 @@ numbered! {
 numbered! {
     /// A tally of a virtual processor. Ticks, unless it says otherwise; they cover the measured part only.
     Tally, "tally":
-    /// The zone lock held by the reporting core to find and isolate a batch.
+    /// The zone lock held by the reporting core to find and isolate a batch, and before it to put the last one of the
+    /// same list back: the one hold that Linux makes of them.
     HoldWalk = "hold-walk",
-    /// The zone lock held by the reporting core to put a batch back.
+    /// The zone lock held by the reporting core to put a batch back. Part of a [`Self::HoldWalk`], unless the batch was
+    /// the last of its list.
     HoldPutBack = "hold-put-back",
     /// The zone lock held by an allocation; one in [`SAMPLED`].
     HoldAlloc = "hold-alloc",

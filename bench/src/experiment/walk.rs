@@ -11,13 +11,15 @@ use super::engine;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
-use crate::plan::spec::{comb, high_water, order};
+use crate::plan::spec::{comb, order};
 use crate::plan::{PlanError, bad};
 use crate::trial::spec::Spec;
 use found::Found;
 
 /// The order of a comb that is walked: the longest lists a memory can have.
 const COMB_ORDER: u8 = 0;
+/// The unreported blocks that request a pass, of every walk: as merged.
+const HIGH_WATER: u64 = 1;
 
 /// The experiment.
 pub struct Walks;
@@ -31,7 +33,7 @@ impl Asks for Walks {
         ("quick", include_str!("../../plans/walk.quick.toml")),
         ("lab", include_str!("../../plans/walk.lab.toml")),
     ];
-    const BESIDE: &'static [&'static str] = &["vcpus", "footprint", "queue-size"];
+    const BESIDE: &'static [&'static str] = &["vcpus", "high-water", "footprint", "queue-size"];
 
     type Found = Found;
 
@@ -39,7 +41,10 @@ impl Asks for Walks {
         let mut cells = Vec::new();
         let Some(rung) = keys.first_rung() else { return cells };
         let walks: Vec<Walk> = keys.walks.iter().flatten().map(|walk| walk.0).collect();
-        let with = |walk| EngineSpec { walk, high_water: high_water(walk), ..keys.engine(rung, call) };
+        // One high water for all: by its authors', boundary would make fewer and longer passes than what it is
+        // compared with.
+        let high_water = keys.high_water.unwrap_or(HIGH_WATER);
+        let with = |walk| EngineSpec { walk, high_water, ..keys.engine(rung, call) };
         for length in keys.lengths.iter().flatten() {
             for shuffle in keys.shuffles.iter().flatten() {
                 for walk in walks.iter().copied().filter(|walk| walk.walks_lists()) {
@@ -95,5 +100,19 @@ mod tests {
             }
         }
         assert_eq!(combs, 3 * 2 * 3);
+    }
+
+    #[test]
+    fn every_walk_of_lists_has_the_same_high_water() {
+        let plan: Keys = toml::from_str(Walks.plans()[0].1).unwrap();
+        for (given, expected) in [(None, 1), (Some(32), 32)] {
+            let keys = Keys { high_water: given, ..plan.clone() };
+            for spec in Walks.cells(&keys, CallBy::Port) {
+                let Spec::Engine(spec) = spec else { panic!("{spec:?}") };
+                if spec.walk.walks_lists() {
+                    assert_eq!(spec.high_water, expected, "{:?}", spec.walk);
+                }
+            }
+        }
     }
 }

@@ -43,7 +43,9 @@ pub struct CombRow {
     pub examined: Interval,
     /// Blocks looked at for a batch.
     pub examined_a_batch: Quantiles,
-    /// Nanoseconds that the lock was held to find a batch.
+    /// Unreported blocks that request a pass.
+    pub high_water: u64,
+    /// Nanoseconds that the lock was held to put the last batch back and find the next.
     pub hold: Quantiles,
     /// Nanoseconds from taking a batch off the list to having it back.
     pub invisible: Quantiles,
@@ -64,8 +66,12 @@ pub struct GrowthRow {
     pub examined: Growth,
     /// Of the median time that the lock is held for a batch.
     pub hold: Growth,
-    /// Of its 99th percentile.
-    pub hold_p99: Growth,
+    /// Of its 99.9th percentile.
+    pub hold_p999: Growth,
+    /// Of the longest that it was held.
+    pub hold_max: Growth,
+    /// The longest that it was held at the longest list, in nanoseconds.
+    pub longest: f64,
 }
 
 /// A strategy under a workload.
@@ -112,6 +118,7 @@ impl Found {
             "a batch, median",
             "lock held, median",
             "p99",
+            "p99.9",
             "max",
             "walking, a list",
             "resets",
@@ -129,6 +136,7 @@ impl Found {
                 number::number(row.examined_a_batch.p50),
                 show(row.hold.p50),
                 show(row.hold.p99),
+                show(row.hold.p999),
                 show(row.hold.max),
                 show(row.walking_ns.mean),
                 number::number(row.resets),
@@ -136,7 +144,7 @@ impl Found {
                 blocks.to_string(),
             ]
         });
-        let title = "one free list, gone through in batches: free blocks looked at for each that is reported, and how long the zone lock was held for a batch";
+        let title = "one free list, gone through in batches: free blocks looked at for each that is reported, and how long the zone lock was held to put a batch back and find the next, as Linux does in one hold";
         Grid::new(title.to_owned(), header, rows.collect())
     }
 
@@ -146,12 +154,15 @@ impl Found {
             "shuffle",
             "blocks looked at for a block reported",
             "lock held for a batch, median",
-            "99th percentile",
+            "99.9th percentile",
+            "longest",
+            "longest at the longest list",
         ]);
         let rows = self.growth.iter().map(|row| {
-            let growths = [row.examined, row.hold, row.hold_p99];
+            let growths = [row.examined, row.hold, row.hold_p999, row.hold_max];
             let mut cells = vec![row.walk.to_string(), row.shuffle.to_string()];
             cells.extend(growths.iter().map(Growth::name));
+            cells.push(self.unit.show(row.longest));
             cells
         });
         Grid::new(scaling::rule(), header, rows.collect())
@@ -212,17 +223,20 @@ impl Found {
     }
 }
 
-fn sentence(row: &GrowthRow) -> String {
+fn sentence(unit: Unit, row: &GrowthRow) -> String {
     let compaction = match row.shuffle.0 {
         Shuffle::None => "",
         Shuffle::Compaction => ", with compaction moving the list",
     };
     format!(
-        "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: median {}, 99th percentile {}.",
+        "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: median {}, 99.9th percentile {}, longest {}: {} with {} blocks.",
         row.walk,
         row.examined.name(),
         row.hold.name(),
-        row.hold_p99.name()
+        row.hold_p999.name(),
+        row.hold_max.name(),
+        unit.show(row.longest),
+        row.hold_max.to,
     )
 }
 
@@ -238,6 +252,7 @@ fn comb(group: &Group<'_, Engine>, how: Sampling) -> CombRow {
             ratio(sum(GuestCounter::Examined), sum(GuestCounter::Reported))
         }),
         examined_a_batch: group.tally(Tally::Examined),
+        high_water: group.choices.high_water,
         hold: group.tally(Tally::HoldWalk),
         invisible: group.tally(Tally::Invisible),
         walking_ns: group.interval(how, |measured| {
@@ -261,7 +276,9 @@ fn growths(combs: &[CombRow]) -> Vec<GrowthRow> {
             shuffle,
             examined: of(&|row| row.examined.mean)?,
             hold: of(&|row| row.hold.p50)?,
-            hold_p99: of(&|row| row.hold.p99)?,
+            hold_p999: of(&|row| row.hold.p999)?,
+            hold_max: of(&|row| row.hold.max)?,
+            longest: rows.iter().max_by_key(|row| row.length)?.hold.max,
         })
     };
     cells.into_iter().filter_map(growth).collect()
@@ -308,6 +325,6 @@ impl Findings for Found {
     }
 
     fn sentences(&self) -> Vec<String> {
-        self.growth.iter().map(sentence).collect()
+        self.growth.iter().map(|row| sentence(self.unit, row)).collect()
     }
 }

@@ -141,6 +141,7 @@ impl Pass {
         });
         if let (Found::Full, Some(budget)) = (found, &mut self.budget) {
             budget.spend();
+            reporter.goes_on();
         }
         found
     }

@@ -53,7 +53,19 @@ pub struct Reporter<'a, M, const REPORTS: bool> {
     hidden: u64,
     /// When the carrier began to be filled.
     sent: u64,
+    hold: Hold,
     charged: u64,
+}
+
+/// The lock of the zone, as Linux holds it: `page_reporting_cycle` lets go only to report, and what puts a batch back
+/// goes on to search the same list for the next. Here a workload's operation may come between the two, so that they are
+/// two holds; they are counted as the one that they are there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hold {
+    /// Whether the search that filled the batch goes on behind it.
+    goes_on: bool,
+    /// Ticks that putting a batch back held the lock, if the search goes on.
+    put_back: Option<u64>,
 }
 
 /// What a reporter is made of.
@@ -96,6 +108,7 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
             verdict: Verdict::default(),
             hidden: 0,
             sent: 0,
+            hold: Hold::default(),
             charged: 0,
         }
     }
@@ -168,8 +181,11 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
         if was_empty {
             self.hidden = laps.last();
         }
+        let put_back = self.hold.put_back.take();
+        if seen.examined > 0 || put_back.is_some() {
+            self.books.tally(metal, Tally::HoldWalk, held + put_back.unwrap_or_default());
+        }
         if seen.examined > 0 {
-            self.books.tally(metal, Tally::HoldWalk, held);
             self.books.add(metal, Counter::Examined, seen.examined);
             self.books.add(metal, Counter::Isolated, seen.isolated);
             self.books.add(metal, Counter::Missed, seen.missed);
@@ -178,6 +194,11 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
         }
         self.show(metal, self.has_blocks());
         found
+    }
+
+    /// The search that filled the batch goes on where it stopped, when the batch is put back.
+    pub(super) const fn goes_on(&mut self) {
+        self.hold.goes_on = true;
     }
 
     /// Adds a block that its owner reports before freeing it.
@@ -262,8 +283,11 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
         }
         self.charge(metal, &mut laps, Counter::OracleTicks);
 
+        let goes_on = core::mem::take(&mut self.hold.goes_on);
         if self.info.fault != GuestFault::PutBackEarly {
-            self.put_back(metal, is_accepted);
+            let held = self.put_back(metal, is_accepted);
+            // A report that failed ends the search (Linux: `if (err) break`).
+            self.hold.put_back = (goes_on && is_accepted).then_some(held);
         }
         self.charge(metal, &mut laps, Counter::PutBackTicks);
         self.books.tally(metal, Tally::Invisible, laps.last().wrapping_sub(self.hidden));
@@ -271,8 +295,9 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
         is_accepted
     }
 
-    /// Puts every block of the batch back on a list, and marks it unless it merged there.
-    pub(super) fn put_back(&self, metal: &mut M, mark: bool) {
+    /// Puts every block of the batch back on a list, and marks it unless it merged there. Says for how many ticks the
+    /// lock was held.
+    fn put_back(&self, metal: &mut M, mark: bool) -> u64 {
         let mut zone = self.allocator.zone(self.zone).lock_timed(metal, &self.books);
         let mut merged = 0;
         for block in self.batch.blocks().iter().filter_map(|frames| self.allocator.block(*frames)) {
@@ -293,6 +318,7 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
         drop(zone);
         self.books.tally(metal, Tally::HoldPutBack, held);
         self.books.add(metal, Counter::Merged, merged);
+        held
     }
 
     /// The batch is put back: counts it, and lets compaction have its lists.

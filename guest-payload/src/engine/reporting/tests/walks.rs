@@ -55,6 +55,24 @@ fn rewalk_looks_at_what_was_reported_again_and_the_others_do_not() {
     assert!((19_000..23_000).contains(&examined(Walk::Rewalk)), "{}", examined(Walk::Rewalk));
 }
 
+#[test]
+fn putting_a_batch_back_and_finding_the_next_are_one_hold() {
+    use abi::engine::books::Tally;
+    use abi::tally::bucket;
+
+    for walk in LISTS {
+        let mut rig = Rig::new(EngineInfo { walk, ..INFO });
+        rig.comb(40);
+        rig.settle();
+        // On this machine a hold takes a tick, and two that are one take two.
+        let tally = MAP.tally(0, Tally::HoldWalk as u64);
+        let [single, joint] = [1, 2].map(|ticks| rig.metal.load(tally.offset(bucket(ticks) as u64 * 8)));
+        let reports = rig.counted(Counter::Reports);
+        assert!(joint >= 9 && joint < reports, "{walk:?}: {joint} of {reports}");
+        assert!(single > 0, "{walk:?}: the first of a list puts nothing back");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
