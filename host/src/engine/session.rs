@@ -66,7 +66,10 @@ impl Session<'_> {
     pub(super) fn control(&mut self, control: Control) -> Result<Flow, TrialError> {
         match control {
             // Every page has been written by now, and none reported.
-            Control::Ready => self.huge_share = require_huge(self.ram, self.backing)?,
+            Control::Ready => {
+                self.huge_share = require_huge(self.ram, self.backing)?;
+                self.examiner.inhabited()?;
+            }
             Control::Begin => {
                 self.begin = Some(self.mark()?);
                 if let Some(watch) = &self.watch {

@@ -46,6 +46,12 @@ impl Examiner {
         })
     }
 
+    /// Every page is there, and none is reported: what is gone at the first settled round was held here.
+    pub(super) fn inhabited(&mut self) -> Result<(), TrialError> {
+        self.witness.look()?;
+        Ok(())
+    }
+
     /// Compares; `round` and `at_ns` are left to the caller.
     pub(super) fn examine(&mut self) -> Result<Settled, TrialError> {
         self.residency.read(&mut self.held)?;

@@ -82,9 +82,9 @@ fn the_host_has_nothing_back(facts: &Facts) -> Checked {
     let not_back = |fault| {
         let outcome = planted(&SPEC, facts, fault, GuestFault::None)?;
         assert_eq!(outcome.violations, [], "the guest sees nothing of it");
-        let last = outcome.settled.last().copied().unwrap_or_default();
-        assert!(last.unmapped > 0, "{last:?}");
-        Ok::<u64, host::trial::TrialError>(last.unmapped - last.back - last.unknown)
+        let first = outcome.settled.first().copied().unwrap_or_default();
+        assert!(first.unmapped > 0, "{first:?}");
+        Ok::<u64, host::trial::TrialError>(first.unmapped - first.back - first.unknown)
     };
     assert_eq!(not_back(Planted::NONE)?, 0, "without a fault");
     let held = not_back(Planted::new(Fault::UnmapOnly))?;
