@@ -88,7 +88,9 @@ fn holes_are_not_back(kind: WitnessKind) -> Checked {
 fn whole_huge_pages_are_back(kind: WitnessKind) -> Checked {
     let mut memory = written(Backing::AnonThp, &[kind])?;
     let before = memory.look()?;
-    (0..memory.pages()).filter(|page| page / HUGE % 2 == 0).try_for_each(|page| memory.discard(page))?;
+    (0..memory.pages())
+        .filter(|page| (page / HUGE).is_multiple_of(2))
+        .try_for_each(|page| memory.discard(page))?;
     let now = memory.look()?;
     let (held, within) = more(&now, &before);
     println!("{}: unmapped {}, held {held} ±{within}", kind.name(), now.unmapped);

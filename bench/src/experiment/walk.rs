@@ -104,10 +104,10 @@ mod tests {
 
     #[test]
     fn every_walk_of_lists_has_the_same_high_water() {
-        let plan: Keys = toml::from_str(Walks.plans()[0].1).unwrap();
+        let plan: Keys = toml::from_str(Walks::PLANS[0].1).unwrap();
         for (given, expected) in [(None, 1), (Some(32), 32)] {
             let keys = Keys { high_water: given, ..plan.clone() };
-            for spec in Walks.cells(&keys, CallBy::Port) {
+            for spec in Walks::cells(&keys, CallBy::Port) {
                 let Spec::Engine(spec) = spec else { panic!("{spec:?}") };
                 if spec.walk.walks_lists() {
                     assert_eq!(spec.high_water, expected, "{:?}", spec.walk);

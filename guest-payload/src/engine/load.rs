@@ -1,26 +1,7 @@
-//! Who allocates and frees meanwhile: one module a load, and what they have in common.
-//!
-//! ```text
-//!   take   allocate ─ touch ─ witness            give   witness ─ free, with its hook
-//!          └ alloc ┘ └touch┘ └oracle┘                   └oracle┘ └ free ┘
-//! ```
-//!
-//! Blocks are taken and given in runs of up to a huge page, so that the clock is looked at once a phase and run; of
-//! allocations, touches and frees one in sixteen is timed by itself, of touches of huge blocks every one.
+//! Who allocates and frees meanwhile: one module a load, and what they have in common, which is their [`Owner`].
 
-use abi::addr::{Order, PageRange};
-use abi::control::Control;
-use abi::engine::books::{Counter, SAMPLED, Tally, shared as said};
-use abi::engine::info::EngineInfo;
-use abi::engine::{Load, Truth};
+use abi::engine::Load;
 
-use crate::engine::barrier;
-use crate::engine::books::Books;
-use crate::engine::buddy::{Allocator, Block, MigrateType, Taken};
-use crate::engine::laps::Laps;
-use crate::engine::reporting::Core;
-use crate::engine::shared;
-use crate::engine::witness::{Witness, touch};
 use crate::metal::Metal;
 
 mod chain;
@@ -28,17 +9,14 @@ mod churn;
 mod comb;
 mod idle_after_burst;
 mod memhog;
+mod owner;
 mod page_fault1;
 mod run;
+mod timed;
 
-use run::Run;
+pub use owner::Owner;
 
-/// The virtual processor that speaks to the host for all.
-const LEADER: u32 = 0;
-/// How often a processor that waits for the others looks before it takes naps.
-const PATIENCE: u32 = 200;
-/// Its naps, in microseconds.
-const NAP: u64 = 200;
+use timed::Timed;
 
 /// Runs the load that was chosen.
 pub fn run<M: Metal, const REPORTS: bool>(owner: &mut Owner<'_, M, REPORTS>, metal: &mut M) {
@@ -55,15 +33,6 @@ pub fn run<M: Metal, const REPORTS: bool>(owner: &mut Owner<'_, M, REPORTS>, met
         Load::IdleAfterBurst => idle_after_burst::run(owner, metal),
         Load::Comb => comb::run(owner, metal),
     }
-}
-
-/// A load that runs for a window of time.
-trait Timed<M: Metal, const REPORTS: bool> {
-    /// Takes or gives a run of blocks.
-    fn step(&mut self, owner: &mut Owner<'_, M, REPORTS>, metal: &mut M);
-
-    /// Gives back everything that is taken.
-    fn finish(&mut self, owner: &mut Owner<'_, M, REPORTS>, metal: &mut M);
 }
 
 /// Warms up, and then measures for a window.
@@ -91,240 +60,5 @@ fn steps<M: Metal, const REPORTS: bool>(
     while metal.clock() < end {
         load.step(owner, metal);
         owner.core.between(metal);
-    }
-}
-
-/// A virtual processor that allocates, touches and frees.
-pub struct Owner<'a, M: Metal, const REPORTS: bool> {
-    info: &'a EngineInfo,
-    /// Of everything that is left to chance.
-    seed: u64,
-    vcpu: u32,
-    books: Books,
-    witness: Witness,
-    core: Core<'a, M, REPORTS>,
-    /// Decides which allocations, touches and frees are timed by themselves.
-    chance: u64,
-    /// When the measured part began.
-    began: u64,
-}
-
-impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
-    /// One that has nothing yet.
-    pub fn new(
-        info: &'a EngineInfo,
-        seed: u64,
-        vcpu: u32,
-        books: Books,
-        witness: Witness,
-        core: Core<'a, M, REPORTS>,
-    ) -> Self {
-        Self { info, seed, vcpu, books, witness, core, chance: seed, began: 0 }
-    }
-
-    /// The reporting core.
-    pub const fn core(&mut self) -> &mut Core<'a, M, REPORTS> {
-        &mut self.core
-    }
-
-    const fn allocator(&self) -> Allocator<REPORTS> {
-        self.core.allocator()
-    }
-
-    fn frames(&self, block: Block) -> PageRange {
-        self.allocator().frames(block)
-    }
-
-    /// Whether somebody has allocated `block`.
-    fn has(&self, metal: &M, block: Block) -> bool {
-        self.witness.is_used(metal, self.frames(block))
-    }
-
-    /// Allocates, touches and looks at a block for each of `wants`. What cannot be had is counted.
-    fn take(&mut self, metal: &mut M, run: &mut Run, wants: impl Iterator<Item = (Order, MigrateType)>) {
-        let mut laps = Laps::start(metal);
-        run.clear();
-        for (order, migrate_type) in wants.take(run.room()) {
-            match self.alloc(metal, order, migrate_type) {
-                Some(taken) => run.push(taken),
-                None => self.books.add(metal, Counter::Failed, 1),
-            }
-        }
-        laps.charge(metal, &self.books, Counter::AllocTicks);
-        let refaults = run.iter().any(|taken| self.had_been_reported(metal, taken.block));
-        laps.charge(metal, &self.books, Counter::OracleTicks);
-        for taken in run.iter() {
-            self.touch(metal, taken.block);
-        }
-        let ticks = laps.charge(metal, &self.books, Counter::TouchTicks);
-        if refaults {
-            self.books.add(metal, Counter::RefaultTicks, ticks);
-            self.books.add(metal, Counter::RefaultOperations, run.iter().len() as u64);
-        }
-        let (mut pages, mut reported) = (0, 0);
-        for taken in run.iter() {
-            self.witness.allocated(metal, self.frames(taken.block), taken.was_reported);
-            pages += taken.block.order.pages();
-            reported += u64::from(taken.was_reported);
-        }
-        laps.charge(metal, &self.books, Counter::OracleTicks);
-        self.books.add(metal, Counter::Operations, run.iter().len() as u64);
-        self.books.add(metal, Counter::Pages, pages);
-        self.books.add(metal, Counter::TookReported, reported);
-    }
-
-    /// Looks at every block of a run and frees it.
-    fn give(&mut self, metal: &mut M, run: &Run) {
-        let mut laps = Laps::start(metal);
-        for taken in run.iter() {
-            self.witness.freed(metal, self.frames(taken.block));
-        }
-        laps.charge(metal, &self.books, Counter::OracleTicks);
-        let charged = self.core.charged();
-        for taken in run.iter() {
-            let is_sampled = self.is_sampled();
-            self.core.free(metal, taken.block, is_sampled);
-        }
-        // What the core has charged elsewhere is no part of freeing.
-        let elsewhere = self.core.charged().wrapping_sub(charged);
-        let ticks = laps.lap(metal).saturating_sub(elsewhere);
-        self.books.add(metal, Counter::FreeTicks, ticks);
-    }
-
-    #[inline]
-    fn alloc(&mut self, metal: &mut M, order: Order, migrate_type: MigrateType) -> Option<Taken> {
-        if !self.is_sampled() {
-            return self.allocator().alloc(metal, &self.books, order, migrate_type);
-        }
-        let is_reporting = self.is_anybody_reporting(metal);
-        let mut laps = Laps::start(metal);
-        let (taken, held) = self.allocator().alloc_timed(metal, &self.books, order, migrate_type);
-        let ticks = laps.lap(metal);
-        self.books.tally(metal, Tally::HoldAlloc, held);
-        let tally = if is_reporting { Tally::AllocReporting } else { Tally::AllocQuiet };
-        self.books.tally(metal, tally, ticks);
-        taken
-    }
-
-    /// Whether a touch of `block` takes whatever it costs to have been reported.
-    fn had_been_reported(&self, metal: &M, block: Block) -> bool {
-        self.witness.truth(metal, self.frames(block)) == Some(Truth::Reported)
-    }
-
-    fn touch(&mut self, metal: &mut M, block: Block) {
-        let frames = self.frames(block);
-        if block.order < Order::HUGE && !self.is_sampled() {
-            return touch(metal, frames);
-        }
-        let truth = self.witness.truth(metal, frames);
-        let mut laps = Laps::start(metal);
-        touch(metal, frames);
-        let ticks = laps.lap(metal);
-        match truth {
-            Some(Truth::Freed) => self.books.tally(metal, Tally::TouchResident, ticks),
-            Some(Truth::Reported) => self.books.tally(metal, Tally::TouchReported, ticks),
-            // The first touch of all is neither.
-            _ => {}
-        }
-    }
-
-    /// Whether this one is timed by itself: one in [`SAMPLED`], by chance, because every sixteenth might be the same
-    /// one of every round. The chance is a linear congruence (Knuth's MMIX), of which the upper bits are good enough.
-    const fn is_sampled(&mut self) -> bool {
-        self.chance =
-            self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.chance >> 32).is_multiple_of(SAMPLED)
-    }
-
-    fn is_anybody_reporting(&self, metal: &M) -> bool {
-        let vcpus = u32::try_from(self.info.vcpus).unwrap_or_default();
-        // Acquire: the weakest that there is for a shared word.
-        (0..vcpus).any(|vcpu| metal.load32_acquire(shared::reporting(vcpu)) != 0)
-    }
-
-    const fn leads(&self) -> bool {
-        self.vcpu == LEADER
-    }
-
-    /// Waits for all other processors; what is due to be reported is reported meanwhile.
-    pub fn meet(&mut self, metal: &mut M) {
-        let nap = self.info.ticks_per_us.saturating_mul(NAP);
-        let core = &mut self.core;
-        barrier::wait(metal, &self.books, self.info.vcpus, |metal, looks| {
-            if looks < PATIENCE {
-                metal.relax();
-            } else {
-                let until = metal.clock().wrapping_add(nap);
-                core.rest(metal, until);
-            }
-        });
-    }
-
-    /// The measured part begins, on all processors together.
-    fn begin(&mut self, metal: &mut M) {
-        self.meet(metal);
-        self.books.open(metal);
-        if self.leads() {
-            let now = metal.clock();
-            metal.store(said::BEGAN, now);
-            metal.control(Control::Begin);
-        }
-        self.meet(metal);
-        // The wait for the others is no part of what is measured; what was reported meanwhile the host has counted.
-        self.books.clear(metal, Counter::IdleTicks);
-        self.began = metal.clock();
-    }
-
-    /// It is over.
-    fn end(&mut self, metal: &mut M) {
-        let now = metal.clock();
-        self.books.add(metal, Counter::WindowTicks, now.wrapping_sub(self.began));
-        self.books = self.books.closed();
-        self.core.close_books();
-        self.meet(metal);
-        if self.leads() {
-            metal.store(said::ENDED, now);
-            metal.control(Control::End);
-        }
-        self.meet(metal);
-    }
-
-    /// Waits until everything that was freed is reported, or for as long as was said, and tells the host.
-    fn settle(&mut self, metal: &mut M) {
-        self.meet(metal);
-        self.core.flush(metal);
-        let now = metal.clock();
-        if self.leads() {
-            metal.store(said::FREED, now);
-        }
-        let deadline = now.saturating_add(self.info.settle);
-        while !self.core.is_settled(metal) && metal.clock() < deadline {
-            self.core.rest(metal, deadline);
-        }
-        self.meet(metal);
-        if self.leads() {
-            metal.control(Control::Settled);
-        }
-        self.meet(metal);
-    }
-
-    /// Everything is given back: stops reporting, and looks at every page and every list.
-    pub fn finish(&mut self, metal: &mut M) {
-        self.meet(metal);
-        self.core.switch_off(metal);
-        self.meet(metal);
-        if !self.leads() {
-            return;
-        }
-        metal.control(Control::Resting);
-        self.witness.sweep(metal);
-        let audit = self.allocator().audit(metal);
-        let lost = audit.wrong + audit.isolated + audit.allocated;
-        if lost > 0 {
-            let map = self.allocator().map();
-            let page = audit.first_wrong.map_or(0, |page| page.get().into());
-            let first = map.block(page, Order::default()).start();
-            self.books.violation(metal, abi::violation::Violation::Accounts, first);
-        }
     }
 }

@@ -13,6 +13,10 @@ use super::program::Reporter;
 use crate::metal::{Metal, count};
 use crate::transport::{Empty, Transport};
 
+/// The same as the length of an array.
+#[expect(clippy::cast_possible_truncation, reason = "a constant far below the smallest usize there is")]
+const BATCH: usize = CALLS as usize;
+
 /// Runs the whole trial: a round of every kind of burst to warm up, then `reports` / [`CALLS`] rounds.
 pub fn run(metal: &mut impl Metal, info: &BootInfo) {
     let mut reporter = Reporter::new(info, Empty::new(info.bell));
@@ -41,7 +45,7 @@ fn burst(reporter: &mut Reporter<Empty>, metal: &mut impl Metal, kind: Burst) {
         Burst::Once => (0..CALLS).for_each(|_| reporter.cycle(metal, &mut [])),
         Burst::Each => {
             // An empty call carries one range of none: so many of them make so many calls.
-            let batch = [PageRange::block(ARENA_START, Order::default()); CALLS as usize];
+            let batch = [PageRange::block(ARENA_START, Order::default()); BATCH];
             let record = reporter.report(metal, &batch);
             reporter.trace.report(metal, ReportRecord { ranges: 0, ..record });
         }

@@ -225,7 +225,7 @@ impl Findings for Found {
                     }
                     None => format!("{over} are not shown to stop mattering at the largest order that ran"),
                 };
-                shown + &threshold.ends_at.map_or_else(|| ".".to_owned(), |end| end.said())
+                shown + &threshold.ends_at.map_or_else(|| ".".to_owned(), End::said)
             })
             .collect();
         if !sentences.is_empty() {

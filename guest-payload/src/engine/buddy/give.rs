@@ -7,8 +7,21 @@ use abi::violation::Violation;
 
 use super::page::{self, State};
 use super::zone::Locked;
-use super::{Block, Freed, MigrateType, Page};
+use super::{Block, MigrateType, Page};
 use crate::metal::Metal;
+
+/// What became of a block that was freed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Freed {
+    /// Its zone.
+    pub zone: u64,
+    /// As it lies on its free list: merged with its buddies.
+    pub block: Block,
+    /// Of its free list.
+    pub migrate_type: MigrateType,
+    /// Free blocks of its order in the zone that are not marked. 0 if the block was refused.
+    pub unreported: u64,
+}
 
 impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
     /// Frees a block that was allocated (`free_one_page`).

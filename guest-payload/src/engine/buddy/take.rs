@@ -4,13 +4,23 @@ use abi::addr::Order;
 use abi::engine::map::PAGEBLOCK;
 use abi::violation::Violation;
 
+use super::allocator::PAGEBLOCK_PAGES;
 use super::page::{self, Heads, State};
 use super::zone::Locked;
-use super::{Block, MigrateType, PAGEBLOCK_PAGES, Page, Taken};
+use super::{Block, MigrateType, Page};
 use crate::metal::Metal;
 
 /// A free block of at least this order brings its whole pageblock along when another type takes it: half of one.
 const CLAIM: u8 = PAGEBLOCK.get() - 1;
+
+/// A block that was allocated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken {
+    /// Of exactly the order asked for.
+    pub block: Block,
+    /// Whether the free block it was cut from carried the mark.
+    pub was_reported: bool,
+}
 
 impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
     /// Allocates a block (`rmqueue_buddy`), if the min watermark allows.

@@ -3,7 +3,8 @@
 
 use abi::addr::{Order, PageRange};
 
-use super::{Allocator, Block, DMA, DMA32, Freed, Locked, MigrateType, Page, Taken};
+use super::allocator::{DMA, DMA32};
+use super::{Allocator, Block, Freed, Locked, MigrateType, Page, Taken};
 use crate::engine::books::Books;
 use crate::metal::Metal;
 

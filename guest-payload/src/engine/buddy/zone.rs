@@ -3,6 +3,7 @@
 use abi::addr::Order;
 use abi::violation::Violation;
 
+use super::allocator::DMA;
 use super::layout::{LARGEST, Layout};
 use super::page::{self, Heads, State};
 use super::{Allocator, Block, Link, MigrateType, Page, layout, watermark};
@@ -58,7 +59,7 @@ impl<const REPORTS: bool> Zone<REPORTS> {
     /// Its pages: the first, and the one after the last.
     pub(super) const fn pages(self) -> [u32; 2] {
         let Allocator { dma32, managed, .. } = self.allocator;
-        if self.number == super::DMA { [0, dma32] } else { [dma32, managed] }
+        if self.number == DMA { [0, dma32] } else { [dma32, managed] }
     }
 
     /// More blocks no list of it can have.

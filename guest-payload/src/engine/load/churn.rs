@@ -8,8 +8,9 @@ use abi::engine::map::SLOTS;
 use crate::engine::buddy::{Block, MigrateType, Page};
 use crate::metal::Metal;
 
+use super::owner::Owner;
 use super::run::Run;
-use super::{Owner, Timed};
+use super::timed::Timed;
 
 /// Slots that are drawn in a run.
 const PICKS: usize = 16;

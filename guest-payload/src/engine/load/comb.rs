@@ -10,7 +10,7 @@ use abi::engine::map::ZONES;
 use crate::engine::buddy::{Block, MigrateType, Page};
 use crate::metal::Metal;
 
-use super::Owner;
+use super::owner::Owner;
 use super::run::Run;
 
 /// Builds the comb, has it reported, and takes it down.

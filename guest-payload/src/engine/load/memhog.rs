@@ -5,7 +5,7 @@ use abi::engine::books::shared::ROUND;
 
 use crate::metal::Metal;
 
-use super::Owner;
+use super::owner::Owner;
 use super::page_fault1::PageFault1;
 
 /// Runs the rounds.

@@ -7,8 +7,9 @@ use crate::engine::buddy::MigrateType;
 use crate::metal::Metal;
 
 use super::chain::Chain;
+use super::owner::Owner;
 use super::run::Run;
-use super::{Owner, Timed};
+use super::timed::Timed;
 
 /// The load of one virtual processor.
 pub(super) struct PageFault1 {

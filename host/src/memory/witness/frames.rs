@@ -28,6 +28,7 @@ const ZERO_PAGE: u64 = 1 << 24;
 const HUGE: u64 = 512;
 /// Bytes of a word, and of one for each of them.
 const WORD: u64 = 8;
+#[expect(clippy::cast_possible_truncation, reason = "4096")]
 const WORDS: usize = (HUGE * WORD) as usize;
 
 /// Reads the frames of guest memory.

@@ -1,10 +1,12 @@
 //! Memory that does not hold what was written to it.
 
+use abi::addr::Gpa;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::engine::buddy::page::State;
 
 /// A fixture in the middle of its work: blocks of all kinds, some reported, one isolated.
 fn busy() -> (Fixture<true>, Vec<Block>) {

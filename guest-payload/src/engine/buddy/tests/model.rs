@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use abi::addr::Gpa;
 use abi::engine::map::PAGE_TRUTH;
 use proptest::collection::vec;
 use proptest::prelude::*;
