@@ -51,8 +51,8 @@ const HOUSES: [House; 4] = [
         rows: &[
             &["axes"],
             &["memory"],
-            &["fault"],
             &["kvm"],
+            &["fault"],
             &["reclaim"],
             &["balloon"],
             &["transport"],
