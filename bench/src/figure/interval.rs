@@ -3,7 +3,7 @@
 //! Blocks are the unit: within a block the cells ran close together on the same pages, so that their difference is free
 //! of what drifts from block to block. If two cells are the same, the sign of their difference in a block is chance, and
 //! every pattern of signs is as likely as any other: a difference is shown if few patterns have a mean as far from 0 as
-//! the one that was measured (Fisher's sign-flip permutation test; all patterns up to [`EXACT`] blocks, a seeded sample
+//! the one that was measured (Fisher's sign-flip permutation test; all patterns up to `EXACT` blocks, a seeded sample
 //! of them beyond). The interval holds every shift that the same test does not reject at 5 %. It supposes that
 //! differences scatter alike to both sides, as those of two like cells do; of a figure that is skewed by itself it holds
 //! the mean less often (docs/method.md says how often).
