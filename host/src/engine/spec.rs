@@ -14,7 +14,7 @@ use crate::axes::{Carrier, Way};
 pub struct EngineSpec {
     /// How reports travel and what is done with them; over any carrier but [`Carrier::Empty`].
     pub way: Way,
-    /// Virtual processors, 1 to [`abi::engine::VCPUS_MAX`] and to what KVM allows.
+    /// Virtual processors, 1 to [`abi::layout::VCPUS_MAX`] and to what KVM allows.
     pub vcpus: u32,
     /// Size of the arena in bytes, a multiple of 4 MiB: the engine's books and the memory it manages.
     pub memory: u64,
