@@ -189,7 +189,7 @@ fn a_dry_run_shows_the_schedule_and_writes_nothing() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let shown = text(&output.stdout);
-    assert!(shown.contains("# schedule: 12 trials in 3 blocks") && shown.contains("seed = 5"), "{shown}");
+    assert!(shown.contains("# schedule: 15 trials in 3 blocks") && shown.contains("seed = 5"), "{shown}");
     assert!(shown.contains("estimate"));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }

@@ -32,6 +32,7 @@ pub struct Looked {
 pub(super) struct Contents {
     ram: Arc<GuestRam>,
     first: Pfn,
+    managed: u64,
     seed: u64,
     /// What every word of a free page holds in a guest that poisons them.
     poison: Option<u64>,
@@ -42,7 +43,14 @@ pub(super) struct Contents {
 impl Contents {
     pub(super) fn new(ram: &Arc<GuestRam>, map: Map, spec: &EngineSpec, returned: bool) -> Self {
         let poison = spec.poison.map(|byte| u64::from_ne_bytes([byte; 8]));
-        Self { ram: Arc::clone(ram), first: map.first(), seed: spec.seed, poison, returned }
+        Self {
+            ram: Arc::clone(ram),
+            first: map.first(),
+            managed: map.managed(),
+            seed: spec.seed,
+            poison,
+            returned,
+        }
     }
 
     /// Looks at page `index`, by the guest's account `truth`, which is resident or not.
@@ -70,12 +78,15 @@ impl Contents {
         self.poison.unwrap_or_else(|| stamp::of_free(self.seed, pfn))
     }
 
-    /// Whether every word of a page but the last reads `words`, and that one `last`.
+    /// Whether every word of a page but the last reads `words`, and that one `last`. The first may also be a link of the
+    /// guest's loads, which chain the blocks they hold through it: the number of a page and one.
     fn holds(&self, pfn: Pfn, words: u64, last: u64) -> Result<bool, TrialError> {
         let mut page = [0; WORDS];
         self.ram.read_into(pfn.gpa(), &mut page)?;
-        let [others @ .., found] = page;
-        Ok(found == last && others.iter().all(|word| *word == words))
+        let [first, others @ .., found] = page;
+        let is_link = self.poison.is_none() && last != 0 && (1..=self.managed).contains(&first);
+        let is_first = first == words || is_link;
+        Ok(found == last && is_first && others.iter().all(|word| *word == words))
     }
 }
 
@@ -118,6 +129,11 @@ mod tests {
         assert!(wrong(&contents, Truth::Freed, true), "zeroes instead of its stamp");
         write(&contents, 511, stamp::of_free(7, contents.first));
         assert!(!wrong(&contents, Truth::Freed, true));
+        write(&contents, 0, 1);
+        assert!(!wrong(&contents, Truth::Freed, true), "a link");
+        write(&contents, 0, u64::MAX);
+        assert!(wrong(&contents, Truth::Freed, true), "no link");
+        write(&contents, 0, 0);
         assert!(wrong(&contents, Truth::Reported, true), "still there");
         assert!(wrong(&contents, Truth::Untouched, true));
         // A word that the guest's oracle does not look at.
