@@ -14,8 +14,12 @@ use libtest_mimic::Trial;
 use crate::common::{Checked, Transport, transports};
 use crate::{SPEC, ran};
 
-/// Of what is free this much has to be returned once a round has settled, in percent.
+/// Of what is free outside zone DMA this much has to be returned once the burst has settled, in percent.
 const RETURNED: u64 = 95;
+
+/// Bytes of zone DMA as these specifications lay memory out: written to before the trial, and not
+/// reported, because the load never reaches it.
+const ZONE_DMA: u64 = 4 << 20;
 
 /// Beside a comb fewer blocks than this stay free.
 const BESIDE: u64 = 8;
@@ -126,7 +130,9 @@ fn check(spec: &EngineSpec, outcome: &EngineOutcome) {
     for (settled, round) in outcome.settled.iter().zip(1..) {
         assert_eq!((settled.round, settled.free), (round, outcome.managed), "{settled:?}");
         assert_eq!((settled.lost, settled.reported_resident), (0, 0), "{settled:?}");
-        assert!(settled.resident * 100 <= settled.free * (100 - RETURNED), "{settled:?}");
+        // All memory was written to before the trial, so what no walk may report (zone DMA, and for the walks that
+        // look only at what the load frees, the rest) stays resident: reported and given back have to be the same.
+        assert_eq!(settled.unmapped, settled.reported, "{settled:?}");
         assert!(settled.reported > 0, "{settled:?}");
     }
 }
@@ -183,7 +189,8 @@ fn a_burst_is_returned(facts: &Facts) -> Checked {
     let most = outcome.curve.iter().map(|point| point.resident).max().unwrap_or(0);
     assert!(most * 10 >= 2 * spec.footprint * 9, "at most {most} bytes were seen resident");
     let [.., last] = outcome.curve.as_slice() else { return Err("nothing was seen".into()) };
-    assert!(last.resident * 100 <= managed * (100 - RETURNED), "{last:?}");
+    let beyond_dma = last.resident.saturating_sub(ZONE_DMA);
+    assert!(beyond_dma * 100 <= managed * (100 - RETURNED), "{last:?}");
     assert_eq!(last.free, managed, "the guest's own count");
     assert!(outcome.curve.is_sorted_by_key(|point| point.at_ns));
     assert!(outcome.began < outcome.freed && outcome.freed < outcome.ended);
