@@ -4,10 +4,12 @@
 //!   ram        guest memory, the one checked door            mapping    … and the address range it is
 //!   advise     the one place that calls madvise              backing    small pages or huge ones
 //!   residency  which pages are resident                      witness    … and which of the others the host has back
+//!                                                            drain      has processors give up what they hold on to
 //! ```
 
 mod advise;
 mod backing;
+mod drain;
 #[cfg(any(test, feature = "test-support"))]
 mod grip;
 mod mapping;

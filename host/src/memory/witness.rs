@@ -21,7 +21,7 @@ mod system;
 
 use abi::axes::Axis;
 
-use super::advise::{Advice, advise};
+use super::drain::Drain;
 use super::ram::GuestRam;
 use cgroup::Cgroup;
 use frames::Frames;
@@ -60,8 +60,7 @@ impl Axis for Kind {
 #[derive(Debug)]
 pub(crate) struct Witness {
     source: Source,
-    /// A page that is discarded before each look, which has this processor give up what it holds on to.
-    scratch: GuestRam,
+    drain: Drain,
 }
 
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl Witness {
             Kind::Cgroup => Source::Cgroup(Cgroup::of(ram)?),
             Kind::System => Source::System(System::of(ram)?),
         };
-        Ok(Self { source, scratch: GuestRam::new(1)? })
+        Ok(Self { source, drain: Drain::new()? })
     }
 
     /// Which it is.
@@ -99,12 +98,10 @@ impl Witness {
 
     /// What is held now and not mapped.
     pub(crate) fn look(&mut self) -> Result<Held, WitnessError> {
-        // A page just touched is referenced by a list of the processor until that is full, or something is unmapped
-        // there (Linux `mm/swap.c`, `lru_add_drain`).
-        let drained = advise(&self.scratch, self.scratch.whole(), Advice::DontNeed);
-        drained.map_err(WitnessError::read("madvise"))?;
+        // A kernel that cannot be asked to leaves some pages on lists of its processors.
+        let drained = self.drain.all().is_ok();
         match &mut self.source {
-            Source::Frames(frames) => frames.look(),
+            Source::Frames(frames) => frames.look(drained),
             Source::Cgroup(cgroup) => cgroup.look(),
             Source::System(system) => system.look(),
         }

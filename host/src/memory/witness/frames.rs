@@ -7,6 +7,8 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::super::ram::GuestRam;
 use super::super::residency::Residency;
@@ -30,6 +32,21 @@ const HUGE: u64 = 512;
 const WORD: u64 = 8;
 #[expect(clippy::cast_possible_truncation, reason = "4096")]
 const WORDS: usize = (HUGE * WORD) as usize;
+
+/// How often a frame that seems to be held is looked at again, first after so long and then after twice as long each
+/// time: a quarter of a second in all, in which a process that ends frees what it has unmapped even if it has to wait for
+/// a processor.
+const LOOKS: u32 = 8;
+const FIRST: Duration = Duration::from_millis(1);
+
+/// What keeps a frame that nobody has mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hold {
+    /// A list of a processor, which it gives up by itself.
+    List,
+    /// A reference.
+    Reference,
+}
 
 /// Reads the frames of guest memory.
 #[derive(Debug)]
@@ -72,7 +89,8 @@ impl Frames {
         })
     }
 
-    pub(super) fn look(&mut self) -> Result<Held, WitnessError> {
+    /// What is held and not mapped, the lists of the processors having been `drained` or not.
+    pub(super) fn look(&mut self, drained: bool) -> Result<Held, WitnessError> {
         std::mem::swap(&mut self.now, &mut self.before);
         for (frame, now) in self.now.iter_mut().zip(self.residency.frames()?) {
             *frame = now.unwrap_or(0);
@@ -80,7 +98,7 @@ impl Frames {
         self.kernel.forget();
         self.covered.fill(false);
         let in_part = self.of_huge_pages()?;
-        let (referenced, pending) = self.left_behind()?;
+        let (referenced, pending) = self.left_behind(drained)?;
         Ok(Held { pages: i64::try_from(in_part + referenced).unwrap_or(i64::MAX), within: pending })
     }
 
@@ -121,25 +139,33 @@ impl Frames {
 
     /// Frames that lost their page since the last look and are held by a reference; and those that a processor's list
     /// holds, which it gives up by itself.
-    fn left_behind(&mut self) -> Result<(u64, u64), WitnessError> {
-        let (mut referenced, mut pending) = (0, 0);
+    ///
+    /// A frame that was given to another process looks the same for the moment in which that process unmaps it: what
+    /// holds ours holds it still a while later.
+    fn left_behind(&mut self, drained: bool) -> Result<(u64, u64), WitnessError> {
+        let mut left = Vec::new();
         for index in 0..self.now.len() {
             let frame = self.before[index];
             if frame == 0 || self.now[index] != 0 || self.covered[index] {
                 continue;
             }
-            let flags = self.kernel.flags(frame)?;
-            // Whatever is mapped is somebody's: the frame was given away again.
-            if flags & ANON == 0 || flags & ZERO_PAGE != 0 || self.kernel.maps(frame)? > 0 {
-                continue;
-            }
-            if flags & (LRU | COMPOUND) == 0 {
-                pending += 1;
-            } else {
-                referenced += 1;
+            if let Some(hold) = self.kernel.hold(frame, drained)? {
+                left.push((frame, hold));
             }
         }
-        Ok((referenced, pending))
+        for look in 0..LOOKS {
+            if left.is_empty() {
+                break;
+            }
+            sleep(FIRST * 2_u32.pow(look));
+            self.kernel.forget();
+            let kernel = &self.kernel;
+            let again =
+                left.iter().map(|(frame, _)| Ok(kernel.hold(*frame, drained)?.map(|hold| (*frame, hold))));
+            left = again.filter_map(Result::transpose).collect::<Result<_, WitnessError>>()?;
+        }
+        let referenced = left.iter().filter(|(_, hold)| *hold == Hold::Reference).count();
+        Ok((referenced as u64, (left.len() - referenced) as u64))
     }
 }
 
@@ -170,6 +196,18 @@ impl Kernel {
             Some(run) if frame & !(HUGE - 1) == run => Ok(self.word(frame - run)),
             _ => word_at(&self.flags, FLAGS, frame),
         }
+    }
+
+    /// What holds a frame that guest memory has lost, if anything does. Of a small page that is as likely a list as
+    /// anything else, unless the lists have been drained.
+    fn hold(&self, frame: u64, drained: bool) -> Result<Option<Hold>, WitnessError> {
+        let flags = self.flags(frame)?;
+        // Whatever is mapped is somebody's: the frame was given away again.
+        if flags & ANON == 0 || flags & ZERO_PAGE != 0 || self.maps(frame)? > 0 {
+            return Ok(None);
+        }
+        let on_a_list = flags & COMPOUND == 0 && (flags & LRU == 0 || !drained);
+        Ok(Some(if on_a_list { Hold::List } else { Hold::Reference }))
     }
 
     fn maps(&self, frame: u64) -> Result<u64, WitnessError> {
