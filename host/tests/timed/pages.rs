@@ -80,9 +80,7 @@ fn is_back(spec: &TimedSpec, outcome: &Outcome) {
         assert_eq!(back, 0, "back with {:?}", outcome.witness);
         assert!(outcome.splits.is_none_or(|splits| splits.deferred > 0), "splits put off");
     } else {
-        // Some of what is back somebody else may have taken before the witness looked.
-        let most = back <= unmapped && back * 10 >= unmapped * 8;
-        assert!(most, "{back} of {unmapped} back with {:?}", outcome.witness);
+        assert_eq!(back, unmapped, "back with {:?}", outcome.witness);
     }
 }
 
