@@ -14,39 +14,32 @@ use super::ram::{GuestRam, HostRange};
 /// `MPOL_MF_MOVE`: pages of this process only.
 const MOVE: libc::c_int = 1 << 1;
 
-/// A page of no use, by which processors are told.
-#[derive(Debug)]
-pub(super) struct Drain(GuestRam);
-
-impl Drain {
-    pub(super) fn new() -> Result<Self, super::ram::RamError> {
-        Ok(Self(GuestRam::new(1)?))
-    }
-
-    /// Drains the lists of all processors.
-    ///
-    /// # Errors
-    /// What the kernel says; it has no such call if it knows no NUMA.
-    pub(super) fn all(&self) -> io::Result<()> {
-        let HostRange { address, .. } =
-            self.0.host_range(self.0.whole()).ok_or(io::ErrorKind::InvalidInput)?;
-        let pages = [std::ptr::with_exposed_provenance::<libc::c_void>(address)];
-        let (nodes, mut status): ([libc::c_int; 1], [libc::c_int; 1]) = ([0], [0]);
-        // SAFETY: each of the three arrays has as many elements as the call is told, one, and lives until it returns. The
-        // page is ours and nobody looks at it; it is not even there.
-        let moved = unsafe {
-            libc::syscall(
-                libc::SYS_move_pages,
-                0_i32,
-                pages.len(),
-                pages.as_ptr(),
-                nodes.as_ptr(),
-                status.as_mut_ptr(),
-                MOVE,
-            )
-        };
-        if moved < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-    }
+/// Drains the lists of all processors.
+///
+/// The page of no use is mapped for the call only, so that the address space in which discards are measured is the same
+/// as without it.
+///
+/// # Errors
+/// What the kernel says: it has no such call if it knows no NUMA, or there is no page to be had.
+pub(super) fn all_processors() -> io::Result<()> {
+    let page = GuestRam::new(1).map_err(io::Error::other)?;
+    let HostRange { address, .. } = page.host_range(page.whole()).ok_or(io::ErrorKind::InvalidInput)?;
+    let pages = [std::ptr::with_exposed_provenance::<libc::c_void>(address)];
+    let (nodes, mut status): ([libc::c_int; 1], [libc::c_int; 1]) = ([0], [0]);
+    // SAFETY: each of the three arrays has as many elements as the call is told, one, and lives until it returns. The
+    // page is ours and nobody looks at it; it is not even there.
+    let moved = unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0_i32,
+            pages.len(),
+            pages.as_ptr(),
+            nodes.as_ptr(),
+            status.as_mut_ptr(),
+            MOVE,
+        )
+    };
+    if moved < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -55,9 +48,8 @@ mod tests {
 
     #[test]
     fn the_lists_of_all_processors_can_be_drained_again_and_again() {
-        let drain = Drain::new().unwrap();
         for _ in 0..3 {
-            match drain.all() {
+            match all_processors() {
                 Ok(()) => {}
                 Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENOSYS), "{error}"),
             }

@@ -21,7 +21,7 @@ mod system;
 
 use abi::axes::Axis;
 
-use super::drain::Drain;
+use super::drain;
 use super::ram::GuestRam;
 use cgroup::Cgroup;
 use frames::Frames;
@@ -60,7 +60,6 @@ impl Axis for Kind {
 #[derive(Debug)]
 pub(crate) struct Witness {
     source: Source,
-    drain: Drain,
 }
 
 #[derive(Debug)]
@@ -84,7 +83,7 @@ impl Witness {
             Kind::Cgroup => Source::Cgroup(Cgroup::of(ram)?),
             Kind::System => Source::System(System::of(ram)?),
         };
-        Ok(Self { source, drain: Drain::new()? })
+        Ok(Self { source })
     }
 
     /// Which it is.
@@ -99,7 +98,7 @@ impl Witness {
     /// What is held now and not mapped.
     pub(crate) fn look(&mut self) -> Result<Held, WitnessError> {
         // A kernel that cannot be asked to leaves some pages on lists of its processors.
-        let drained = self.drain.all().is_ok();
+        let drained = drain::all_processors().is_ok();
         match &mut self.source {
             Source::Frames(frames) => frames.look(drained),
             Source::Cgroup(cgroup) => cgroup.look(),
