@@ -1,6 +1,5 @@
 //! Trials of the reporting engine on the real device.
 
-#[allow(dead_code, reason = "every suite uses its part")]
 mod common;
 #[path = "engine/faults.rs"]
 mod faults;

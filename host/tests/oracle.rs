@@ -12,6 +12,7 @@ use abi::violation::Violation;
 use host::axes::{Axis, Discard, Way};
 use host::fault::{Fault, Planted};
 use host::probe::Facts;
+use host::testing::specs::{TIMED, timed_over};
 use host::timed::{Outcome, Proof, TimedSpec};
 use libtest_mimic::Trial;
 
@@ -78,11 +79,11 @@ fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
         if case.fault == Fault::UsedTwice && transport.way.carrier != Carrier::Ring {
             return ignored(name, "no used ring");
         }
-        let spec = transport.spec();
+        let spec = timed_over(transport.way);
         Trial::test(name, move || is_caught(case, &spec, facts))
     });
     let nothing = Discard::ALL.iter().map(|discard| {
-        let spec = TimedSpec { way: Way { discard: *discard, ..transport.way }, ..transport.spec() };
+        let spec = TimedSpec { way: Way { discard: *discard, ..transport.way }, ..TIMED };
         let name = format!("{}::no-fault-discard-{}", transport.name, discard.name());
         Trial::test(name, move || nothing_is_found(&spec, facts))
     });

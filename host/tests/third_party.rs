@@ -4,7 +4,6 @@
 //! The guest is built here, at run time, by a cargo of its own: only this test needs it, and its dependencies
 //! are in no lock file but its own.
 
-#[allow(dead_code, reason = "every suite uses its part")]
 mod common;
 
 use std::env;
@@ -21,7 +20,7 @@ use host::axes::{Coalesce, Completion, Discard, Doorbell, Way};
 use host::probe::Facts;
 use host::reclaim::Refused;
 use host::testing::rig::Rig;
-use host::testing::specs::SEED;
+use host::testing::specs::{SEED, TIMED};
 use host::timed::TimedSpec;
 use libtest_mimic::{Failed, Trial};
 
@@ -56,7 +55,7 @@ fn over(transport: Transport, facts: &'static Facts) -> Vec<Trial> {
     tests
         .into_iter()
         .map(|(name, coalesce, discard, test)| {
-            let spec = TimedSpec { way: Way { coalesce, discard, ..transport.way }, ..transport.spec() };
+            let spec = TimedSpec { way: Way { coalesce, discard, ..transport.way }, ..TIMED };
             let name = format!("third-party::{}::{name}", transport.name);
             Trial::test(name, move || test(Guest::boot(&spec, facts)?))
         })

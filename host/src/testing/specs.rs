@@ -35,6 +35,12 @@ pub const TIMED: TimedSpec = TimedSpec {
     stopwatch: Stopwatch::Used,
 };
 
+/// The same over another way.
+#[must_use]
+pub const fn timed_over(way: Way) -> TimedSpec {
+    TimedSpec { way, ..TIMED }
+}
+
 /// Two processors that allocate and free twice, over a ring whose kicks exit.
 pub const ENGINE: EngineSpec = EngineSpec {
     way: Way::plain(Carrier::Ring, Doorbell::Mmio, Completion::Return),

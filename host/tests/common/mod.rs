@@ -7,8 +7,6 @@ use std::sync::OnceLock;
 use host::axes::{Bell, Carrier, Completion, Doorbell, Way};
 use host::kvm::{Counter, Flavour};
 use host::probe::Facts;
-use host::testing::specs::TIMED;
-use host::timed::TimedSpec;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Set to 1 where a missing device is a failure, not a reason to skip.
@@ -30,7 +28,9 @@ pub(crate) fn run(suite: impl FnOnce(&'static Facts) -> Vec<Trial>) -> ExitCode 
         }
         Err(error) => {
             println!("no KVM, no test: {error}");
-            let ignore = |test: Trial| test.with_ignored_flag(true);
+            let ignore = |test: Trial| {
+                if test.has_ignored_flag() { test } else { ignored(test.name().into(), "no KVM") }
+            };
             let tests = suite(FACTS.get_or_init(nothing_known)).into_iter().map(ignore).collect();
             let conclusion = libtest_mimic::run(&arguments, tests);
             if env::var_os(REQUIRE).is_some_and(|value| value == "1") {
@@ -75,11 +75,6 @@ pub(crate) struct Transport {
 impl Transport {
     pub(crate) fn new(name: &str, carrier: Carrier, doorbell: Doorbell, completion: Completion) -> Self {
         Self { name: name.into(), way: Way::plain(carrier, doorbell, completion) }
-    }
-
-    /// A trial of everything plain over this transport.
-    pub(crate) const fn spec(&self) -> TimedSpec {
-        TimedSpec { way: self.way, ..TIMED }
     }
 }
 

@@ -232,7 +232,7 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 
 fn check_chain(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = Driver::new(transport);
+    let mut driver = Driver::new();
     driver.table(guest.ram(), &(case.table)(driver.size()))?;
     driver.offer(guest.ram(), 0)?;
     guest.call(&[KICK], 1)?;
@@ -243,7 +243,7 @@ fn check_chain(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
 
 fn check_rule(rule: Rule, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = Driver::new(transport);
+    let mut driver = Driver::new();
     rule(&mut guest, &mut driver)?;
     guest.still_served(&mut driver)
 }
@@ -251,7 +251,7 @@ fn check_rule(rule: Rule, transport: &Transport, facts: &Facts) -> Checked {
 /// A broken ring is a typed error, and the device asks for a reset and does nothing more.
 fn check_break((_, write, is_expected): &Break, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = Driver::new(transport);
+    let mut driver = Driver::new();
     driver.table(guest.ram(), &[AFTER])?;
     write(&guest, &mut driver)?;
     let error = guest.break_ring()?;

@@ -12,6 +12,7 @@ use abi::wire::split_ring::{
 };
 use host::axes::Doorbell;
 use host::memory::GuestRam;
+use host::testing::specs::TIMED;
 use libtest_mimic::Failed;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -35,7 +36,7 @@ pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
         Carrier::Empty => unreachable!("it carries nothing"),
         Carrier::Registers => Box::new(Registers),
         Carrier::Batch => Box::new(BatchPage),
-        Carrier::Ring => Box::new(Driver::new(transport)),
+        Carrier::Ring => Box::new(Driver::new()),
     }
 }
 
@@ -115,8 +116,8 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// The driver of a ring that was just set up.
-    pub(crate) fn new(transport: &Transport) -> Self {
-        Self { at: Placement::of(transport.spec().queue_size()), available: 0 }
+    pub(crate) fn new() -> Self {
+        Self { at: Placement::of(TIMED.queue_size()), available: 0 }
     }
 
     /// Entries of the ring.

@@ -13,6 +13,7 @@ use host::probe::Facts;
 use host::reclaim::Refused;
 use host::serve::WorkerError;
 use host::testing::rig::Rig;
+use host::testing::specs::TIMED;
 use host::timed::TimedSpec;
 use host::trial::TrialError;
 use libtest_mimic::Failed;
@@ -36,7 +37,7 @@ pub(crate) struct Guest {
 impl Guest {
     /// Boots it; if the carrier is a ring, its driver is up.
     pub(crate) fn boot(transport: &Transport, facts: &Facts, coalesce: Coalesce) -> Result<Self, Failed> {
-        let rig = Rig::new(&TimedSpec { way: Way { coalesce, ..transport.way }, ..transport.spec() }, facts)?;
+        let rig = Rig::new(&TimedSpec { way: Way { coalesce, ..transport.way }, ..TIMED }, facts)?;
         let memory = Memory::stamp(&rig)?;
         let interrupts = transport.way.completion == Completion::Interrupt;
         Ok(Self { rig, memory, interrupts, refused: NONE })

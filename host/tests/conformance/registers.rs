@@ -198,7 +198,7 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 
 fn check(case: fn(&mut Guest, &mut Driver) -> Checked, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = Driver::new(transport);
+    let mut driver = Driver::new();
     case(&mut guest, &mut driver)?;
     guest.bring_up(&mut driver)?;
     guest.report(&mut driver, &[pages(600, 1)], 0)?;

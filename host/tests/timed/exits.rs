@@ -3,6 +3,7 @@
 use host::axes::{Axis, Carrier, Completion, Doorbell, RingChoice, Way};
 use host::kvm::{Exits, Flavour};
 use host::probe::Facts;
+use host::testing::specs::timed_over;
 use host::timed::{Outcome, TimedSpec};
 use libtest_mimic::Trial;
 
@@ -23,7 +24,7 @@ fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let exits = |what: String, spec: TimedSpec| {
         Trial::test(format!("{}::exits-{what}", transport.name), move || exits_are_as_designed(&spec, facts))
     };
-    let spec = transport.spec();
+    let spec = timed_over(transport.way);
     // The floor carries no batch.
     let batches = if transport.way.carrier == Carrier::Empty { &BATCHES[..1] } else { &BATCHES };
     let batches =

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use host::axes::Carrier;
 use host::probe::Facts;
+use host::testing::specs::timed_over;
 use host::timed::{self, Sample, TimedSpec};
 use host::trial::TrialError;
 use libtest_mimic::Trial;
@@ -28,12 +29,12 @@ const ATTEMPTS: u32 = 3;
 pub(crate) fn tests(transports: &[Transport], facts: &'static Facts) -> Vec<Trial> {
     let ring = transports.iter().find(|transport| transport.way.carrier == Carrier::Ring);
     let Some(ring) = ring else { unreachable!("most transports are rings") };
-    let spec = ring.spec();
+    let spec = timed_over(ring.way);
     // First of all: a panic of another test would leave its backtrace in memory.
     let name = format!("{}::20000-reports-without-growth-or-drift", ring.name);
     let mut tests = vec![Trial::test(name, move || neither_grows_nor_drifts(spec, facts))];
     for transport in transports {
-        let spec = TimedSpec { reports: u64::MAX, ..transport.spec() };
+        let spec = TimedSpec { reports: u64::MAX, ..timed_over(transport.way) };
         for (name, after) in [("stops-when-told", 150), ("stops-when-told-before", 0)] {
             let name = format!("{}::{name}", transport.name);
             let after = Duration::from_millis(after);

@@ -5,6 +5,7 @@ use abi::addr::Order;
 use abi::axes::{Axis, Carrier, Workload};
 use host::axes::{Backing, Coalesce, Discard, Way};
 use host::probe::Facts;
+use host::testing::specs::timed_over;
 use host::timed::{Outcome, Proof, TimedSpec};
 use libtest_mimic::Trial;
 
@@ -20,7 +21,7 @@ pub(crate) fn tests(transports: &[Transport], facts: &'static Facts) -> Vec<Tria
     let all = Workload::ALL.iter().map(|workload| {
         let specs: Vec<_> = transports
             .iter()
-            .map(|transport| TimedSpec { workload: *workload, ..transport.spec() })
+            .map(|transport| TimedSpec { workload: *workload, ..timed_over(transport.way) })
             .collect();
         let name = format!("same-pages-over-every-transport-{}", workload.name());
         Trial::test(name, move || same_pages(&specs, facts))
@@ -30,7 +31,7 @@ pub(crate) fn tests(transports: &[Transport], facts: &'static Facts) -> Vec<Tria
 
 fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let name = |what: &str| format!("{}::{what}", transport.name);
-    let spec = transport.spec();
+    let spec = timed_over(transport.way);
     let mut tests = Vec::new();
     for backing in Backing::ALL {
         let way = Way { backing: *backing, ..spec.way };

@@ -5,6 +5,7 @@
 use host::axes::{Axis, Carrier, Completion, Discard, Doorbell, Way};
 use host::fault::{Fault, Planted, SLOW};
 use host::probe::Facts;
+use host::testing::specs::TIMED;
 use host::timed::{Sample, TimedSpec};
 use libtest_mimic::Trial;
 
@@ -61,7 +62,7 @@ pub(crate) fn tests(transports: &[Transport], facts: &'static Facts) -> Vec<Tria
 fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let test = |discard: &Discard| {
         let way = Way { discard: *discard, ..transport.way };
-        let spec = TimedSpec { way, reports: 100, ..transport.spec() };
+        let spec = TimedSpec { way, reports: 100, ..TIMED };
         let name = format!("{}::stamps-telescope-discard-{}", transport.name, discard.name());
         Trial::test(name, move || stamps_telescope(&spec, facts))
     };
@@ -87,7 +88,7 @@ fn stamps_telescope(spec: &TimedSpec, facts: &Facts) -> Checked {
 fn delayed(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     // Nothing is discarded: what flushing a running processor costs varies by more than a delay.
     let way = Way { discard: Discard::None, ..transport.way };
-    let spec = TimedSpec { way, reports: 100, ..transport.spec() };
+    let spec = TimedSpec { way, reports: 100, ..TIMED };
     let test = |(fault, phase): &(Fault, &'static str)| {
         let (fault, phase) = (*fault, *phase);
         let name = format!("{}::{fault:?}-is-in-{phase}", transport.name);

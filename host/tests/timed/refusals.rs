@@ -6,7 +6,7 @@ use abi::addr::Order;
 use abi::layout::ARENA_MAX_PAGES;
 use host::axes::{Carrier, Completion, Doorbell, RingChoice, Servicer, Way};
 use host::probe::Facts;
-use host::testing::specs::TIMED;
+use host::testing::specs::{TIMED, timed_over};
 use host::timed::{self, TimedSpec, TimedSpecError};
 use host::trial::TrialError;
 use libtest_mimic::Trial;
@@ -153,7 +153,7 @@ fn unless_answered(
         return ignored(name.to_owned(), "the doorbell answers here");
     }
     Trial::test(name, move || {
-        let ended = ended(&floor(doorbell).spec(), facts)?;
+        let ended = ended(&timed_over(floor(doorbell).way), facts)?;
         assert!(is_its_own(&ended), "ended with {ended:?}");
         Ok(())
     })

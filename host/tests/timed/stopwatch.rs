@@ -3,6 +3,7 @@
 use host::axes::Doorbell;
 use host::fault::{Fault, Planted, SLOW};
 use host::probe::Facts;
+use host::testing::specs::timed_over;
 use host::timed::{Outcome, Sample, Stopwatch, TimedSpec, Weight};
 use libtest_mimic::Trial;
 
@@ -27,7 +28,8 @@ pub(crate) fn tests(_: &[Transport], facts: &'static Facts) -> Vec<Trial> {
 }
 
 fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
-    let spec = TimedSpec { reports: ROUNDS * CALLS, stopwatch: Stopwatch::Weighed, ..transport.spec() };
+    let spec =
+        TimedSpec { reports: ROUNDS * CALLS, stopwatch: Stopwatch::Weighed, ..timed_over(transport.way) };
     if spec.validate().is_err() {
         return Vec::new();
     }
