@@ -23,7 +23,7 @@ pub use residency::ResidencyError;
 pub use witness::{Held, Kind as WitnessKind, Splits, WitnessError};
 
 pub(crate) use advise::{Advice, advise};
-pub(crate) use backing::{back, require_huge, try_huge};
+pub(crate) use backing::{back, require_huge};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use grip::Grip;
 pub(crate) use residency::{Residency, beside};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use abi::addr::{Order, PAGE_SIZE};
+use abi::addr::PAGE_SIZE;
 use abi::boot::BootInfo;
 use abi::engine::GuestFault;
 use abi::engine::books::{Counter as GuestCounter, shared};
@@ -20,7 +20,6 @@ use super::spec::EngineSpec;
 use super::watch::{Look, Watch};
 use crate::fault::Planted;
 use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placement, Processor};
-use crate::memory::try_huge;
 use crate::probe::Facts;
 use crate::trial::{self, Assembly, Seat, TrialError, Wanted, team};
 
@@ -143,10 +142,7 @@ fn assemble(
     let EngineSpec { way, vcpus, offer_poison, .. } = *spec;
     let Guest { image, planted, .. } = *guest;
     let boot = boot_info(spec, facts);
-    let assembly =
-        Assembly::new(&Wanted { way, boot, vcpus, offer_poison, image, planted, placement }, facts)?;
-    try_huge(&assembly.ram, way.backing, spec.map().block(0, Order::MAX))?;
-    Ok(assembly)
+    Assembly::new(&Wanted { way, boot, vcpus, offer_poison, image, planted, placement }, facts)
 }
 
 /// What is known without the guest.

@@ -24,6 +24,8 @@ pub(super) struct Examiner {
     map: Map,
     residency: Residency,
     witness: Witness,
+    /// What was held before anything was touched.
+    before: Held,
     held: Vec<bool>,
     words: Vec<u64>,
     /// Whether reported pages are given back: else there is nothing wrong with their being resident.
@@ -35,11 +37,14 @@ impl Examiner {
     pub(super) fn new(ram: &Arc<GuestRam>, map: Map, returned: bool) -> Result<Self, WitnessError> {
         let residency = residency(ram, map)?;
         let managed = residency.pages();
+        let mut witness = Witness::new(ram)?;
+        let before = witness.look()?;
         Ok(Self {
             ram: Arc::clone(ram),
             map,
             residency,
-            witness: Witness::new(ram)?,
+            witness,
+            before,
             held: vec![false; managed],
             words: vec![0; managed * WORDS],
             returned,
@@ -68,9 +73,8 @@ impl Examiner {
             settled.lost += u64::from(truth == Truth::Freed && !*held);
         }
         settled.unmapped = settled.free - settled.resident;
-        // Before anything was touched nothing was held: what is held and not mapped now is of these pages.
-        let Verdict { back, unknown, within } =
-            self.witness.look()?.verdict(Held::default(), settled.unmapped);
+        // What is held now beyond what was before anything was touched, and not mapped, is of these pages.
+        let Verdict { back, unknown, within } = self.witness.look()?.verdict(self.before, settled.unmapped);
         Ok(Settled { back, unknown, within, ..settled })
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use abi::addr::{PAGE_SIZE, PageRange};
+use abi::addr::PAGE_SIZE;
 
 use super::advise::{Advice, advise};
 use super::ram::{GuestRam, RamError};
@@ -66,21 +66,10 @@ fn share(huge: u64, resident: u64) -> f64 {
     if resident == 0 { 0.0 } else { huge as f64 / resident as f64 }
 }
 
-/// The first touch of a block must give a huge page, if they were asked for. It is given back.
-pub(crate) fn try_huge(ram: &GuestRam, backing: Backing, block: PageRange) -> Result<(), BackingError> {
-    if backing != Backing::AnonThp {
-        return Ok(());
-    }
-    ram.write(block.gpa(), 1)?;
-    let found = huge_bytes(ram)?;
-    advise(ram, block, Advice::DontNeed).map_err(|source| BackingError::Advice { backing, source })?;
-    if found > 0 { Ok(()) } else { Err(BackingError::NoHugePages { share: 0.0, least: LEAST * 100.0 }) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::addr::{Order, Pfn};
+    use abi::addr::{Order, PageRange, Pfn};
 
     /// Two huge pages' worth of which one is huge: what a machine short of huge pages gives.
     #[test]

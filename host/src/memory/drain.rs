@@ -39,7 +39,15 @@ pub(super) fn all_processors() -> io::Result<()> {
             MOVE,
         )
     };
-    if moved < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if moved >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // There is no such node, or we may not use it. That is found after the lists have been drained.
+        Some(libc::ENODEV | libc::EACCES) => Ok(()),
+        _ => Err(error),
+    }
 }
 
 #[cfg(test)]

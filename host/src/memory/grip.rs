@@ -5,7 +5,7 @@
 use std::io::{self, PipeReader, PipeWriter, pipe};
 use std::os::fd::AsRawFd;
 
-use abi::addr::PageRange;
+use abi::addr::{PAGE_SIZE, PageRange};
 
 use super::ram::{GuestRam, HostRange};
 
@@ -43,6 +43,10 @@ impl Grip {
             unsafe { libc::vmsplice(writer.as_raw_fd(), &raw const range, 1, libc::SPLICE_F_NONBLOCK) };
         if spliced < 0 {
             return Err(io::Error::last_os_error());
+        }
+        // A page it did not take would be free, and the bug not there.
+        if spliced.unsigned_abs() as u64 != pages * PAGE_SIZE {
+            return Err(io::ErrorKind::WriteZero.into());
         }
         self.held += pages;
         Ok(())

@@ -102,7 +102,7 @@ impl GuestRam {
     /// The same pages for the host's kernel, if all of them are memory.
     #[must_use]
     pub fn host_range(&self, range: PageRange) -> Option<HostRange> {
-        if range.end() > self.whole.end() {
+        if !self.contains(range) {
             return None;
         }
         let offset = usize::try_from(range.gpa().0).ok()?;

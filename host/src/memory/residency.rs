@@ -12,7 +12,7 @@ use abi::addr::{ByteRange, Gpa, PAGE_SIZE, PageRange};
 
 use super::ram::{GuestRam, HostRange};
 
-const PAGEMAP: &str = "/proc/self/pagemap";
+pub(super) const PAGEMAP: &str = "/proc/self/pagemap";
 const SMAPS: &str = "/proc/self/smaps";
 const STATM: &str = "/proc/self/statm";
 const WORD: usize = 8;
@@ -107,29 +107,32 @@ pub(crate) fn beside(ram: &GuestRam) -> Result<u64, ResidencyError> {
 /// Resident memory of this process, in pages.
 pub(super) fn resident() -> Result<u64, ResidencyError> {
     let statm = fs::read_to_string(STATM).map_err(ResidencyError::of(STATM))?;
-    Ok(statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0))
+    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok());
+    pages.ok_or_else(|| ResidencyError::of(STATM)(io::ErrorKind::InvalidData.into()))
 }
 
 /// Bytes of guest memory that are transparent huge pages now.
 pub(super) fn huge_bytes(ram: &GuestRam) -> Result<u64, ResidencyError> {
     let host = ram.host_range(ram.whole()).ok_or(io::ErrorKind::InvalidInput.into());
-    let found = host.and_then(|host| Ok(huge_bytes_in(&fs::read_to_string(SMAPS)?, host)));
+    let found = host.and_then(|host| {
+        huge_bytes_in(&fs::read_to_string(SMAPS)?, host).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    });
     found.map_err(ResidencyError::of(SMAPS))
 }
 
-/// The sum of `AnonHugePages` over the mappings that start inside `range`.
-fn huge_bytes_in(smaps: &str, range: HostRange) -> u64 {
+/// The sum of `AnonHugePages` over the mappings that start inside `range`; `None` if one is no number.
+fn huge_bytes_in(smaps: &str, range: HostRange) -> Option<u64> {
     let mut inside = false;
-    let mut kib = 0;
+    let mut kib = 0_u64;
     for line in smaps.lines() {
         if let Some(start) = line.split_once('-').and_then(|(start, _)| usize::from_str_radix(start, 16).ok())
         {
             inside = (range.address..range.address + range.bytes).contains(&start);
         } else if let Some(value) = line.strip_prefix("AnonHugePages:").filter(|_| inside) {
-            kib += value.trim().trim_end_matches(" kB").parse().unwrap_or(0);
+            kib += value.trim().trim_end_matches(" kB").parse::<u64>().ok()?;
         }
     }
-    kib * 1024
+    Some(kib * 1024)
 }
 
 #[cfg(test)]
@@ -144,9 +147,9 @@ mod tests {
                      3000-5000 rw-p 0 0:0 0\nRss: 12 kB\nAnonHugePages:  4096 kB\n\
                      5000-6000 rw-p 0 0:0 0\nAnonHugePages:  2048 kB\n";
         let bytes = |address, bytes| huge_bytes_in(smaps, HostRange { address, bytes });
-        assert_eq!(bytes(0x3000, 0x2000), 4 << 20);
-        assert_eq!(bytes(0x3000, 0x3000), 6 << 20);
-        assert_eq!(bytes(0x7000, 0x1000), 0);
+        assert_eq!(bytes(0x3000, 0x2000), Some(4 << 20));
+        assert_eq!(bytes(0x3000, 0x3000), Some(6 << 20));
+        assert_eq!(bytes(0x7000, 0x1000), Some(0));
     }
 
     #[test]

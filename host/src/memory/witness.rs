@@ -16,6 +16,7 @@
 mod cgroup;
 mod frames;
 mod held;
+mod processors;
 mod splits;
 mod system;
 
@@ -55,6 +56,10 @@ impl Axis for Kind {
         }
     }
 }
+
+/// Pages that the lists of a processor hold on to unless they are drained: six lists (Linux `mm/swap.c`, `cpu_fbatches`)
+/// of 31 each (`include/linux/pagevec.h`, `PAGEVEC_SIZE`, the largest it has had).
+const LISTED: u64 = 6 * 31;
 
 /// Looks at guest memory as the host's kernel keeps it.
 #[derive(Debug)]
@@ -99,11 +104,14 @@ impl Witness {
     pub(crate) fn look(&mut self) -> Result<Held, WitnessError> {
         // A kernel that cannot be asked to leaves some pages on lists of its processors.
         let drained = drain::all_processors().is_ok();
-        match &mut self.source {
-            Source::Frames(frames) => frames.look(drained),
-            Source::Cgroup(cgroup) => cgroup.look(),
-            Source::System(system) => system.look(),
-        }
+        let held = match &mut self.source {
+            // It sees which frames are on a list.
+            Source::Frames(frames) => return frames.look(drained),
+            Source::Cgroup(cgroup) => cgroup.look()?,
+            Source::System(system) => system.look()?,
+        };
+        let listed = if drained { 0 } else { LISTED * processors::online()? };
+        Ok(Held { within: held.within + listed, ..held })
     }
 }
 

@@ -5,16 +5,14 @@
 //! Read is the charge itself (`memory.usage_in_bytes`, `memory.current`). The group's statistics would not do: `rss`
 //! and `anon` count what is mapped (Linux `mm/rmap.c`), which a page table says as well.
 
-#[cfg(feature = "test-support")]
-use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, process, thread};
+use std::{fs, io, process};
 
 use abi::addr::PAGE_SIZE;
 
 use super::super::ram::GuestRam;
 use super::super::residency::{Residency, resident};
-use super::{Held, WitnessError};
+use super::{Held, WitnessError, processors};
 
 /// What a processor charges ahead, in pages (Linux `include/linux/memcontrol.h`, `MEMCG_CHARGE_BATCH`, the larger of
 /// those it has had).
@@ -29,12 +27,12 @@ const PROCESSES: &str = "cgroup.procs";
 pub(super) struct Cgroup {
     residency: Residency,
     group: Group,
-    /// At the start.
-    baseline: Charge,
+    /// Mapped at the start, and not guest memory.
+    beside: i64,
 }
 
 /// What the process has and is charged for, in pages.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Charge {
     /// Charged and neither the kernel's own nor mapped.
     held: i64,
@@ -48,23 +46,22 @@ impl Cgroup {
     pub(super) fn of(ram: &GuestRam) -> Result<Self, WitnessError> {
         let residency = Residency::of(ram, ram.whole())?;
         let group = Group::enter(&Place::of_this_process()?)?;
-        let mut cgroup = Self { residency, group, baseline: Charge::default() };
-        cgroup.baseline = cgroup.charge()?;
+        let mut cgroup = Self { residency, group, beside: 0 };
+        cgroup.beside = cgroup.charge()?.beside;
         Ok(cgroup)
     }
 
     pub(super) fn look(&mut self) -> Result<Held, WitnessError> {
         let Charge { held, beside } = self.charge()?;
-        let processors = thread::available_parallelism().map_or(1, |processors| processors.get() as u64);
         // What the process has mapped beside guest memory meanwhile may be charged to others, and what it has unmapped.
-        let within = AHEAD * processors + beside.abs_diff(self.baseline.beside);
-        Ok(Held { pages: held - self.baseline.held, within })
+        let within = AHEAD * processors::online()? + beside.abs_diff(self.beside);
+        Ok(Held { pages: held, within })
     }
 
     fn charge(&mut self) -> Result<Charge, WitnessError> {
         let mapped = resident()?.cast_signed();
         let beside = mapped - self.residency.count()?.cast_signed();
-        let charged = self.group.charged()?.cast_signed() - self.group.of_the_kernel().cast_signed();
+        let charged = self.group.charged()?.cast_signed() - self.group.of_the_kernel()?.cast_signed();
         Ok(Charge { held: charged - mapped, beside })
     }
 }
@@ -197,14 +194,24 @@ impl Group {
 }
 
 impl Group {
-    /// Pages of the charge that are the kernel's own, page tables among them; 0 where it does not say.
-    fn of_the_kernel(&self) -> u64 {
-        let read = |name| fs::read_to_string(self.path.join(name)).ok();
-        let bytes = match self.place.version {
-            Version::One => read("memory.kmem.usage_in_bytes").and_then(|text| text.trim().parse().ok()),
-            Version::Two => read("memory.stat").and_then(|text| kernel_in(&text)),
+    /// Pages of the charge that are the kernel's own, page tables among them.
+    fn of_the_kernel(&self) -> Result<u64, WitnessError> {
+        let (name, field) = match self.place.version {
+            Version::One => ("memory.kmem.usage_in_bytes", "number"),
+            Version::Two => ("memory.stat", "kernel"),
         };
-        bytes.unwrap_or(0) / PAGE_SIZE
+        let path = self.path.join(name);
+        let shown = path.display().to_string();
+        let text = match (fs::read_to_string(&path), self.place.version) {
+            // Version 1 without it charges nothing of the kernel's.
+            (Err(error), Version::One) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            (read, _) => read.map_err(WitnessError::read(&shown))?,
+        };
+        let bytes = match self.place.version {
+            Version::One => text.trim().parse().ok(),
+            Version::Two => kernel_in(&text),
+        };
+        Ok(bytes.ok_or(WitnessError::Says { path: shown, field })? / PAGE_SIZE)
     }
 }
 

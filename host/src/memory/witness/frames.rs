@@ -5,18 +5,18 @@
 //! has become of the pages they were. Frames that were mapped at the last look and are not now are looked at by
 //! themselves: one that is still anonymous memory and mapped by nobody is held by a reference.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::thread::sleep;
 use std::time::Duration;
 
 use super::super::ram::GuestRam;
-use super::super::residency::Residency;
+use super::super::residency::{PAGEMAP, Residency};
 use super::{Held, WitnessError};
 
 const FLAGS: &str = "/proc/kpageflags";
 const COUNTS: &str = "/proc/kpagecount";
-const PAGEMAP: &str = "/proc/self/pagemap";
 
 /// Bits of a frame in `/proc/kpageflags` (Linux `include/uapi/linux/kernel-page-flags.h`).
 const LRU: u64 = 1 << 5;
@@ -58,6 +58,8 @@ pub(super) struct Frames {
     before: Vec<u64>,
     /// Pages whose former frame is accounted for by a huge page.
     covered: Vec<bool>,
+    /// Frames found held at the last look: their pages are not mapped, so that only this remembers them.
+    left: Vec<u64>,
 }
 
 /// Frames of one huge page.
@@ -86,6 +88,7 @@ impl Frames {
             now: vec![0; pages],
             before: vec![0; pages],
             covered: vec![false; pages],
+            left: Vec::new(),
         })
     }
 
@@ -137,13 +140,25 @@ impl Frames {
         usize::try_from(index).ok().filter(|page| *page < self.now.len())
     }
 
-    /// Frames that lost their page since the last look and are held by a reference; and those that a processor's list
+    /// Of the frames found held at the last look those that still are, and have not become a page again.
+    fn still_left(&mut self, drained: bool) -> Result<Vec<(u64, Hold)>, WitnessError> {
+        let left = std::mem::take(&mut self.left);
+        if left.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mapped: HashSet<_> = self.now.iter().collect();
+        let unmapped = left.into_iter().filter(|frame| !mapped.contains(frame));
+        let held = unmapped.map(|frame| Ok(self.kernel.hold(frame, drained)?.map(|hold| (frame, hold))));
+        held.filter_map(Result::transpose).collect()
+    }
+
+    /// Frames that lost their page, since the last look or before, and are held by a reference; and those that a processor's list
     /// holds, which it gives up by itself.
     ///
     /// A frame that was given to another process looks the same for the moment in which that process unmaps it: what
     /// holds ours holds it still a while later.
     fn left_behind(&mut self, drained: bool) -> Result<(u64, u64), WitnessError> {
-        let mut left = Vec::new();
+        let mut left = self.still_left(drained)?;
         for index in 0..self.now.len() {
             let frame = self.before[index];
             if frame == 0 || self.now[index] != 0 || self.covered[index] {
@@ -164,6 +179,7 @@ impl Frames {
                 left.iter().map(|(frame, _)| Ok(kernel.hold(*frame, drained)?.map(|hold| (*frame, hold))));
             left = again.filter_map(Result::transpose).collect::<Result<_, WitnessError>>()?;
         }
+        self.left = left.iter().map(|(frame, _)| *frame).collect();
         let referenced = left.iter().filter(|(_, hold)| *hold == Hold::Reference).count();
         Ok((referenced as u64, (left.len() - referenced) as u64))
     }

@@ -8,27 +8,26 @@ use abi::addr::PAGE_SIZE;
 
 use super::super::ram::GuestRam;
 use super::super::residency::Residency;
-use super::{Held, WitnessError};
+use super::{Held, WitnessError, processors};
 
 const PATH: &str = "/proc/meminfo";
 /// Readings that a look consists of, and how far apart they are.
 const READINGS: u32 = 5;
 const APART: Duration = Duration::from_millis(2);
 
+/// Pages that a processor may have freed and not given back: the batch of its list (Linux `mm/page_alloc.c`,
+/// `zone_batchsize`).
+const BATCH: u64 = 63;
+
 /// Reads free memory.
 #[derive(Debug)]
 pub(super) struct System {
     residency: Residency,
-    /// Pages not free beyond what was mapped, at the start.
-    baseline: i64,
 }
 
 impl System {
-    /// Of guest memory that has not been touched.
     pub(super) fn of(ram: &GuestRam) -> Result<Self, WitnessError> {
-        let mut system = Self { residency: Residency::of(ram, ram.whole())?, baseline: 0 };
-        system.baseline = system.look()?.pages;
-        Ok(system)
+        Ok(Self { residency: Residency::of(ram, ram.whole())? })
     }
 
     pub(super) fn look(&mut self) -> Result<Held, WitnessError> {
@@ -39,19 +38,12 @@ impl System {
             sleep(APART);
         }
         // What it changes by while nothing is asked of it, and what processors keep for themselves.
-        let within = most - least + kept();
+        let within = most - least + BATCH * processors::online()?;
         let free = least.midpoint(most);
         // The other way round: what is free is not taken.
         let taken = -free.cast_signed();
-        Ok(Held { pages: taken - self.residency.count()?.cast_signed() - self.baseline, within })
+        Ok(Held { pages: taken - self.residency.count()?.cast_signed(), within })
     }
-}
-
-/// Pages that processors may have freed and not given back: the batch of a per-processor list (Linux
-/// `mm/page_alloc.c`, `zone_batchsize`, 63) for each.
-fn kept() -> u64 {
-    const BATCH: u64 = 63;
-    BATCH * std::thread::available_parallelism().map_or(1, |processors| processors.get() as u64)
 }
 
 fn free() -> Result<u64, WitnessError> {
