@@ -73,6 +73,25 @@ pub(crate) struct Taken {
     pub(crate) madvise_failures: u64,
 }
 
+impl Taken {
+    /// Adds the calls of another; its fingerprint is its own.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.madvise_calls += other.madvise_calls;
+        self.discarded_pages += other.discarded_pages;
+        self.madvise_failures += other.madvise_failures;
+    }
+
+    /// The calls made since `before`; the fingerprint is that of all.
+    pub(crate) const fn since(&self, before: &Self) -> Self {
+        Self {
+            digest: self.digest,
+            madvise_calls: self.madvise_calls - before.madvise_calls,
+            discarded_pages: self.discarded_pages - before.discarded_pages,
+            madvise_failures: self.madvise_failures - before.madvise_failures,
+        }
+    }
+}
+
 /// Acts on batches.
 #[derive(Debug)]
 pub(crate) struct Reclaimer {

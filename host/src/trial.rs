@@ -6,6 +6,7 @@
 //!   seat       what a processor's exits can reach
 //!   team       a thread for each processor; the first error stops them all
 //!   deadline   how long a guest may take over nothing
+//!   part       the measured part: begun once, ended once
 //!   outcome    what every trial is asked at its end
 //!   error      why there is nothing to read
 //! ```
@@ -14,6 +15,7 @@ mod assembly;
 mod deadline;
 mod error;
 mod outcome;
+mod part;
 mod seat;
 pub(crate) mod team;
 
@@ -22,4 +24,5 @@ pub use error::TrialError;
 pub(crate) use assembly::{Assembly, Wanted};
 pub(crate) use deadline::{patience, unless_stopped, watched};
 pub(crate) use outcome::{ended, not_refused_by_kvm, violations};
+pub(crate) use part::Part;
 pub(crate) use seat::Seat;

@@ -12,6 +12,7 @@ use abi::violation::Violation;
 use host::axes::{Axis, Discard, Way};
 use host::fault::{Fault, Planted};
 use host::probe::Facts;
+use host::testing::physical::sees_frames;
 use host::testing::specs::{TIMED, timed_over};
 use host::timed::{Outcome, Proof, TimedSpec};
 use libtest_mimic::Trial;
@@ -55,7 +56,7 @@ const CASES: &[Case] = &[
         found: &[],
         proved: |outcome| {
             let Proof { unmapped, reported, back, unknown, .. } = outcome.proof;
-            unmapped == reported && (back < unmapped || unknown > 0)
+            unmapped == reported && back < unmapped && unknown == 0
         },
     },
     Case {
@@ -78,6 +79,9 @@ fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
         let name = format!("{}::{}", transport.name, case.name);
         if case.fault == Fault::UsedTwice && transport.way.carrier != Carrier::Ring {
             return ignored(name, "no used ring");
+        }
+        if case.fault == Fault::UnmapOnly && !sees_frames() {
+            return ignored(name, "only root sees of so few pages whether they are back");
         }
         let spec = timed_over(transport.way);
         Trial::test(name, move || is_caught(case, &spec, facts))

@@ -33,10 +33,34 @@ fn main() -> ExitCode {
         add("a-whole-huge-page-is-back", whole_huge_pages_are_back);
         add("a-hole-that-is-touched-again-takes-a-page-more", a_hole_refilled_costs_a_page);
     }
-    tests.push(Trial::test("a-memory-limit-brings-holes-back", a_limit_brings_holes_back).with_ignored_flag(
-        Watched::new(MIB, Backing::Anon, &[WitnessKind::Frames, WitnessKind::Cgroup]).is_err(),
-    ));
+    let frames = Watched::new(MIB, Backing::Anon, &[WitnessKind::Frames]);
+    let gripped = Trial::test("frames::a-page-with-a-reference-is-never-back", references_are_not_forgotten);
+    tests.push(match frames {
+        Ok(_) => gripped,
+        Err(why) => gripped.with_ignored_flag(true).with_kind(why.to_string()),
+    });
+    let both = Watched::new(MIB, Backing::Anon, &[WitnessKind::Frames, WitnessKind::Cgroup]);
+    let limit = Trial::test("a-memory-limit-brings-holes-back", a_limit_brings_holes_back);
+    tests.push(match both {
+        Ok(_) => limit,
+        Err(why) => limit.with_ignored_flag(true).with_kind(why.to_string()),
+    });
     libtest_mimic::run(&arguments, tests).exit_code()
+}
+
+/// However often it is looked at.
+fn references_are_not_forgotten() -> Checked {
+    const HELD: u64 = 64;
+    let mut memory = written(Backing::Anon, &[WitnessKind::Frames])?;
+    let before = memory.look()?;
+    memory.grip(HELD)?;
+    (0..2 * HELD).try_for_each(|page| memory.discard(page))?;
+    for _ in 0..3 {
+        let now = memory.look()?;
+        assert_eq!(now.unmapped, 2 * HELD);
+        assert_eq!(more(&now, &before), (HELD.cast_signed(), 0));
+    }
+    Ok(())
 }
 
 /// All of it written to.

@@ -21,7 +21,7 @@ use super::watch::{Look, Watch};
 use crate::fault::Planted;
 use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placement, Processor};
 use crate::probe::Facts;
-use crate::trial::{self, Assembly, Seat, TrialError, Wanted, team};
+use crate::trial::{self, Assembly, Part, Seat, TrialError, Wanted, team};
 
 /// What a guest may take without a sign of progress for each page of its memory, beside what it was told to take.
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(200);
@@ -117,8 +117,7 @@ fn run_guest(
         settled: Vec::new(),
         backing: spec.way.backing,
         huge_share: 0.0,
-        begin: None,
-        end: None,
+        part: Part::default(),
     };
 
     let seat = |vcpu| Seat::new(balloon, services.of(vcpu), |control, _, _| other(control, ram));
@@ -154,14 +153,12 @@ struct Known {
 }
 
 fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<EngineOutcome, TrialError> {
-    let (Some(begin), Some(end)) = (&session.begin, &session.end) else {
-        return Err(TrialError::Protocol { what: "it was done without a measured part" });
-    };
+    let (begin, end) = session.part.marks()?;
     let served = session.services.served();
     trial::not_refused_by_kvm(books.counter(GuestCounter::Refused)?, &served.refused)?;
     let began = books.ram.read(shared::BEGAN)?;
     let clock = Clock { began: GuestTsc(began), khz: known.tsc_khz };
-    let (before, after) = (begin.served.taken, end.served.taken);
+    let taken = end.served.taken.since(&begin.served.taken);
     Ok(EngineOutcome {
         bell: known.boot.bell,
         guest_ring: known.boot.guest_ring,
@@ -185,9 +182,9 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         kvm_stats: session.statistics_between(begin, end),
         cpu_ns: known.counter.nanoseconds(end.cpu.saturating_sub(begin.cpu)),
         spent: served.spent,
-        madvise_calls: after.madvise_calls - before.madvise_calls,
-        discarded_pages: after.discarded_pages - before.discarded_pages,
-        madvise_failures: after.madvise_failures - before.madvise_failures,
+        madvise_calls: taken.madvise_calls,
+        discarded_pages: taken.discarded_pages,
+        madvise_failures: taken.madvise_failures,
         refused: served.refused,
         looked: session.looked.unwrap_or_default(),
         violations: books.violations()?,

@@ -12,13 +12,13 @@ use super::outcome::Settled;
 use super::settled::Examiner;
 use super::watch::{Look, Watch};
 use crate::axes::Backing;
-use crate::kvm::{Counts, ExitError, Exits, Flow, GuestTsc, HostTsc, Statistics, TscOffset};
+use crate::kvm::{Counts, Exits, Flow, GuestTsc, HostTsc, Statistics, TscOffset};
 use crate::memory::{GuestRam, Splits, require_huge};
 use crate::serve::{Served, Services};
-use crate::trial::TrialError;
+use crate::trial::{Part, TrialError};
 
 /// What the measured part begins or ends with, of all processors.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Mark {
     pub(super) exits: Exits,
     pub(super) idles: u64,
@@ -57,8 +57,7 @@ pub(super) struct Session<'a> {
     pub(super) backing: Backing,
     /// Share of resident guest memory in huge pages, once all of it is there.
     pub(super) huge_share: f64,
-    pub(super) begin: Option<Mark>,
-    pub(super) end: Option<Mark>,
+    pub(super) part: Part<Mark>,
 }
 
 impl Session<'_> {
@@ -71,7 +70,7 @@ impl Session<'_> {
                 self.examiner.inhabited()?;
             }
             Control::Begin => {
-                self.begin = Some(self.mark()?);
+                self.part.begin(self.mark()?)?;
                 if let Some(watch) = &self.watch {
                     watch.begin();
                 }
@@ -82,7 +81,7 @@ impl Session<'_> {
             }
             Control::Resting => return Err(TrialError::Protocol { what: "it came to rest twice" }),
             Control::End => {
-                self.end = Some(self.mark()?);
+                self.part.end(self.mark()?)?;
                 // What comes is the guest's last look at all of its memory, which brings it back.
                 if let Some(watch) = self.watch.take() {
                     self.looks = watch.end()?;
@@ -103,7 +102,7 @@ impl Session<'_> {
             return Err(TrialError::Protocol { what: "more rounds settled than were asked for" });
         }
         let at = self.offset.to_guest(HostTsc::now());
-        let round = self.ram.read(shared::ROUND).map_err(ExitError::from)?;
+        let round = self.ram.read(shared::ROUND)?;
         self.settled.push(Round { at, settled: Settled { round, ..self.examiner.examine()? } });
         Ok(())
     }

@@ -23,6 +23,15 @@ pub struct Spent {
     pub complete: u64,
 }
 
+impl Spent {
+    /// Adds what another took, step by step.
+    pub(super) const fn add(&mut self, other: &Self) {
+        self.fetch += other.fetch;
+        self.discard += other.discard;
+        self.complete += other.complete;
+    }
+}
+
 /// Serves the calls that come over one transport, on one thread.
 pub(crate) struct Service {
     transport: Box<dyn Transport>,

@@ -77,14 +77,9 @@ pub(crate) struct Served {
 
 impl Served {
     fn add(&mut self, service: &Service) {
-        let (taken, spent) = (service.taken(), service.spent());
-        self.taken.madvise_calls += taken.madvise_calls;
-        self.taken.discarded_pages += taken.discarded_pages;
-        self.taken.madvise_failures += taken.madvise_failures;
+        self.taken.add(&service.taken());
         self.refused.add(&service.refused());
-        self.spent.fetch += spent.fetch;
-        self.spent.discard += spent.discard;
-        self.spent.complete += spent.complete;
+        self.spent.add(&service.spent());
     }
 }
 

@@ -1,9 +1,11 @@
 //! Guest memory without a guest, and what its witnesses say: for tests of the witnesses on the real kernel.
 
-use abi::addr::{Order, PageRange, Pfn};
+use std::io;
+
+use abi::addr::{ByteRange, Gpa, Order, PAGE_SIZE, PageRange, Pfn};
 
 use crate::axes::Backing;
-use crate::memory::{Advice, GuestRam, Held, Residency, Splits, Witness, WitnessKind, advise, back};
+use crate::memory::{Advice, Grip, GuestRam, Held, Residency, Splits, Witness, WitnessKind, advise, back};
 use crate::trial::TrialError;
 
 /// Memory, and those who look at it.
@@ -13,6 +15,13 @@ pub struct Watched {
     ram: GuestRam,
     residency: Residency,
     splits: Option<Splits>,
+    grip: Grip,
+}
+
+/// Whether frames can be looked at one by one here: root can. Others cannot tell of pages as few as a report has.
+#[must_use]
+pub fn sees_frames() -> bool {
+    Watched::new(PAGE_SIZE, Backing::Anon, &[WitnessKind::Frames]).is_ok()
 }
 
 /// What is to be seen of it.
@@ -36,7 +45,7 @@ impl Watched {
         back(&ram, backing)?;
         let witnesses = kinds.iter().map(|kind| Witness::of(*kind, &ram)).collect::<Result<_, _>>()?;
         let residency = Residency::of(&ram, ram.whole())?;
-        Ok(Self { witnesses, ram, residency, splits: Splits::now() })
+        Ok(Self { witnesses, ram, residency, splits: Splits::now(), grip: Grip::default() })
     }
 
     /// How many pages there are.
@@ -56,10 +65,18 @@ impl Watched {
     /// Discards a page, as a report does.
     ///
     /// # Errors
-    /// [`TrialError`] if it is not memory.
-    pub fn discard(&self, page: u64) -> Result<(), TrialError> {
-        let page = PageRange::block(Pfn(page), Order::default());
-        advise(&self.ram, page, Advice::DontNeed).map_err(TrialError::Statistics)
+    /// What the kernel says if it is not memory.
+    pub fn discard(&self, page: u64) -> io::Result<()> {
+        advise(&self.ram, PageRange::block(Pfn(page), Order::default()), Advice::DontNeed)
+    }
+
+    /// Takes a reference to each of the first pages, 256 at the most, that is never given up.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn grip(&mut self, pages: u64) -> io::Result<()> {
+        let range = ByteRange::of_pages(Gpa(0), pages).and_then(ByteRange::inward);
+        self.grip.hold(&self.ram, range.map_err(|_| io::ErrorKind::InvalidInput)?)
     }
 
     /// What is to be seen now.

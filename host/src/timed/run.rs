@@ -19,11 +19,11 @@ use super::spec::TimedSpec;
 use super::stopwatch::{Bursts, Stopwatch};
 use crate::balloon::SharedBalloon;
 use crate::fault::Planted;
-use crate::kvm::{ExitError, Machine, PAYLOAD, Pinned, Placement, idle};
+use crate::kvm::{Machine, PAYLOAD, Pinned, Placement, idle};
 use crate::memory;
 use crate::probe::Facts;
 use crate::serve::{Server, Service};
-use crate::trial::{self, Assembly, Seat, TrialError, Wanted};
+use crate::trial::{self, Assembly, Part, Seat, TrialError, Wanted};
 
 /// What a guest may take without a sign of progress for each page of its arena.
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(100);
@@ -78,11 +78,8 @@ pub fn run_planted(
         started,
         booted: Duration::ZERO,
         huge_share: 0.0,
-        splits: None,
-        begin: Mark::default(),
-        end: Mark::default(),
+        part: Part::default(),
         measured: Measured::default(),
-        measuring: false,
         over: false,
         bursts: (spec.stopwatch == Stopwatch::Weighed).then(|| Bursts::of(spec.reports.div_ceil(CALLS))),
         calls_drained: 0,
@@ -142,8 +139,10 @@ fn outcome(
     tsc_khz: u32,
     registers: bool,
 ) -> Result<Outcome, TrialError> {
-    let Session { begin, end, measured, counter, .. } = session;
-    let note = |at: Gpa| session.ram.read(at).map_err(ExitError::from);
+    let Session { measured, counter, .. } = session;
+    let (begin, end) = session.part.marks()?;
+    let taken = end.taken.since(&begin.taken);
+    let note = |at: Gpa| session.ram.read(at);
     let refused = server.with(Service::refused);
     trial::not_refused_by_kvm(note(notes::REFUSED)?, &refused)?;
     let statistics = session.statistics.as_ref();
@@ -160,15 +159,15 @@ fn outcome(
         disordered: measured.disordered,
         exits: end.exits.since(&begin.exits),
         kvm_stats: statistics.map(|s| s.difference(&begin.statistics, &end.statistics)).unwrap_or_default(),
-        madvise_calls: end.taken.madvise_calls - begin.taken.madvise_calls,
-        discarded_pages: end.taken.discarded_pages - begin.taken.discarded_pages,
-        madvise_failures: end.taken.madvise_failures - begin.taken.madvise_failures,
+        madvise_calls: taken.madvise_calls,
+        discarded_pages: taken.discarded_pages,
+        madvise_failures: taken.madvise_failures,
         refused,
         reported_digest: note(notes::DIGEST_SUM)?,
         taken_digest: server.with(Service::taken).digest.sum,
         proof: session.prover.proof(),
         witness: session.prover.witness(),
-        splits: session.splits,
+        splits: end.splits.zip(begin.splits).map(|(end, begin)| end.since(begin)),
         huge_share: session.huge_share,
         checked_pages: note(notes::CHECKED)?,
         violations: trial::violations(|violation| note(notes::violations(violation)))?,

@@ -14,17 +14,17 @@ use super::proof::Prover;
 use super::sample::Observer;
 use super::stopwatch::Bursts;
 use crate::axes::Backing;
-use crate::kvm::{Counter, ExitError, Exits, Flow, Statistics, TscOffset, idle};
+use crate::kvm::{Counter, Exits, Flow, Statistics, TscOffset, idle};
 use crate::memory::{GuestRam, Splits, require_huge};
 use crate::reclaim::Taken;
 use crate::serve::{Server, Service, Stamps};
-use crate::trial::TrialError;
+use crate::trial::{Part, TrialError};
 
 /// How long the device thread may take to read its clock after it has acknowledged.
 const LAST_STAMP: Duration = Duration::from_secs(1);
 
 /// What the measured part begins or ends with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Mark {
     pub(super) exits: Exits,
     pub(super) statistics: Vec<u64>,
@@ -32,6 +32,7 @@ pub(super) struct Mark {
     /// How long the kernel had been idle, in nanoseconds of its clock; looked at only where instructions are
     /// counted, and `None` where it does not say.
     pub(super) slept: Option<u64>,
+    pub(super) splits: Option<Splits>,
 }
 
 /// What the trace of the measured part held.
@@ -59,12 +60,8 @@ pub(super) struct Session<'a> {
     pub(super) booted: Duration,
     /// Share of resident guest memory in huge pages, once all of it is there.
     pub(super) huge_share: f64,
-    /// First what the kernel had counted by then, at the end the change.
-    pub(super) splits: Option<Splits>,
-    pub(super) begin: Mark,
-    pub(super) end: Mark,
+    pub(super) part: Part<Mark>,
     pub(super) measured: Measured,
-    pub(super) measuring: bool,
     /// The guest is done.
     pub(super) over: bool,
     /// Where the stopwatch is weighed: the bursts by which it is.
@@ -86,12 +83,10 @@ impl Session<'_> {
                 self.booted = self.started.elapsed();
                 // Every page of the arena has been written by now.
                 self.huge_share = require_huge(&self.ram, self.backing)?;
-                self.splits = Splits::now();
             }
             Control::Begin => {
                 self.drain()?;
-                self.begin = self.mark(exits, server)?;
-                self.measuring = true;
+                self.part.begin(self.mark(exits, server)?)?;
                 if let Some(bursts) = &mut self.bursts {
                     bursts.forget();
                 }
@@ -107,9 +102,7 @@ impl Session<'_> {
                 if let Some(bursts) = &mut self.bursts {
                     bursts.begin(None);
                 }
-                self.measuring = false;
-                self.end = self.mark(exits, server)?;
-                self.splits = self.splits.and_then(|then| Some(Splits::now()?.since(then)));
+                self.part.end(self.mark(exits, server)?)?;
             }
             Control::Burst => {
                 self.drain()?;
@@ -131,7 +124,7 @@ impl Session<'_> {
     }
 
     fn next_burst(&mut self) -> Result<(), TrialError> {
-        let kind = Burst::from_number(self.ram.read(notes::BURST).map_err(ExitError::from)?);
+        let kind = Burst::from_number(self.ram.read(notes::BURST)?);
         let (Some(bursts), Some(kind)) = (&mut self.bursts, kind) else {
             return Err(TrialError::Protocol { what: "it began a burst that nobody asked for" });
         };
@@ -141,8 +134,8 @@ impl Session<'_> {
 
     /// Reads the whole trace; what is measured goes to the observer.
     fn drain(&mut self) -> Result<(), TrialError> {
-        let calls = self.ram.read(notes::CALLS).map_err(ExitError::from)?;
-        let reports = self.ram.read(notes::REPORTS).map_err(ExitError::from)?;
+        let calls = self.ram.read(notes::CALLS)?;
+        let reports = self.ram.read(notes::REPORTS)?;
         let fits = |now: u64, before: u64, room: u64| now.checked_sub(before).is_some_and(|new| new <= room);
         if !fits(calls, self.calls_drained, CALLS) || !fits(reports, self.reports_drained, REPORTS) {
             return Err(TrialError::Protocol { what: "its trace ran over" });
@@ -162,7 +155,7 @@ impl Session<'_> {
     fn pair(&mut self, report: &ReportRecord) -> Result<(), TrialError> {
         let first = self.calls_drained;
         self.calls_drained += report.calls;
-        if !self.measuring {
+        if !self.part.is_running() {
             return Ok(());
         }
         let mut error = None;
@@ -215,7 +208,7 @@ impl Session<'_> {
     }
 
     fn words<const N: usize>(&self, at: abi::addr::Gpa) -> Result<[u64; N], TrialError> {
-        Ok(self.ram.read_words(at).map_err(ExitError::from)?)
+        Ok(self.ram.read_words(at)?)
     }
 
     fn mark(&self, exits: &Exits, server: &Server) -> Result<Mark, TrialError> {
@@ -226,6 +219,7 @@ impl Session<'_> {
             statistics: statistics.unwrap_or_default(),
             taken: server.with(Service::taken),
             slept: if self.counter == Counter::Instructions { idle::slept() } else { None },
+            splits: Splits::now(),
         })
     }
 }

@@ -67,6 +67,9 @@ pub enum TrialError {
     /// Guest memory cannot be had as it was asked for.
     #[error(transparent)]
     Backing(#[from] BackingError),
+    /// Guest memory cannot be had, or what must be there is not.
+    #[error(transparent)]
+    Ram(#[from] RamError),
     /// The vCPU stopped.
     #[error(transparent)]
     Exit(ExitError),
@@ -127,11 +130,5 @@ impl From<BuildError> for TrialError {
             BuildError::Kvm(error) => Self::Kvm(error),
             error => Self::Build(error),
         }
-    }
-}
-
-impl From<RamError> for TrialError {
-    fn from(error: RamError) -> Self {
-        Self::Build(error.into())
     }
 }

@@ -196,6 +196,10 @@ fn who_may_say_what(facts: &Facts) -> Checked {
         Code::default().say(Control::Drain).hang(),
         Code::default().say(Control::Done).hang(),
         begun().say(Control::Done).hang(),
+        Code::default().say(Control::End).hang(),
+        begun().say(Control::Begin).hang(),
+        begun().say(Control::End).say(Control::Begin).hang(),
+        begun().say(Control::End).say(Control::End).hang(),
         settled(begun(), SPEC.rounds + 1).hang(),
         begun().say(Control::Resting).say(Control::Resting).hang(),
     ];
