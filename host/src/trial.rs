@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   assembly   memory, machine and device, and a service for each processor
+//!   told       what a guest is told of its way
 //!   seat       what a processor's exits can reach
 //!   team       a thread for each processor; the first error stops them all
 //!   deadline   how long a guest may take over nothing
@@ -18,6 +19,7 @@ mod outcome;
 mod part;
 mod seat;
 pub(crate) mod team;
+mod told;
 
 pub use error::TrialError;
 
@@ -26,3 +28,4 @@ pub(crate) use deadline::{patience, unless_stopped, watched};
 pub(crate) use outcome::{ended, not_refused_by_kvm, violations};
 pub(crate) use part::Part;
 pub(crate) use seat::Seat;
+pub(crate) use told::told;

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use abi::axes::{Axis, Carrier, Completion};
+use abi::axes::{Carrier, Completion};
 
-use super::backing::Backing;
-use super::discard::{Coalesce, Discard};
 use super::doorbell::{Doorbell, Servicer};
 use super::guest_ring::RingChoice;
 use super::set::{Set, listed};
@@ -116,34 +114,39 @@ impl Way {
             None => Ok(()),
         }
     }
-
-    /// Every combination of choices, those that mean nothing among them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let one = Self::plain(Carrier::Empty, Doorbell::Port, Completion::Return);
-        let ways = vary(&[one], |way, carrier| Self { carrier, ..way });
-        let ways = vary(&ways, |way, doorbell| Self { doorbell, ..way });
-        let ways = vary(&ways, |way, servicer: Servicer| Self { servicer, ..way });
-        let ways = vary(&ways, |way, completion| Self { completion, ..way });
-        let ways = vary(&ways, |way, guest_ring: RingChoice| Self { guest_ring, ..way });
-        let ways = vary(&ways, |way, discard: Discard| Self { discard, ..way });
-        let ways = vary(&ways, |way, coalesce: Coalesce| Self { coalesce, ..way });
-        vary(&ways, |way, backing: Backing| Self { backing, ..way }).into_iter()
-    }
-
-    /// Every combination that means something.
-    pub fn allowed() -> impl Iterator<Item = Self> {
-        Self::all().filter(|way| way.validate().is_ok())
-    }
-}
-
-/// Each of the ways with each value of an axis.
-fn vary<A: Axis>(ways: &[Way], with: fn(Way, A) -> Way) -> Vec<Way> {
-    ways.iter().flat_map(|way| A::ALL.iter().map(move |value| with(*way, *value))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use abi::axes::Axis;
+
     use super::*;
+    use crate::axes::{Backing, Coalesce, Discard};
+
+    impl Way {
+        /// Every combination of choices, those that mean nothing among them.
+        fn all() -> impl Iterator<Item = Self> {
+            let one = Self::plain(Carrier::Empty, Doorbell::Port, Completion::Return);
+            let ways = vary(&[one], |way, carrier| Self { carrier, ..way });
+            let ways = vary(&ways, |way, doorbell| Self { doorbell, ..way });
+            let ways = vary(&ways, |way, servicer: Servicer| Self { servicer, ..way });
+            let ways = vary(&ways, |way, completion| Self { completion, ..way });
+            let ways = vary(&ways, |way, guest_ring: RingChoice| Self { guest_ring, ..way });
+            let ways = vary(&ways, |way, discard: Discard| Self { discard, ..way });
+            let ways = vary(&ways, |way, coalesce: Coalesce| Self { coalesce, ..way });
+            vary(&ways, |way, backing: Backing| Self { backing, ..way }).into_iter()
+        }
+
+        /// Every combination that means something.
+        fn allowed() -> impl Iterator<Item = Self> {
+            Self::all().filter(|way| way.validate().is_ok())
+        }
+    }
+
+    /// Each of the ways with each value of an axis.
+    fn vary<A: Axis>(ways: &[Way], with: fn(Way, A) -> Way) -> Vec<Way> {
+        ways.iter().flat_map(|way| A::ALL.iter().map(move |value| with(*way, *value))).collect()
+    }
 
     /// A call that KVM answers itself.
     const IN_KERNEL: Way = Way::plain(Carrier::Empty, Doorbell::HypercallKernel, Completion::Return);

@@ -3,36 +3,27 @@
 use std::time::Duration;
 
 use abi::addr::PAGE_SIZE;
-use abi::axes::{Afterwards, Program, Workload};
+use abi::axes::{Afterwards, Program};
 use abi::boot::BootInfo;
 use abi::engine::GuestFault;
 use abi::engine::info::EngineInfo;
 
 use super::spec::EngineSpec;
-use crate::axes::{Discard, Way};
+use crate::axes::Discard;
 use crate::probe::Facts;
+use crate::trial::told;
 
 /// Turns the choices into what every guest is told.
 pub(super) fn boot_info(spec: &EngineSpec, facts: &Facts) -> BootInfo {
-    let Way { carrier, doorbell, completion, discard, .. } = spec.way;
-    let guest_ring = facts.guest_ring(&spec.way);
+    let told = told(&spec.way, facts, Program::Engine);
     BootInfo {
-        program: Program::Engine,
-        guest_ring,
-        carrier,
-        bell: doorbell.bell(carrier, facts.hypercall),
-        completion,
-        afterwards: if is_returned(spec) { discard.afterwards() } else { Afterwards::Kept },
-        // The engine has workloads of its own.
-        workload: Workload::Sequential,
+        afterwards: if is_returned(spec) { told.afterwards } else { Afterwards::Kept },
         order: spec.min_order,
         batch: spec.capacity.into(),
         queue_size: spec.queue_size().into(),
         arena_pages: spec.memory / PAGE_SIZE,
-        warmup: 0,
-        reports: 0,
         seed: spec.seed,
-        fenced: facts.is_fenced(guest_ring),
+        ..told
     }
 }
 

@@ -94,8 +94,8 @@ pub struct EngineOutcome {
     pub settled: Vec<Settled>,
     /// Who said what is back.
     pub witness: WitnessKind,
-    /// Huge pages whose split was put off, and huge pages split, on the whole machine, in the measured part; `None` where
-    /// the kernel does not count.
+    /// Huge pages whose split was put off, and huge pages split, on the whole machine, from when the guest's memory was
+    /// all there to the end of the measured part; `None` where the kernel does not count.
     pub splits: Option<Splits>,
     /// Share of resident guest memory in huge pages when all of it was there.
     pub huge_share: f64,

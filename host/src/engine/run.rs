@@ -117,6 +117,7 @@ fn run_guest(
         settled: Vec::new(),
         backing: spec.way.backing,
         huge_share: 0.0,
+        splits: None,
         part: Part::default(),
     };
 
@@ -175,7 +176,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         curve: session.looks.iter().map(|look| clock.point(look)).collect(),
         settled: session.settled.iter().map(|round| clock.settled(round)).collect(),
         witness: session.examiner.witness(),
-        splits: end.splits.zip(begin.splits).map(|(end, begin)| end.since(begin)),
+        splits: session.splits,
         huge_share: session.huge_share,
         exits: end.exits.since(&begin.exits),
         idles: end.idles - begin.idles,

@@ -27,7 +27,6 @@ pub(super) struct Mark {
     /// Of each processor.
     pub(super) statistics: Vec<Vec<u64>>,
     pub(super) served: Served,
-    pub(super) splits: Option<Splits>,
 }
 
 /// A round that had settled, when the guest's clock stood at `at`.
@@ -57,6 +56,8 @@ pub(super) struct Session<'a> {
     pub(super) backing: Backing,
     /// Share of resident guest memory in huge pages, once all of it is there.
     pub(super) huge_share: f64,
+    /// First what the kernel had counted when all of guest memory was there, at the end the change.
+    pub(super) splits: Option<Splits>,
     pub(super) part: Part<Mark>,
 }
 
@@ -67,6 +68,7 @@ impl Session<'_> {
             // Every page has been written by now, and none reported.
             Control::Ready => {
                 self.huge_share = require_huge(self.ram, self.backing)?;
+                self.splits = Splits::now();
                 self.examiner.inhabited()?;
             }
             Control::Begin => {
@@ -82,6 +84,7 @@ impl Session<'_> {
             Control::Resting => return Err(TrialError::Protocol { what: "it came to rest twice" }),
             Control::End => {
                 self.part.end(self.mark()?)?;
+                self.splits = Splits::change_since(self.splits);
                 // What comes is the guest's last look at all of its memory, which brings it back.
                 if let Some(watch) = self.watch.take() {
                     self.looks = watch.end()?;
@@ -117,7 +120,6 @@ impl Session<'_> {
             cpu: processor_time(),
             statistics: statistics.map_err(TrialError::Statistics)?,
             served: self.services.served(),
-            splits: Splits::now(),
         })
     }
 

@@ -88,7 +88,7 @@ impl Watched {
         Ok(Seen {
             unmapped: self.pages() - self.residency.count()?,
             held,
-            splits: self.splits.and_then(|then| Some(Splits::now()?.since(then))),
+            splits: Splits::change_since(self.splits),
         })
     }
 

@@ -32,7 +32,6 @@ pub(super) struct Mark {
     /// How long the kernel had been idle, in nanoseconds of its clock; looked at only where instructions are
     /// counted, and `None` where it does not say.
     pub(super) slept: Option<u64>,
-    pub(super) splits: Option<Splits>,
 }
 
 /// What the trace of the measured part held.
@@ -60,6 +59,8 @@ pub(super) struct Session<'a> {
     pub(super) booted: Duration,
     /// Share of resident guest memory in huge pages, once all of it is there.
     pub(super) huge_share: f64,
+    /// First what the kernel had counted when all of guest memory was there, at the end the change.
+    pub(super) splits: Option<Splits>,
     pub(super) part: Part<Mark>,
     pub(super) measured: Measured,
     /// The guest is done.
@@ -83,6 +84,7 @@ impl Session<'_> {
                 self.booted = self.started.elapsed();
                 // Every page of the arena has been written by now.
                 self.huge_share = require_huge(&self.ram, self.backing)?;
+                self.splits = Splits::now();
             }
             Control::Begin => {
                 self.drain()?;
@@ -103,6 +105,7 @@ impl Session<'_> {
                     bursts.begin(None);
                 }
                 self.part.end(self.mark(exits, server)?)?;
+                self.splits = Splits::change_since(self.splits);
             }
             Control::Burst => {
                 self.drain()?;
@@ -219,7 +222,6 @@ impl Session<'_> {
             statistics: statistics.unwrap_or_default(),
             taken: server.with(Service::taken),
             slept: if self.counter == Counter::Instructions { idle::slept() } else { None },
-            splits: Splits::now(),
         })
     }
 }

@@ -29,9 +29,14 @@ impl Splits {
         Some(Self { deferred: of("thp_deferred_split_page")?, done: of("thp_split_page")? })
     }
 
-    /// From then to now.
+    /// From `then` to now; `None` where the kernel does not count, or did not.
     #[must_use]
-    pub const fn since(self, then: Self) -> Self {
+    pub fn change_since(then: Option<Self>) -> Option<Self> {
+        Some(Self::now()?.since(then?))
+    }
+
+    /// From then to this moment.
+    const fn since(self, then: Self) -> Self {
         Self {
             deferred: self.deferred.saturating_sub(then.deferred),
             done: self.done.saturating_sub(then.done),
