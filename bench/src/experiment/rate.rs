@@ -64,6 +64,6 @@ fn freed_at_once(keys: &Keys, spec: EngineSpec, reported: Order) -> EngineSpec {
             ..spec
         };
     }
-    let bytes = keys.share(4) * u64::from(spec.vcpus);
+    let bytes = engine::comb_bytes(keys, 4);
     comb(spec, reported, bytes / (2 * reported.pages() * PAGE_SIZE))
 }

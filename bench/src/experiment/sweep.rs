@@ -39,7 +39,7 @@ impl Asks for Sweep {
             for rung in keys.rungs() {
                 for capacity in keys.capacities.iter().flatten() {
                     let load = EngineSpec { capacity: *capacity, ..load(rung) };
-                    let bytes = keys.share(2) * u64::from(load.vcpus);
+                    let bytes = engine::comb_bytes(keys, 2);
                     let length = bytes / (2 * reported.pages() * PAGE_SIZE);
                     let comb = EngineSpec { budget: 0, ..comb(load, reported, length) };
                     cells.extend([engine::cell(comb), engine::cell(load)]);
