@@ -31,12 +31,39 @@ impl Asks for Memhog {
     type Found = Found;
 
     fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
-        let footprint = keys.share(4) * 3;
+        let footprint = footprint(keys);
         let hog = |rung| EngineSpec { load: Load::Memhog, footprint, ..keys.engine(rung, call) };
         keys.rungs().map(|rung| engine::cell(hog(rung))).collect()
     }
 
     fn found(archive: &Archive) -> Self::Found {
         Self::Found::of(archive)
+    }
+}
+
+/// What each processor touches and frees: what is given, or three quarters of the memory for all of them.
+fn footprint(keys: &Keys) -> u64 {
+    keys.footprint.unwrap_or_else(|| keys.share(4).saturating_mul(3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_footprint_that_is_given_is_the_one_that_is_touched() {
+        let keys: Keys = toml::from_str(Memhog::PLANS[0].1).unwrap();
+        let of = |keys: &Keys| {
+            let cells = Memhog::cells(keys, CallBy::Port).into_iter();
+            cells.map(|spec| match spec {
+                Spec::Engine(spec) => spec.footprint,
+                Spec::Timed(spec) => panic!("{spec:?}"),
+            })
+        };
+        assert!(of(&keys).all(|footprint| footprint == 3 * keys.share(4)));
+        for given in [64 << 20, u64::MAX] {
+            let keys = Keys { footprint: Some(given), ..keys.clone() };
+            assert!(of(&keys).all(|footprint| footprint == given));
+        }
     }
 }

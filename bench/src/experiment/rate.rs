@@ -1,4 +1,4 @@
-//! Whether memory comes back at the rate that delay, budget and capacity say.
+//! Whether memory is reported at the rate that delay, budget and capacity say.
 
 pub mod found;
 pub mod predict;
@@ -22,7 +22,7 @@ pub struct Rates;
 
 impl Asks for Rates {
     const NAME: &'static str = "rate";
-    const QUESTION: &'static str = "Does memory come back at the rate that delay, budget and capacity say?";
+    const QUESTION: &'static str = "Is memory reported at the rate that delay, budget and capacity say?";
     const PLANS: &'static [(&'static str, &'static str)] = &[
         ("default", include_str!("../../plans/rate.toml")),
         ("quick", include_str!("../../plans/rate.quick.toml")),
@@ -64,6 +64,6 @@ fn freed_at_once(keys: &Keys, spec: EngineSpec, reported: Order) -> EngineSpec {
             ..spec
         };
     }
-    let bytes = keys.share(4) * u64::from(spec.vcpus);
+    let bytes = engine::comb_bytes(keys, 4);
     comb(spec, reported, bytes / (2 * reported.pages() * PAGE_SIZE))
 }

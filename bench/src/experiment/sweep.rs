@@ -1,5 +1,5 @@
-//! What it costs to give memory back, by the order reported and the blocks a report holds: for each a comb, which
-//! tells the cost of giving back, and a load, which tells what it slows down.
+//! What it costs to report memory, by the order reported and the blocks a report holds: for each a comb, which
+//! tells the cost of reporting, and a load, which tells what it slows down.
 
 pub mod found;
 
@@ -21,7 +21,7 @@ pub struct Sweep;
 impl Asks for Sweep {
     const NAME: &'static str = "sweep";
     const QUESTION: &'static str =
-        "What does it cost to give memory back, by the order reported and the blocks a report holds?";
+        "What does it cost to report memory, by the order reported and the blocks a report holds?";
     const PLANS: &'static [(&'static str, &'static str)] = &[
         ("default", include_str!("../../plans/sweep.toml")),
         ("quick", include_str!("../../plans/sweep.quick.toml")),
@@ -39,7 +39,7 @@ impl Asks for Sweep {
             for rung in keys.rungs() {
                 for capacity in keys.capacities.iter().flatten() {
                     let load = EngineSpec { capacity: *capacity, ..load(rung) };
-                    let bytes = keys.share(2) * u64::from(load.vcpus);
+                    let bytes = engine::comb_bytes(keys, 2);
                     let length = bytes / (2 * reported.pages() * PAGE_SIZE);
                     let comb = EngineSpec { budget: 0, ..comb(load, reported, length) };
                     cells.extend([engine::cell(comb), engine::cell(load)]);

@@ -54,6 +54,8 @@ pub(crate) enum Wrong {
     NotLooked,
     /// Passes come at half the rate they should.
     Slow,
+    /// No pass comes after the first.
+    Stalls,
 }
 
 /// A machine with known costs: an operation takes 100 µs and 2 µs more with reporting on, half a discard's cost later;
@@ -115,8 +117,10 @@ fn made(spec: &EngineSpec, wrong: Option<Wrong>) -> Made {
     let limits = Limits { capacity, budget: spec.budget };
     let delay = ticks(spec.delay) * if wrong == Some(Wrong::Slow) { 2 } else { 1 };
     let mut at = 1_000_000;
+    let most = if wrong == Some(Wrong::Stalls) { 1 } else { usize::MAX };
     let passes: Vec<PassRecord> = predict::passes(&lists, limits)
         .into_iter()
+        .take(most)
         .map(|pass| {
             let (began, ended) = (at + delay, at + delay + pass.reports * 20 * US);
             at = ended;

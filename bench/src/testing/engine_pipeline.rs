@@ -120,6 +120,11 @@ fn a_rate_that_is_not_the_formulas_fails() {
     assert_eq!(standing(&summary, "predicted rate"), Standing::Holds);
     let summary = summary_of("rate", Some((1, Wrong::Slow)));
     assert_eq!(standing(&summary, "predicted rate"), Standing::Fails);
+    let summary = summary_of("rate", Some((1, Wrong::Stalls)));
+    assert_eq!(standing(&summary, "predicted rate"), Standing::Fails);
+    let answer = summary.answer.join("\n");
+    assert!(answer.contains("Reporting stopped before a second pass: order "), "{answer}");
+    assert!(answer.contains(": 1 pass instead of "), "{answer}");
 }
 
 #[test]

@@ -37,9 +37,10 @@ pub struct OfTransport {
     pub rung: Option<Named<Rung>>,
     /// Every round of every trial: trial and what the kernel said.
     pub rounds: Vec<(u32, Round)>,
-    /// For each number of a round, the share that is back, over trials; none where the witness could not tell.
-    pub returned: Vec<Interval>,
-    /// Nanoseconds from the last round's memory freed to its end, over trials.
+    /// For each number of a round, from 1, the share of the guest's free memory that is back when reporting has settled,
+    /// over trials; nothing where the witness could not tell in some trial.
+    pub returned: Vec<Option<Interval>>,
+    /// Nanoseconds from the last round's memory freed to the end of the last pass that reported, over trials.
     pub settled_ns: Interval,
     /// Reports made and pages in them, in all trials.
     pub reports: u64,
@@ -76,7 +77,7 @@ impl Findings for Found {
             "n",
         ]);
         let rows = self.cells.iter().flat_map(rows);
-        let title = "memory that was freed, and is unmapped on the host and back when reporting has settled";
+        let title = "memory that is free in the guest, and is unmapped on the host and back when reporting has settled";
         let settled = self.cells.iter().map(|cell| {
             let took = number::amount(self.unit, &cell.settled_ns);
             vec![
@@ -90,7 +91,7 @@ impl Findings for Found {
         vec![
             Grid::new(title.to_owned(), header, rows.collect()),
             Grid::new(
-                "from the last round's memory freed until reporting had settled".to_owned(),
+                "from the last round's memory freed to the end of the last pass that reported".to_owned(),
                 strings(["transport", "took [95 %]", "reported in all", "reports", "n"]),
                 settled.collect(),
             ),
@@ -120,6 +121,9 @@ impl Findings for Found {
             }
         }
         let what = format!("every round returns at least {} of the free memory", percent(RETURNED));
+        if faults.is_empty() && rounds == 0 {
+            return vec![check(&what, Standing::Unknown, "no round settled".to_owned())];
+        }
         if faults.is_empty() && unknown > 0 {
             let detail = format!("of {unknown} of {rounds} rounds nobody can tell");
             return vec![check(&what, Standing::Unknown, detail)];
@@ -134,9 +138,9 @@ impl Findings for Found {
 
     fn sentences(&self) -> Vec<String> {
         let sentence = |cell: &OfTransport| {
-            let last = cell.returned.last()?;
+            let last = cell.returned.last().copied().flatten()?;
             Some(format!(
-                "Over {}, {} of what the last round freed was back {} after it was free (n = {}).",
+                "Over {}, {} of the guest's free memory was back when reporting had settled after the last round; the last pass that reported ended {} after the memory was freed (n = {}).",
                 cell.label(),
                 percent(last.mean),
                 self.unit.show(cell.settled_ns.mean),
@@ -171,7 +175,7 @@ fn of_transport(group: &Group<'_, Engine>, how: Sampling) -> OfTransport {
     let rounds: Vec<(u32, Round)> =
         with_trial.flat_map(|(trial, m)| m.settled.iter().map(move |round| (trial, *round))).collect();
     let most = rounds.iter().map(|(_, round)| round.round).max().unwrap_or_default();
-    let returned = (1..=most).filter_map(|number| {
+    let returned = (1..=most).map(|number| {
         let shares: Vec<f64> = rounds
             .iter()
             .filter(|(_, round)| round.round == number)
@@ -191,7 +195,7 @@ fn of_transport(group: &Group<'_, Engine>, how: Sampling) -> OfTransport {
     }
 }
 
-/// Nanoseconds from the last round's memory freed to the end of its last pass.
+/// Nanoseconds from the last round's memory freed to the end of the last pass that reported.
 fn settling(measured: &EngineMeasured) -> f64 {
     let last = measured.passes().filter(|pass| pass.pages > 0).map(|pass| pass.ended).max();
     measured.counts.clock.figure(float(last.unwrap_or_default().saturating_sub(measured.freed)))
@@ -199,7 +203,8 @@ fn settling(measured: &EngineMeasured) -> f64 {
 
 fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
     let of_round = |number: u64| {
-        let returned = usize::try_from(number - 1).ok().and_then(|index| cell.returned.get(index));
+        let index = usize::try_from(number - 1).ok();
+        let returned = index.and_then(|index| cell.returned.get(index).copied().flatten());
         let rounds: Vec<&Round> =
             cell.rounds.iter().map(|(_, round)| round).filter(|round| round.round == number).collect();
         let mean = |pages: &dyn Fn(&Round) -> u64| {
@@ -228,4 +233,50 @@ fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
     };
     let rounds = cell.rounds.iter().map(|(_, round)| round.round).max().unwrap_or_default();
     (1..=rounds).map(of_round).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two rounds the witness could not tell the first.
+    fn cell() -> OfTransport {
+        let round = |round, unknown| Round { round, free: 100, back: 98, unknown, ..Round::default() };
+        let of = |mean| Interval { mean, low: mean, high: mean, blocks: 1, p: Some(1.0) };
+        OfTransport {
+            rung: None,
+            rounds: vec![(0, round(1, 5)), (0, round(2, 0))],
+            returned: vec![None, Some(of(0.98))],
+            settled_ns: of(2e6),
+            reports: 3,
+            pages: 98,
+            rounds_planned: 2,
+            curve: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_round_that_is_not_known_is_not_another_one() {
+        let rows = rows(&cell());
+        assert_eq!([&rows[0][4], &rows[1][4]], ["unknown", "98.00 % [98.00, 98.00]"]);
+        let found = Found { unit: Unit::Nanoseconds, cells: vec![cell()] };
+        let said = found.sentences().join("\n");
+        assert!(
+            said.contains("98.0 % of the guest's free memory was back when reporting had settled"),
+            "{said}"
+        );
+        assert!(said.contains("ended 2.00 ms after the memory was freed (n = 1)"), "{said}");
+        let unknown = OfTransport { returned: vec![Some(Interval::default()), None], ..cell() };
+        let found = Found { unit: Unit::Nanoseconds, cells: vec![unknown] };
+        assert!(found.sentences().is_empty(), "nothing is known of the last round");
+    }
+
+    #[test]
+    fn of_no_rounds_nothing_holds() {
+        let standing = |cells| Found { unit: Unit::Nanoseconds, cells }.checks()[0].standing;
+        assert_eq!(standing(vec![]), Standing::Unknown);
+        let none = OfTransport { rounds: Vec::new(), ..cell() };
+        assert_eq!(standing(vec![none.clone()]), Standing::Fails, "two were planned");
+        assert_eq!(standing(vec![OfTransport { rounds_planned: 0, ..none }]), Standing::Unknown);
+    }
 }

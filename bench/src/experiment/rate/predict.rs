@@ -1,4 +1,4 @@
-//! How fast a reporting core gives memory back, by its own rule.
+//! How fast a reporting core reports memory, by its own rule.
 //!
 //! Linux's `page_reporting_cycle` leaves a list when it has made one report more than its budget, which is the length of
 //! the list over capacity times the budget's divisor, rounded up. What is left waits for the next pass, a delay later.

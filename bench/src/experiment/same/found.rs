@@ -61,6 +61,20 @@ impl Found {
     fn share(&self, of: usize) -> f64 {
         ratio(float(of as u64), float(self.comparisons as u64))
     }
+
+    /// Whether more are called different than should be. A test of this size calls a little over its share different in
+    /// every other run, by chance: what is beyond three standard deviations of a right one is no chance.
+    fn standing(&self) -> Standing {
+        let comparisons = float(self.comparisons as u64);
+        let expected = ALPHA * comparisons;
+        let by_chance = 3.0 * (expected * (1.0 - ALPHA)).sqrt();
+        match float(self.different as u64) {
+            _ if self.comparisons < ENOUGH => Standing::Unknown,
+            different if different <= expected => Standing::Holds,
+            different if different <= expected + by_chance => Standing::Unknown,
+            _ => Standing::Fails,
+        }
+    }
 }
 
 impl Findings for Found {
@@ -90,15 +104,29 @@ impl Findings for Found {
 
     fn checks(&self) -> Vec<Check> {
         let what = format!("at most {} of like things are called different", percent(ALPHA));
-        let standing = match self.comparisons {
-            few if few < ENOUGH => Standing::Unknown,
-            _ if self.share(self.different) <= ALPHA => Standing::Holds,
-            _ => Standing::Fails,
-        };
-        vec![check(&what, standing, format!("{} of {} comparisons", self.different, self.comparisons))]
+        let detail = format!("{} of {} comparisons", self.different, self.comparisons);
+        vec![check(&what, self.standing(), detail)]
     }
 
     fn how_to_read(&self) -> String {
         "- *different*, *equal* and *cannot say* are called by the test and the margin that every experiment uses.\n".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of 200 comparisons ten are the share, and a standard deviation is 3.1.
+    #[test]
+    fn what_chance_can_do_is_no_fault() {
+        let standing =
+            |comparisons, different| Found { comparisons, different, ..Found::default() }.standing();
+        assert_eq!(standing(200, 0), Standing::Holds);
+        assert_eq!(standing(200, 10), Standing::Holds);
+        assert_eq!(standing(200, 11), Standing::Unknown);
+        assert_eq!(standing(200, 19), Standing::Unknown);
+        assert_eq!(standing(200, 20), Standing::Fails);
+        assert_eq!(standing(99, 99), Standing::Unknown, "too few to say");
     }
 }

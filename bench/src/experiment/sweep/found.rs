@@ -1,4 +1,4 @@
-//! What it costs to give memory back, by the order reported and the blocks a report holds.
+//! What it costs to report memory, by the order reported and the blocks a report holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,7 @@ pub struct Point {
     pub order: u8,
     /// Blocks a report holds.
     pub capacity: u16,
-    /// Nanoseconds of guest and host for every MiB given back.
+    /// Nanoseconds of guest and host for every MiB reported.
     pub cost: Interval,
     /// The share of the unmapped pages of its combs that the host has back; absent where the witness cannot tell. Below 1
     /// the cost is one of unmapping.
@@ -56,11 +56,11 @@ pub struct Point {
     pub back: Option<f64>,
     /// Of this, what the transport has: neither walk, put-back nor discard.
     pub transport: f64,
-    /// By how much touching a MiB that had been given back takes longer, block by block; absent if the workload did not
+    /// By how much touching a MiB that had been reported takes longer, block by block; absent if the workload did not
     /// run in a block, or touched none. An estimate that is not positive is one all the same.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refault: Option<Interval>,
-    /// What the transport has of giving a MiB back and touching it again; unknown where the refault is.
+    /// What the transport has of reporting a MiB and touching it again; unknown where the refault is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub transport_of_all: Option<Interval>,
     /// Change of the workload's operations a second against a guest without reporting.
@@ -100,7 +100,7 @@ pub struct End {
 #[must_use]
 pub fn rule() -> String {
     format!(
-        "exits are shown to stop mattering from the order on at which the whole interval of what the transport has of giving a MiB back and touching it again lies below {}, there and at all larger orders",
+        "exits are shown to stop mattering from the order on at which the whole interval of what the transport has of reporting a MiB and touching it again lies below {}, there and at all larger orders",
         percent(SHARE)
     )
 }
@@ -125,7 +125,7 @@ impl Found {
     fn costs(&self, rung: Option<Named<Rung>>) -> Grid {
         let n = self.least_blocks(|cell| Some(cell.cost));
         let title = format!(
-            "{}: µs for each MiB given back, guest and host, by order and blocks a report; ± half the 95 % interval, n = {n}",
+            "{}: µs for each MiB reported, guest and host, by order and blocks a report; ± half the 95 % interval, n = {n}",
             label(rung)
         );
         self.across(rung, title, |cell| {
@@ -141,15 +141,17 @@ impl Found {
 
     fn transports(&self, rung: Option<Named<Rung>>) -> Grid {
         let n = self.least_blocks(|cell| Some(cell.cost));
-        let title =
-            format!("{}: the transport's share of that, neither walk nor discard; n = {n}", label(rung));
+        let title = format!(
+            "{}: the transport's share of the cost of reporting a MiB, neither walk nor discard; n = {n}",
+            label(rung)
+        );
         self.across(rung, title, |cell| percent(cell.transport))
     }
 
     fn transports_of_all(&self, rung: Option<Named<Rung>>) -> Grid {
         let n = self.least_blocks(|cell| cell.change);
         let title = format!(
-            "{}: the transport's share of giving a MiB back and touching it again; n = {n}",
+            "{}: the transport's share of reporting a MiB and touching it again; n = {n}",
             label(rung)
         );
         self.across(rung, title, |cell| {
@@ -259,7 +261,7 @@ fn label(rung: Option<Named<Rung>>) -> String {
     rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
 }
 
-/// Nanoseconds of guest and host for every MiB given back. While the guest goes on with its work, the host's are its
+/// Nanoseconds of guest and host for every MiB reported. While the guest goes on with its work, the host's are its
 /// own; else the guest waits for them.
 fn cost(measured: &EngineMeasured, completion: Completion) -> f64 {
     let spent = &measured.spent;
@@ -334,7 +336,7 @@ fn back(comb: &Group<'_, Engine>) -> Option<f64> {
     known.then(|| ratio(sum(|round| round.back), sum(|round| round.unmapped)))
 }
 
-/// By how much the workload took longer to touch a MiB that had been given back, in each block in which it touched any.
+/// By how much the workload took longer to touch a MiB that had been reported, in each block in which it touched any.
 fn refaults(load: &Group<'_, Engine>) -> BTreeMap<u32, f64> {
     let unit = float(4096 << load.choices.unit.min(Order::MAX.get())) / float(1 << 20);
     let of = |m: &EngineMeasured| {
