@@ -2,7 +2,7 @@
 //!
 //! | advice | on private anonymous memory |
 //! |---|---|
-//! | [`Advice::DontNeed`] | frees the pages at once; they read as zeroes afterwards |
+//! | [`Advice::DontNeed`] | unmaps the pages at once; they read as zeroes afterwards. Part of a huge page is not freed with that |
 //! | [`Advice::HugePage`] | lets faults be served by transparent huge pages |
 //! | [`Advice::NoHugePage`] | keeps them to 4 KiB pages |
 //!
