@@ -17,7 +17,7 @@ use crate::engine::books::Books;
 use crate::engine::buddy::{Config, MigrateType};
 use crate::engine::witness::{Witness, touch};
 use crate::metal::fake::{Fake, Rung};
-use crate::transport::{self, Transport};
+use crate::transport::{BatchPage, Transport};
 
 mod arrays;
 mod faults;
@@ -107,7 +107,7 @@ impl Rig {
     }
 
     fn with_host(info: EngineInfo, host: impl FnMut(&mut Fake, Rung) + 'static) -> Self {
-        let carrier = Box::leak(Box::new(transport::Batch::of(0)));
+        let carrier = Box::leak(Box::new(BatchPage::of(0)));
         Self::with(info, Completion::Return, Fake::with_arena(ARENA_PAGES, host), carrier)
     }
 

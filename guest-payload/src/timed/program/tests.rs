@@ -6,7 +6,7 @@ use abi::violation::Violation;
 
 use super::*;
 use crate::metal::fake::{Fake, Rung};
-use crate::transport::{Batch, Empty, Registers};
+use crate::transport::{BatchPage, Empty, Registers};
 
 pub(crate) fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
     BootInfo {
@@ -107,7 +107,7 @@ fn an_acknowledgement_before_the_discard_is_found() {
 fn a_refusal_is_counted() {
     let mut metal = Fake::new(|_, _| {});
     metal.answer_with(abi::calls::Answer::BadPage.value());
-    run(&mut metal, &info(Carrier::Batch, Afterwards::Kept), Batch::of(0));
+    run(&mut metal, &info(Carrier::Batch, Afterwards::Kept), BatchPage::of(0));
     assert_eq!(metal.load(notes::REFUSED), 65);
 }
 
