@@ -275,6 +275,14 @@ fn poison_that_the_carrier_cannot_tell_ends_reporting() {
 }
 
 #[test]
+fn a_carrier_of_nothing_reports_nothing() {
+    let metal = run_with(&BootInfo { carrier: Carrier::Empty, ..boot() }, &info(), |_, rung| {
+        assert_eq!(Operation::from_word(rung.word), Some(Operation::Nothing));
+    });
+    assert_eq!(found(&metal), [Violation::StillThere]);
+}
+
+#[test]
 fn a_report_too_large_for_its_carrier_takes_several_calls() {
     let boot = BootInfo { carrier: Carrier::Registers, ..boot() };
     let metal = run_with(&boot, &info(), |metal, rung| {
