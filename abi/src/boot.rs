@@ -12,8 +12,8 @@ use crate::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Progra
 pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 /// Version of everything in this crate; the second word. Both sides come from one build, so a difference
 /// means a stale or foreign payload image.
-pub const VERSION: u64 = 2;
-/// Number of words.
+pub const VERSION: u64 = 3;
+/// Number of words: what [`BootInfo::to_words`] writes, or it would not compile.
 pub const WORDS: usize = 17;
 
 /// Everything the payload is told.
