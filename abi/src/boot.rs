@@ -7,6 +7,7 @@ use core::fmt;
 
 use crate::addr::Order;
 use crate::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
+use crate::layout::{BOOT, ENGINE};
 
 /// "pagehint" in ASCII, the first word.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
@@ -15,6 +16,7 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 pub const VERSION: u64 = 3;
 /// Number of words: what [`BootInfo::to_words`] writes, or it would not compile.
 pub const WORDS: usize = 17;
+const _: () = assert!(BOOT.0 + WORDS as u64 * 8 <= ENGINE.0);
 
 /// Everything the payload is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

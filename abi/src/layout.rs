@@ -23,7 +23,6 @@
 //! boundary too, so that a block of any order is one on both sides.
 
 use crate::addr::{Gpa, Order, PAGE_SIZE, Pfn};
-use crate::boot;
 
 /// The most virtual processors a guest may have: there is an area for each, see [`vcpu`].
 pub const VCPUS_MAX: u32 = 8;
@@ -135,7 +134,6 @@ pub const VIRTIO_MMIO: Gpa = Gpa(0xd000_0000);
 /// The call register, for doorbells by MMIO store: see [`crate::calls`].
 pub const CALL_MMIO: Gpa = Gpa(0xd000_1000);
 
-// Everything ends before the next begins: asserted where its size is known, and here for what knows no place.
-const _: () = assert!(BOOT.0 + boot::WORDS as u64 * 8 <= ENGINE.0);
+// That everything ends before the next begins is asserted where its size is known.
 const _: () = assert!(ARENA.0.is_multiple_of(Order::MAX.bytes()));
 const _: () = assert!(ARENA.0 + ARENA_MAX_PAGES * PAGE_SIZE <= VIRTIO_MMIO.0);
