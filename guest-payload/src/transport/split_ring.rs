@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn blocks(n: u64) -> Vec<PageRange> {
-        (0..n).map(|i| PageRange::block(Pfn(0x400 + i), Order::default())).collect()
+        (0..n).map(|i| PageRange::block(Pfn(0x400 + i), Order::PAGE)).collect()
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
         completion: Completion::Return,
         afterwards,
         workload: Workload::Random,
-        order: Order::default(),
+        order: Order::PAGE,
         batch: 16,
         queue_size: 32,
         arena_pages: 512,
@@ -86,7 +86,7 @@ fn a_page_too_many_is_found() {
         discard(metal, range);
         if !done && range.end().0 < ARENA_START.0 + 512 {
             done = true;
-            discard(metal, PageRange::block(range.end(), Order::default()));
+            discard(metal, PageRange::block(range.end(), Order::PAGE));
         }
     });
     assert_eq!(found(&metal), [Violation::UnreportedLost]);
