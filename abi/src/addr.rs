@@ -78,6 +78,8 @@ pub struct Order(u8);
 impl Order {
     /// The largest order (Linux: `MAX_PAGE_ORDER`).
     pub const MAX: Self = Self(10);
+    /// The order of a page.
+    pub const PAGE: Self = Self(0);
     /// The order of a 2 MiB huge page.
     pub const HUGE: Self = Self(9);
 

@@ -7,14 +7,16 @@ use core::fmt;
 
 use crate::addr::Order;
 use crate::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
+use crate::layout::{BOOT, ENGINE};
 
 /// "pagehint" in ASCII, the first word.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 /// Version of everything in this crate; the second word. Both sides come from one build, so a difference
 /// means a stale or foreign payload image.
-pub const VERSION: u64 = 2;
-/// Number of words.
+pub const VERSION: u64 = 3;
+/// Number of words: what [`BootInfo::to_words`] writes, or it would not compile.
 pub const WORDS: usize = 17;
+const _: () = assert!(BOOT.0 + WORDS as u64 * 8 <= ENGINE.0);
 
 /// Everything the payload is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -78,6 +78,6 @@ mod tests {
         for control in Control::ALL {
             assert_eq!(Control::from_value(control.value()), Some(control));
         }
-        assert_eq!(Control::from_value(Control::ALL.len() as u32), None);
+        assert_eq!(Control::from_value(u32::try_from(Control::ALL.len()).unwrap()), None);
     }
 }

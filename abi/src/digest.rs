@@ -50,7 +50,7 @@ mod tests {
     }
 
     fn page(pfn: u64) -> PageRange {
-        PageRange::block(Pfn(pfn), Order::default())
+        PageRange::block(Pfn(pfn), Order::PAGE)
     }
 
     proptest! {

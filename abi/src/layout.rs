@@ -3,6 +3,7 @@
 //! ```text
 //!   0x0000_0000  nothing (null pointers fault nowhere, but nothing of ours is there)
 //!   0x0000_1000  boot words          host writes, guest reads          [boot]
+//!   0x0000_1400  engine words        host writes, guest reads          [engine::info]
 //!   0x0000_2000  step page           host writes, guest obeys          [step]
 //!   0x0000_3000  batch page          guest writes, host reads          [wire::page]
 //!   0x0000_4000  notes               guest writes, host reads          [notes]
@@ -21,7 +22,7 @@
 //! The arena starts on the boundary of the largest block (4 MiB), and the host maps guest memory on such a
 //! boundary too, so that a block of any order is one on both sides.
 
-use crate::addr::{Gpa, PAGE_SIZE, Pfn};
+use crate::addr::{Gpa, Order, PAGE_SIZE, Pfn};
 
 /// The most virtual processors a guest may have: there is an area for each, see [`vcpu`].
 pub const VCPUS_MAX: u32 = 8;
@@ -133,7 +134,6 @@ pub const VIRTIO_MMIO: Gpa = Gpa(0xd000_0000);
 /// The call register, for doorbells by MMIO store: see [`crate::calls`].
 pub const CALL_MMIO: Gpa = Gpa(0xd000_1000);
 
-// The ledger has a bit for every page the arena may have, and everything before the image keeps its place.
-const _: () = assert!(ARENA_MAX_PAGES / 8 <= LEDGER_END.0 - LEDGER.0);
-const _: () = assert!(ARENA.0.is_multiple_of(4 << 20));
+// That everything ends before the next begins is asserted where its size is known.
+const _: () = assert!(ARENA.0.is_multiple_of(Order::MAX.bytes()));
 const _: () = assert!(ARENA.0 + ARENA_MAX_PAGES * PAGE_SIZE <= VIRTIO_MMIO.0);

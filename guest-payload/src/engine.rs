@@ -21,4 +21,6 @@ pub mod lock;
 pub mod program;
 pub mod reporting;
 pub mod shared;
+#[cfg(test)]
+mod testing;
 pub mod witness;

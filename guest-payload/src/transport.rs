@@ -16,9 +16,9 @@ mod split_ring;
 pub mod virtio_mmio;
 
 pub use empty::Empty;
-pub use page::Batch;
+pub use page::BatchPage;
 pub use registers::Registers;
-pub use split_ring::Ring;
+pub use split_ring::SplitRing;
 
 /// One way to tell the host.
 pub trait Transport<M: Metal> {

@@ -207,6 +207,12 @@ pub const fn counter(vcpu: Gpa, counter: Counter) -> Gpa {
     vcpu.offset(counter as u64 * 8)
 }
 
+/// Where the buckets of a tally are, in the books of a processor.
+#[must_use]
+pub const fn tally(vcpu: Gpa, tally: Tally) -> Gpa {
+    vcpu.offset(COUNTERS_BYTES + tally as u64 * TALLY_BYTES)
+}
+
 /// Where a violation is counted, in the books of a processor.
 #[must_use]
 pub const fn violation(vcpu: Gpa, violation: Violation) -> Gpa {

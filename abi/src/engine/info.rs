@@ -5,9 +5,11 @@ use super::{GuestFault, Load, Reporting, Shuffle, Walk};
 use crate::addr::Order;
 use crate::axes::Axis;
 use crate::boot::{BootError, choice, flag};
+use crate::layout::{ENGINE, STEP};
 
-/// Number of words.
-pub const WORDS: usize = 24;
+/// Number of words: what [`EngineInfo::to_words`] writes, or it would not compile.
+pub const WORDS: usize = 21;
+const _: () = assert!(ENGINE.0 + WORDS as u64 * 8 <= STEP.0);
 
 /// Everything the engine is told. Durations are in ticks of the guest's time stamp counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,9 +87,6 @@ impl EngineInfo {
             self.poison,
             self.fault.number(),
             self.ticks_per_us,
-            0,
-            0,
-            0,
         ]
     }
 
@@ -156,6 +155,15 @@ mod tests {
     #[test]
     fn words_round_trip() {
         assert_eq!(EngineInfo::from_words(&INFO.to_words()), Ok(INFO));
+    }
+
+    #[test]
+    fn every_word_is_read() {
+        for index in 0..WORDS {
+            let mut words = INFO.to_words();
+            words[index] ^= 1;
+            assert_ne!(EngineInfo::from_words(&words), Ok(INFO), "{index}");
+        }
     }
 
     #[test]

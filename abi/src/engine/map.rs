@@ -86,12 +86,6 @@ impl Map {
         VCPUS_AT.offset(vcpu as u64 * VCPU_BYTES)
     }
 
-    /// The tally with this number ([`super::books::Tally`]) of a virtual processor.
-    #[must_use]
-    pub const fn tally(self, vcpu: u32, tally: u64) -> Gpa {
-        self.vcpu(vcpu).offset(COUNTERS_BYTES + tally * TALLY_BYTES)
-    }
-
     /// The slots of a churning processor: [`SLOTS`] words of 32 bits.
     #[must_use]
     pub const fn slots(self, vcpu: u32) -> Gpa {
@@ -150,6 +144,8 @@ impl Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axes::Axis;
+    use crate::engine::books::{Tally, tally};
 
     #[test]
     fn zone_dma_is_16_mib_or_an_eighth() {
@@ -167,7 +163,7 @@ mod tests {
                 map.zone(2),
                 PASSES_AT,
                 map.vcpu(0),
-                map.tally(0, 0),
+                tally(map.vcpu(0), Tally::ALL[0]),
                 map.slots(0),
                 map.freed(0),
                 map.vcpu(1),

@@ -21,10 +21,7 @@ pub(crate) fn facts() -> Option<Facts> {
 pub(crate) const BASE: TimedSpec = TimedSpec {
     way: Way { discard: Discard::None, ..Way::plain(Carrier::Empty, Doorbell::Port, Completion::Return) },
     workload: Workload::Random,
-    order: match Order::new(0) {
-        Ok(order) => order,
-        Err(_) => Order::MAX,
-    },
+    order: Order::PAGE,
     batch: 32,
     arena: None,
     warmup: 10,

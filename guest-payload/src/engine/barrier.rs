@@ -39,22 +39,21 @@ pub fn wait<M: Metal>(metal: &mut M, books: &Books, vcpus: u64, mut meanwhile: i
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::{MAP, machine};
     use crate::metal::fake::Fake;
-    use abi::engine::map::Map;
 
     #[test]
     fn nobody_leaves_before_the_last_has_come_and_it_can_be_used_again() {
-        let map = Map::new(1 << 12);
-        let mut metal = Fake::with_arena(1 << 12, |_, _| {});
+        let (mut metal, books) = machine();
         for _ in 0..3 {
             let mut looks = 0;
-            wait(&mut metal, &Books::of(map, 0), 3, |metal, so_far| {
+            wait(&mut metal, &books, 3, |metal, so_far| {
                 assert_eq!(so_far, looks);
                 looks += 1;
                 // The other two come one after the other; only the last of them need not wait.
                 match looks {
                     5 => arrive(metal),
-                    8 => wait(metal, &Books::of(map, 2), 3, |_, _| panic!("it is the last")),
+                    8 => wait(metal, &Books::of(MAP, 2), 3, |_, _| panic!("it is the last")),
                     9.. => panic!("everybody is here"),
                     _ => {}
                 }
@@ -71,7 +70,7 @@ mod tests {
 
     #[test]
     fn one_alone_does_not_wait() {
-        let mut metal = Fake::with_arena(1 << 12, |_, _| {});
-        wait(&mut metal, &Books::of(Map::new(1 << 12), 0), 1, |_, _| panic!("for whom?"));
+        let (mut metal, books) = machine();
+        wait(&mut metal, &books, 1, |_, _| panic!("for whom?"));
     }
 }

@@ -3,7 +3,7 @@
 use abi::addr::{Gpa, Pfn};
 use abi::axes::Axis;
 use abi::engine::books::{
-    COUNTERS_BYTES, Counter, TALLIES, TALLY_BYTES, Tally, counter, first_wrong, violation,
+    COUNTERS_BYTES, Counter, TALLIES, TALLY_BYTES, Tally, counter, first_wrong, tally, violation,
 };
 use abi::engine::map::Map;
 use abi::tally::bucket;
@@ -62,11 +62,9 @@ impl Books {
     /// Counts a value in its bucket of a tally.
     #[inline]
     pub fn tally(&self, metal: &mut impl Metal, what: Tally, value: u64) {
-        if self.closed {
-            return;
+        if !self.closed {
+            count(metal, tally(self.at, what).offset(bucket(value) as u64 * 8), 1);
         }
-        let tally = COUNTERS_BYTES + what as u64 * TALLY_BYTES;
-        count(metal, self.at.offset(tally + bucket(value) as u64 * 8), 1);
     }
 
     /// Counts a violation, and notes its page if it is the first.
@@ -98,7 +96,7 @@ mod tests {
         books.violation(&mut metal, Violation::StaleMark, Pfn(0x2000));
         assert_eq!(books.read(&metal, Counter::Pages), 7);
         assert_eq!(metal.load(counter(map.vcpu(1), Counter::Pages)), 7);
-        assert_eq!(metal.load(map.tally(1, Tally::Report as u64).offset(bucket(77) as u64 * 8)), 1);
+        assert_eq!(metal.load(tally(map.vcpu(1), Tally::Report).offset(bucket(77) as u64 * 8)), 1);
         assert_eq!(metal.load(violation(map.vcpu(1), Violation::Accounts)), 1);
         assert_eq!(metal.load(violation(map.vcpu(1), Violation::StaleMark)), 1);
         assert_eq!(metal.load(first_wrong(map.vcpu(1))), 0x1000, "the first stays");

@@ -64,16 +64,11 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use abi::engine::books::shared;
-    use abi::engine::map::Map;
 
     use super::*;
-    use crate::metal::fake::Fake;
+    use crate::engine::testing::machine;
 
     const LOCK: Lock = Lock::at(shared::OWN);
-
-    fn machine() -> (Fake, Books) {
-        (Fake::new(|_, _| {}), Books::of(Map::new(1024), 0))
-    }
 
     #[test]
     fn a_free_lock_is_taken_without_a_word() {

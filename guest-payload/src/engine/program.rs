@@ -14,12 +14,12 @@ use crate::engine::barrier;
 use crate::engine::books::Books;
 use crate::engine::buddy::{Allocator, Config};
 use crate::engine::load::{self, Owner};
-use crate::engine::reporting::{self, Core, Parts, Reporter};
+use crate::engine::reporting::{Batch, Core, Parts, Reporter};
 use crate::engine::witness::Witness;
 use crate::metal::Metal;
 use crate::transport::choose::placement;
 use crate::transport::virtio_mmio::{self, StartError};
-use crate::transport::{self, Registers, Ring, Transport};
+use crate::transport::{BatchPage, Empty, Registers, SplitRing, Transport};
 
 /// The virtual processor that sets up what all share.
 const FIRST: u32 = 0;
@@ -36,28 +36,31 @@ const NAP: u32 = 50;
 pub fn run<M: Metal>(metal: &mut M, boot: &BootInfo) -> Result<(), StartError> {
     let words = core::array::from_fn::<u64, WORDS, _>(|i| metal.load(ENGINE.offset(i as u64 * 8)));
     let info = EngineInfo::from_words(&words).unwrap_or_else(|error| panic!("{error}"));
+    let inhibited = set_up(metal, boot, &info)?;
     match boot.carrier {
-        Carrier::Ring => {
-            let at = placement(boot)?;
-            let inhibited = set_up(metal, boot, &info)?;
-            let mut ring = if metal.vcpu() == FIRST {
-                Ring::new(metal, at, boot.completion)
-            } else {
-                Ring::beside(at, boot.completion)
-            };
-            choose(metal, boot, &info, inhibited, &mut ring);
-        }
+        // Names no page: no host starts such a trial, and if one did the pages would still hold what they held.
+        Carrier::Empty => choose(metal, boot, &info, inhibited, &mut Empty::new(boot.bell)),
+        Carrier::Registers => choose(metal, boot, &info, inhibited, &mut Registers::default()),
         Carrier::Batch => {
-            let inhibited = set_up(metal, boot, &info)?;
-            let mut batch = transport::Batch::of(metal.vcpu());
-            choose(metal, boot, &info, inhibited, &mut batch);
+            let mut page = BatchPage::of(metal.vcpu());
+            choose(metal, boot, &info, inhibited, &mut page);
         }
-        Carrier::Registers | Carrier::Empty => {
-            let inhibited = set_up(metal, boot, &info)?;
-            choose(metal, boot, &info, inhibited, &mut Registers::default());
+        Carrier::Ring => {
+            let mut ring = ring(metal, boot)?;
+            choose(metal, boot, &info, inhibited, &mut ring);
         }
     }
     Ok(())
+}
+
+/// This processor's end of the ring that all share.
+fn ring(metal: &mut impl Metal, boot: &BootInfo) -> Result<SplitRing, StartError> {
+    let at = placement(boot)?;
+    Ok(if metal.vcpu() == FIRST {
+        SplitRing::new(metal, at, boot.completion)
+    } else {
+        SplitRing::beside(at, boot.completion)
+    })
 }
 
 /// Has the first processor bring up the carrier and make the memory free, and the others wait for it. Says whether there
@@ -124,7 +127,7 @@ fn work<M: Metal, const REPORTS: bool>(
         },
     );
     let witness = Witness::new(boot, info, map, books);
-    let mut batch = reporting::Batch::new(info.capacity);
+    let mut batch = Batch::new(info.capacity);
     let batch = &mut batch;
     let reporter = Reporter::new(Parts { boot, info, allocator, books, witness, transport, batch, vcpu });
     let core = Core::new(info, reporter, reports);

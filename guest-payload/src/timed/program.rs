@@ -40,7 +40,7 @@ impl<M: Metal> Over<M> for Report {
 /// Runs the whole trial: stamp, warm up, prove, measure, prove, sweep.
 pub(super) fn run<M: Metal, T: Transport<M>>(metal: &mut M, info: &BootInfo, transport: T) {
     let mut reporter = Reporter::new(info, transport);
-    let mut space = [PageRange::block(ARENA_START, Order::default()); BATCH_LENGTH];
+    let mut space = [PageRange::block(ARENA_START, Order::PAGE); BATCH_LENGTH];
     let batch = &mut space[..batch_size(info)];
 
     reporter.stamp_arena(metal, info);
@@ -185,14 +185,14 @@ impl<T> Reporter<T> {
     /// Writes the stamps of the whole arena, which also makes it resident.
     fn stamp_arena(&self, metal: &mut impl Metal, info: &BootInfo) {
         for pfn in arena(info) {
-            self.oracle.write(metal, PageRange::block(pfn, Order::default()));
+            self.oracle.write(metal, PageRange::block(pfn, Order::PAGE));
         }
     }
 
     /// Checks the stamps of the whole arena: nothing is reported any more.
     fn sweep(&self, metal: &mut impl Metal, info: &BootInfo) {
         for pfn in arena(info) {
-            self.oracle.check(metal, PageRange::block(pfn, Order::default()), self.trace.reports());
+            self.oracle.check(metal, PageRange::block(pfn, Order::PAGE), self.trace.reports());
         }
     }
 }

@@ -45,7 +45,7 @@ fn burst(reporter: &mut Reporter<Empty>, metal: &mut impl Metal, kind: Burst) {
         Burst::Once => (0..CALLS).for_each(|_| reporter.cycle(metal, &mut [])),
         Burst::Each => {
             // An empty call carries one range of none: so many of them make so many calls.
-            let batch = [PageRange::block(ARENA_START, Order::default()); BATCH];
+            let batch = [PageRange::block(ARENA_START, Order::PAGE); BATCH];
             let record = reporter.report(metal, &batch);
             reporter.trace.report(metal, ReportRecord { ranges: 0, ..record });
         }

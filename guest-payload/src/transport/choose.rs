@@ -5,7 +5,7 @@ use abi::boot::BootInfo;
 use abi::wire::split_ring::Placement;
 
 use super::virtio_mmio::{StartError, start};
-use super::{Batch, Empty, Registers, Ring, Transport};
+use super::{BatchPage, Empty, Registers, SplitRing, Transport};
 use crate::metal::Metal;
 
 /// What is done over a transport, whichever it is.
@@ -22,7 +22,7 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
     match info.carrier {
         Carrier::Empty => work.over(metal, info, Empty::new(info.bell)),
         Carrier::Registers => work.over(metal, info, Registers::default()),
-        Carrier::Batch => work.over(metal, info, Batch::of(metal.vcpu())),
+        Carrier::Batch => work.over(metal, info, BatchPage::of(metal.vcpu())),
         Carrier::Ring => {
             let ring = bring_up(metal, info)?;
             work.over(metal, info, ring);
@@ -35,10 +35,10 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
 ///
 /// # Errors
 /// [`StartError`] if it cannot be brought up.
-pub fn bring_up(metal: &mut impl Metal, info: &BootInfo) -> Result<Ring, StartError> {
+pub fn bring_up(metal: &mut impl Metal, info: &BootInfo) -> Result<SplitRing, StartError> {
     let at = placement(info)?;
     start(metal, at, None)?;
-    Ok(Ring::new(metal, at, info.completion))
+    Ok(SplitRing::new(metal, at, info.completion))
 }
 
 /// Where the ring lies.

@@ -28,12 +28,15 @@ impl<M: Metal> Transport<M> for Empty {
         1
     }
 
+    #[inline(always)]
     fn prepare(&mut self, _: &mut M, _: &[PageRange]) {}
 
+    #[inline(always)]
     fn notify(&mut self, metal: &mut M) {
         metal.ring(Operation::Nothing.word(), Gpa(IDLE_GPA), IDLE_PAGES);
     }
 
+    #[inline(always)]
     fn wait(&mut self, metal: &mut M) -> Verdict {
         let refused = self.answered && metal.answer() != 0;
         Verdict { refused: refused.into(), violation: None }

@@ -10,12 +10,12 @@ use crate::metal::Metal;
 
 /// Carries a page of ranges.
 #[derive(Clone, Copy, Debug)]
-pub struct Batch {
+pub struct BatchPage {
     page: Gpa,
     count: u16,
 }
 
-impl Batch {
+impl BatchPage {
     /// The batch page of a virtual processor.
     #[must_use]
     pub const fn of(vcpu: u32) -> Self {
@@ -23,7 +23,7 @@ impl Batch {
     }
 }
 
-impl<M: Metal> Transport<M> for Batch {
+impl<M: Metal> Transport<M> for BatchPage {
     fn capacity(&self) -> usize {
         BATCH_LENGTH
     }

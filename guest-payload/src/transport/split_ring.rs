@@ -18,14 +18,14 @@ const HEAD: u16 = 0;
 
 /// The driver's end of a ring.
 #[derive(Clone, Copy, Debug)]
-pub struct Ring {
+pub struct SplitRing {
     at: Placement,
     completion: Completion,
     /// Chains made available so far, modulo 2^16: the next `avail.idx`.
     available: u16,
 }
 
-impl Ring {
+impl SplitRing {
     /// A driver for the ring `at`, whose memory the host has zeroed and whose queue is set up
     /// ([`crate::transport::virtio_mmio::start`]).
     pub fn new(metal: &mut impl Metal, at: Placement, completion: Completion) -> Self {
@@ -61,7 +61,7 @@ impl Ring {
     }
 }
 
-impl<M: Metal> Transport<M> for Ring {
+impl<M: Metal> Transport<M> for SplitRing {
     fn capacity(&self) -> usize {
         usize::from(self.at.size)
     }
@@ -142,12 +142,12 @@ mod tests {
 
     const AT: Placement = Placement::of(32);
 
-    fn ring(metal: &mut Fake, completion: Completion) -> Ring {
-        Ring::new(metal, AT, completion)
+    fn ring(metal: &mut Fake, completion: Completion) -> SplitRing {
+        SplitRing::new(metal, AT, completion)
     }
 
     fn blocks(n: u64) -> Vec<PageRange> {
-        (0..n).map(|i| PageRange::block(Pfn(0x400 + i), Order::default())).collect()
+        (0..n).map(|i| PageRange::block(Pfn(0x400 + i), Order::PAGE)).collect()
     }
 
     #[test]

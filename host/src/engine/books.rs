@@ -4,7 +4,7 @@
 use abi::addr::Gpa;
 use abi::axes::Axis;
 use abi::engine::Inhibited;
-use abi::engine::books::{self, Counter, PASSES, PassRecord, TALLIES, first_wrong, shared};
+use abi::engine::books::{self, Counter, PASSES, PassRecord, Tally, first_wrong, shared};
 use abi::engine::map::Map;
 use abi::engine::map::pass_at;
 use abi::tally::{BUCKETS, highest, lowest};
@@ -44,13 +44,13 @@ impl Books<'_> {
 
     /// Every tally, added up over the processors, without its empty buckets.
     pub(super) fn tallies(&self) -> Result<Vec<Vec<Bucket>>, RamError> {
-        (0..TALLIES as u64).map(|tally| self.tally(tally)).collect()
+        Tally::ALL.iter().map(|tally| self.tally(*tally)).collect()
     }
 
-    fn tally(&self, tally: u64) -> Result<Vec<Bucket>, RamError> {
+    fn tally(&self, tally: Tally) -> Result<Vec<Bucket>, RamError> {
         let (mut sums, mut counts) = (vec![0_u64; BUCKETS], vec![0; BUCKETS]);
-        for vcpu in 0..self.vcpus {
-            self.ram.read_into(self.map.tally(vcpu, tally), &mut counts)?;
+        for vcpu in self.of_each() {
+            self.ram.read_into(books::tally(vcpu, tally), &mut counts)?;
             for (sum, count) in sums.iter_mut().zip(&counts) {
                 *sum = sum.saturating_add(*count);
             }
@@ -88,7 +88,6 @@ impl Books<'_> {
 mod tests {
     use super::*;
     use abi::addr::Pfn;
-    use abi::engine::books::Tally;
     use abi::layout::ARENA;
     use abi::tally::bucket;
 
@@ -104,7 +103,7 @@ mod tests {
     fn tallies_are_added_up_and_empty_buckets_left_out() {
         with_books(|ram, map, books| {
             for (vcpu, value, count) in [(0, 5, 1), (1, 5, 2), (2, 1000, u64::MAX), (0, 1000, 7)] {
-                let at = map.tally(vcpu, Tally::Invisible as u64).offset(bucket(value) as u64 * 8);
+                let at = books::tally(map.vcpu(vcpu), Tally::Invisible).offset(bucket(value) as u64 * 8);
                 ram.write(at, count).unwrap();
             }
             let tallies = books.tallies().unwrap();

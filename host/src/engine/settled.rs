@@ -123,7 +123,7 @@ mod tests {
                 // Noise in the word's lower half is the guest's own.
                 ram.write(map.page(index).offset(8), truth << 32 | 0xffff_ffff).unwrap();
                 if resident {
-                    ram.write(map.block(index, Order::default()).gpa(), 1).unwrap();
+                    ram.write(map.block(index, Order::PAGE).gpa(), 1).unwrap();
                 }
             }
         }

@@ -165,7 +165,7 @@ mod tests {
         let ram = Arc::new(GuestRam::new(ARENA.0 + (PAGES << 12)).unwrap());
         let map = Map::new(PAGES);
         crate::memory::advise(&ram, ram.whole(), crate::memory::Advice::NoHugePage).unwrap();
-        let block = |index| map.block(index, Order::default()).gpa();
+        let block = |index| map.block(index, Order::PAGE).gpa();
         ram.write(block(3), 1).unwrap();
         ram.write(map.zone(1).offset(ZONE_FREE), 5).unwrap();
         let watch = Watch::start(&ram, map, TscOffset(0), Duration::from_secs(3600)).unwrap();

@@ -11,6 +11,7 @@ use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
 use abi::boot::{self, BootInfo};
 use abi::calls::{Answer, Operation};
 use abi::control::Control;
+use abi::engine::info::EngineInfo;
 use abi::layout;
 use abi::step::{self, Step};
 use abi::timed::trace::{CallRecord, ReportRecord};
@@ -167,6 +168,7 @@ pub fn pairing(data: &[u8]) {
 pub fn abi(data: &[u8]) {
     let mut input = Input(data);
     boot_words(&mut input);
+    engine_words(&mut input);
     let step = std::array::from_fn::<_, { step::WORDS }, _>(|_| input.mostly_small());
     if let Some(step) = Step::from_words(step) {
         assert_eq!(Step::from_words(step.words()), Some(step));
@@ -197,6 +199,15 @@ fn boot_words(input: &mut Input<'_>) {
         words.fill_with(|| input.u64());
     }
     match BootInfo::from_words(&words) {
+        Ok(info) => assert_eq!(info.to_words(), words),
+        Err(error) => assert_eq!(words.get(error.index), Some(&error.value)),
+    }
+}
+
+fn engine_words(input: &mut Input<'_>) {
+    let small = input.u8() & 7 != 0;
+    let words = std::array::from_fn(|_| if small { u64::from(input.u8() % 8) } else { input.u64() });
+    match EngineInfo::from_words(&words) {
         Ok(info) => assert_eq!(info.to_words(), words),
         Err(error) => assert_eq!(words.get(error.index), Some(&error.value)),
     }

@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_offered_chain_is_fetched_whole_again_and_again() {
-        let ranges: Vec<_> = (0..32).map(|n| PageRange::block(Pfn(0x400 + n), Order::default())).collect();
+        let ranges: Vec<_> = (0..32).map(|n| PageRange::block(Pfn(0x400 + n), Order::PAGE)).collect();
         let mut chains = Chains::new(&ranges).unwrap();
         let mut batch = Batch::default();
         for _ in 0..100 {

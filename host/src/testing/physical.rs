@@ -67,7 +67,7 @@ impl Watched {
     /// # Errors
     /// What the kernel says if it is not memory.
     pub fn discard(&self, page: u64) -> io::Result<()> {
-        advise(&self.ram, PageRange::block(Pfn(page), Order::default()), Advice::DontNeed)
+        advise(&self.ram, PageRange::block(Pfn(page), Order::PAGE), Advice::DontNeed)
     }
 
     /// Takes a reference to each of the first pages, 256 at the most, that is never given up.

@@ -11,10 +11,6 @@ use crate::engine::EngineSpec;
 use crate::timed::{Stopwatch, TimedSpec};
 
 const MIB: u64 = 1 << 20;
-const PAGE: Order = match Order::new(0) {
-    Ok(order) => order,
-    Err(_) => panic!("a page is a block of order 0"),
-};
 
 /// The seed of everything that is seeded.
 pub const SEED: u64 = 42;
@@ -26,7 +22,7 @@ pub const ARENA: u64 = 4 * MIB;
 pub const TIMED: TimedSpec = TimedSpec {
     way: Way::plain(Carrier::Ring, Doorbell::Mmio, Completion::Return),
     workload: Workload::Random,
-    order: PAGE,
+    order: Order::PAGE,
     batch: 32,
     arena: Some(ARENA),
     warmup: 4,

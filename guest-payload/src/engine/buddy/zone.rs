@@ -39,7 +39,8 @@ impl<const REPORTS: bool> Zone<REPORTS> {
         locked
     }
 
-    /// Its free pages, as they are at the moment if nobody changes them.
+    /// How many of its pages are free. Without its lock: as many as there were at some moment, which others may have
+    /// changed since.
     #[inline]
     pub fn free_pages<M: Metal>(self, metal: &M) -> u64 {
         metal.load(self.layout.free_pages())

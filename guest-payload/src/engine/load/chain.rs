@@ -58,18 +58,16 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metal::fake::Fake;
-
-    const MAP: Map = Map::new(1 << 13);
+    use crate::engine::testing::{MAP, machine};
 
     fn block(page: u32) -> Block {
-        Block { page: Page::new(page), order: Order::default() }
+        Block { page: Page::new(page), order: Order::PAGE }
     }
 
     #[test]
     fn first_in_first_out() {
-        let mut metal = Fake::with_arena(1 << 13, |_, _| {});
-        let mut chain = Chain::new(MAP, Order::default());
+        let (mut metal, _) = machine();
+        let mut chain = Chain::new(MAP, Order::PAGE);
         for _ in 0..2 {
             for page in [7, 0, 9] {
                 chain.push(&mut metal, block(page));
@@ -85,8 +83,8 @@ mod tests {
 
     #[test]
     fn a_chain_ends_where_it_is_broken() {
-        let mut metal = Fake::with_arena(1 << 13, |_, _| {});
-        let mut chain = Chain::new(MAP, Order::default());
+        let (mut metal, _) = machine();
+        let mut chain = Chain::new(MAP, Order::PAGE);
         for word in [0, MAP.managed() + 1, u64::MAX] {
             (1..=3).for_each(|page| chain.push(&mut metal, block(page)));
             let broken = chain.word(Page::new(2));

@@ -38,8 +38,8 @@ impl Churn {
             slots: owner.allocator().map().slots(owner.vcpu),
             seed: mix(owner.seed ^ mix(u64::from(owner.vcpu) + 1)),
             drawn: 0,
-            taken: Run::of(Order::default()),
-            given: Run::of(Order::default()),
+            taken: Run::of(Order::PAGE),
+            given: Run::of(Order::PAGE),
             pages: 0,
         }
     }
@@ -77,7 +77,7 @@ impl Churn {
 
     /// What to take next, as far as the footprint allows.
     fn wants(&mut self, footprint: u64, largest: Order) -> ([(Order, MigrateType); PICKS], usize) {
-        let mut wants = [(Order::default(), MigrateType::Movable); PICKS];
+        let mut wants = [(Order::PAGE, MigrateType::Movable); PICKS];
         let (mut count, mut pages) = (0, self.pages);
         for place in &mut wants {
             *place = self.want(largest);

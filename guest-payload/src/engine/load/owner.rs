@@ -265,7 +265,7 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
         if lost > 0 {
             let map = self.allocator().map();
             let page = audit.first_wrong.map_or(0, |page| page.get().into());
-            let first = map.block(page, Order::default()).start();
+            let first = map.block(page, Order::PAGE).start();
             self.books.violation(metal, abi::violation::Violation::Accounts, first);
         }
     }

@@ -1,87 +1,26 @@
 //! The whole engine on the fake machine, against hosts that behave and hosts and engines that do not.
 
-use abi::addr::{Order, PAGE_SIZE, PageRange};
-use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
+use abi::addr::{Order, PAGE_SIZE};
+use abi::axes::{Axis, Carrier};
 use abi::boot::BootInfo;
 use abi::calls::Operation;
 use abi::control::Control;
 use abi::engine::books::shared::{BEGAN, ENDED, FREED, INHIBITED, PASSES, ROUND};
-use abi::engine::books::{Counter, PassRecord, counter, violation};
+use abi::engine::books::{Counter, PassRecord, counter};
 use abi::engine::info::EngineInfo;
-use abi::engine::map::pass_at;
-use abi::engine::map::{Map, PAGE_TRUTH};
+use abi::engine::map::{PAGE_TRUTH, pass_at};
 use abi::engine::{GuestFault, Inhibited, Load, Reporting, Shuffle, Truth, Walk};
 use abi::layout::ENGINE;
 use abi::violation::Violation;
-use abi::wire::page;
 
 use proptest::prelude::*;
 
+use crate::engine::testing::{self, ARENA_PAGES, BOOT, INFO, MAP, discard};
 use crate::metal::Metal;
 use crate::metal::fake::{Fake, Rung};
 
-const ARENA_PAGES: u64 = 1 << 14;
-
-fn boot() -> BootInfo {
-    BootInfo {
-        program: Program::Engine,
-        guest_ring: GuestRing::Three,
-        carrier: Carrier::Batch,
-        bell: Bell::CallPort,
-        completion: Completion::Return,
-        afterwards: Afterwards::Zeroed,
-        workload: Workload::Sequential,
-        order: Order::default(),
-        batch: 0,
-        queue_size: 32,
-        arena_pages: ARENA_PAGES,
-        warmup: 0,
-        reports: 0,
-        seed: 7,
-        fenced: false,
-    }
-}
-
-fn info() -> EngineInfo {
-    EngineInfo {
-        vcpus: 1,
-        reporting: Reporting::On,
-        walk: Walk::Rotation,
-        shuffle: Shuffle::None,
-        min_order: Order::HUGE,
-        capacity: 4,
-        delay: 200,
-        high_water: 1,
-        budget: 16,
-        watermark: true,
-        load: Load::Memhog,
-        unit: Order::HUGE,
-        footprint: 8 * 512,
-        rounds: 2,
-        window: 3000,
-        warmup: 300,
-        settle: 1 << 30,
-        poisoned: false,
-        poison: 0,
-        fault: GuestFault::None,
-        ticks_per_us: 1,
-    }
-}
-
-fn blocks(metal: &Fake, rung: Rung) -> Vec<PageRange> {
-    let Some(Operation::Batch { count }) = Operation::from_word(rung.word) else { panic!("{rung:?}") };
-    let entry = |index| metal.load(rung.gpa.offset(page::ENTRIES + index * page::ENTRY_SIZE));
-    (0..u64::from(count)).map(|index| page::range(entry(index)).unwrap().inward().unwrap()).collect()
-}
-
-fn discard(metal: &mut Fake, rung: Rung) {
-    for block in blocks(metal, rung) {
-        metal.zero(block.gpa(), block.bytes());
-    }
-}
-
 fn run(info: &EngineInfo) -> Fake {
-    run_with(&boot(), info, discard)
+    run_with(&BOOT, info, discard)
 }
 
 fn run_with(boot: &BootInfo, info: &EngineInfo, host: impl FnMut(&mut Fake, Rung) + 'static) -> Fake {
@@ -94,17 +33,16 @@ fn run_with(boot: &BootInfo, info: &EngineInfo, host: impl FnMut(&mut Fake, Rung
 }
 
 fn found(metal: &Fake) -> Vec<Violation> {
-    let books = Map::new(ARENA_PAGES).vcpu(0);
-    Violation::ALL.into_iter().filter(|kind| metal.load(violation(books, *kind)) > 0).collect()
+    testing::found(metal, 0)
 }
 
 fn counted(metal: &Fake, what: Counter) -> u64 {
-    metal.load(counter(Map::new(ARENA_PAGES).vcpu(0), what))
+    metal.load(counter(MAP.vcpu(0), what))
 }
 
 #[test]
 fn memhog_says_what_it_does() {
-    let metal = run(&info());
+    let metal = run(&INFO);
     assert_eq!(found(&metal), []);
     let rounds = [Control::Settled; 2];
     let said =
@@ -117,10 +55,10 @@ fn memhog_says_what_it_does() {
 fn every_load_is_right_with_every_walk() {
     for walk in Walk::ALL {
         for load in Load::ALL {
-            for unit in [Order::HUGE, Order::default()] {
+            for unit in [Order::HUGE, Order::PAGE] {
                 // Little of what churn frees grows large.
-                let min_order = if *load == Load::Churn { Order::default() } else { unit };
-                let info = EngineInfo { walk: *walk, load: *load, unit, min_order, delay: 20, ..info() };
+                let min_order = if *load == Load::Churn { Order::PAGE } else { unit };
+                let info = EngineInfo { walk: *walk, load: *load, unit, min_order, delay: 20, ..INFO };
                 let metal = run(&info);
                 assert_eq!(found(&metal), [], "{walk:?} {load:?}");
                 // Nothing is freed after the comb stands: whoever walks no list has nothing to report.
@@ -144,7 +82,7 @@ const PHASES: [Counter; 6] = [
 fn no_tick_is_charged_twice() {
     for walk in Walk::ALL {
         for load in Load::ALL {
-            let metal = run(&EngineInfo { walk: *walk, load: *load, ..info() });
+            let metal = run(&EngineInfo { walk: *walk, load: *load, ..INFO });
             let charged: u64 = PHASES.iter().map(|phase| counted(&metal, *phase)).sum();
             let window = counted(&metal, Counter::WindowTicks);
             assert!(charged <= window, "{walk:?} {load:?}: {charged} of {window}");
@@ -158,9 +96,9 @@ fn no_tick_is_charged_twice() {
 #[test]
 fn without_reporting_nothing_is_reported_and_everything_else_is_the_same() {
     for load in Load::ALL {
-        let said = run(&EngineInfo { load: *load, ..info() }).said;
+        let said = run(&EngineInfo { load: *load, ..INFO }).said;
         for reporting in [Reporting::Absent, Reporting::Off] {
-            let metal = run(&EngineInfo { reporting, load: *load, ..info() });
+            let metal = run(&EngineInfo { reporting, load: *load, ..INFO });
             assert_eq!((metal.rings, found(&metal)), (0, vec![]), "{reporting:?} {load:?}");
             assert_eq!(metal.said, said, "{reporting:?} {load:?}");
             for what in [Counter::Requests, Counter::Examined, Counter::ReportTicks, Counter::Passes] {
@@ -172,7 +110,7 @@ fn without_reporting_nothing_is_reported_and_everything_else_is_the_same() {
 
 #[test]
 fn rounds_are_counted_and_times_are_in_order() {
-    let metal = run(&info());
+    let metal = run(&INFO);
     assert_eq!(metal.load(ROUND), 2);
     // Two rounds of eight units.
     assert_eq!(counted(&metal, Counter::Operations), 16);
@@ -183,7 +121,7 @@ fn rounds_are_counted_and_times_are_in_order() {
 
 #[test]
 fn passes_leave_records() {
-    let metal = run(&info());
+    let metal = run(&INFO);
     let passes = metal.load(PASSES);
     assert!(passes > 0 && counted(&metal, Counter::Passes) == passes);
     let record = |pass| {
@@ -191,7 +129,7 @@ fn passes_leave_records() {
     };
     let records: Vec<_> = (0..passes).map(record).collect();
     assert!(records.iter().all(|pass| pass.began < pass.ended));
-    assert!(records.windows(2).all(|pair| pair[0].ended + info().delay <= pair[1].began), "{records:?}");
+    assert!(records.windows(2).all(|pair| pair[0].ended + INFO.delay <= pair[1].began), "{records:?}");
     let reports: u64 = records.iter().map(|pass| pass.reports).sum();
     let pages: u64 = records.iter().map(|pass| pass.pages).sum();
     assert_eq!(
@@ -203,8 +141,8 @@ fn passes_leave_records() {
 #[test]
 fn a_comb_has_a_list_of_the_length_asked_for() {
     for walk in [Walk::Rewalk, Walk::Boundary, Walk::Rotation] {
-        let (unit, footprint) = (Order::default(), 2 * 500);
-        let metal = run(&EngineInfo { walk, load: Load::Comb, unit, footprint, min_order: unit, ..info() });
+        let (unit, footprint) = (Order::PAGE, 2 * 500);
+        let metal = run(&EngineInfo { walk, load: Load::Comb, unit, footprint, min_order: unit, ..INFO });
         assert_eq!(found(&metal), []);
         // What is free beside the teeth is what the min watermark keeps: a block of some orders, in either zone.
         let reported = counted(&metal, Counter::Reported);
@@ -216,7 +154,7 @@ fn a_comb_has_a_list_of_the_length_asked_for() {
 fn allocations_that_fail_are_counted() {
     for load in Load::ALL.iter().filter(|load| **load != Load::Comb) {
         let footprint = 2 * ARENA_PAGES;
-        let metal = run(&EngineInfo { load: *load, footprint, rounds: 1, unit: Order::MAX, ..info() });
+        let metal = run(&EngineInfo { load: *load, footprint, rounds: 1, unit: Order::MAX, ..INFO });
         assert_eq!(found(&metal), [], "{load:?}");
         assert!(counted(&metal, Counter::Failed) > 0 || *load == Load::Churn, "{load:?}");
     }
@@ -224,10 +162,9 @@ fn allocations_that_fail_are_counted() {
 
 #[test]
 fn at_the_end_every_page_is_free_again() {
-    let metal = run(&EngineInfo { load: Load::Churn, ..info() });
-    let map = Map::new(ARENA_PAGES);
-    let truths: Vec<_> = (0..map.managed())
-        .map(|page| Truth::from_number(metal.load32(map.page(page).offset(PAGE_TRUTH)).into()).unwrap())
+    let metal = run(&EngineInfo { load: Load::Churn, ..INFO });
+    let truths: Vec<_> = (0..MAP.managed())
+        .map(|page| Truth::from_number(metal.load32(MAP.page(page).offset(PAGE_TRUTH)).into()).unwrap())
         .collect();
     assert!(truths.contains(&Truth::Freed) || truths.contains(&Truth::Reported));
     assert!(!truths.contains(&Truth::Used) && !truths.contains(&Truth::InFlight));
@@ -239,28 +176,27 @@ fn planted_faults_are_found_in_a_whole_run() {
         [(GuestFault::ReportOnList, Violation::NotIsolated), (GuestFault::KeepMark, Violation::StaleMark)]
     {
         // A largest block merges with nothing, so that a mark that was kept stays.
-        let metal = run(&EngineInfo { fault, rounds: 3, unit: Order::MAX, ..info() });
+        let metal = run(&EngineInfo { fault, rounds: 3, unit: Order::MAX, ..INFO });
         assert!(found(&metal).contains(&violation), "{fault:?}: {:?}", found(&metal));
     }
 }
 
 #[test]
 fn hosts_that_misbehave_are_found() {
-    let lazy = run_with(&boot(), &EngineInfo { rounds: 3, ..info() }, |_, _| {});
+    let lazy = run_with(&BOOT, &EngineInfo { rounds: 3, ..INFO }, |_, _| {});
     assert_eq!(found(&lazy), [Violation::StillThere]);
 
     let mut done = false;
-    let info = EngineInfo { load: Load::PageFault1, ..info() };
-    let greedy = run_with(&boot(), &info, move |metal, rung| {
+    let info = EngineInfo { load: Load::PageFault1, ..INFO };
+    let greedy = run_with(&BOOT, &info, move |metal, rung| {
         discard(metal, rung);
         // A page too many, once: one that is in use, but not the first of its unit, which names the next.
-        let map = Map::new(ARENA_PAGES);
-        let truth = |page| metal.load32(map.page(page).offset(PAGE_TRUTH));
+        let truth = |page| metal.load32(MAP.page(page).offset(PAGE_TRUTH));
         let used =
-            (5..map.managed()).step_by(512).find(|page| u64::from(truth(*page)) == Truth::Used.number());
+            (5..MAP.managed()).step_by(512).find(|page| u64::from(truth(*page)) == Truth::Used.number());
         if let Some(used) = used.filter(|_| !done) {
             done = true;
-            metal.zero(map.block(used, Order::default()).gpa(), PAGE_SIZE);
+            metal.zero(MAP.block(used, Order::PAGE).gpa(), PAGE_SIZE);
         }
     });
     assert_eq!(found(&greedy), [Violation::ReusedLost]);
@@ -269,15 +205,23 @@ fn hosts_that_misbehave_are_found() {
 #[test]
 fn poison_that_the_carrier_cannot_tell_ends_reporting() {
     let poison = 0xaaaa_aaaa_aaaa_aaaa;
-    let metal = run(&EngineInfo { poisoned: true, poison, ..info() });
+    let metal = run(&EngineInfo { poisoned: true, poison, ..INFO });
     assert_eq!(Inhibited::from_number(metal.load(INHIBITED)), Some(Inhibited::PoisonUnsaid));
     assert_eq!((metal.rings, found(&metal)), (0, vec![]));
 }
 
 #[test]
+fn a_carrier_of_nothing_reports_nothing() {
+    let metal = run_with(&BootInfo { carrier: Carrier::Empty, ..BOOT }, &INFO, |_, rung| {
+        assert_eq!(Operation::from_word(rung.word), Some(Operation::Nothing));
+    });
+    assert_eq!(found(&metal), [Violation::StillThere]);
+}
+
+#[test]
 fn a_report_too_large_for_its_carrier_takes_several_calls() {
-    let boot = BootInfo { carrier: Carrier::Registers, ..boot() };
-    let metal = run_with(&boot, &info(), |metal, rung| {
+    let boot = BootInfo { carrier: Carrier::Registers, ..BOOT };
+    let metal = run_with(&boot, &INFO, |metal, rung| {
         metal.zero(rung.gpa, rung.pages * PAGE_SIZE);
     });
     assert_eq!(found(&metal), []);
@@ -318,9 +262,9 @@ proptest! {
             rounds: 1,
             warmup: 100,
             window: 4000,
-            ..info()
+            ..INFO
         };
-        let metal = run_with(&BootInfo { seed, ..boot() }, &info, discard);
+        let metal = run_with(&BootInfo { seed, ..BOOT }, &info, discard);
         prop_assert_eq!(found(&metal), []);
         prop_assert_eq!(metal.said.last(), Some(&Control::Done));
     }

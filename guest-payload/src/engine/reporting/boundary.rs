@@ -21,13 +21,8 @@ pub(super) fn search<M: Metal, const REPORTS: bool>(
         let next = search.previous(link);
         if search.is_reported(page) {
             search.move_boundary(list, link);
-        } else {
-            if let Some(found) = search.has_to_stop(budget) {
-                return found;
-            }
-            if !search.take(Block { page, order: list.order }) {
-                return Found::Refused;
-            }
+        } else if let Some(found) = search.take_unreported(Block { page, order: list.order }, budget) {
+            return found;
         }
         link = next;
     }

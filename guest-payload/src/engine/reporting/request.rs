@@ -109,18 +109,14 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metal::fake::Fake;
-    use abi::engine::map::Map;
+    use crate::engine::testing::machine;
 
     const DELAY: u64 = 100;
 
-    fn machine() -> (Fake, Books, Request) {
-        (Fake::with_arena(1 << 12, |_, _| {}), Books::of(Map::new(1 << 12), 0), Request::after(DELAY))
-    }
-
     #[test]
     fn a_request_is_due_a_delay_later() {
-        let (mut metal, books, request) = machine();
+        let (mut metal, books) = machine();
+        let request = Request::after(DELAY);
         assert!(request.is_idle(&metal) && !request.is_due(&metal));
         let before = metal.clock();
         request.notify(&mut metal, &books);
@@ -133,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_second_request_changes_nothing() {
-        let (mut metal, books, request) = machine();
+        let (mut metal, books) = machine();
+        let request = Request::after(DELAY);
         request.notify(&mut metal, &books);
         let due = request.due(&metal);
         request.notify(&mut metal, &books);
@@ -143,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_pass_that_nobody_asked_again_leaves_it_idle() {
-        let (mut metal, books, request) = machine();
+        let (mut metal, books) = machine();
+        let request = Request::after(DELAY);
         request.notify(&mut metal, &books);
         request.begin(&mut metal, &books);
         assert_eq!((request.due(&metal), request.is_idle(&metal)), (None, false));
@@ -153,7 +151,8 @@ mod tests {
 
     #[test]
     fn what_is_freed_during_a_pass_is_due_a_delay_after_it() {
-        let (mut metal, books, request) = machine();
+        let (mut metal, books) = machine();
+        let request = Request::after(DELAY);
         for again in [Request::notify, Request::again] {
             request.notify(&mut metal, &books);
             request.begin(&mut metal, &books);

@@ -18,13 +18,10 @@ pub(super) fn search<M: Metal, const REPORTS: bool>(
     let mut link = search.first(list);
     while let Some(page) = search.look(link) {
         let next = search.next(link);
-        if !search.is_reported(page) {
-            if let Some(found) = search.has_to_stop(budget) {
-                return found;
-            }
-            if !search.take(Block { page, order: list.order }) {
-                return Found::Refused;
-            }
+        if !search.is_reported(page)
+            && let Some(found) = search.take_unreported(Block { page, order: list.order }, budget)
+        {
+            return found;
         }
         link = next;
     }

@@ -18,15 +18,11 @@ pub(super) fn search<M: Metal, const REPORTS: bool>(
     let mut link = search.first(list);
     while let Some(page) = search.look(link) {
         let next = search.next(link);
-        if !search.is_reported(page) {
-            if let Some(found) = search.has_to_stop(budget) {
-                search.rotate_to_front(list, page);
-                return found;
-            }
-            if !search.take(Block { page, order: list.order }) {
-                search.rotate_to_front(list, page);
-                return Found::Refused;
-            }
+        if !search.is_reported(page)
+            && let Some(found) = search.take_unreported(Block { page, order: list.order }, budget)
+        {
+            search.rotate_to_front(list, page);
+            return found;
         }
         link = next;
     }

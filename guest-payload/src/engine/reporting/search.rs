@@ -134,11 +134,12 @@ impl<'s, 'm, M: Metal, const REPORTS: bool> Search<'s, 'm, M, REPORTS> {
         self.zone.is_reported(page)
     }
 
-    /// Whether the search must end although there is an unreported block, and why.
-    pub(super) fn has_to_stop(&self, budget: &Budget) -> Option<Found> {
+    /// Takes a block that is not reported; or says why the search ends before it.
+    pub(super) fn take_unreported(&mut self, block: Block, budget: &Budget) -> Option<Found> {
         match () {
             () if budget.is_spent() => Some(Found::OutOfBudget),
             () if self.batch.is_full() => Some(Found::Full),
+            () if !self.take(block) => Some(Found::Refused),
             () => None,
         }
     }

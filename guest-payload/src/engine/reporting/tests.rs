@@ -2,95 +2,42 @@
 //! somebody plants a fault. A closure that runs while the doorbell rings plays the second processor. This file
 //! has what the tests share: the rig.
 
-use abi::addr::{Order, PageRange};
-use abi::axes::{Afterwards, Bell, Carrier, Completion, GuestRing, Program, Workload};
+use abi::addr::Order;
+use abi::axes::Completion;
 use abi::boot::BootInfo;
-use abi::calls::Operation;
-use abi::engine::books::{shared, violation};
-use abi::engine::map::{Map, ZONES};
-use abi::engine::{GuestFault, Load, Reporting, Shuffle};
+use abi::engine::books::shared;
+use abi::engine::map::ZONES;
+use abi::engine::{GuestFault, Load, Shuffle};
 use abi::violation::Violation;
-use abi::wire::page;
 
 use super::*;
 use crate::engine::books::Books;
 use crate::engine::buddy::{Config, MigrateType};
+use crate::engine::testing::{self, ARENA_PAGES, BOOT, MAP, discard, found, named};
 use crate::engine::witness::{Witness, touch};
 use crate::metal::fake::{Fake, Rung};
-use crate::transport::{self, Transport};
+use crate::transport::{BatchPage, Transport};
 
 mod arrays;
 mod faults;
 mod passes;
 mod walks;
 
-const ARENA_PAGES: u64 = 1 << 14;
-const MAP: Map = Map::new(ARENA_PAGES);
 /// The zone with most of the pages.
 const DMA32: u64 = ZONES - 1;
 const LISTS: [Walk; 3] = [Walk::Rewalk, Walk::Boundary, Walk::Rotation];
 
-fn boot(completion: Completion) -> BootInfo {
-    BootInfo {
-        program: Program::Engine,
-        guest_ring: GuestRing::Three,
-        carrier: Carrier::Batch,
-        bell: Bell::CallPort,
-        completion,
-        afterwards: Afterwards::Zeroed,
-        workload: Workload::Sequential,
-        order: Order::default(),
-        batch: 0,
-        queue_size: 32,
-        arena_pages: ARENA_PAGES,
-        warmup: 0,
-        reports: 0,
-        seed: 5,
-        fenced: false,
-    }
-}
+const PAGE: Order = Order::PAGE;
 
+/// Any page is reported as soon as it can be.
 const INFO: EngineInfo = EngineInfo {
-    vcpus: 1,
-    reporting: Reporting::On,
-    walk: Walk::Rotation,
-    shuffle: Shuffle::None,
     min_order: PAGE,
-    capacity: 4,
-    delay: 200,
-    high_water: 1,
     budget: 0,
     watermark: false,
     load: Load::Churn,
     unit: PAGE,
-    footprint: 0,
-    rounds: 1,
-    window: 0,
-    warmup: 0,
-    settle: 0,
-    poisoned: false,
-    poison: 0,
-    fault: GuestFault::None,
-    ticks_per_us: 1,
+    ..testing::INFO
 };
-
-const PAGE: Order = match Order::new(0) {
-    Ok(order) => order,
-    Err(_) => panic!(),
-};
-
-/// The blocks a call of the batch page names.
-fn named(metal: &Fake, rung: Rung) -> Vec<PageRange> {
-    let Some(Operation::Batch { count }) = Operation::from_word(rung.word) else { panic!("{rung:?}") };
-    let entry = |index| metal.load(rung.gpa.offset(page::ENTRIES + index * page::ENTRY_SIZE));
-    (0..u64::from(count)).map(|index| page::range(entry(index)).unwrap().inward().unwrap()).collect()
-}
-
-fn discard(metal: &mut Fake, rung: Rung) {
-    for block in named(metal, rung) {
-        metal.zero(block.gpa(), block.bytes());
-    }
-}
 
 /// A machine, a core that is switched on, and what belongs to both.
 struct Rig {
@@ -107,7 +54,7 @@ impl Rig {
     }
 
     fn with_host(info: EngineInfo, host: impl FnMut(&mut Fake, Rung) + 'static) -> Self {
-        let carrier = Box::leak(Box::new(transport::Batch::of(0)));
+        let carrier = Box::leak(Box::new(BatchPage::of(0)));
         Self::with(info, Completion::Return, Fake::with_arena(ARENA_PAGES, host), carrier)
     }
 
@@ -118,7 +65,7 @@ impl Rig {
         transport: &'static mut dyn Transport<Fake>,
     ) -> Self {
         let info: &'static EngineInfo = Box::leak(Box::new(info));
-        let boot: &'static BootInfo = Box::leak(Box::new(boot(completion)));
+        let boot: &'static BootInfo = Box::leak(Box::new(BootInfo { completion, ..BOOT }));
         let batch: &'static mut Batch = Box::leak(Box::new(Batch::new(info.capacity)));
         let allocator = allocator(info);
         let books = Books::of(MAP, 0);
@@ -223,9 +170,4 @@ fn take(
     touch(metal, allocator.frames(taken.block));
     witness.allocated(metal, allocator.frames(taken.block), taken.was_reported);
     Some(taken.block)
-}
-
-fn found(metal: &Fake, vcpu: u32) -> Vec<Violation> {
-    let books = MAP.vcpu(vcpu);
-    Violation::ALL.into_iter().filter(|kind| metal.load(violation(books, *kind)) > 0).collect()
 }

@@ -1,75 +1,24 @@
 //! Every way in which a page can be wrong, and its name.
 
 use abi::addr::Order;
-use abi::axes::{Bell, Carrier, Completion, GuestRing, Program, Workload};
-use abi::engine::books::violation;
-use abi::engine::{GuestFault, Load, Reporting, Shuffle, Walk};
 
 use super::*;
+use crate::engine::testing::{self, BOOT, INFO, MAP, machine};
 use crate::metal::fake::Fake;
-
-const ARENA_PAGES: u64 = 1 << 13;
-
-fn boot(afterwards: Afterwards) -> BootInfo {
-    BootInfo {
-        program: Program::Engine,
-        guest_ring: GuestRing::Three,
-        carrier: Carrier::Batch,
-        bell: Bell::CallPort,
-        completion: Completion::Return,
-        afterwards,
-        workload: Workload::Sequential,
-        order: Order::default(),
-        batch: 0,
-        queue_size: 32,
-        arena_pages: ARENA_PAGES,
-        warmup: 0,
-        reports: 0,
-        seed: 3,
-        fenced: false,
-    }
-}
-
-fn info(poison: Option<u64>) -> EngineInfo {
-    EngineInfo {
-        vcpus: 1,
-        reporting: Reporting::On,
-        walk: Walk::Rotation,
-        shuffle: Shuffle::None,
-        min_order: Order::HUGE,
-        capacity: 1,
-        delay: 1,
-        high_water: 1,
-        budget: 1,
-        watermark: true,
-        load: Load::Memhog,
-        unit: Order::HUGE,
-        footprint: 0,
-        rounds: 1,
-        window: 0,
-        warmup: 0,
-        settle: 1,
-        poisoned: poison.is_some(),
-        poison: poison.unwrap_or_default(),
-        fault: GuestFault::None,
-        ticks_per_us: 1,
-    }
-}
 
 /// A page and its witness.
 struct Scene {
     metal: Fake,
     witness: Witness,
     page: PageRange,
-    map: Map,
 }
 
 impl Scene {
     fn new(afterwards: Afterwards, poison: Option<u64>) -> Self {
-        let map = Map::new(ARENA_PAGES);
-        let witness = Witness::new(&boot(afterwards), &info(poison), map, Books::of(map, 0));
-        let page = map.block(5, Order::default());
-        Self { metal: Fake::with_arena(ARENA_PAGES, |_, _| {}), witness, page, map }
+        let (metal, books) = machine();
+        let boot = BootInfo { afterwards, ..BOOT };
+        let info = EngineInfo { poisoned: poison.is_some(), poison: poison.unwrap_or_default(), ..INFO };
+        Self { metal, witness: Witness::new(&boot, &info, MAP, books), page: MAP.block(5, Order::PAGE) }
     }
 
     fn touch_and_take(&mut self, marked: bool) {
@@ -89,8 +38,7 @@ impl Scene {
     }
 
     fn found(&self) -> Vec<Violation> {
-        let books = self.map.vcpu(0);
-        Violation::ALL.into_iter().filter(|kind| self.metal.load(violation(books, *kind)) > 0).collect()
+        testing::found(&self.metal, 0)
     }
 
     fn last_word(&self) -> Gpa {

@@ -6,7 +6,7 @@ use abi::violation::Violation;
 
 use super::*;
 use crate::metal::fake::{Fake, Rung};
-use crate::transport::{Batch, Empty, Registers};
+use crate::transport::{BatchPage, Empty, Registers};
 
 pub(crate) fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
     BootInfo {
@@ -17,7 +17,7 @@ pub(crate) fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
         completion: Completion::Return,
         afterwards,
         workload: Workload::Random,
-        order: Order::default(),
+        order: Order::PAGE,
         batch: 16,
         queue_size: 32,
         arena_pages: 512,
@@ -86,7 +86,7 @@ fn a_page_too_many_is_found() {
         discard(metal, range);
         if !done && range.end().0 < ARENA_START.0 + 512 {
             done = true;
-            discard(metal, PageRange::block(range.end(), Order::default()));
+            discard(metal, PageRange::block(range.end(), Order::PAGE));
         }
     });
     assert_eq!(found(&metal), [Violation::UnreportedLost]);
@@ -107,7 +107,7 @@ fn an_acknowledgement_before_the_discard_is_found() {
 fn a_refusal_is_counted() {
     let mut metal = Fake::new(|_, _| {});
     metal.answer_with(abi::calls::Answer::BadPage.value());
-    run(&mut metal, &info(Carrier::Batch, Afterwards::Kept), Batch::of(0));
+    run(&mut metal, &info(Carrier::Batch, Afterwards::Kept), BatchPage::of(0));
     assert_eq!(metal.load(notes::REFUSED), 65);
 }
 

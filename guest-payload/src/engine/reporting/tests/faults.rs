@@ -13,7 +13,7 @@ fn second_processor(info: EngineInfo) -> (Vec<Violation>, Vec<Violation>) {
     let second = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&second);
     let allocator = allocator(&info);
-    let witness = Witness::new(&boot(Completion::Return), &info, MAP, Books::of(MAP, 1));
+    let witness = Witness::new(&BOOT, &info, MAP, Books::of(MAP, 1));
     let mut rig = Rig::with_host(info, move |metal, rung| {
         let books = Books::of(MAP, 1);
         let first = allocator.block(named(metal, rung)[0]).unwrap();

@@ -57,7 +57,7 @@ fn rewalk_looks_at_what_was_reported_again_and_the_others_do_not() {
 
 #[test]
 fn putting_a_batch_back_and_finding_the_next_are_one_hold() {
-    use abi::engine::books::Tally;
+    use abi::engine::books::{Tally, tally};
     use abi::tally::bucket;
 
     for walk in LISTS {
@@ -65,8 +65,8 @@ fn putting_a_batch_back_and_finding_the_next_are_one_hold() {
         rig.comb(40);
         rig.settle();
         // On this machine a hold takes a tick, and two that are one take two.
-        let tally = MAP.tally(0, Tally::HoldWalk as u64);
-        let [single, joint] = [1, 2].map(|ticks| rig.metal.load(tally.offset(bucket(ticks) as u64 * 8)));
+        let holds = tally(MAP.vcpu(0), Tally::HoldWalk);
+        let [single, joint] = [1, 2].map(|ticks| rig.metal.load(holds.offset(bucket(ticks) as u64 * 8)));
         let reports = rig.counted(Counter::Reports);
         assert!(joint >= 9 && joint < reports, "{walk:?}: {joint} of {reports}");
         assert!(single > 0, "{walk:?}: the first of a list puts nothing back");
