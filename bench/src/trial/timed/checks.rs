@@ -156,7 +156,7 @@ fn exits(measured: &[Measured<'_>]) -> Check {
         looked.insert((rung, m.choices.batch), each);
     }
     let what = "exits a report are what the design says";
-    if looked.is_empty() {
+    if faults.is_empty() && looked.is_empty() {
         return check(what, Standing::Unknown, "no transport of this run is a rung's".to_owned());
     }
     let each: Vec<String> =
@@ -208,15 +208,17 @@ fn idle(measured: &[Measured<'_>]) -> Option<Check> {
     let counted = |m: &&Measured<'_>| m.found.counts.clock.unit() == Unit::Instructions;
     measured.iter().find(counted)?;
     let what = "the machine never went idle while it was measured";
-    let mut faults = Vec::new();
-    for m in measured {
-        let Some(ticks) = m.found.idle_ticks else {
-            let detail = "the kernel does not say: /proc/timer_list has to be there, and readable";
-            return Some(check(what, Standing::Unknown, detail.to_owned()));
-        };
-        if ticks > 0 {
-            faults.push(format!("{ticks} ticks of trial {} are no instructions", m.trial));
-        }
+    let idled =
+        measured.iter().filter_map(|m| Some((m.trial, m.found.idle_ticks.filter(|ticks| *ticks > 0)?)));
+    let faults: Vec<String> =
+        idled.map(|(trial, ticks)| format!("{ticks} ticks of trial {trial} are no instructions")).collect();
+    let silent = measured.iter().filter(|m| m.found.idle_ticks.is_none()).count();
+    if faults.is_empty() && silent > 0 {
+        let detail = format!(
+            "of {silent} trial{} the kernel does not say: /proc/timer_list has to be there, and readable",
+            plural(silent)
+        );
+        return Some(check(what, Standing::Unknown, detail));
     }
     Some(none_of(what, Standing::Fails, &faults, "every tick is an instruction".to_owned()))
 }
@@ -226,4 +228,59 @@ fn memory(measured: &[Measured<'_>]) -> Check {
     let standing = if most < MEMORY { Standing::Holds } else { Standing::Doubtful };
     let what = format!("memory beside guest memory stays below {} MiB", MEMORY >> 20);
     check(&what, standing, format!("at most {:.1} MiB", float(most) / f64::from(1 << 20)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use host::timed::Stopwatch;
+
+    use crate::figure::unit::Clock;
+    use crate::testing::timed::trial;
+    use crate::trial::counts::ExitCounts;
+    use crate::trial::record::{Body, Ending};
+
+    /// A trial that is sound but for what is changed.
+    fn changed(number: u32, change: impl FnOnce(&mut Choices, &mut TimedMeasured)) -> TrialRecord {
+        let (mut record, _) = trial(number, 1000);
+        if let Body::Timed { choices, ending: Ending::Measured(measured) } = &mut record.body {
+            change(choices, measured);
+        }
+        record
+    }
+
+    fn of(trials: &[TrialRecord], what: &str) -> Check {
+        all(trials).into_iter().find(|check| check.what.contains(what)).expect(what)
+    }
+
+    #[test]
+    fn one_silent_trial_hides_no_ticks_of_another() {
+        let idle = |number, ticks| {
+            changed(number, |_, found| {
+                (found.counts.clock, found.idle_ticks) = (Clock::Instructions, ticks);
+            })
+        };
+        let check = |ticks: &[Option<u64>]| {
+            of(&ticks.iter().map(|ticks| idle(0, *ticks)).collect::<Vec<_>>(), "never went idle")
+        };
+        assert_eq!(check(&[Some(0), Some(0)]).standing, Standing::Holds);
+        let silent = check(&[None, Some(0), None]);
+        assert!(silent.standing == Standing::Unknown && silent.detail.contains("of 2 trials"), "{silent:?}");
+        for ticks in [[None, Some(7)], [Some(7), None]] {
+            assert_eq!(check(&ticks).standing, Standing::Fails);
+        }
+    }
+
+    #[test]
+    fn a_wrong_exit_is_one_whatever_transport_it_came_over() {
+        let weighing = |exits| {
+            changed(0, |choices, found| {
+                choices.stopwatch = Named(Stopwatch::Weighed);
+                found.counts.exits = ExitCounts { hypercall: exits, ..ExitCounts::default() };
+            })
+        };
+        let check = |exits| of(&[weighing(exits)], "exits a report").standing;
+        assert_eq!(check(400 * Burst::ALL.len() as u64), Standing::Unknown, "nothing but the stopwatch");
+        assert_eq!(check(1), Standing::Fails);
+    }
 }
