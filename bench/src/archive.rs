@@ -245,7 +245,8 @@ fn timed_reports(trials: &[TrialRecord]) -> BTreeMap<Choices, u64> {
     let mut reports = BTreeMap::new();
     for trial in trials {
         if let Some(measured) = trial.measured::<Timed>() {
-            *reports.entry(trial.choices()).or_default() += measured.phase(Phase::Total).n;
+            let sum = reports.entry(trial.choices()).or_insert(0_u64);
+            *sum = sum.saturating_add(measured.phase(Phase::Total).n);
         }
     }
     reports

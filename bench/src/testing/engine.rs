@@ -17,10 +17,14 @@ use host::serve::Spent;
 use host::timed::{Observer, Outcome, TimedSpec};
 use host::trial::TrialError;
 
+use crate::axes::rung::{CallBy, Rung};
 use crate::experiment::rate::found;
 use crate::experiment::rate::predict::{self, Limits};
+use crate::plan::keys::Keys;
 use crate::run::executor::Executor;
 use crate::trial::engine::choices::Choices;
+use crate::trial::engine::measured::EngineMeasured;
+use crate::trial::record::{Body, Ending, TrialRecord};
 
 /// Ticks in a microsecond.
 const US: u64 = 2000;
@@ -87,6 +91,16 @@ impl Executor for FakeEngine {
             wrong => Ok(outcome(spec, self.ran as u64, wrong)),
         }
     }
+}
+
+/// A trial of two rounds of `memhog`, over a transport whose calls are exits.
+pub(crate) fn trial() -> TrialRecord {
+    let keys: Keys =
+        toml::from_str("memory = 268435456\nload = \"memhog\"\nrounds = 2\nmin-order = 9\nunit = 9").unwrap();
+    let spec = keys.engine(Rung::HypercallBatch, CallBy::Port);
+    let measured = EngineMeasured::new(&FakeEngine::default().engine(&spec).unwrap());
+    let body = Body::Engine { choices: (&spec).into(), ending: Ending::Measured(Box::new(measured)) };
+    TrialRecord::new(0, 0, 1, None, body)
 }
 
 /// What the load of a trial amounts to.

@@ -135,7 +135,7 @@ fn whatever_goes_wrong_fails_by_name() {
         (Wrong::Lost, "by the kernel's view"),
         (Wrong::Kept, "by the kernel's view"),
         (Wrong::Calls, "called as often"),
-        (Wrong::Discards, "discarded the pages"),
+        (Wrong::Discards, "discarded what the guest reported"),
         (Wrong::Resident, "returns at least 95.0 %"),
         (Wrong::SeenByTheHost, "as it must be"),
         (Wrong::NotLooked, "as it must be"),

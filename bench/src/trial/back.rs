@@ -62,7 +62,7 @@ pub(crate) fn all_of(looks: &[Look]) -> Option<Check> {
         );
         return Some(check(what, Standing::Unknown, detail));
     }
-    Some(none_of(what, worst, &faults, format!("{pages} pages")))
+    Some(none_of(what, worst, &faults, pages, format!("{pages} pages")))
 }
 
 /// The witness, for sentences.

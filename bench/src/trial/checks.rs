@@ -28,7 +28,13 @@ fn complete(planned: usize, trials: &[TrialRecord]) -> Check {
         (missing > 0).then(|| format!("{missing} of {planned} trials are missing: the run was stopped"));
     let measured = trials.len() - failed.len();
     let faults: Vec<String> = failed.into_iter().chain(stopped).collect();
-    none_of("every trial of the plan ran to its end", standing, &faults, format!("{measured} of {planned}"))
+    none_of(
+        "every trial of the plan ran to its end",
+        standing,
+        &faults,
+        measured as u64,
+        format!("{measured} of {planned}"),
+    )
 }
 
 /// What the guest's oracle found.
@@ -43,7 +49,7 @@ fn oracle(measured: &[(&TrialRecord, &Counts)]) -> Check {
     }
     let pages = total(measured.iter().map(|(_, counts)| counts.checked_pages));
     let what = "no byte was lost and no page handed out wrongly";
-    none_of(what, Standing::Fails, &faults, format!("{pages} pages looked at"))
+    none_of(what, Standing::Fails, &faults, pages, format!("{pages} pages looked at"))
 }
 
 fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
@@ -57,12 +63,13 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
             faults.push(format!("madvise failed {} times in trial {trial}", counts.madvise_failures));
         }
     }
-    let calls: u64 = measured.iter().map(|(_, counts)| counts.madvise_calls).sum();
+    let calls = total(measured.iter().map(|(_, counts)| counts.madvise_calls));
     none_of(
         "no range was refused and no madvise failed",
         Standing::Fails,
         &faults,
-        format!("{calls} madvise calls"),
+        measured.len() as u64,
+        format!("{} trials, {calls} madvise calls", measured.len()),
     )
 }
 
@@ -81,7 +88,22 @@ fn one_mode(measured: &[(&TrialRecord, &Counts)]) -> Check {
         })
         .collect();
     match modes.len() {
-        0 | 1 => check(what, Standing::Holds, modes.keys().map(|mode| format!("ring {mode}")).collect()),
+        0 => none_of(what, Standing::Doubtful, &[], 0, String::new()),
+        1 => check(what, Standing::Holds, modes.keys().map(|mode| format!("ring {mode}")).collect()),
         _ => check(what, Standing::Doubtful, described.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_nothing_nothing_holds() {
+        let of_nothing = all(0, &[]);
+        assert!(of_nothing.iter().all(|check| check.standing == Standing::Unknown), "{of_nothing:#?}");
+        let (record, _) = crate::testing::timed::trial(0, 1000);
+        let sound = all(1, &[record]);
+        assert!(sound.iter().all(|check| check.standing == Standing::Holds), "{sound:#?}");
     }
 }

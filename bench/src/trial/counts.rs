@@ -35,7 +35,7 @@ pub struct Counts {
     pub madvise_failures: u64,
     /// Ranges refused, by reason, in the whole trial.
     pub refused: BTreeMap<String, u64>,
-    /// Pages whose contents the guest checked.
+    /// Pages whose contents the guest checked, in the whole trial.
     pub checked_pages: u64,
     /// What the guest found wrong, by name, in the whole trial.
     pub violations: BTreeMap<String, u64>,
@@ -124,7 +124,7 @@ impl ExitCounts {
     /// Exits the transport caused.
     #[must_use]
     pub const fn transport(&self) -> u64 {
-        self.hypercall + self.port + self.mmio
+        self.hypercall.saturating_add(self.port).saturating_add(self.mmio)
     }
 }
 

@@ -132,6 +132,7 @@ impl Findings for Found {
             &what,
             Standing::Fails,
             &faults,
+            rounds,
             format!("{rounds} rounds, at least {}", percent(worst)),
         )]
     }

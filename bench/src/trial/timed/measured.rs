@@ -161,18 +161,18 @@ impl From<Proof> for ProofCounts {
 }
 
 impl ProofCounts {
-    /// Both together.
+    /// Both together; a file may claim any numbers.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
-            proofs: self.proofs + other.proofs,
-            reported: self.reported + other.reported,
-            resident_before: self.resident_before + other.resident_before,
-            unmapped: self.unmapped + other.unmapped,
-            back: self.back + other.back,
-            unknown: self.unknown + other.unknown,
-            within: self.within + other.within,
-            lost: self.lost + other.lost,
+            proofs: self.proofs.saturating_add(other.proofs),
+            reported: self.reported.saturating_add(other.reported),
+            resident_before: self.resident_before.saturating_add(other.resident_before),
+            unmapped: self.unmapped.saturating_add(other.unmapped),
+            back: self.back.saturating_add(other.back),
+            unknown: self.unknown.saturating_add(other.unknown),
+            within: self.within.saturating_add(other.within),
+            lost: self.lost.saturating_add(other.lost),
         }
     }
 }
