@@ -250,6 +250,7 @@ fn tallies(spec: &EngineSpec, made: &Made) -> Vec<Vec<Bucket>> {
         _ if made.reports == 0 => Vec::new(),
         Tally::Examined => bucket(a_batch, made.reports),
         Tally::HoldWalk => bucket(a_batch * 10, made.reports),
+        Tally::Report => bucket(20 * US, made.reports),
         Tally::Invisible => bucket(30 * US, made.reports),
         Tally::TouchResident => bucket(60 * US, 900),
         Tally::TouchReported => bucket(90 * US, 100),

@@ -27,7 +27,7 @@ pub struct EngineMeasured {
     /// Pages the engine manages.
     pub managed: u64,
     /// The guest's counters by name, for each virtual processor; those that are 0 are left out.
-    pub counters: Vec<BTreeMap<String, u64>>,
+    pub counters: Vec<BTreeMap<Named<GuestCounter>, u64>>,
     /// Began, ended, reports, pages of the first passes of the reporting core, of the whole trial.
     pub passes: Vec<[u64; 4]>,
     /// Guest ticks when the measured part began.
@@ -170,11 +170,8 @@ impl EngineMeasured {
     pub fn new(outcome: &EngineOutcome) -> Self {
         let clock = Clock::of(outcome.counter, outcome.tsc_khz);
         let by_name = |counters: &Vec<u64>| {
-            let named = GuestCounter::ALL.iter().zip(counters);
-            named
-                .filter(|(_, count)| **count > 0)
-                .map(|(kind, count)| (kind.name().to_owned(), *count))
-                .collect()
+            let named = GuestCounter::ALL.iter().copied().map(Named).zip(counters.iter().copied());
+            named.filter(|(_, count)| *count > 0).collect()
         };
         let point = |Point { at_ns, resident, free }: &Point| [*at_ns, *resident, *free];
         Self {
@@ -240,7 +237,7 @@ impl EngineMeasured {
     /// Operations a second: what every virtual processor did in its window, added up.
     #[must_use]
     pub fn operations_a_second(&self) -> f64 {
-        let rate = |counters: &BTreeMap<String, u64>| {
+        let rate = |counters: &BTreeMap<Named<GuestCounter>, u64>| {
             let window_ns = self.counts.clock.figure(float(one(counters, GuestCounter::WindowTicks)));
             ratio(float(one(counters, GuestCounter::Operations)) * 1e9, window_ns)
         };
@@ -253,6 +250,6 @@ impl EngineMeasured {
     }
 }
 
-fn one(counters: &BTreeMap<String, u64>, counter: GuestCounter) -> u64 {
-    counters.get(counter.name()).copied().unwrap_or_default()
+fn one(counters: &BTreeMap<Named<GuestCounter>, u64>, counter: GuestCounter) -> u64 {
+    counters.get(&Named(counter)).copied().unwrap_or_default()
 }
