@@ -71,7 +71,7 @@ fn timed(spec: &TimedSpec, reports: u64, facts: &Facts) -> Duration {
     let spec = TimedSpec { reports: reports.min(REPORTS), ..*spec };
     let stop = Arc::new(AtomicBool::new(false));
     let outcome = host::timed::run(&spec, facts, &stop, &mut total).expect("a rung of the ladder runs");
-    let nanoseconds = total.ticks as f64 * 1e6 / f64::from(outcome.tsc_khz);
+    let nanoseconds = total.ticks as f64 * 1e6 / f64::from(outcome.common.tsc_khz);
     Duration::from_secs_f64(nanoseconds / 1e9 / total.reports.max(1) as f64 * reports as f64)
 }
 

@@ -15,7 +15,7 @@ use host::memory::WitnessKind;
 use host::reclaim::Refused;
 use host::serve::Spent;
 use host::timed::{Observer, Outcome, TimedSpec};
-use host::trial::TrialError;
+use host::trial::{Common, TrialError};
 
 use crate::axes::rung::{CallBy, Rung};
 use crate::experiment::rate::found;
@@ -200,10 +200,29 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         violations.push((abi::violation::Violation::HandedOutTwice, 3));
     }
     EngineOutcome {
-        bell: Bell::Vmcall,
-        guest_ring: GuestRing::Zero,
-        counter: Counter::Time,
-        tsc_khz: 2_000_000,
+        common: Common {
+            bell: Bell::Vmcall,
+            guest_ring: GuestRing::Zero,
+            counter: Counter::Time,
+            tsc_khz: 2_000_000,
+            witness: WitnessKind::Frames,
+            splits: None,
+            huge_share: 1.0,
+            exits: Exits {
+                port: if spec.way.servicer == Servicer::Vcpu { calls } else { 0 },
+                hypercall: 0,
+                mmio: 0,
+                control: 3,
+                interrupted: 0,
+            },
+            kvm_stats: Vec::new(),
+            madvise_calls: if discards { made.blocks } else { 0 },
+            discarded_pages: if discards != (wrong == Some(Wrong::Discards)) { reported_pages } else { 0 },
+            madvise_failures: 0,
+            refused: Refused::default(),
+            violations,
+            elapsed_ns: Some(1_000_000),
+        },
         inhibited: Inhibited::No,
         managed: spec.map().managed(),
         counters,
@@ -214,24 +233,8 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         passes: made.passes,
         curve: if spec.watch.is_some() { curve(spec) } else { Vec::new() },
         settled: settled(spec, wrong),
-        witness: WitnessKind::Frames,
-        splits: None,
-        huge_share: 1.0,
-        exits: Exits {
-            port: if spec.way.servicer == Servicer::Vcpu { calls } else { 0 },
-            hypercall: 0,
-            mmio: 0,
-            control: 3,
-            interrupted: 0,
-        },
         idles: 7,
-        kvm_stats: Vec::new(),
         spent: Spent { fetch: made.blocks * 10, discard: reported_pages * 5, complete: made.reports * 10 },
-        madvise_calls: if discards { made.blocks } else { 0 },
-        discarded_pages: if discards != (wrong == Some(Wrong::Discards)) { reported_pages } else { 0 },
-        madvise_failures: 0,
-        refused: Refused::default(),
-        violations,
         looked: Looked {
             pages: if wrong == Some(Wrong::NotLooked) { 0 } else { spec.map().managed() },
             read: 100,
@@ -239,7 +242,6 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         },
         first_wrong: None,
         cpu_ns: Some(1_000_000),
-        elapsed_ns: Some(1_000_000),
     }
 }
 

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::axes::named::Named;
-use crate::figure::unit::{Clock, float, ratio, total};
-use crate::trial::counts::{Counts, Memory, refusals, statistics, violations};
+use crate::figure::unit::{float, ratio, total};
+use crate::trial::counts::{Counts, Memory};
 
 /// The least share of operations that must have touched nothing reported, for the others to be compared with them.
 const LEAST_RESIDENT: f64 = 0.1;
@@ -168,29 +168,15 @@ impl EngineMeasured {
     /// The record of an outcome.
     #[must_use]
     pub fn new(outcome: &EngineOutcome) -> Self {
-        let clock = Clock::of(outcome.counter, outcome.tsc_khz);
+        let checked = outcome.counters.iter().map(|counters| counters[GuestCounter::Checked as usize]);
+        let counts = Counts::new(&outcome.common, total(checked));
         let by_name = |counters: &Vec<u64>| {
             let named = GuestCounter::ALL.iter().copied().map(Named).zip(counters.iter().copied());
             named.filter(|(_, count)| *count > 0).collect()
         };
         let point = |Point { at_ns, resident, free }: &Point| [*at_ns, *resident, *free];
         Self {
-            counts: Counts {
-                bell: Named(outcome.bell),
-                guest_ring: Named(outcome.guest_ring),
-                clock,
-                exits: outcome.exits.into(),
-                kvm_stats: statistics(&outcome.kvm_stats, clock),
-                madvise_calls: outcome.madvise_calls,
-                discarded_pages: outcome.discarded_pages,
-                madvise_failures: outcome.madvise_failures,
-                refused: refusals(&outcome.refused),
-                checked_pages: total(
-                    outcome.counters.iter().map(|counters| counters[GuestCounter::Checked as usize]),
-                ),
-                violations: violations(&outcome.violations),
-                elapsed_ns: outcome.elapsed_ns,
-            },
+            counts,
             inhibited: Named(outcome.inhibited),
             managed: outcome.managed,
             counters: outcome.counters.iter().map(by_name).collect(),
@@ -200,7 +186,7 @@ impl EngineMeasured {
             freed: outcome.freed,
             curve: outcome.curve.iter().map(point).collect(),
             settled: outcome.settled.iter().copied().map(Round::from).collect(),
-            memory: Memory::new(outcome.witness, outcome.huge_share, outcome.splits),
+            memory: Memory::new(&outcome.common),
             idles: outcome.idles,
             spent: outcome.spent.into(),
             looked: outcome.looked.into(),
