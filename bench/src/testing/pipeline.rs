@@ -318,13 +318,15 @@ fn a_plan_that_nobody_could_have_run_is_refused_with_its_file_and_key() {
     }
 }
 
+type Change = fn(&mut Value);
+
 #[test]
 fn a_record_that_contradicts_itself_is_refused_with_its_line() {
     let directory = tempfile::tempdir().unwrap();
     run(directory.path(), FakeExecutor::default());
     let path = directory.path().join(file::TRIALS);
     let good = fs::read_to_string(&path).unwrap();
-    let cases: [(&str, fn(&mut Value)); 3] = [
+    let cases: [(&str, Change); 3] = [
         ("trial is 7, in the place of 1", |record| record["trial"] = 7.into()),
         ("rung is another", |record| drop(record.as_object_mut().unwrap().remove("rung"))),
         ("phases has no wake", |record| drop(record["phases"].as_object_mut().unwrap().remove("wake"))),
