@@ -1,5 +1,6 @@
-//! What an exit costs, per doorbell: a bare `KVM_RUN` loop beside the harness's own empty round trip, in the
-//! same process and on the same guest. The two must be within 5 % of each other.
+//! What ringing a doorbell costs, exit and all where there is one: a bare `KVM_RUN` loop beside the harness's own empty
+//! round trip, in the same process and on the same guest. What the harness adds is to be below 5 %; nothing here fails
+//! if it is not, `results/reference/floor-kvm_pvm.txt` has what it was.
 //!
 //! On a machine that others use, two figures taken one after the other differ by more than that for no reason
 //! of ours. Whichever of the two is being measured, bursts of both are run in turns, so that both see the same
@@ -61,10 +62,10 @@ impl Turns {
         }
     }
 
-    /// One line on how the medians compare.
+    /// One line on how the medians compare; nothing of a doorbell that was listed or filtered out, not rung.
     fn compare(&mut self, id: &str) {
         let bursts = self.bare.len();
-        let [bare, harness] = [&mut self.bare, &mut self.harness].map(|times| median(times));
+        let (Some(bare), Some(harness)) = (median(&mut self.bare), median(&mut self.harness)) else { return };
         let more = 100.0 * (harness.as_secs_f64() / bare.as_secs_f64() - 1.0);
         eprintln!(
             "floor/{id}: harness against bare {more:+.2} % (medians of {bursts} bursts each: {:?} and {:?} a ring)",
@@ -74,9 +75,9 @@ impl Turns {
     }
 }
 
-fn median(times: &mut [Duration]) -> Duration {
+fn median(times: &mut [Duration]) -> Option<Duration> {
     times.sort_unstable();
-    times[times.len() / 2]
+    times.get(times.len() / 2).copied()
 }
 
 fn floor(criterion: &mut Criterion) {

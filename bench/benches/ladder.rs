@@ -1,8 +1,8 @@
-//! What a range costs on each rung, for several batches, without a discard: the transport alone.
+//! What a report costs on each rung, for several batches, without a discard: the transport alone.
 //!
-//! Each measurement is a trial of its own: a guest is booted, warmed up, and reports as often as criterion
-//! asks for. Verdicts come from `pagehint compare`, whose trials are interleaved; these figures are for
-//! watching one rung change.
+//! Each measurement is a trial of its own: a guest is booted, warmed up, and reports; what it reported, up to
+//! 400 times, is scaled to as often as criterion asks for. Verdicts come from `pagehint compare`, whose trials are
+//! interleaved and whose reports are looked at one by one; these figures are for watching one rung change.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -65,13 +65,13 @@ fn spec(rung: Rung, batch: u16, calls: &Calls) -> TimedSpec {
     TimedSpec { way, batch, ..common::BASE }
 }
 
-/// The time `reports` reports take.
+/// The time `reports` reports take, scaled from those of one trial.
 fn timed(spec: &TimedSpec, reports: u64, facts: &Facts) -> Duration {
     let mut total = Total::default();
     let spec = TimedSpec { reports: reports.min(REPORTS), ..*spec };
     let stop = Arc::new(AtomicBool::new(false));
     let outcome = host::timed::run(&spec, facts, &stop, &mut total).expect("a rung of the ladder runs");
-    let nanoseconds = total.ticks as f64 * 1e6 / f64::from(outcome.tsc_khz);
+    let nanoseconds = total.ticks as f64 * 1e6 / f64::from(outcome.common.tsc_khz);
     Duration::from_secs_f64(nanoseconds / 1e9 / total.reports.max(1) as f64 * reports as f64)
 }
 

@@ -8,15 +8,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use abi::axes::Axis;
+use hdrhistogram::Histogram;
+use host::engine::{GuestCounter, Tally};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
 
 use crate::SCHEMA_VERSION;
+use crate::axes::named::Named;
 use crate::figure::interval::Sampling;
-use crate::figure::unit::Unit;
+use crate::figure::unit::{Unit, total};
 use crate::plan::{Plan, PlanError};
 use crate::site::environment::Environment;
-use crate::trial::kind::Timed;
+use crate::trial::kind::{Engine, Timed};
 use crate::trial::record::TrialRecord;
 use crate::trial::spec::{Choices, Series};
 use crate::trial::timed::phases::Phase;
@@ -120,7 +124,7 @@ impl Archive {
     /// [`ArchiveError`] if it is no run directory or a file in it is damaged.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
         let environment = Self::environment(directory)?;
-        let plan = Plan::read(&directory.join(file::PLAN))?;
+        let plan = Plan::read_valid(&directory.join(file::PLAN))?;
         let mut remarks = Vec::new();
         let trials: Vec<TrialRecord> = read_trials(&directory.join(file::TRIALS), &mut remarks)?;
         if trials.is_empty() {
@@ -197,7 +201,13 @@ fn read_trials(path: &Path, remarks: &mut Vec<String>) -> Result<Vec<TrialRecord
     let mut trials = Vec::new();
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         if line.ends_with(b"\n") {
-            trials.push(parse(line, path, index + 1)?);
+            let trial = parse(line, path, index + 1)?;
+            coherent(&trial, index).map_err(|fault| ArchiveError::Damaged {
+                path: path.to_owned(),
+                line: index + 1,
+                source: serde_json::Error::custom(fault),
+            })?;
+            trials.push(trial);
         } else {
             remarks.push(format!(
                 "the last line of {} is torn and was left out: the run was killed",
@@ -208,13 +218,33 @@ fn read_trials(path: &Path, remarks: &mut Vec<String>) -> Result<Vec<TrialRecord
     Ok(trials)
 }
 
+/// Whether what a record says twice it says alike, and whether it says all of what is measured.
+fn coherent(record: &TrialRecord, index: usize) -> Result<(), String> {
+    if usize::try_from(record.trial) != Ok(index) {
+        return Err(format!("trial is {}, in the place of {index}", record.trial));
+    }
+    if record.rung != record.choices().rung().map(Named) {
+        return Err("rung is another than that of the choices".to_owned());
+    }
+    let has =
+        |phase: &&Phase| record.measured::<Timed>().is_none_or(|m| m.phases.contains_key(&Named(**phase)));
+    match Phase::ALL.iter().find(|phase| !has(phase)) {
+        Some(phase) => Err(format!("phases has no {}", phase.name())),
+        None => Ok(()),
+    }
+}
+
 fn read_histograms(
     directory: &Path,
     trials: &[TrialRecord],
     remarks: &mut Vec<String>,
 ) -> Result<Merged, ArchiveError> {
     let path = directory.join(hlog::FILE);
-    let log = if path.exists() { read(&path)? } else { Vec::new() };
+    if !path.exists() {
+        remarks.push(format!("{} is missing: there are no quantiles", hlog::FILE));
+        return Ok(Merged::default());
+    }
+    let log = read(&path)?;
     let cells: BTreeMap<u32, Choices> = trials.iter().map(|trial| (trial.trial, trial.choices())).collect();
     let merged = hlog::merge(&log, &cells)
         .map_err(|source| ArchiveError::Histograms { path: directory.to_owned(), source })?;
@@ -225,9 +255,8 @@ fn read_histograms(
             hlog::FILE
         ));
     }
-    for (cell, expected) in timed_reports(trials) {
-        let total = merged.histograms.get(&(cell, Series::Phase(Phase::Total)));
-        let found = total.map_or(0, hdrhistogram::Histogram::len);
+    for ((cell, series), expected) in reports(trials) {
+        let found = merged.histograms.get(&(cell, series)).map_or(0, Histogram::len);
         if found != expected {
             remarks.push(format!(
                 "{} holds {found} reports of {}, {} holds {expected}: quantiles rest on the former",
@@ -240,12 +269,16 @@ fn read_histograms(
     Ok(merged)
 }
 
-/// Reports under the stopwatch, by cell.
-fn timed_reports(trials: &[TrialRecord]) -> BTreeMap<Choices, u64> {
+/// How many reports the records have of each cell, and where samples of them are.
+fn reports(trials: &[TrialRecord]) -> BTreeMap<(Choices, Series), u64> {
     let mut reports = BTreeMap::new();
     for trial in trials {
-        if let Some(measured) = trial.measured::<Timed>() {
-            *reports.entry(trial.choices()).or_default() += measured.phase(Phase::Total).n;
+        let timed = trial.measured::<Timed>().map(|m| (Series::Phase(Phase::Total), m.phase(Phase::Total).n));
+        let engine =
+            trial.measured::<Engine>().map(|m| (Series::Tally(Tally::Report), m.sum(GuestCounter::Reports)));
+        for (series, count) in timed.into_iter().chain(engine) {
+            let sum = reports.entry((trial.choices(), series)).or_insert(0);
+            *sum = total([*sum, count]);
         }
     }
     reports

@@ -28,6 +28,7 @@ use crate::plan::keys::Keys;
 use crate::plan::schedule::{Slot, interleaved};
 use crate::plan::{Plan, PlanError, bad};
 use crate::site::calls::Calls;
+use crate::trial::checks::Planned;
 use crate::trial::spec::Spec;
 use contract::Experiment;
 
@@ -177,6 +178,13 @@ impl dyn Experiment + '_ {
             None => plan.blocks(),
         };
         interleaved(cells, blocks, plan.seed())
+    }
+
+    /// How much of it is to be run.
+    #[must_use]
+    pub fn planned(&self, plan: &Plan, call: CallBy) -> Planned {
+        let trials = || self.cells(&plan.choices, call).len().saturating_mul(plan.blocks() as usize);
+        plan.time().map_or_else(|| Planned::Trials(trials()), Planned::For)
     }
 
     /// Whether a built-in plan is called so.

@@ -93,6 +93,14 @@ pub enum PlanError {
         /// What to change.
         change: String,
     },
+    /// The same, of a file.
+    #[error("{}: {source}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Self>,
+    },
     /// A rung that the plan names cannot be run on this host.
     #[error(
         "{rung} cannot be run: the KVM of this host does not answer hypercalls itself ({reason}); leave {rung} out of rungs, or use a host with kvm_intel or kvm_amd"
@@ -140,6 +148,17 @@ impl Plan {
             origin: path.display().to_string(),
             source: Box::new(source),
         })
+    }
+
+    /// The plan in a file, with values that can be used.
+    ///
+    /// # Errors
+    /// As [`Self::read`] and [`Self::validate`], with the file.
+    pub fn read_valid(path: &Path) -> Result<Self, PlanError> {
+        let plan = Self::read(path)?;
+        let invalid = |source| PlanError::Invalid { path: path.to_owned(), source: Box::new(source) };
+        plan.validate().map_err(invalid)?;
+        Ok(plan)
     }
 
     /// The same with other choices; every one that is made must be among those the plan has, or those named beside.
@@ -220,11 +239,18 @@ impl Plan {
                 return bad(key, value, "name each once, and at least one");
             }
         }
-        let listed = [&keys.units, &keys.orders].into_iter().flatten().flatten();
-        let single = [&keys.unit, &keys.min_order, &keys.order].into_iter().flatten();
-        for order in listed.chain(single) {
-            if let Err(error) = Order::new(u64::from(*order)) {
-                return bad("an order", order, &error.to_string());
+        let orders: [(_, &[u8]); 5] = [
+            ("units", keys.units.as_deref().unwrap_or_default()),
+            ("orders", keys.orders.as_deref().unwrap_or_default()),
+            ("unit", keys.unit.as_slice()),
+            ("min-order", keys.min_order.as_slice()),
+            ("order", keys.order.as_slice()),
+        ];
+        for (key, order) in
+            orders.into_iter().flat_map(|(key, orders)| orders.iter().map(move |order| (key, *order)))
+        {
+            if let Err(error) = Order::new(u64::from(order)) {
+                return bad(key, order, &error.to_string());
             }
         }
         Ok(())

@@ -22,6 +22,7 @@ pub(crate) mod team;
 mod told;
 
 pub use error::TrialError;
+pub use outcome::Common;
 
 pub(crate) use assembly::{Assembly, Wanted};
 pub(crate) use deadline::{patience, unless_stopped, watched};

@@ -96,17 +96,17 @@ fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
 
 fn is_caught(case: &Case, spec: &TimedSpec, facts: &Facts) -> Checked {
     let outcome = trial(spec, facts, Planted::new(case.fault), &mut Samples::of(spec))?;
-    let found: Vec<_> = outcome.violations.iter().map(|(violation, _)| *violation).collect();
+    let found: Vec<_> = outcome.common.violations.iter().map(|(violation, _)| *violation).collect();
     if case.found.iter().all(|violation| found.contains(violation)) && (case.proved)(&outcome) {
         Ok(())
     } else {
-        Err(format!("found {:?}, proved {:?}", outcome.violations, outcome.proof).into())
+        Err(format!("found {:?}, proved {:?}", outcome.common.violations, outcome.proof).into())
     }
 }
 
 fn nothing_is_found(spec: &TimedSpec, facts: &Facts) -> Checked {
     let outcome = trial(spec, facts, Planted::NONE, &mut Samples::of(spec))?;
-    assert_eq!(outcome.violations, [], "violations");
+    assert_eq!(outcome.common.violations, [], "violations");
     assert_eq!(outcome.taken_digest, outcome.reported_digest, "pages taken and reported");
     assert_eq!(outcome.proof.lost, 0, "pages lost");
     // Each page of the arena at the end, each reported page before and after.

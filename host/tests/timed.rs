@@ -60,10 +60,10 @@ fn over_floors(tests: fn(&Transport, &'static Facts) -> Vec<Trial>, facts: &'sta
 fn sound(spec: &TimedSpec, facts: &Facts) -> Result<(Outcome, Vec<Sample>), TrialError> {
     let mut samples = Samples::of(spec);
     let outcome = trial(spec, facts, Planted::NONE, &mut samples)?;
-    assert_eq!(outcome.violations, [], "violations");
+    assert_eq!(outcome.common.violations, [], "violations");
     assert_eq!(outcome.reported_digest, outcome.taken_digest, "pages reported and taken");
-    assert_eq!(outcome.refused.total(), 0, "ranges refused");
-    assert_eq!(outcome.madvise_failures, 0, "madvise calls that failed");
+    assert_eq!(outcome.common.refused.total(), 0, "ranges refused");
+    assert_eq!(outcome.common.madvise_failures, 0, "madvise calls that failed");
     assert_eq!(outcome.proof.lost, 0, "pages lost");
     assert_eq!(outcome.disordered, 0, "reports whose stamps are not in order");
     assert_eq!(outcome.reports, spec.reports, "reports");

@@ -77,9 +77,12 @@ fn finish(directory: &Path, tally: Tally, out: &mut dyn Write) -> anyhow::Result
     writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
     out.flush()?;
     if tally.missing > 0 {
+        let left = match shown.summary.plan.time() {
+            Some(time) => format!("before its {} s were over", time.as_secs_f64()),
+            None => format!("with {} trials to go", tally.missing),
+        };
         anyhow::bail!(
-            "stopped by a signal with {} trials to go; the {} that ended are in {}",
-            tally.missing,
+            "stopped by a signal {left}; the {} that ended are in {}",
             tally.measured + tally.failed,
             directory.display()
         );

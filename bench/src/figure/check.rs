@@ -45,9 +45,17 @@ pub(crate) fn check(what: &str, standing: Standing, detail: String) -> Check {
     Check { what: what.to_owned(), standing, detail }
 }
 
-/// Fails with the faults, or holds with what was looked at.
-pub(crate) fn none_of(what: &str, standing: Standing, faults: &[String], looked_at: String) -> Check {
-    if faults.is_empty() {
+/// Fails with the faults, or holds with what was looked at; of nothing at all it does not hold.
+pub(crate) fn none_of(
+    what: &str,
+    standing: Standing,
+    faults: &[String],
+    examined: u64,
+    looked_at: String,
+) -> Check {
+    if faults.is_empty() && examined == 0 {
+        check(what, Standing::Unknown, "nothing of this run was there to look at".to_owned())
+    } else if faults.is_empty() {
         check(what, Standing::Holds, looked_at)
     } else {
         let more = faults.len().saturating_sub(3);
@@ -61,4 +69,24 @@ pub(crate) fn none_of(what: &str, standing: Standing, faults: &[String], looked_
 
 pub(crate) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_nothing_nothing_holds() {
+        let of = |faults: &[String], examined| {
+            none_of("all is well", Standing::Fails, faults, examined, format!("{examined} things"))
+        };
+        assert_eq!(of(&[], 0).standing, Standing::Unknown);
+        assert_eq!((of(&[], 2).standing, of(&[], 2).detail.as_str()), (Standing::Holds, "2 things"));
+        let faults: Vec<String> = (1..=5).map(|number| format!("fault {number}")).collect();
+        for examined in [0, 5] {
+            let check = of(&faults, examined);
+            assert_eq!(check.standing, Standing::Fails);
+            assert_eq!(check.detail, "fault 1; fault 2; fault 3; and 2 more");
+        }
+    }
 }

@@ -93,7 +93,7 @@ impl Keys {
             rounds: 1,
             warmup: WARMUP,
             window: WINDOW,
-            settle: ms(self.settle_ms).unwrap_or(SETTLE),
+            settle: SETTLE,
             poison: self.poison,
             offer_poison: false,
             watch: ms(self.watch_ms),
@@ -101,6 +101,8 @@ impl Keys {
         }
         .neutral();
         EngineSpec {
+            // As asked also where the load takes one: the trial is refused then, not run with fewer.
+            vcpus,
             shuffle: self.shuffle.map_or(ordinary.shuffle, |given| given.0),
             capacity: self.capacity.unwrap_or(ordinary.capacity),
             queue_size: self.queue_size,
@@ -112,6 +114,7 @@ impl Keys {
             rounds: self.rounds.unwrap_or(ordinary.rounds),
             warmup: ms(self.warmup_ms).unwrap_or(ordinary.warmup),
             window: ms(self.window_ms).unwrap_or(ordinary.window),
+            settle: ms(self.settle_ms).unwrap_or(ordinary.settle),
             offer_poison: self.offer_poison.unwrap_or(ordinary.offer_poison),
             ..ordinary
         }
@@ -140,10 +143,11 @@ pub fn order(order: u8) -> Order {
     Order::new(u64::from(order)).unwrap_or_default()
 }
 
-/// A list of exactly `length` free blocks.
+/// A list of exactly `length` free blocks. One that is longer than any memory is still so, and refused as such.
 #[must_use]
 pub fn comb(spec: EngineSpec, order: Order, length: u64) -> EngineSpec {
-    let footprint = 2 * length * order.pages() * PAGE_SIZE;
+    let tooth = 2 * order.pages() * PAGE_SIZE;
+    let footprint = length.checked_mul(tooth).unwrap_or(u64::MAX / tooth * tooth);
     EngineSpec { load: Load::Comb, unit: order, min_order: order, footprint, ..spec }
 }
 
@@ -156,6 +160,8 @@ fn share_of(memory: u64, vcpus: u32, part: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use host::engine::EngineSpecError;
+
     use super::*;
 
     #[test]
@@ -163,5 +169,38 @@ mod tests {
         assert_eq!(share_of(0, 1, 4), GRAIN);
         let half = share_of(512 << 20, 2, 2);
         assert!(half.is_multiple_of(GRAIN) && half > 100 << 20 && half <= 128 << 20, "{half}");
+    }
+
+    fn spec(text: &str) -> EngineSpec {
+        toml::from_str::<Keys>(text).unwrap().engine(Rung::Virtio, CallBy::Port)
+    }
+
+    #[test]
+    fn a_list_longer_than_any_memory_is_not_taken_for_a_short_one() {
+        let refused = |order: u8, length| {
+            let comb = comb(spec("memory = 536870912\nload = \"comb\""), super::order(order), length);
+            assert!(matches!(comb.validate(), Err(EngineSpecError::FootprintTooLarge { .. })), "{length}");
+        };
+        // The first is 1000 blocks of two pages more than 64 bits hold.
+        refused(0, 2_251_799_813_686_248);
+        for order in 0..=10 {
+            refused(order, u64::MAX);
+        }
+    }
+
+    #[test]
+    fn what_a_load_does_not_look_at_is_refused_and_not_passed_over() {
+        for (text, refused) in [
+            ("load = \"comb\"\nvcpus = 4", "--vcpus"),
+            ("load = \"churn\"\nsettle-ms = 5", "--settle-ms"),
+            ("settle-ms = 5", "--settle-ms"),
+            ("load = \"memhog\"\nwindow-ms = 5", "--window-ms"),
+        ] {
+            let error = spec(&format!("memory = 536870912\nmin-order = 9\nunit = 9\n{text}")).validate();
+            let Err(EngineSpecError::Unused { parameter, .. }) = error else { panic!("{text}: {error:?}") };
+            assert_eq!(parameter, refused, "{text}");
+        }
+        assert_eq!(spec("load = \"comb\"").settle, SETTLE);
+        assert_eq!(spec("load = \"comb\"\nsettle-ms = 5").settle, Duration::from_millis(5));
     }
 }

@@ -15,6 +15,7 @@ use crate::figure::interval::blocks_needed;
 use crate::figure::unit::Unit;
 use crate::plan::{Plan, PlanError};
 use crate::trial;
+use crate::trial::checks::Planned;
 use crate::trial::spec::Choices;
 
 /// `summary.json`: what a run showed.
@@ -77,11 +78,7 @@ impl Shown {
         let Archive { environment, plan, trials, remarks, .. } = archive;
         let experiment = experiment::named(&plan.experiment)?;
         let (found, json) = experiment.found(archive);
-        let planned = match plan.time() {
-            // Goes on for as long as it was asked to.
-            Some(_) => trials.len(),
-            None => experiment.schedule(plan, environment.call()).len(),
-        };
+        let planned = experiment.planned(plan, environment.call());
         let cells = cells(archive);
         let mut answer = found.sentences();
         let scope = experiment.scope(&plan.choices);
@@ -100,7 +97,10 @@ impl Shown {
             remarks: remarks.clone(),
             plan: plan.clone(),
             unit: archive.unit(),
-            planned,
+            planned: match planned {
+                Planned::Trials(planned) => planned,
+                Planned::For(_) => trials.len(),
+            },
             measured: trials.iter().filter(|trial| trial.error().is_none()).count(),
             failed: trials.iter().filter_map(|t| Some((t.trial, t.error()?.to_owned()))).collect(),
             cells,

@@ -110,7 +110,7 @@ pub fn run_all(
         // Relaxed: the flag carries nothing with it.
         let ended = if stop.load(Ordering::Relaxed) { None } else { run_one(slot, executor, &mut samples) };
         let Some(record) = ended else {
-            tally.missing = slots.len() - done;
+            tally.missing = if most.is_some() { 1 } else { slots.len() - done };
             break;
         };
         match record.error() {

@@ -15,6 +15,6 @@ pub struct Tally {
     pub measured: usize,
     /// Trials without.
     pub failed: usize,
-    /// Trials that were not begun or were cut off, because the run was stopped.
+    /// Trials that were not begun or were cut off, because the run was stopped; of a run that goes by time, the next.
     pub missing: usize,
 }

@@ -15,12 +15,16 @@ use host::memory::WitnessKind;
 use host::reclaim::Refused;
 use host::serve::Spent;
 use host::timed::{Observer, Outcome, TimedSpec};
-use host::trial::TrialError;
+use host::trial::{Common, TrialError};
 
+use crate::axes::rung::{CallBy, Rung};
 use crate::experiment::rate::found;
 use crate::experiment::rate::predict::{self, Limits};
+use crate::plan::keys::Keys;
 use crate::run::executor::Executor;
 use crate::trial::engine::choices::Choices;
+use crate::trial::engine::measured::EngineMeasured;
+use crate::trial::record::{Body, Ending, TrialRecord};
 
 /// Ticks in a microsecond.
 const US: u64 = 2000;
@@ -87,6 +91,16 @@ impl Executor for FakeEngine {
             wrong => Ok(outcome(spec, self.ran as u64, wrong)),
         }
     }
+}
+
+/// A trial of two rounds of `memhog`, over a transport whose calls are exits.
+pub(crate) fn trial() -> TrialRecord {
+    let keys: Keys =
+        toml::from_str("memory = 268435456\nload = \"memhog\"\nrounds = 2\nmin-order = 9\nunit = 9").unwrap();
+    let spec = keys.engine(Rung::HypercallBatch, CallBy::Port);
+    let measured = EngineMeasured::new(&FakeEngine::default().engine(&spec).unwrap());
+    let body = Body::Engine { choices: (&spec).into(), ending: Ending::Measured(Box::new(measured)) };
+    TrialRecord::new(0, 0, 1, None, body)
 }
 
 /// What the load of a trial amounts to.
@@ -186,10 +200,29 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         violations.push((abi::violation::Violation::HandedOutTwice, 3));
     }
     EngineOutcome {
-        bell: Bell::Vmcall,
-        guest_ring: GuestRing::Zero,
-        counter: Counter::Time,
-        tsc_khz: 2_000_000,
+        common: Common {
+            bell: Bell::Vmcall,
+            guest_ring: GuestRing::Zero,
+            counter: Counter::Time,
+            tsc_khz: 2_000_000,
+            witness: WitnessKind::Frames,
+            splits: None,
+            huge_share: 1.0,
+            exits: Exits {
+                port: if spec.way.servicer == Servicer::Vcpu { calls } else { 0 },
+                hypercall: 0,
+                mmio: 0,
+                control: 3,
+                interrupted: 0,
+            },
+            kvm_stats: Vec::new(),
+            madvise_calls: if discards { made.blocks } else { 0 },
+            discarded_pages: if discards != (wrong == Some(Wrong::Discards)) { reported_pages } else { 0 },
+            madvise_failures: 0,
+            refused: Refused::default(),
+            violations,
+            elapsed_ns: Some(1_000_000),
+        },
         inhibited: Inhibited::No,
         managed: spec.map().managed(),
         counters,
@@ -200,24 +233,8 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         passes: made.passes,
         curve: if spec.watch.is_some() { curve(spec) } else { Vec::new() },
         settled: settled(spec, wrong),
-        witness: WitnessKind::Frames,
-        splits: None,
-        huge_share: 1.0,
-        exits: Exits {
-            port: if spec.way.servicer == Servicer::Vcpu { calls } else { 0 },
-            hypercall: 0,
-            mmio: 0,
-            control: 3,
-            interrupted: 0,
-        },
         idles: 7,
-        kvm_stats: Vec::new(),
         spent: Spent { fetch: made.blocks * 10, discard: reported_pages * 5, complete: made.reports * 10 },
-        madvise_calls: if discards { made.blocks } else { 0 },
-        discarded_pages: if discards != (wrong == Some(Wrong::Discards)) { reported_pages } else { 0 },
-        madvise_failures: 0,
-        refused: Refused::default(),
-        violations,
         looked: Looked {
             pages: if wrong == Some(Wrong::NotLooked) { 0 } else { spec.map().managed() },
             read: 100,
@@ -225,7 +242,6 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         },
         first_wrong: None,
         cpu_ns: Some(1_000_000),
-        elapsed_ns: Some(1_000_000),
     }
 }
 
@@ -236,6 +252,7 @@ fn tallies(spec: &EngineSpec, made: &Made) -> Vec<Vec<Bucket>> {
         _ if made.reports == 0 => Vec::new(),
         Tally::Examined => bucket(a_batch, made.reports),
         Tally::HoldWalk => bucket(a_batch * 10, made.reports),
+        Tally::Report => bucket(20 * US, made.reports),
         Tally::Invisible => bucket(30 * US, made.reports),
         Tally::TouchResident => bucket(60 * US, 900),
         Tally::TouchReported => bucket(90 * US, 100),

@@ -135,7 +135,7 @@ fn whatever_goes_wrong_fails_by_name() {
         (Wrong::Lost, "by the kernel's view"),
         (Wrong::Kept, "by the kernel's view"),
         (Wrong::Calls, "called as often"),
-        (Wrong::Discards, "discarded the pages"),
+        (Wrong::Discards, "discarded what the guest reported"),
         (Wrong::Resident, "returns at least 95.0 %"),
         (Wrong::SeenByTheHost, "as it must be"),
         (Wrong::NotLooked, "as it must be"),
@@ -185,5 +185,34 @@ fn a_soak_ends_when_its_time_is_up() {
     let (plan, mut engine) = (plan("soak", &Keys::default()), FakeEngine::default());
     let tally = run_plan(directory.path(), &environment(), &plan, Some(Duration::ZERO), &mut engine);
     assert_eq!(tally, Tally { measured: 1, failed: 0, missing: 0 });
-    assert!(!report::rebuild(directory.path()).unwrap().summary.failed());
+    let summary = report::rebuild(directory.path()).unwrap().summary;
+    assert_eq!((summary.failed(), standing(&summary, "ran to its end")), (false, Standing::Doubtful));
+
+    let again = directory.path().join("stopped");
+    let tally = run(&again, "soak", Some((1, Wrong::Stopped)));
+    assert_eq!(
+        tally,
+        Tally { measured: 1, failed: 0, missing: 1 },
+        "nobody knows how many there would have been"
+    );
+}
+
+#[test]
+fn a_cell_without_its_histograms_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), "rate", None);
+    fs::write(directory.path().join(hlog::FILE), "").unwrap();
+    let summary = report::rebuild(directory.path()).unwrap().summary;
+    assert_eq!(summary.remarks.len(), summary.cells.len(), "{:?}", summary.remarks);
+}
+
+#[test]
+fn a_counter_that_nobody_knows_is_refused_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), "rate", None);
+    let path = directory.path().join(file::TRIALS);
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, good.replacen("\"operations\":", "\"opera\":", 1)).unwrap();
+    let said = report::rebuild(directory.path()).err().unwrap().to_string();
+    assert!(said.contains("line 1 of ") && said.contains("opera"), "{said}");
 }

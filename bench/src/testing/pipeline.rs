@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use host::axes::Discard;
+use serde_json::Value;
 
 use super::timed::{Badly, FakeExecutor, Weighing, environment, lab};
 use super::{plan, run as run_plan, standing};
@@ -292,5 +293,51 @@ fn every_way_a_directory_can_be_wrong_has_its_sentence() {
     fs::write(&plan, ladder().to_toml()).unwrap();
     fs::remove_file(run_at.join(hlog::FILE)).unwrap();
     let summary = rebuilt(&run_at);
-    assert_eq!(summary.remarks.len(), 18, "every cell says that its histograms are missing");
+    assert_eq!(summary.remarks, ["histograms.hlog is missing: there are no quantiles"]);
+}
+
+#[test]
+fn a_plan_that_nobody_could_have_run_is_refused_with_its_file_and_key() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), FakeExecutor::default());
+    let path = directory.path().join(file::PLAN);
+    let good = ladder().to_toml();
+    for (key, line, wrong) in [
+        ("schema-version", "schema-version = 3", "schema-version = 2"),
+        ("name", "name = \"ladder-quick\"", "name = \"../up\""),
+        ("blocks", "blocks = 10", "blocks = 4294967295"),
+        ("minutes", "blocks = 10", "minutes = -1"),
+        ("minutes", "blocks = 10", "minutes = nan"),
+        ("order", "order = 0", "order = 11"),
+        ("rungs", "\"floor\", ", "\"floor\", \"floor\", "),
+    ] {
+        assert!(good.contains(line), "{line} in {good}");
+        fs::write(&path, good.replacen(line, wrong, 1)).unwrap();
+        let said = report::rebuild(directory.path()).err().unwrap().to_string();
+        assert!(said.starts_with(&format!("{}: {key} is ", path.display())), "{said}");
+    }
+}
+
+type Change = fn(&mut Value);
+
+#[test]
+fn a_record_that_contradicts_itself_is_refused_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), FakeExecutor::default());
+    let path = directory.path().join(file::TRIALS);
+    let good = fs::read_to_string(&path).unwrap();
+    let cases: [(&str, Change); 3] = [
+        ("trial is 7, in the place of 1", |record| record["trial"] = 7.into()),
+        ("rung is another", |record| drop(record.as_object_mut().unwrap().remove("rung"))),
+        ("phases has no wake", |record| drop(record["phases"].as_object_mut().unwrap().remove("wake"))),
+    ];
+    for (what, change) in cases {
+        let mut lines: Vec<String> = good.lines().map(str::to_owned).collect();
+        let mut record = serde_json::from_str(&lines[1]).unwrap();
+        change(&mut record);
+        lines[1] = record.to_string();
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let said = report::rebuild(directory.path()).err().unwrap().to_string();
+        assert!(said.contains(&format!("line 2 of {}", path.display())) && said.contains(what), "{said}");
+    }
 }

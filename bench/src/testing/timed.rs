@@ -12,7 +12,7 @@ use host::memory::WitnessKind;
 use host::probe::{Answered, DoorbellFact, Facts};
 use host::reclaim::Refused;
 use host::timed::{Observer, Outcome, Proof, Sample, Stopwatch, TimedSpec, Weight};
-use host::trial::TrialError;
+use host::trial::{Common, TrialError};
 
 use crate::archive::Archive;
 use crate::archive::hlog::Merged;
@@ -190,7 +190,7 @@ impl Executor for FakeExecutor {
             Weighing::InOneBlock => outcome.stopwatch = None,
         }
         if now == self.scrambled_at {
-            outcome.violations.push((abi::violation::Violation::Scrambled, 1));
+            outcome.common.violations.push((abi::violation::Violation::Scrambled, 1));
         }
         Ok(outcome)
     }
@@ -221,10 +221,32 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
     let reported = if names_pages { u64::from(spec.batch) } else { 0 };
     let digest = if names_pages { abi::digest::mix(spec.seed) } else { 0 };
     Outcome {
-        bell: Bell::Vmcall,
-        guest_ring: GuestRing::Zero,
-        counter,
-        tsc_khz: 2_000_000,
+        common: Common {
+            bell: Bell::Vmcall,
+            guest_ring: GuestRing::Zero,
+            counter,
+            tsc_khz: 2_000_000,
+            exits,
+            kvm_stats: vec![
+                ("fpu_reload".into(), exits.transport() + exits.control),
+                ("hypercalls".into(), exits.hypercall + by(Doorbell::HypercallKernel)),
+                ("mmio_exits".into(), exits.mmio),
+                (
+                    "tlb_flush".into(),
+                    if spec.way.completion == Completion::Poll { 33 } else { 1 } * spec.reports,
+                ),
+                ("halt_wait_ns".into(), 7),
+            ],
+            madvise_calls: if discards { calls } else { 0 },
+            discarded_pages: 0,
+            madvise_failures: 0,
+            refused: Refused::default(),
+            witness: WitnessKind::Frames,
+            splits: None,
+            huge_share: 0.0,
+            violations: Vec::new(),
+            elapsed_ns: timed(60_000_000),
+        },
         tsc_offset: -5,
         stopwatch: weighed.then_some(Weight {
             rounds: 32,
@@ -237,18 +259,6 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         ranges: spec.reports * reported,
         calls,
         disordered: 0,
-        exits,
-        kvm_stats: vec![
-            ("fpu_reload".into(), exits.transport() + exits.control),
-            ("hypercalls".into(), exits.hypercall + by(Doorbell::HypercallKernel)),
-            ("mmio_exits".into(), exits.mmio),
-            ("tlb_flush".into(), if spec.way.completion == Completion::Poll { 33 } else { 1 } * spec.reports),
-            ("halt_wait_ns".into(), 7),
-        ],
-        madvise_calls: if discards { calls } else { 0 },
-        discarded_pages: 0,
-        madvise_failures: 0,
-        refused: Refused::default(),
         reported_digest: digest,
         taken_digest: digest,
         proof: Proof {
@@ -261,16 +271,11 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             within: 0,
             lost: 0,
         },
-        witness: WitnessKind::Frames,
-        splits: None,
-        huge_share: 0.0,
         checked_pages: 64,
-        violations: Vec::new(),
         interrupts: 0,
         memory_beside_ram: 8 << 20,
         idle_ticks: None,
         boot_ns: timed(50_000_000),
-        elapsed_ns: timed(60_000_000),
     }
 }
 

@@ -5,6 +5,7 @@ use abi::axes::Axis;
 use host::axes::Backing;
 
 use crate::figure::check::{Check, Standing, check, none_of};
+use crate::figure::unit::total;
 
 /// What was found of the pages of some reports.
 pub(crate) struct Look {
@@ -22,6 +23,19 @@ pub(crate) struct Look {
     pub(crate) in_part: bool,
 }
 
+impl Look {
+    /// Whether some are held for certain. A look adds up several proofs: what one of them cannot tell excuses no more
+    /// pages than those.
+    fn is_short(&self) -> bool {
+        total([self.back, self.unknown, self.within]) < self.unmapped
+    }
+
+    /// What is to be said of those that nobody can tell.
+    fn untold(&self) -> String {
+        if self.unknown == 0 { String::new() } else { format!(", {} unknown", self.unknown) }
+    }
+}
+
 /// Whether blocks of this order can be a part of a page of this backing.
 pub(crate) fn in_part(backing: Backing, order: u8) -> bool {
     backing == Backing::AnonThp && order < Order::HUGE.get()
@@ -30,18 +44,14 @@ pub(crate) fn in_part(backing: Backing, order: u8) -> bool {
 /// What is unmapped is back; nothing if nothing was unmapped.
 pub(crate) fn all_of(looks: &[Look]) -> Option<Check> {
     let what = "unmapped pages are back: the host can give their frames to others";
-    let (mut faults, mut worst, mut unknown) = (Vec::new(), Standing::Doubtful, 0);
-    let mut pages = 0;
-    for look in looks {
-        let Look { of, unmapped, back, within, in_part, .. } = look;
-        pages += unmapped;
-        if look.unknown > 0 {
-            unknown += look.unknown;
-        } else if back + within < *unmapped {
-            let why = if *in_part { ": parts of huge pages, held until the kernel splits those" } else { "" };
-            faults.push(format!("{of}: {back} of {unmapped} pages{why}"));
-            worst = if *in_part { worst } else { Standing::Fails };
-        }
+    let (mut faults, mut worst) = (Vec::new(), Standing::Doubtful);
+    let pages = total(looks.iter().map(|look| look.unmapped));
+    let unknown = total(looks.iter().map(|look| look.unknown));
+    for look in looks.iter().filter(|look| look.is_short()) {
+        let Look { of, unmapped, back, in_part, .. } = look;
+        let why = if *in_part { ": parts of huge pages, held until the kernel splits those" } else { "" };
+        faults.push(format!("{of}: {back} of {unmapped} pages{}{why}", look.untold()));
+        worst = if *in_part { worst } else { Standing::Fails };
     }
     if pages == 0 {
         return None;
@@ -52,7 +62,7 @@ pub(crate) fn all_of(looks: &[Look]) -> Option<Check> {
         );
         return Some(check(what, Standing::Unknown, detail));
     }
-    Some(none_of(what, worst, &faults, format!("{pages} pages")))
+    Some(none_of(what, worst, &faults, pages, format!("{pages} pages")))
 }
 
 /// The witness, for sentences.
@@ -96,6 +106,20 @@ mod tests {
         assert_eq!(standing(&[look(64, 0, false), look(0, 64, false)]), Some(Standing::Unknown));
         assert_eq!(standing(&[look(0, 0, false), look(0, 64, false)]), Some(Standing::Fails));
         assert_eq!(standing(&[]), None);
+    }
+
+    #[test]
+    fn what_one_proof_cannot_tell_excuses_no_other() {
+        let check = all_of(&[Look { unmapped: 128, ..look(0, 64, false) }]).unwrap();
+        assert_eq!(check.standing, Standing::Fails);
+        assert!(check.detail.contains("0 of 128 pages, 64 unknown"), "{check:?}");
+        assert_eq!(standing(&[Look { unmapped: 128, ..look(62, 64, false) }]), Some(Standing::Unknown));
+        assert_eq!(standing(&[Look { unmapped: 128, ..look(61, 64, false) }]), Some(Standing::Fails));
+        assert_eq!(
+            standing(&[look(u64::MAX, u64::MAX, false), look(1, u64::MAX, false)]),
+            Some(Standing::Unknown),
+            "it never wraps"
+        );
     }
 
     #[test]

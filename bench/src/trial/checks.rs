@@ -1,6 +1,7 @@
 //! What must hold of every trial, of whatever kind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use abi::violation::Violation;
 
@@ -9,26 +10,64 @@ use super::record::TrialRecord;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::unit::total;
 
-/// All of them, for a run of so many planned trials.
+/// How much was to be run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Planned {
+    /// So many trials.
+    Trials(usize),
+    /// As many as there was time for.
+    For(Duration),
+}
+
+/// What is written down after the last trial is part of a run's time, and of no trial's.
+const AFTER_THE_LAST: Duration = Duration::from_secs(1);
+
+/// All of them, for a run of which so much was planned.
 #[must_use]
-pub fn all(planned: usize, trials: &[TrialRecord]) -> Vec<Check> {
+pub fn all(planned: Planned, trials: &[TrialRecord]) -> Vec<Check> {
     let measured: Vec<(&TrialRecord, &Counts)> =
         trials.iter().filter_map(|trial| Some((trial, trial.counts()?))).collect();
     vec![complete(planned, trials), oracle(&measured), refused(&measured), one_mode(&measured)]
 }
 
-fn complete(planned: usize, trials: &[TrialRecord]) -> Check {
+impl Planned {
+    /// What is not there, if the run was stopped.
+    fn stopped(self, trials: &[TrialRecord]) -> Option<String> {
+        match self {
+            Self::Trials(planned) => {
+                let missing = planned.checked_sub(trials.len()).filter(|missing| *missing > 0)?;
+                Some(format!("{missing} of {planned} trials are missing: the run was stopped"))
+            }
+            Self::For(time) => {
+                let (ran, time) = (seconds(trials)?, time.as_secs_f64());
+                let stopped = ran + AFTER_THE_LAST.as_secs_f64() < time;
+                stopped.then(|| format!("the run was stopped after {ran:.0} of {time:.0} s"))
+            }
+        }
+    }
+}
+
+/// From the beginning of the first trial to the end of the last.
+fn seconds(trials: &[TrialRecord]) -> Option<f64> {
+    let (first, last) = (trials.first()?, trials.last()?);
+    Some(last.started_s? + last.took_s? - first.started_s?)
+}
+
+fn complete(planned: Planned, trials: &[TrialRecord]) -> Check {
     let failed: Vec<String> = trials
         .iter()
         .filter_map(|trial| Some(format!("trial {} failed: {}", trial.trial, trial.error()?)))
         .collect();
     let standing = if failed.is_empty() { Standing::Doubtful } else { Standing::Fails };
-    let missing = planned.saturating_sub(trials.len());
-    let stopped =
-        (missing > 0).then(|| format!("{missing} of {planned} trials are missing: the run was stopped"));
     let measured = trials.len() - failed.len();
-    let faults: Vec<String> = failed.into_iter().chain(stopped).collect();
-    none_of("every trial of the plan ran to its end", standing, &faults, format!("{measured} of {planned}"))
+    let faults: Vec<String> = failed.into_iter().chain(planned.stopped(trials)).collect();
+    none_of(
+        "every trial of the plan ran to its end",
+        standing,
+        &faults,
+        measured as u64,
+        format!("{measured} trials"),
+    )
 }
 
 /// What the guest's oracle found.
@@ -43,7 +82,7 @@ fn oracle(measured: &[(&TrialRecord, &Counts)]) -> Check {
     }
     let pages = total(measured.iter().map(|(_, counts)| counts.checked_pages));
     let what = "no byte was lost and no page handed out wrongly";
-    none_of(what, Standing::Fails, &faults, format!("{pages} pages looked at"))
+    none_of(what, Standing::Fails, &faults, pages, format!("{pages} pages looked at"))
 }
 
 fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
@@ -57,12 +96,13 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
             faults.push(format!("madvise failed {} times in trial {trial}", counts.madvise_failures));
         }
     }
-    let calls: u64 = measured.iter().map(|(_, counts)| counts.madvise_calls).sum();
+    let calls = total(measured.iter().map(|(_, counts)| counts.madvise_calls));
     none_of(
         "no range was refused and no madvise failed",
         Standing::Fails,
         &faults,
-        format!("{calls} madvise calls"),
+        measured.len() as u64,
+        format!("{} trials, {calls} madvise calls", measured.len()),
     )
 }
 
@@ -81,7 +121,42 @@ fn one_mode(measured: &[(&TrialRecord, &Counts)]) -> Check {
         })
         .collect();
     match modes.len() {
-        0 | 1 => check(what, Standing::Holds, modes.keys().map(|mode| format!("ring {mode}")).collect()),
+        0 => none_of(what, Standing::Doubtful, &[], 0, String::new()),
+        1 => check(what, Standing::Holds, modes.keys().map(|mode| format!("ring {mode}")).collect()),
         _ => check(what, Standing::Doubtful, described.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_nothing_nothing_holds() {
+        let of_nothing = all(Planned::Trials(0), &[]);
+        assert!(of_nothing.iter().all(|check| check.standing == Standing::Unknown), "{of_nothing:#?}");
+        let (record, _) = crate::testing::timed::trial(0, 1000);
+        let sound = all(Planned::Trials(1), &[record]);
+        assert!(sound.iter().all(|check| check.standing == Standing::Holds), "{sound:#?}");
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_is_not_complete_however_it_was_planned() {
+        let trials = [0.0, 4.0].map(|started| {
+            let (mut record, _) = crate::testing::timed::trial(0, 1000);
+            (record.started_s, record.took_s) = (Some(1e9 + started), Some(2.0));
+            record
+        });
+        let of = |planned| complete(planned, &trials);
+        for planned in [Planned::Trials(2), Planned::For(Duration::from_secs(6))] {
+            assert_eq!(of(planned).standing, Standing::Holds, "{planned:?}");
+        }
+        for (planned, said) in [
+            (Planned::Trials(5), "3 of 5 trials are missing"),
+            (Planned::For(Duration::from_secs(600)), "stopped after 6 of 600 s"),
+        ] {
+            let check = of(planned);
+            assert!(check.standing == Standing::Doubtful && check.detail.contains(said), "{check:?}");
+        }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use abi::violation::Violation;
 use host::axes::{Bell, GuestRing};
 use host::kvm::Exits;
-use host::memory::{Splits, WitnessKind};
+use host::memory::WitnessKind;
 use host::reclaim::Refused;
+use host::trial::Common;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,13 +35,36 @@ pub struct Counts {
     pub madvise_failures: u64,
     /// Ranges refused, by reason, in the whole trial.
     pub refused: BTreeMap<String, u64>,
-    /// Pages whose contents the guest checked.
+    /// Pages whose contents the guest checked, in the whole trial.
     pub checked_pages: u64,
     /// What the guest found wrong, by name, in the whole trial.
     pub violations: BTreeMap<String, u64>,
     /// The whole trial as the runner saw it, in nanoseconds; absent where nothing tells the time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elapsed_ns: Option<u64>,
+}
+
+impl Counts {
+    /// As they are written, with the pages that the guest checked.
+    #[must_use]
+    pub fn new(found: &Common, checked_pages: u64) -> Self {
+        let clock = Clock::of(found.counter, found.tsc_khz);
+        let violations = found.violations.iter().map(|(kind, count)| (kind.name().to_owned(), *count));
+        Self {
+            bell: Named(found.bell),
+            guest_ring: Named(found.guest_ring),
+            clock,
+            exits: found.exits.into(),
+            kvm_stats: statistics(&found.kvm_stats, clock),
+            madvise_calls: found.madvise_calls,
+            discarded_pages: found.discarded_pages,
+            madvise_failures: found.madvise_failures,
+            refused: refusals(&found.refused),
+            checked_pages,
+            violations: violations.collect(),
+            elapsed_ns: found.elapsed_ns,
+        }
+    }
 }
 
 /// What guest memory was made of on the host, and who says what of it is back.
@@ -63,32 +86,24 @@ pub struct Memory {
 impl Memory {
     /// As it is written.
     #[must_use]
-    pub fn new(witness: WitnessKind, huge_share: f64, splits: Option<Splits>) -> Self {
+    pub fn new(found: &Common) -> Self {
         Self {
-            witness: Named(witness),
-            huge_share,
-            splits_deferred: splits.map(|splits| splits.deferred),
-            splits_done: splits.map(|splits| splits.done),
+            witness: Named(found.witness),
+            huge_share: found.huge_share,
+            splits_deferred: found.splits.map(|splits| splits.deferred),
+            splits_done: found.splits.map(|splits| splits.done),
         }
     }
 }
 
 /// KVM's statistics. It keeps durations too, and marks them by their names.
-#[must_use]
-pub fn statistics(kvm_stats: &[(String, u64)], clock: Clock) -> BTreeMap<String, u64> {
+fn statistics(kvm_stats: &[(String, u64)], clock: Clock) -> BTreeMap<String, u64> {
     let says_something = |name: &str| clock.tells_time() || !name.ends_with("_ns");
     kvm_stats.iter().filter(|(name, _)| says_something(name)).cloned().collect()
 }
 
-/// What the guest found wrong, by name.
-#[must_use]
-pub fn violations(violations: &[(Violation, u64)]) -> BTreeMap<String, u64> {
-    violations.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect()
-}
-
 /// Ranges refused, by reason; only reasons there were.
-#[must_use]
-pub fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
+fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
     let Refused { empty, wraps, outside, read_only, indirect, broken_chain, bad_call } = *refused;
     [
         ("empty", empty),
@@ -124,7 +139,7 @@ impl ExitCounts {
     /// Exits the transport caused.
     #[must_use]
     pub const fn transport(&self) -> u64 {
-        self.hypercall + self.port + self.mmio
+        self.hypercall.saturating_add(self.port).saturating_add(self.mmio)
     }
 }
 

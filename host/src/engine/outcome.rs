@@ -2,14 +2,10 @@
 
 use abi::engine::Inhibited;
 use abi::engine::books::PassRecord;
-use abi::violation::Violation;
 
 use super::contents::Looked;
-use crate::axes::{Bell, GuestRing};
-use crate::kvm::{Counter, Exits};
-use crate::memory::{Splits, WitnessKind};
-use crate::reclaim::Refused;
 use crate::serve::Spent;
+use crate::trial::Common;
 
 /// A bucket of a tally that is not empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,14 +59,8 @@ pub struct Settled {
 /// What a trial of the engine showed. Counts cover the measured part, unless they say otherwise.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EngineOutcome {
-    /// The instruction the guest used.
-    pub bell: Bell,
-    /// The mode the guest ran in.
-    pub guest_ring: GuestRing,
-    /// What the time stamp counter counts.
-    pub counter: Counter,
-    /// Frequency of the time stamp counter in kHz.
-    pub tsc_khz: u32,
+    /// What every kind of trial shows.
+    pub common: Common,
     /// Why the guest did not report although it was told to.
     pub inhibited: Inhibited,
     /// Pages the engine manages.
@@ -92,38 +82,15 @@ pub struct EngineOutcome {
     pub curve: Vec<Point>,
     /// Every settled round.
     pub settled: Vec<Settled>,
-    /// Who said what is back.
-    pub witness: WitnessKind,
-    /// Huge pages whose split was put off, and huge pages split, on the whole machine, from when the guest's memory was
-    /// all there to the end of the measured part; `None` where the kernel does not count.
-    pub splits: Option<Splits>,
-    /// Share of resident guest memory in huge pages when all of it was there.
-    pub huge_share: f64,
-    /// Exits by our count, all processors.
-    pub exits: Exits,
     /// Exits by which a processor gave itself away ([`abi::control::IDLE_PORT`]); in no other count.
     pub idles: u64,
-    /// Change of KVM's own statistics, all processors, by KVM's names.
-    pub kvm_stats: Vec<(String, u64)>,
     /// Processor time that this process took, all its threads: the guest's processors and the device's thread, in
     /// nanoseconds. What others ran on the machine meanwhile is not in it. `None` where the counter counts instructions.
     pub cpu_ns: Option<u64>,
     /// What the host did for reports, of the whole trial.
     pub spent: Spent,
-    /// `madvise` calls made for reports.
-    pub madvise_calls: u64,
-    /// Pages in them.
-    pub discarded_pages: u64,
-    /// `madvise` calls that failed.
-    pub madvise_failures: u64,
-    /// Ranges refused, in the whole trial.
-    pub refused: Refused,
     /// What the host saw itself when the guest had come to rest; nothing of a guest that never says so.
     pub looked: Looked,
-    /// What the guest found wrong, in the whole trial; empty is right.
-    pub violations: Vec<(Violation, u64)>,
     /// Frame of the first page found wrong.
     pub first_wrong: Option<u64>,
-    /// The whole trial in nanoseconds; `None` where the counter counts instructions.
-    pub elapsed_ns: Option<u64>,
 }

@@ -21,7 +21,7 @@ use super::watch::{Look, Watch};
 use crate::fault::Planted;
 use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placement, Processor};
 use crate::probe::Facts;
-use crate::trial::{self, Assembly, Part, Seat, TrialError, Wanted, team};
+use crate::trial::{self, Assembly, Common, Part, Seat, TrialError, Wanted, team};
 
 /// What a guest may take without a sign of progress for each page of its memory, beside what it was told to take.
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(200);
@@ -161,10 +161,23 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
     let clock = Clock { began: GuestTsc(began), khz: known.tsc_khz };
     let taken = end.served.taken.since(&begin.served.taken);
     Ok(EngineOutcome {
-        bell: known.boot.bell,
-        guest_ring: known.boot.guest_ring,
-        counter: known.counter,
-        tsc_khz: known.tsc_khz,
+        common: Common {
+            bell: known.boot.bell,
+            guest_ring: known.boot.guest_ring,
+            counter: known.counter,
+            tsc_khz: known.tsc_khz,
+            witness: session.examiner.witness(),
+            splits: session.splits,
+            huge_share: session.huge_share,
+            exits: end.exits.since(&begin.exits),
+            kvm_stats: session.statistics_between(begin, end),
+            madvise_calls: taken.madvise_calls,
+            discarded_pages: taken.discarded_pages,
+            madvise_failures: taken.madvise_failures,
+            refused: served.refused,
+            violations: books.violations()?,
+            elapsed_ns: known.counter.nanoseconds(known.elapsed),
+        },
         inhibited: books.inhibited()?,
         managed: books.map.managed(),
         counters: books.counters()?,
@@ -175,22 +188,11 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         freed: books.ram.read(shared::FREED)?,
         curve: session.looks.iter().map(|look| clock.point(look)).collect(),
         settled: session.settled.iter().map(|round| clock.settled(round)).collect(),
-        witness: session.examiner.witness(),
-        splits: session.splits,
-        huge_share: session.huge_share,
-        exits: end.exits.since(&begin.exits),
         idles: end.idles - begin.idles,
-        kvm_stats: session.statistics_between(begin, end),
         cpu_ns: known.counter.nanoseconds(end.cpu.saturating_sub(begin.cpu)),
         spent: served.spent,
-        madvise_calls: taken.madvise_calls,
-        discarded_pages: taken.discarded_pages,
-        madvise_failures: taken.madvise_failures,
-        refused: served.refused,
         looked: session.looked.unwrap_or_default(),
-        violations: books.violations()?,
         first_wrong: books.first_wrong()?,
-        elapsed_ns: known.counter.nanoseconds(known.elapsed),
     })
 }
 

@@ -50,7 +50,7 @@ pub struct EngineSpec {
     pub warmup: Duration,
     /// Its measured part.
     pub window: Duration,
-    /// How long reporting may take to settle after each round.
+    /// How long reporting may take to settle after each round of a load that is not timed.
     pub settle: Duration,
     /// The byte free pages are filled with, if the guest poisons them.
     pub poison: Option<u8>,
@@ -88,7 +88,7 @@ impl EngineSpec {
             (spec.capacity, spec.delay) = (1, Duration::ZERO);
         }
         if spec.load.is_timed() {
-            spec.rounds = 1;
+            (spec.rounds, spec.settle) = (1, Duration::ZERO);
         } else {
             (spec.warmup, spec.window) = (Duration::ZERO, Duration::ZERO);
         }

@@ -75,7 +75,12 @@ impl EngineSpec {
                 self.load.is_timed(),
                 "nothing would be measured; use 100 ms or more",
             ),
-            ("--settle-ms", self.settle, true, "reporting never settles at once; use 10 s or more"),
+            (
+                "--settle-ms",
+                self.settle,
+                !self.load.is_timed(),
+                "reporting never settles at once; use 10 s or more",
+            ),
             ("--warmup-ms", self.warmup, false, ""),
             ("--watch-ms", self.watch.unwrap_or(DAY), true, "nothing can be looked at all the time"),
         ];
@@ -151,6 +156,7 @@ impl EngineSpec {
             ("--rounds", self.rounds != neutral.rounds, load, "1"),
             ("--warmup-ms", self.warmup != neutral.warmup, load, "0"),
             ("--window-ms", self.window != neutral.window, load, "0"),
+            ("--settle-ms", self.settle != neutral.settle, load, "0"),
             ("--vcpus", self.vcpus != neutral.vcpus, load, "1"),
             ("--queue-size", self.queue_size != neutral.queue_size, "carriers other than the ring", "none"),
             (
@@ -294,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_nothing_looks_at_is_not_set() {
-        let unused: [(Change, &str); 11] = [
+        let unused: [(Change, &str); 12] = [
             (|spec| EngineSpec { shuffle: Shuffle::Compaction, ..array(spec) }, "--shuffle"),
             (|spec| EngineSpec { high_water: 32, ..array(spec) }, "--high-water"),
             (|spec| EngineSpec { budget: 16, ..array(spec) }, "--budget"),
@@ -316,6 +322,7 @@ mod tests {
             (|spec| EngineSpec { rounds: 2, ..churning(spec) }, "--rounds"),
             (|spec| EngineSpec { window: Duration::from_secs(1), ..spec }, "--window-ms"),
             (|spec| EngineSpec { warmup: Duration::from_secs(1), ..spec }, "--warmup-ms"),
+            (|spec| EngineSpec { settle: Duration::from_secs(1), ..churning(spec) }, "--settle-ms"),
             (|spec| EngineSpec { load: Load::Comb, rounds: 1, ..spec }, "--vcpus"),
             (|spec| EngineSpec { way: page(), offer_poison: true, ..spec }, "--offer-poison"),
         ];

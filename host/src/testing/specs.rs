@@ -68,5 +68,6 @@ pub const ENGINE: EngineSpec = EngineSpec {
 /// The same for a moment of a load that takes the time.
 #[must_use]
 pub fn churning(spec: EngineSpec) -> EngineSpec {
-    EngineSpec { load: Load::Churn, window: Duration::from_millis(50), rounds: 1, ..spec }
+    let (window, settle) = (Duration::from_millis(50), Duration::ZERO);
+    EngineSpec { load: Load::Churn, window, settle, rounds: 1, ..spec }
 }

@@ -1,12 +1,7 @@
 //! What a timed trial showed in the end.
 
-use abi::axes::{Bell, GuestRing};
-use abi::violation::Violation;
-
 use super::stopwatch::Weight;
-use crate::kvm::{Counter, Exits};
-use crate::memory::{Splits, WitnessKind};
-use crate::reclaim::Refused;
+use crate::trial::Common;
 
 /// What the kernel said about reported pages, around reports made for this purpose. Pages, summed over the proofs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -32,15 +27,8 @@ pub struct Proof {
 /// What a trial showed in the end. Counts cover the measured part only, unless they say otherwise.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
-    /// The instruction the guest used.
-    pub bell: Bell,
-    /// The mode the guest ran in.
-    pub guest_ring: GuestRing,
-    /// What the time stamp counter counts.
-    pub counter: Counter,
-    /// Frequency of the time stamp counter in kHz, as KVM states it. It says nothing where the counter counts
-    /// instructions.
-    pub tsc_khz: u32,
+    /// What every kind of trial shows.
+    pub common: Common,
     /// Guest minus host time stamp counter, as KVM states it.
     pub tsc_offset: i64,
     /// What the stopwatch weighs; only of a trial that weighs it.
@@ -53,36 +41,14 @@ pub struct Outcome {
     pub calls: u64,
     /// Reports whose stamps were not in order: must be 0, or the clocks do not agree.
     pub disordered: u64,
-    /// Exits by our count.
-    pub exits: Exits,
-    /// Change of KVM's own statistics over the measured part, by KVM's names; empty where it has none.
-    pub kvm_stats: Vec<(String, u64)>,
-    /// `madvise` calls made for reports.
-    pub madvise_calls: u64,
-    /// Pages in them.
-    pub discarded_pages: u64,
-    /// `madvise` calls that failed.
-    pub madvise_failures: u64,
-    /// Ranges refused, in the whole trial.
-    pub refused: Refused,
     /// Fingerprint of the pages the guest reported, in the whole trial ([`abi::digest`]).
     pub reported_digest: u64,
     /// Fingerprint of the pages the host took, in the whole trial; equal to the guest's or something is wrong.
     pub taken_digest: u64,
     /// What the kernel said.
     pub proof: Proof,
-    /// Who said what is back.
-    pub witness: WitnessKind,
-    /// Huge pages whose split was put off, and huge pages split, on the whole machine, from when the guest's memory was
-    /// all there to the end of the measured part; `None` where the kernel does not count. A huge page that was put off
-    /// in the warm-up is not put off again.
-    pub splits: Option<Splits>,
-    /// Share of resident guest memory in huge pages when all of it was there.
-    pub huge_share: f64,
     /// Pages whose contents the guest checked, in the whole trial.
     pub checked_pages: u64,
-    /// What the guest found wrong, in the whole trial; empty is right.
-    pub violations: Vec<(Violation, u64)>,
     /// Interrupts the guest took, in the whole trial.
     pub interrupts: u64,
     /// Resident memory of this process beside guest memory at the trial's end, in bytes.
@@ -94,6 +60,4 @@ pub struct Outcome {
     /// From nothing to the guest's first sign of life, in nanoseconds; `None` where the counter counts
     /// instructions, because no clock of such a machine tells the time.
     pub boot_ns: Option<u64>,
-    /// The whole trial, in nanoseconds; `None` as above.
-    pub elapsed_ns: Option<u64>,
 }

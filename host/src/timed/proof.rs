@@ -58,11 +58,12 @@ impl Prover {
             self.proof.unmapped += u64::from(is_reported && *was && !*is);
             self.proof.lost += u64::from(!is_reported && *was && !*is);
         }
-        let Verdict { back, unknown, within } =
-            held.verdict(self.held, self.proof.unmapped - unmapped_so_far);
+        let unmapped = self.proof.unmapped - unmapped_so_far;
+        let Verdict { back, unknown, within } = held.verdict(self.held, unmapped);
         self.proof.back += back;
         self.proof.unknown += unknown;
-        self.proof.within += within;
+        // Only of what it could tell may the witness be off: else one that cannot tell would excuse the others twice.
+        self.proof.within += if unknown < unmapped { within } else { 0 };
         Ok(())
     }
 

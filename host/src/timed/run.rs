@@ -23,7 +23,7 @@ use crate::kvm::{Machine, PAYLOAD, Pinned, Placement, idle};
 use crate::memory;
 use crate::probe::Facts;
 use crate::serve::{Server, Service};
-use crate::trial::{self, Assembly, Part, Seat, TrialError, Wanted};
+use crate::trial::{self, Assembly, Common, Part, Seat, TrialError, Wanted};
 
 /// What a guest may take without a sign of progress for each page of its arena.
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(100);
@@ -148,35 +148,39 @@ fn outcome(
     trial::not_refused_by_kvm(note(notes::REFUSED)?, &refused)?;
     let statistics = session.statistics.as_ref();
     Ok(Outcome {
-        bell: boot.bell,
-        guest_ring: boot.guest_ring,
-        counter: *counter,
-        tsc_khz,
+        common: Common {
+            bell: boot.bell,
+            guest_ring: boot.guest_ring,
+            counter: *counter,
+            tsc_khz,
+            exits: end.exits.since(&begin.exits),
+            kvm_stats: statistics
+                .map(|s| s.difference(&begin.statistics, &end.statistics))
+                .unwrap_or_default(),
+            madvise_calls: taken.madvise_calls,
+            discarded_pages: taken.discarded_pages,
+            madvise_failures: taken.madvise_failures,
+            refused,
+            witness: session.prover.witness(),
+            splits: session.splits,
+            huge_share: session.huge_share,
+            violations: trial::violations(|violation| note(notes::violations(violation)))?,
+            elapsed_ns: counter.nanoseconds(session.started.elapsed()),
+        },
         tsc_offset: session.offset.0,
         stopwatch: session.bursts.as_ref().and_then(|bursts| bursts.weight(registers)),
         reports: measured.reports,
         ranges: measured.ranges,
         calls: measured.calls,
         disordered: measured.disordered,
-        exits: end.exits.since(&begin.exits),
-        kvm_stats: statistics.map(|s| s.difference(&begin.statistics, &end.statistics)).unwrap_or_default(),
-        madvise_calls: taken.madvise_calls,
-        discarded_pages: taken.discarded_pages,
-        madvise_failures: taken.madvise_failures,
-        refused,
         reported_digest: note(notes::DIGEST_SUM)?,
         taken_digest: server.with(Service::taken).digest.sum,
         proof: session.prover.proof(),
-        witness: session.prover.witness(),
-        splits: session.splits,
-        huge_share: session.huge_share,
         checked_pages: note(notes::CHECKED)?,
-        violations: trial::violations(|violation| note(notes::violations(violation)))?,
         interrupts: note(notes::INTERRUPTS)?,
         memory_beside_ram: memory::beside(&session.ram)?,
         idle_ticks: idled(begin, end, tsc_khz),
         boot_ns: counter.nanoseconds(session.booted),
-        elapsed_ns: counter.nanoseconds(session.started.elapsed()),
     })
 }
 

@@ -1,10 +1,52 @@
 //! What every trial is asked at its end.
 
+use abi::axes::{Bell, GuestRing};
 use abi::violation::Violation;
 
 use super::error::TrialError;
+use crate::kvm::{Counter, Exits};
+use crate::memory::{Splits, WitnessKind};
 use crate::reclaim::Refused;
 use crate::serve::WorkerError;
+
+/// What every kind of trial shows. Counts cover the measured part, unless they say otherwise.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Common {
+    /// The instruction the guest used.
+    pub bell: Bell,
+    /// The mode the guest ran in.
+    pub guest_ring: GuestRing,
+    /// What the time stamp counter counts.
+    pub counter: Counter,
+    /// Frequency of the time stamp counter in kHz, as KVM states it. It says nothing where the counter counts
+    /// instructions.
+    pub tsc_khz: u32,
+    /// Exits by our count, all processors.
+    pub exits: Exits,
+    /// Change of KVM's own statistics, all processors, by KVM's names; empty where it has none.
+    pub kvm_stats: Vec<(String, u64)>,
+    /// `madvise` calls made for reports.
+    pub madvise_calls: u64,
+    /// Pages in them.
+    pub discarded_pages: u64,
+    /// `madvise` calls that failed.
+    pub madvise_failures: u64,
+    /// Ranges refused, in the whole trial.
+    pub refused: Refused,
+    /// What the guest found wrong, in the whole trial; empty is right.
+    pub violations: Vec<(Violation, u64)>,
+    /// Who said what is back.
+    pub witness: WitnessKind,
+    /// Huge pages whose split was put off, and huge pages split, on the whole machine, from when the guest's memory was
+    /// all there to the end of the measured part; `None` where the kernel does not count. A huge page that was put off
+    /// in the warm-up is not put off again.
+    pub splits: Option<Splits>,
+    /// Share of resident guest memory in huge pages when all of it was there.
+    pub huge_share: f64,
+    /// The whole trial, in nanoseconds; `None` where the counter counts instructions, because no clock of such a machine
+    /// tells the time.
+    pub elapsed_ns: Option<u64>,
+}
 
 /// How a run ended: if the device thread gave up, that is why.
 pub(crate) fn ended(ran: Result<(), TrialError>, device: Option<WorkerError>) -> Result<(), TrialError> {

@@ -87,7 +87,7 @@ fn the_host_sees(fault: Fault, facts: &Facts) -> Checked {
 fn the_host_has_nothing_back(facts: &Facts) -> Checked {
     let not_back = |fault| {
         let outcome = planted(&SPEC, facts, fault, GuestFault::None)?;
-        assert_eq!(outcome.violations, [], "the guest sees nothing of it");
+        assert_eq!(outcome.common.violations, [], "the guest sees nothing of it");
         assert_eq!(outcome.settled.len() as u64, SPEC.rounds, "rounds settled");
         let held = outcome.settled.iter().map(|round| {
             assert!(round.unmapped > 0 && round.unknown == 0, "{round:?}");
@@ -118,10 +118,10 @@ fn is_caught(
     let mut found = Vec::new();
     for seed in 0..ATTEMPTS {
         let outcome = planted(&EngineSpec { seed, ..*spec }, facts, host, guest)?;
-        if outcome.violations.iter().any(|(violation, _)| *violation == expected) {
+        if outcome.common.violations.iter().any(|(violation, _)| *violation == expected) {
             return Ok(());
         }
-        found.push(outcome.violations);
+        found.push(outcome.common.violations);
     }
     Err(format!("found {found:?}").into())
 }

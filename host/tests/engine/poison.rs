@@ -38,7 +38,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
 
 fn meets(spec: &EngineSpec, fate: &Fate, facts: &Facts) -> Checked {
     let outcome = ran(spec, facts)?;
-    assert_eq!(outcome.violations, []);
+    assert_eq!(outcome.common.violations, []);
     let reported = counted(&outcome, GuestCounter::ReportedPages);
     let (inhibited, reports, discarded) = match fate {
         Fate::Inhibited(why) => (*why, false, 0),
@@ -46,7 +46,7 @@ fn meets(spec: &EngineSpec, fate: &Fate, facts: &Facts) -> Checked {
         Fate::Returned => (Inhibited::No, true, reported),
     };
     assert_eq!(outcome.inhibited, inhibited);
-    assert_eq!((reported > 0, outcome.discarded_pages), (reports, discarded));
+    assert_eq!((reported > 0, outcome.common.discarded_pages), (reports, discarded));
     let returned = matches!(fate, Fate::Returned);
     assert!(outcome.settled.iter().all(|settled| settled.lost == 0 && settled.reported_resident == 0));
     assert!(is_resident(&outcome, spec) != returned, "{:?}", outcome.settled);

@@ -99,8 +99,8 @@ fn each_has_its_own_answer(facts: &Facts) -> Checked {
         outcome.counters.iter().map(|counters| counters[Counter::Operations as usize]).collect();
     let no_such_call = Answer::NoSuchCall.value() & 0xffff_ffff;
     assert_eq!(answers, [0, no_such_call, 0, no_such_call]);
-    assert_eq!((outcome.refused.bad_call, outcome.refused.total()), (2, 2));
-    assert_eq!((outcome.exits.port, outcome.discarded_pages), (4, 2), "of all processors");
+    assert_eq!((outcome.common.refused.bad_call, outcome.common.refused.total()), (2, 2));
+    assert_eq!((outcome.common.exits.port, outcome.common.discarded_pages), (4, 2), "of all processors");
     Ok(())
 }
 
@@ -108,8 +108,8 @@ fn idling_is_no_transport(facts: &Facts) -> Checked {
     let code = sound(|vcpu, code| if vcpu == 2 { code.idle(0).idle(300).idle(u32::MAX) } else { code });
     let outcome = run(&code, facts)?;
     assert!(outcome.idles >= 3, "{} times given away", outcome.idles);
-    assert_eq!(outcome.exits.transport(), 0);
-    let elapsed = outcome.elapsed_ns.unwrap_or(0);
+    assert_eq!(outcome.common.exits.transport(), 0);
+    let elapsed = outcome.common.elapsed_ns.unwrap_or(0);
     assert!(elapsed < 2_000_000_000, "the longest sleep is bounded: {elapsed} ns");
     Ok(())
 }

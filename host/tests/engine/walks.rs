@@ -103,7 +103,7 @@ fn is_sound(spec: &EngineSpec, facts: &Facts) -> Checked {
             check(&spec, &outcome);
             return Ok(());
         }
-        assert_eq!(outcome.violations, []);
+        assert_eq!(outcome.common.violations, []);
         spec.window *= 4;
     }
     check(&spec, &ran(&spec, facts)?);
@@ -112,9 +112,9 @@ fn is_sound(spec: &EngineSpec, facts: &Facts) -> Checked {
 
 /// What has to be right whatever is run.
 fn check(spec: &EngineSpec, outcome: &EngineOutcome) {
-    assert_eq!(outcome.violations, [], "violations; first at frame {:?}", outcome.first_wrong);
-    assert_eq!(outcome.refused.total(), 0, "ranges refused");
-    assert_eq!(outcome.madvise_failures, 0, "madvise calls that failed");
+    assert_eq!(outcome.common.violations, [], "violations; first at frame {:?}", outcome.first_wrong);
+    assert_eq!(outcome.common.refused.total(), 0, "ranges refused");
+    assert_eq!(outcome.common.madvise_failures, 0, "madvise calls that failed");
     assert_eq!(outcome.inhibited, Inhibited::No);
     assert!(counted(outcome, GuestCounter::Operations) > 0, "operations");
     assert!(counted(outcome, GuestCounter::Checked) > 0, "pages checked");
@@ -123,8 +123,8 @@ fn check(spec: &EngineSpec, outcome: &EngineOutcome) {
         return;
     }
     // Nothing was under way at either end.
-    assert_eq!(counted(outcome, GuestCounter::ReportedPages), outcome.discarded_pages, "pages");
-    assert_eq!(counted(outcome, GuestCounter::Reported), outcome.madvise_calls, "blocks");
+    assert_eq!(counted(outcome, GuestCounter::ReportedPages), outcome.common.discarded_pages, "pages");
+    assert_eq!(counted(outcome, GuestCounter::Reported), outcome.common.madvise_calls, "blocks");
     assert_eq!(tallied(outcome, Tally::Report), counted(outcome, GuestCounter::Reports), "reports");
     assert_eq!(outcome.settled.len() as u64, spec.rounds, "rounds settled");
     for (settled, round) in outcome.settled.iter().zip(1..) {
@@ -165,7 +165,7 @@ fn a_comb_is_reported(facts: &Facts) -> Checked {
             ..SPEC
         };
         let outcome = ran(&spec.neutral(), facts)?;
-        assert_eq!(outcome.violations, []);
+        assert_eq!(outcome.common.violations, []);
         let reported = counted(&outcome, GuestCounter::Reported);
         assert!((blocks..blocks + BESIDE).contains(&reported), "{reported} blocks, {walk:?}");
         let reports = counted(&outcome, GuestCounter::Reports);
@@ -174,7 +174,7 @@ fn a_comb_is_reported(facts: &Facts) -> Checked {
             (reported.div_ceil(16)..=reported.div_ceil(16) + 1).contains(&reports),
             "{reports}, {walk:?}"
         );
-        assert_eq!(reported, outcome.madvise_calls, "{walk:?}");
+        assert_eq!(reported, outcome.common.madvise_calls, "{walk:?}");
     }
     Ok(())
 }
@@ -202,11 +202,11 @@ fn who_does_not_report(facts: &Facts) -> Checked {
         for load in [Load::PageFault1, Load::Churn, Load::Memhog] {
             let spec = EngineSpec { reporting, ..several(load, SPEC) };
             let outcome = ran(&spec, facts)?;
-            assert_eq!(outcome.violations, [], "{reporting:?} {load:?}");
+            assert_eq!(outcome.common.violations, [], "{reporting:?} {load:?}");
             assert!(counted(&outcome, GuestCounter::Operations) > 0, "{reporting:?} {load:?}");
             assert_eq!(counted(&outcome, GuestCounter::Reports), 0, "{reporting:?} {load:?}");
             assert_eq!(
-                (outcome.exits.transport(), outcome.discarded_pages),
+                (outcome.common.exits.transport(), outcome.common.discarded_pages),
                 (0, 0),
                 "{reporting:?} {load:?}"
             );
@@ -218,7 +218,7 @@ fn who_does_not_report(facts: &Facts) -> Checked {
 /// A full report would be more than all there is.
 fn below_the_watermark(facts: &Facts) -> Checked {
     let outcome = ran(&EngineSpec { watermark: true, capacity: 32, ..SPEC }, facts)?;
-    assert_eq!((outcome.violations.as_slice(), outcome.discarded_pages), ([].as_slice(), 0));
+    assert_eq!((outcome.common.violations.as_slice(), outcome.common.discarded_pages), ([].as_slice(), 0));
     assert!(counted(&outcome, GuestCounter::BelowWatermark) > 0, "zones skipped");
     assert!(outcome.settled.iter().all(|settled| settled.resident * PAGE_SIZE >= SPEC.footprint));
     Ok(())
@@ -239,7 +239,7 @@ fn a_pass_keeps_its_budget(facts: &Facts) -> Checked {
         ..SPEC
     };
     let outcome = ran(&spec.neutral(), facts)?;
-    assert_eq!(outcome.violations, []);
+    assert_eq!(outcome.common.violations, []);
     // What stays free beside the comb may be of its order too: one block, or two.
     let a_pass = |beside: u64| (blocks + beside).div_ceil(capacity * budget) + 1;
     let expected = a_pass(0)..=a_pass(2);

@@ -69,8 +69,8 @@ fn designed(spec: &TimedSpec) -> Exits {
 
 fn exits_are_as_designed(spec: &TimedSpec, facts: &Facts) -> Checked {
     let (outcome, _) = sound(spec, facts)?;
-    let Exits { control, interrupted, .. } = outcome.exits;
-    assert_eq!(outcome.exits, Exits { control, interrupted, ..designed(spec) }, "exits");
+    let Exits { control, interrupted, .. } = outcome.common.exits;
+    assert_eq!(outcome.common.exits, Exits { control, interrupted, ..designed(spec) }, "exits");
     let ranges = if spec.way.carrier == Carrier::Empty { 0 } else { spec.reports * u64::from(spec.batch) };
     assert_eq!(outcome.ranges, ranges, "ranges");
     if spec.way.completion == Completion::Interrupt {
@@ -85,9 +85,9 @@ fn exits_are_as_designed(spec: &TimedSpec, facts: &Facts) -> Checked {
 
 /// KVM's own statistics: a return to user space reloads its floating point state, whatever the reason.
 pub(crate) fn agrees_with_kvm(spec: &TimedSpec, outcome: &Outcome, facts: &Facts) {
-    let Exits { hypercall, port, mmio, control, interrupted } = outcome.exits;
-    let said = |name| outcome.kvm_stats.iter().find(|(stat, _)| stat == name).map(|(_, count)| *count);
-    if outcome.kvm_stats.is_empty() {
+    let Exits { hypercall, port, mmio, control, interrupted } = outcome.common.exits;
+    let said = |name| outcome.common.kvm_stats.iter().find(|(stat, _)| stat == name).map(|(_, count)| *count);
+    if outcome.common.kvm_stats.is_empty() {
         println!("this KVM keeps no statistics");
         return;
     }

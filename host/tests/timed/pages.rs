@@ -63,8 +63,8 @@ fn unmaps_what_is_reported(spec: &TimedSpec, facts: &Facts) -> Checked {
     assert_eq!(outcome.proof.resident_before, outcome.proof.reported, "resident before");
     assert_eq!(outcome.proof.unmapped, outcome.proof.reported, "unmapped");
     is_back(spec, &outcome);
-    assert_eq!(outcome.discarded_pages, spec.reports * report, "pages in madvise calls");
-    assert_eq!(outcome.madvise_calls, spec.reports * u64::from(spec.batch), "madvise calls");
+    assert_eq!(outcome.common.discarded_pages, spec.reports * report, "pages in madvise calls");
+    assert_eq!(outcome.common.madvise_calls, spec.reports * u64::from(spec.batch), "madvise calls");
     Ok(())
 }
 
@@ -78,10 +78,10 @@ fn is_back(spec: &TimedSpec, outcome: &Outcome) {
         return;
     }
     if spec.way.backing == Backing::AnonThp && spec.order < Order::HUGE {
-        assert_eq!(back, 0, "back with {:?}", outcome.witness);
-        assert!(outcome.splits.is_none_or(|splits| splits.deferred > 0), "splits put off");
+        assert_eq!(back, 0, "back with {:?}", outcome.common.witness);
+        assert!(outcome.common.splits.is_none_or(|splits| splits.deferred > 0), "splits put off");
     } else {
-        assert_eq!(back, unmapped, "back with {:?}", outcome.witness);
+        assert_eq!(back, unmapped, "back with {:?}", outcome.common.witness);
     }
 }
 
@@ -90,7 +90,11 @@ fn frees_nothing(spec: &TimedSpec, facts: &Facts) -> Checked {
     let (outcome, _) = sound(&spec, facts)?;
     assert!(outcome.proof.reported > 0, "something is reported");
     assert_eq!((outcome.proof.unmapped, outcome.proof.back), (0, 0), "unmapped and back");
-    assert_eq!((outcome.madvise_calls, outcome.discarded_pages), (0, 0), "madvise calls and pages");
+    assert_eq!(
+        (outcome.common.madvise_calls, outcome.common.discarded_pages),
+        (0, 0),
+        "madvise calls and pages"
+    );
     Ok(())
 }
 
@@ -99,8 +103,8 @@ fn merges_neighbours(spec: &TimedSpec, facts: &Facts) -> Checked {
         let spec = TimedSpec { way: Way { coalesce, ..spec.way }, workload, ..*spec };
         let (outcome, _) = sound(&spec, facts)?;
         let pages = spec.reports * u64::from(spec.batch);
-        assert_eq!(outcome.discarded_pages, pages, "pages, {workload:?} {coalesce:?}");
-        Ok::<_, host::trial::TrialError>(outcome.madvise_calls)
+        assert_eq!(outcome.common.discarded_pages, pages, "pages, {workload:?} {coalesce:?}");
+        Ok::<_, host::trial::TrialError>(outcome.common.madvise_calls)
     };
     let ranges = spec.reports * u64::from(spec.batch);
     assert_eq!(calls(Workload::Sequential, Coalesce::Each)?, ranges, "neighbours, each by itself");
@@ -114,8 +118,8 @@ fn counts(outcome: &Outcome) -> impl PartialEq + std::fmt::Debug {
     // What is back depends on who else wants memory meanwhile.
     let unmapped = Proof { back: 0, unknown: 0, within: 0, ..outcome.proof };
     (
-        (outcome.reports, outcome.ranges, outcome.calls, outcome.exits.transport()),
-        (outcome.madvise_calls, outcome.discarded_pages, unmapped, outcome.checked_pages),
+        (outcome.reports, outcome.ranges, outcome.calls, outcome.common.exits.transport()),
+        (outcome.common.madvise_calls, outcome.common.discarded_pages, unmapped, outcome.checked_pages),
         (outcome.reported_digest, outcome.taken_digest),
     )
 }

@@ -62,8 +62,8 @@ fn is_weighed(spec: &TimedSpec, facts: &Facts) -> Checked {
         assert_eq!((outcome.reports, samples.len() as u64), (ROUNDS * CALLS, ROUNDS * CALLS), "reports");
         assert_eq!(outcome.calls, ROUNDS * KINDS * CALLS, "calls");
         let kernel = spec.way.doorbell == Doorbell::HypercallKernel;
-        assert_eq!(outcome.exits.transport(), if kernel { 0 } else { outcome.calls }, "exits");
-        assert_eq!((outcome.disordered, outcome.refused.total(), outcome.ranges), (0, 0, 0));
+        assert_eq!(outcome.common.exits.transport(), if kernel { 0 } else { outcome.calls }, "exits");
+        assert_eq!((outcome.disordered, outcome.common.refused.total(), outcome.ranges), (0, 0, 0));
         agrees_with_kvm(spec, &outcome, facts);
         assert_eq!(weight.rounds, ROUNDS, "rounds");
         let named = matches!(spec.way.doorbell, Doorbell::Port | Doorbell::Mmio);

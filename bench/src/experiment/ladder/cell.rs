@@ -174,7 +174,7 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
     let measured = || group.measured();
     let mean = |phase| {
         let sum: f64 = measured().map(|m| m.phase(phase)).map(|cost| cost.mean * float(cost.n)).sum();
-        ratio(sum, float(measured().map(|m| m.phase(phase).n).sum()))
+        ratio(sum, float(total(measured().map(|m| m.phase(phase).n))))
     };
     let cost = |phase| {
         let histogram = group.histograms.get(&phase)?;
@@ -186,9 +186,9 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
         .iter()
         .map(|phase| (Named(*phase), PhaseSummary { cost: cost(*phase), share: ratio(mean(*phase), whole) }))
         .collect();
-    let exits: u64 = measured().map(|m| m.counts.exits.transport()).sum();
+    let exits = total(measured().map(|m| m.counts.exits.transport()));
     let ranges_a_report = choices.ranges_a_report();
-    let ranges: u64 = measured().map(|m| m.reports * u64::from(ranges_a_report)).sum();
+    let ranges = total(measured().map(|m| m.reports.saturating_mul(ranges_a_report.into())));
     let pages_a_report = float(u64::from(choices.batch) * choices.pages_a_range());
     let mut guest_rings: Vec<_> = measured().map(|m| m.counts.guest_ring).collect();
     guest_rings.sort_unstable();
@@ -198,7 +198,7 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
         choices,
         guest_rings,
         trials: group.trials.len(),
-        reports: measured().map(|m| m.reports).sum(),
+        reports: total(measured().map(|m| m.reports)),
         per_range: cost(Phase::Total).over(ranges_a_report),
         per_report: cost(Phase::Total),
         net: None,
@@ -225,7 +225,7 @@ fn block(measured: &TimedMeasured) -> Block {
 fn flushes(group: &Group<'_, Timed>) -> Option<f64> {
     let counted: Option<Vec<u64>> =
         group.measured().map(|m| m.counts.kvm_stats.get("tlb_flush").copied()).collect();
-    let reports: u64 = group.measured().map(|m| m.reports).sum();
+    let reports = total(group.measured().map(|m| m.reports));
     Some(ratio(float(total(counted?)), float(reports)))
 }
 

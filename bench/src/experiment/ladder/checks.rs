@@ -37,7 +37,13 @@ fn explained(cells: &[CellSummary]) -> Check {
     // Gaps between neighbouring stamps are the phases by definition: that they add up says nothing about where the
     // stamps are. Delays planted beside each of them do: `host/tests/timed/phases.rs`.
     let what = format!("stamps telescope: at most {} of a report is in no phase", percent(1.0 - EXPLAINED));
-    none_of(&what, Standing::Doubtful, &faults, format!("at most {}", percent(1.0 - least)))
+    none_of(
+        &what,
+        Standing::Doubtful,
+        &faults,
+        cells.len() as u64,
+        format!("at most {}", percent(1.0 - least)),
+    )
 }
 
 fn drift(cells: &[CellSummary]) -> Check {
@@ -56,7 +62,13 @@ fn drift(cells: &[CellSummary]) -> Check {
         let detail = format!("{least} reports in a tenth are too few to say: use more --reports");
         return check(what, Standing::Unknown, detail);
     }
-    none_of(what, Standing::Doubtful, &faults, format!("within {}, medians", percent(most)))
+    none_of(
+        what,
+        Standing::Doubtful,
+        &faults,
+        cells.len() as u64,
+        format!("within {}, medians", percent(most)),
+    )
 }
 
 /// The floor reports nothing, so its two cells are the same work run twice: an A/A test within the run.

@@ -18,6 +18,8 @@ use crate::figure::unit::{Unit, float, percent, total};
 use crate::trial::engine::measured::{EngineMeasured, Round};
 use crate::trial::kind::Engine;
 
+/// The most rounds that are told apart by their number.
+const ROUNDS: u64 = 1000;
 /// The least share of the free memory that must be back after a round.
 const RETURNED: f64 = 0.95;
 
@@ -115,7 +117,7 @@ impl Findings for Found {
                 }
             }
             let trials = cell.settled_ns.blocks as u64;
-            let expected = cell.rounds_planned * trials;
+            let expected = cell.rounds_planned.saturating_mul(trials);
             if (cell.rounds.len() as u64) < expected {
                 faults.push(format!("{}: {} of {expected} rounds settled", cell.label(), cell.rounds.len()));
             }
@@ -132,6 +134,7 @@ impl Findings for Found {
             &what,
             Standing::Fails,
             &faults,
+            rounds,
             format!("{rounds} rounds, at least {}", percent(worst)),
         )]
     }
@@ -174,8 +177,9 @@ fn of_transport(group: &Group<'_, Engine>, how: Sampling) -> OfTransport {
     let with_trial = group.trials.iter().filter_map(|trial| Some((trial.trial, trial.measured::<Engine>()?)));
     let rounds: Vec<(u32, Round)> =
         with_trial.flat_map(|(trial, m)| m.settled.iter().map(move |round| (trial, *round))).collect();
+    // A round is what the guest calls it.
     let most = rounds.iter().map(|(_, round)| round.round).max().unwrap_or_default();
-    let returned = (1..=most).map(|number| {
+    let returned = (1..=most.min(ROUNDS)).map(|number| {
         let shares: Vec<f64> = rounds
             .iter()
             .filter(|(_, round)| round.round == number)
@@ -231,8 +235,7 @@ fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
             rounds.len().to_string(),
         ]
     };
-    let rounds = cell.rounds.iter().map(|(_, round)| round.round).max().unwrap_or_default();
-    (1..=rounds).map(of_round).collect()
+    (1..=cell.returned.len() as u64).map(of_round).collect()
 }
 
 #[cfg(test)]

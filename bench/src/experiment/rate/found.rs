@@ -136,7 +136,8 @@ impl Findings for Found {
                 "no cell is predicted to take two passes: use a smaller --capacities, or more --memory";
             return vec![check(&what, Standing::Unknown, detail.to_owned())];
         }
-        vec![none_of(&what, Standing::Fails, &faults, detail)]
+        let cells = (self.cells.len() + self.stalled.len()) as u64;
+        vec![none_of(&what, Standing::Fails, &faults, cells, detail)]
     }
 
     fn sentences(&self) -> Vec<String> {

@@ -266,10 +266,10 @@ fn label(rung: Option<Named<Rung>>) -> String {
 fn cost(measured: &EngineMeasured, completion: Completion) -> f64 {
     let spent = &measured.spent;
     let host = match completion {
-        Completion::Interrupt => spent.fetch + spent.discard + spent.complete,
+        Completion::Interrupt => total([spent.fetch, spent.discard, spent.complete]),
         Completion::Return | Completion::Poll => 0,
     };
-    a_mib(measured, measured.sum(GuestCounter::ReportTicks) + host)
+    a_mib(measured, total([measured.sum(GuestCounter::ReportTicks), host]))
 }
 
 /// Of this, what is neither walk, put-back nor discard.
@@ -279,7 +279,7 @@ fn transport(measured: &EngineMeasured, completion: Completion) -> f64 {
     a_mib(
         measured,
         match completion {
-            Completion::Interrupt => waited + spent.fetch + spent.complete,
+            Completion::Interrupt => total([waited, spent.fetch, spent.complete]),
             Completion::Return | Completion::Poll => waited.saturating_sub(spent.discard),
         },
     )

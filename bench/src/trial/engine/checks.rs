@@ -80,11 +80,11 @@ fn nothing_lost(measured: &[Measured<'_>]) -> Check {
             }
         }
     }
-    let what = "by the kernel's view, reported pages are gone and no other page is";
+    let what = "by the kernel's view, no page is gone that was not reported, and what was discarded is";
     if rounds == 0 {
         return check(what, Standing::Unknown, "no load of this run ends a round".to_owned());
     }
-    none_of(what, worst, &faults, format!("{rounds} rounds"))
+    none_of(what, worst, &faults, rounds, format!("{rounds} rounds"))
 }
 
 /// Whether a report can leave holes in a huge page, which the host's kernel is free to fill again.
@@ -127,6 +127,7 @@ fn seen_by_the_host(measured: &[Measured<'_>]) -> Check {
         "the host found every page of every guest as it must be",
         Standing::Fails,
         &faults,
+        pages,
         format!("{pages} pages looked at, {read} of them there and read"),
     )
 }
@@ -139,7 +140,7 @@ fn refused(measured: &[Measured<'_>]) -> Check {
         .map(|m| format!("{} calls by the guest's count in trial {}", m.sum(GuestCounter::Refused), m.trial))
         .collect();
     let reports = total(measured.iter().map(|m| m.sum(GuestCounter::Reports)));
-    none_of("no call was refused", Standing::Fails, &faults, format!("{reports} reports"))
+    none_of("no call was refused", Standing::Fails, &faults, reports, format!("{reports} reports"))
 }
 
 /// Calls that a carrier needs for what was reported: in registers one a block, else one a report.
@@ -155,7 +156,7 @@ fn calls(m: &Measured<'_>) -> u64 {
 /// of each processor may straddle them, of `each` at the most.
 fn agree(m: &Measured<'_>, guest: u64, host: u64, each: u64) -> bool {
     if m.choices.load.0.is_timed() {
-        host.saturating_add(each * u64::from(m.choices.vcpus)) >= guest
+        host.saturating_add(each.saturating_mul(m.choices.vcpus.into())) >= guest
     } else {
         host == guest
     }
@@ -163,47 +164,42 @@ fn agree(m: &Measured<'_>, guest: u64, host: u64, each: u64) -> bool {
 
 /// Where the vCPU's own thread serves, every call is an exit.
 fn both_sides(measured: &[Measured<'_>]) -> Check {
-    let (mut faults, mut agreed) = (Vec::new(), 0);
-    for m in measured {
-        if m.choices.way.servicer.0 != Servicer::Vcpu {
-            continue;
-        }
+    let served: Vec<_> = measured.iter().filter(|m| m.choices.way.servicer.0 == Servicer::Vcpu).collect();
+    let mut faults = Vec::new();
+    for m in &served {
         let (guest, host) = (calls(m), m.found.counts.exits.transport());
         let each = if m.choices.way.carrier.0 == Carrier::Registers { m.choices.capacity } else { 1 };
         if !agree(m, guest, host, each.into()) {
             faults.push(format!("trial {}: {guest} calls by the guest, {host} exits by the host", m.trial));
         }
-        agreed += host;
     }
+    let called = total(served.iter().map(|m| m.found.counts.exits.transport()));
     none_of(
         "the host was called as often as the guest called",
         Standing::Fails,
         &faults,
-        format!("{agreed} calls"),
+        called,
+        format!("{called} calls"),
     )
 }
 
 fn discarded(measured: &[Measured<'_>]) -> Check {
-    let (mut faults, mut pages) = (Vec::new(), 0);
+    let mut faults = Vec::new();
     for m in measured {
-        let reported = m.sum(GuestCounter::ReportedPages);
-        let keeps = m.keeps();
+        let (reported, taken) = (m.sum(GuestCounter::ReportedPages), m.found.counts.discarded_pages);
         let each = u64::from(m.choices.capacity) * Order::MAX.pages();
-        let agree = if keeps {
-            m.found.counts.discarded_pages == 0
-        } else {
-            agree(m, reported, m.found.counts.discarded_pages, each)
-        };
+        let agree = if m.keeps() { taken == 0 } else { agree(m, reported, taken, each) };
         if !agree {
-            let taken = m.found.counts.discarded_pages;
-            faults.push(format!("trial {}: {reported} pages reported, {taken} discarded", m.trial));
+            let kept = if m.keeps() { ", which is to keep them" } else { "" };
+            faults.push(format!("trial {}{kept}: {reported} pages reported, {taken} discarded", m.trial));
         }
-        pages += m.found.counts.discarded_pages;
     }
+    let pages = total(measured.iter().map(|m| m.found.counts.discarded_pages));
     none_of(
-        "the host discarded the pages that the guest reported",
+        "the host discarded what the guest reported, and nothing where it is to keep it",
         Standing::Fails,
         &faults,
+        pages,
         format!("{pages} pages"),
     )
 }
@@ -233,7 +229,8 @@ fn reporting(measured: &[Measured<'_>]) -> Check {
             (Reporting::Absent | Reporting::Off, _) => {}
         }
     }
-    none_of("what is on reports, and nothing else does", worst, &faults, format!("{reports} reports"))
+    let what = "what is on reports, and nothing else does";
+    none_of(what, worst, &faults, measured.len() as u64, format!("{reports} reports"))
 }
 
 fn failed_allocations(measured: &[Measured<'_>]) -> Option<Check> {
@@ -245,5 +242,52 @@ fn failed_allocations(measured: &[Measured<'_>]) -> Option<Check> {
         .map(|m| format!("{} in trial {}", failed(m), m.trial))
         .collect();
     let what = "allocations hardly ever failed";
-    (!timed.is_empty()).then(|| none_of(what, Standing::Doubtful, &faults, format!("{} trials", timed.len())))
+    let trials = timed.len();
+    (trials > 0)
+        .then(|| none_of(what, Standing::Doubtful, &faults, trials as u64, format!("{trials} trials")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::axes::named::Named;
+    use crate::testing::engine::trial;
+    use crate::trial::engine::measured::HostLook;
+    use crate::trial::record::{Body, Ending};
+
+    /// The checks of a trial that is sound but for what is changed.
+    fn changed(change: impl FnOnce(&mut Choices, &mut EngineMeasured)) -> Vec<Check> {
+        let mut record = trial();
+        if let Body::Engine { choices, ending: Ending::Measured(found) } = &mut record.body {
+            change(choices, found);
+        }
+        all(&[record])
+    }
+
+    fn standing(checks: &[Check], what: &str) -> Standing {
+        checks.iter().find(|check| check.what.contains(what)).expect(what).standing
+    }
+
+    type Change = fn(&mut Choices, &mut EngineMeasured);
+
+    #[test]
+    fn of_nothing_nothing_holds() {
+        let cases: [(&str, Change); 5] = [
+            ("by the kernel's view", |_, found| found.settled.clear()),
+            ("as it must be", |_, found| (found.managed, found.looked) = (0, HostLook::default())),
+            ("no call was refused", |_, found| found.counters.clear()),
+            ("called as often", |choices, _| choices.way.servicer = Named(Servicer::Device)),
+            ("discarded what the guest reported", |choices, found| {
+                choices.way.discard = Named(Discard::None);
+                found.counts.discarded_pages = 0;
+            }),
+        ];
+        for (what, change) in cases {
+            assert_eq!(standing(&changed(|_, _| {}), what), Standing::Holds, "{what}");
+            assert_eq!(standing(&changed(change), what), Standing::Unknown, "{what}");
+        }
+        assert_eq!(reporting(&[]).standing, Standing::Unknown);
+        assert!(back(&[]).is_none() && failed_allocations(&[]).is_none() && all(&[]).is_empty());
+    }
 }

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::axes::named::Named;
-use crate::figure::unit::{Clock, float, ratio, total};
-use crate::trial::counts::{Counts, Memory, refusals, statistics, violations};
+use crate::figure::unit::{float, ratio, total};
+use crate::trial::counts::{Counts, Memory};
 
 /// The least share of operations that must have touched nothing reported, for the others to be compared with them.
 const LEAST_RESIDENT: f64 = 0.1;
@@ -27,7 +27,7 @@ pub struct EngineMeasured {
     /// Pages the engine manages.
     pub managed: u64,
     /// The guest's counters by name, for each virtual processor; those that are 0 are left out.
-    pub counters: Vec<BTreeMap<String, u64>>,
+    pub counters: Vec<BTreeMap<Named<GuestCounter>, u64>>,
     /// Began, ended, reports, pages of the first passes of the reporting core, of the whole trial.
     pub passes: Vec<[u64; 4]>,
     /// Guest ticks when the measured part began.
@@ -168,32 +168,15 @@ impl EngineMeasured {
     /// The record of an outcome.
     #[must_use]
     pub fn new(outcome: &EngineOutcome) -> Self {
-        let clock = Clock::of(outcome.counter, outcome.tsc_khz);
+        let checked = outcome.counters.iter().map(|counters| counters[GuestCounter::Checked as usize]);
+        let counts = Counts::new(&outcome.common, total(checked));
         let by_name = |counters: &Vec<u64>| {
-            let named = GuestCounter::ALL.iter().zip(counters);
-            named
-                .filter(|(_, count)| **count > 0)
-                .map(|(kind, count)| (kind.name().to_owned(), *count))
-                .collect()
+            let named = GuestCounter::ALL.iter().copied().map(Named).zip(counters.iter().copied());
+            named.filter(|(_, count)| *count > 0).collect()
         };
         let point = |Point { at_ns, resident, free }: &Point| [*at_ns, *resident, *free];
         Self {
-            counts: Counts {
-                bell: Named(outcome.bell),
-                guest_ring: Named(outcome.guest_ring),
-                clock,
-                exits: outcome.exits.into(),
-                kvm_stats: statistics(&outcome.kvm_stats, clock),
-                madvise_calls: outcome.madvise_calls,
-                discarded_pages: outcome.discarded_pages,
-                madvise_failures: outcome.madvise_failures,
-                refused: refusals(&outcome.refused),
-                checked_pages: total(
-                    outcome.counters.iter().map(|counters| counters[GuestCounter::Checked as usize]),
-                ),
-                violations: violations(&outcome.violations),
-                elapsed_ns: outcome.elapsed_ns,
-            },
+            counts,
             inhibited: Named(outcome.inhibited),
             managed: outcome.managed,
             counters: outcome.counters.iter().map(by_name).collect(),
@@ -203,7 +186,7 @@ impl EngineMeasured {
             freed: outcome.freed,
             curve: outcome.curve.iter().map(point).collect(),
             settled: outcome.settled.iter().copied().map(Round::from).collect(),
-            memory: Memory::new(outcome.witness, outcome.huge_share, outcome.splits),
+            memory: Memory::new(&outcome.common),
             idles: outcome.idles,
             spent: outcome.spent.into(),
             looked: outcome.looked.into(),
@@ -240,7 +223,7 @@ impl EngineMeasured {
     /// Operations a second: what every virtual processor did in its window, added up.
     #[must_use]
     pub fn operations_a_second(&self) -> f64 {
-        let rate = |counters: &BTreeMap<String, u64>| {
+        let rate = |counters: &BTreeMap<Named<GuestCounter>, u64>| {
             let window_ns = self.counts.clock.figure(float(one(counters, GuestCounter::WindowTicks)));
             ratio(float(one(counters, GuestCounter::Operations)) * 1e9, window_ns)
         };
@@ -253,6 +236,6 @@ impl EngineMeasured {
     }
 }
 
-fn one(counters: &BTreeMap<String, u64>, counter: GuestCounter) -> u64 {
-    counters.get(counter.name()).copied().unwrap_or_default()
+fn one(counters: &BTreeMap<Named<GuestCounter>, u64>, counter: GuestCounter) -> u64 {
+    counters.get(&Named(counter)).copied().unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use super::phases::{Phase, PhaseHistograms};
 use crate::axes::named::Named;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::unit::Clock;
-use crate::trial::counts::{Counts, Memory, refusals, statistics, violations};
+use crate::trial::counts::{Counts, Memory};
 
 /// What a trial showed. Counts cover its measured part, unless they say otherwise.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -60,7 +60,8 @@ impl TimedMeasured {
     /// The record of an outcome and its samples.
     #[must_use]
     pub fn new(outcome: &Outcome, histograms: &PhaseHistograms) -> Self {
-        let clock = Clock::of(outcome.counter, outcome.tsc_khz);
+        let counts = Counts::new(&outcome.common, outcome.checked_pages);
+        let clock = counts.clock;
         let phases = Phase::ALL
             .iter()
             .map(|phase| {
@@ -69,20 +70,7 @@ impl TimedMeasured {
             })
             .collect();
         Self {
-            counts: Counts {
-                bell: Named(outcome.bell),
-                guest_ring: Named(outcome.guest_ring),
-                clock,
-                exits: outcome.exits.into(),
-                kvm_stats: statistics(&outcome.kvm_stats, clock),
-                madvise_calls: outcome.madvise_calls,
-                discarded_pages: outcome.discarded_pages,
-                madvise_failures: outcome.madvise_failures,
-                refused: refusals(&outcome.refused),
-                checked_pages: outcome.checked_pages,
-                violations: violations(&outcome.violations),
-                elapsed_ns: outcome.elapsed_ns,
-            },
+            counts,
             tsc_offset: outcome.tsc_offset,
             stopwatch: outcome.stopwatch.map(|weight| StopwatchWeight::new(&weight, clock)),
             reports: outcome.reports,
@@ -92,7 +80,7 @@ impl TimedMeasured {
             reported_digest: format!("{:016x}", outcome.reported_digest),
             taken_digest: format!("{:016x}", outcome.taken_digest),
             proof: outcome.proof.into(),
-            memory: Memory::new(outcome.witness, outcome.huge_share, outcome.splits),
+            memory: Memory::new(&outcome.common),
             interrupts: outcome.interrupts,
             memory_beside_ram: outcome.memory_beside_ram,
             idle_ticks: outcome.idle_ticks,
@@ -161,18 +149,18 @@ impl From<Proof> for ProofCounts {
 }
 
 impl ProofCounts {
-    /// Both together.
+    /// Both together; a file may claim any numbers.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
-            proofs: self.proofs + other.proofs,
-            reported: self.reported + other.reported,
-            resident_before: self.resident_before + other.resident_before,
-            unmapped: self.unmapped + other.unmapped,
-            back: self.back + other.back,
-            unknown: self.unknown + other.unknown,
-            within: self.within + other.within,
-            lost: self.lost + other.lost,
+            proofs: self.proofs.saturating_add(other.proofs),
+            reported: self.reported.saturating_add(other.reported),
+            resident_before: self.resident_before.saturating_add(other.resident_before),
+            unmapped: self.unmapped.saturating_add(other.unmapped),
+            back: self.back.saturating_add(other.back),
+            unknown: self.unknown.saturating_add(other.unknown),
+            within: self.within.saturating_add(other.within),
+            lost: self.lost.saturating_add(other.lost),
         }
     }
 }

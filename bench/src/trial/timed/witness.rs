@@ -3,6 +3,7 @@
 use host::axes::Doorbell;
 
 use super::measured::TimedMeasured;
+use crate::figure::unit::total;
 
 /// One count by two witnesses.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,11 +61,15 @@ pub fn compare(doorbell: Doorbell, trial: &TimedMeasured) -> Vec<Row> {
     let answered_by_kvm = |by| if doorbell == by { trial.calls } else { 0 };
     let by_port = answered_by_kvm(Doorbell::IoeventfdPort);
     let by_hypercall = answered_by_kvm(Doorbell::HypercallKernel);
-    let mut ports = row("port writes", "io_exits", exits.port + exits.control + by_port);
+    let mut ports = row("port writes", "io_exits", total([exits.port, exits.control, by_port]));
     ports.kvm = ports.kvm.filter(|count| *count > 0);
     vec![
-        row("returns to user space", "fpu_reload", exits.transport() + exits.control + exits.interrupted),
-        row("hypercalls", "hypercalls", exits.hypercall + by_hypercall),
+        row(
+            "returns to user space",
+            "fpu_reload",
+            total([exits.transport(), exits.control, exits.interrupted]),
+        ),
+        row("hypercalls", "hypercalls", total([exits.hypercall, by_hypercall])),
         row("MMIO accesses", "mmio_exits", exits.mmio),
         ports,
     ]
