@@ -59,11 +59,6 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
         Self { info, seed, vcpu, books, witness, core, chance: seed, began: 0 }
     }
 
-    /// The reporting core.
-    pub const fn core(&mut self) -> &mut Core<'a, M, REPORTS> {
-        &mut self.core
-    }
-
     pub(super) const fn allocator(&self) -> Allocator<REPORTS> {
         self.core.allocator()
     }
