@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use abi::addr::Order;
+use host::engine::Load;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -237,6 +238,28 @@ impl Plan {
 /// Always: [`PlanError::Value`].
 pub fn bad<T>(key: &'static str, value: impl ToString, change: &str) -> Result<T, PlanError> {
     Err(PlanError::Value { key, value: value.to_string(), change: change.to_owned() })
+}
+
+/// Refuses rungs beside the first, where one is asked of.
+///
+/// # Errors
+/// [`PlanError::Value`].
+pub fn one_rung(keys: &Keys) -> Result<(), PlanError> {
+    match keys.rungs().count() {
+        0 | 1 => Ok(()),
+        many => bad("rungs", format!("a list of {many}"), "this is asked of one transport: name one"),
+    }
+}
+
+/// Refuses a load that is over when its memory has been freed, where one has to go on for a window.
+///
+/// # Errors
+/// [`PlanError::Value`].
+pub fn timed_loads(key: &'static str, loads: &[Named<Load>]) -> Result<(), PlanError> {
+    match loads.iter().find(|load| !load.0.is_timed()) {
+        Some(load) => bad(key, load, "this takes loads that go on for a window: page_fault1, churn"),
+        None => Ok(()),
+    }
 }
 
 /// Every key that is a list and is given, its values as they are written.

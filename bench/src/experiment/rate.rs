@@ -14,6 +14,7 @@ use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
+use crate::plan::{PlanError, one_rung};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -49,6 +50,10 @@ impl Asks for Rates {
 
     fn found(archive: &Archive) -> Self::Found {
         Self::Found::of(archive)
+    }
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        one_rung(keys)
     }
 }
 

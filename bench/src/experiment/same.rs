@@ -6,6 +6,7 @@ use super::contract::Asks;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
+use crate::plan::{PlanError, one_rung};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -29,5 +30,9 @@ impl Asks for Same {
 
     fn found(archive: &Archive) -> Self::Found {
         Self::Found::of(archive)
+    }
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        one_rung(keys)
     }
 }

@@ -10,7 +10,7 @@ use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::high_water;
-use crate::plan::{PlanError, bad};
+use crate::plan::{PlanError, timed_loads};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -50,9 +50,6 @@ impl Asks for Soak {
     }
 
     fn check(keys: &Keys) -> Result<(), PlanError> {
-        if let Some(load) = keys.loads.iter().flatten().find(|load| !load.0.is_timed()) {
-            return bad("loads", load, "a soak takes loads that are timed: page_fault1, churn");
-        }
-        Ok(())
+        timed_loads("loads", keys.loads.as_deref().unwrap_or_default())
     }
 }

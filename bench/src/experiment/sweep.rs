@@ -12,6 +12,7 @@ use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
+use crate::plan::{PlanError, timed_loads};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -51,5 +52,9 @@ impl Asks for Sweep {
 
     fn found(archive: &Archive) -> Self::Found {
         Self::Found::of(archive)
+    }
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        timed_loads("load", keys.load.as_slice())
     }
 }
