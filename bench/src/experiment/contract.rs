@@ -139,6 +139,11 @@ pub trait Findings {
         Vec::new()
     }
 
+    /// The most comparisons that one of its tables is corrected for; 0 if it compares nothing.
+    fn comparisons(&self) -> usize {
+        0
+    }
+
     /// The answer, in sentences that the intervals support.
     fn sentences(&self) -> Vec<String> {
         Vec::new()

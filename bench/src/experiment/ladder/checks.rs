@@ -5,7 +5,7 @@ use host::axes::Discard;
 use super::cell::{CellSummary, find, paired};
 use crate::axes::rung::Rung;
 use crate::figure::check::{Check, Standing, check, none_of};
-use crate::figure::interval::{Interval, Sampling, Verdict};
+use crate::figure::interval::{Interval, MARGIN, Sampling, Verdict};
 use crate::figure::unit::{Unit, percent, ratio};
 use crate::trial::timed::phases::Phase;
 
@@ -16,8 +16,8 @@ const TENTH: u64 = 200;
 /// The most by which the last tenth of a trial may differ from the first.
 const DRIFT: f64 = 0.10;
 
-/// By what share the same work measured twice may differ.
-const SAME: f64 = 0.05;
+/// What is known of no cells.
+pub(super) const NOTHING: &str = "nothing was measured";
 
 /// All of them.
 #[must_use]
@@ -33,11 +33,16 @@ fn explained(cells: &[CellSummary]) -> Check {
         .filter(|cell| cell.explained < EXPLAINED)
         .map(|cell| format!("{}: {}", cell.title(), percent(1.0 - cell.explained)))
         .collect();
-    let least = cells.iter().map(|cell| cell.explained).fold(1.0, f64::min);
+    let least = cells.iter().map(|cell| cell.explained).reduce(f64::min);
     // Gaps between neighbouring stamps are the phases by definition: that they add up says nothing about where the
     // stamps are. Delays planted beside each of them do: `host/tests/timed/phases.rs`.
     let what = format!("stamps telescope: at most {} of a report is in no phase", percent(1.0 - EXPLAINED));
-    none_of(&what, Standing::Doubtful, &faults, format!("at most {}", percent(1.0 - least)))
+    match least {
+        None => check(&what, Standing::Unknown, NOTHING.to_owned()),
+        Some(least) => {
+            none_of(&what, Standing::Doubtful, &faults, format!("at most {}", percent(1.0 - least)))
+        }
+    }
 }
 
 fn drift(cells: &[CellSummary]) -> Check {
@@ -52,6 +57,9 @@ fn drift(cells: &[CellSummary]) -> Check {
         }
     }
     let what = "the last tenth of the trials costs what the first does";
+    if cells.is_empty() {
+        return check(what, Standing::Unknown, NOTHING.to_owned());
+    }
     if least < TENTH {
         let detail = format!("{least} reports in a tenth are too few to say: use more --reports");
         return check(what, Standing::Unknown, detail);
@@ -68,13 +76,27 @@ fn twice_the_same(cells: &[CellSummary], unit: Unit, how: Sampling) -> Option<Ch
         "floor run as two cells differs by {}",
         unit.show_interval(difference.mean, difference.low, difference.high)
     );
-    let margin = SAME * none?.per_range.p50;
-    let what = format!("the same work measured twice is equal within {}", percent(SAME));
-    let standing = match difference.verdict(margin) {
+    let once = none?.a_range().p50;
+    let what = format!("the same work measured twice is equal within {}", percent(MARGIN));
+    let standing = match difference.verdict(once) {
         Verdict::Equal => Standing::Holds,
-        Verdict::Different if difference.mean.abs() < margin => Standing::Holds,
+        Verdict::Different if difference.mean.abs() < MARGIN * once => Standing::Holds,
         Verdict::Different => Standing::Doubtful,
         Verdict::CannotSay => Standing::Unknown,
     };
     Some(check(&what, standing, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::ladder::stopwatch;
+
+    #[test]
+    fn of_no_cells_nothing_holds() {
+        let (unit, how) = (Unit::Nanoseconds, Sampling::Counted);
+        let checks = all(&[], unit, how).into_iter().chain([stopwatch::check_of(&[], &[], unit)]);
+        let standings: Vec<Standing> = checks.map(|check| check.standing).collect();
+        assert_eq!(standings, [Standing::Unknown; 3]);
+    }
 }

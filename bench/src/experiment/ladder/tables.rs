@@ -4,18 +4,16 @@ use abi::axes::Axis;
 use host::axes::Discard;
 
 use super::apart::Apart;
-use super::cell::CellSummary;
+use super::cell::{CellSummary, PhaseSummary};
 use super::found::Found;
 use super::gate::Change;
 use crate::axes::named::Named;
 use crate::figure::number;
+use crate::figure::quantiles::Quantiles;
 use crate::figure::table::{Grid, NOTHING_BACK, strings};
 use crate::figure::unit::{Unit, float, percent, ratio, signed_percent};
 use crate::trial::timed::measured::ProofCounts;
 use crate::trial::timed::phases::Phase;
-
-/// Differences below this share of the rung before do not matter.
-const SAME: f64 = 0.05;
 
 /// The rungs side by side, for one discard.
 #[must_use]
@@ -93,8 +91,8 @@ fn title(found: &Found, discard: Discard, what: &str) -> String {
 fn row(found: &Found, cell: &CellSummary, reached: bool) -> Vec<String> {
     let unit = found.unit;
     let step = cell.step.as_ref().map_or_else(String::new, |step| {
-        let before = found.cell(step.from.0, cell.discard()).map_or(0.0, |before| before.per_range.p50);
-        number::difference_within(unit, &step.per_range, SAME * before)
+        let before = found.cell(step.from.0, cell.discard()).map_or(0.0, |before| before.a_range().p50);
+        number::difference_within(unit, &step.per_range, before)
     });
     let mut row = vec![
         cell.label().to_owned(),
@@ -150,14 +148,17 @@ pub fn apart(found: &Found, discard: Discard) -> Option<Grid> {
         "share of report and refault [95 %]",
     ]);
     let rows = rows.into_iter().map(|apart| {
-        let [share, low, high] = [apart.share.mean, apart.share.low, apart.share.high].map(percent);
+        let flushes =
+            || apart.more_flushes.map_or_else(|| "?".to_owned(), |flushes| format!("{flushes:+.1}"));
+        let dearer = apart.dearer_discard.map(|dearer| [number::difference(unit, &dearer), flushes()]);
+        let [dearer, flushes] = dearer.unwrap_or_default();
         vec![
             apart.rung.to_string(),
             unit.show(apart.transport.mean),
             unit.show(apart.path.mean),
-            number::difference(unit, &apart.dearer_discard),
-            apart.more_flushes.map_or_else(|| "?".to_owned(), |flushes| format!("{flushes:+.1}")),
-            format!("{share} [{low}, {high}]"),
+            dearer,
+            flushes,
+            number::part(&apart.share),
         ]
     });
     let what = format!(
@@ -202,18 +203,15 @@ pub fn growth(changes: &[Change]) -> Grid {
 /// Every phase of one cell.
 #[must_use]
 pub fn one_cell(unit: Unit, cell: &CellSummary) -> Grid {
-    let header = strings(["", "median", "p90", "p99", "p99.9", "max", "mean", "share", "n"]);
+    let header = [&[""], &Quantiles::HEADER[..], &["share", "n"]].concat();
     let rows = Phase::ALL.iter().map(|phase| {
-        let figures = cell.phase(*phase);
-        let cost = figures.cost;
-        let share = if Phase::PARTS.contains(phase) { percent(figures.share) } else { String::new() };
+        let PhaseSummary { cost, share } = cell.phase(*phase);
+        let share = if Phase::PARTS.contains(phase) { percent(share) } else { String::new() };
         let mut row = vec![phase.name().to_owned()];
-        row.extend(
-            [cost.p50, cost.p90, cost.p99, cost.p999, cost.max, cost.mean].map(|cost| unit.show(cost)),
-        );
+        row.extend(cost.figures(|cost| unit.show(cost)));
         row.extend([share, cost.n.to_string()]);
         row
     });
     let title = format!("{}, a report{}", cell.title(), counted(unit));
-    Grid::new(title, header, rows.collect())
+    Grid::new(title, header.into_iter().map(str::to_owned).collect(), rows.collect())
 }

@@ -102,8 +102,8 @@ fn of_unit(groups: &[Group<'_, Engine>], unit: u8, how: Sampling) -> Option<OfUn
     let absent = here().find(|group| group.choices.reporting.0 == Reporting::Absent)?;
     let mut rows: Vec<Row> = here().filter_map(|group| row(group, absent, how)).collect();
     rows.sort_by_key(|row| (row.rung, row.state));
-    holm(&mut rows.iter_mut().map(|row| &mut row.change).collect::<Vec<_>>());
-    holm(&mut rows.iter_mut().map(|row| &mut row.breakdown.whole).collect::<Vec<_>>());
+    holm(rows.iter_mut().map(|row| &mut row.change));
+    holm(rows.iter_mut().map(|row| &mut row.breakdown.whole));
     let vcpus = absent.choices.vcpus;
     Some(OfUnit { unit, vcpus, absent: absent.interval(how, EngineMeasured::operations_a_second), rows })
 }
@@ -287,6 +287,9 @@ fn beside_published(unit: &OfUnit, row: &Row) -> String {
         return "nothing was published to hold it against".to_owned();
     };
     let shown = signed_percent(published);
+    if !row.change.is_known() {
+        return format!("too few blocks to hold against the {shown} published");
+    }
     if row.change.low <= published && published <= row.change.high {
         let half = percent((row.change.high - row.change.low) / 2.0);
         format!("compatible with the {shown} published, and with anything else within ±{half}")
@@ -358,6 +361,10 @@ impl Findings for Found {
             .iter()
             .flat_map(|unit| [Some(phases(self.unit, unit)), shares(self.unit, unit)].into_iter().flatten());
         changes.chain([published::table()]).chain(places).collect()
+    }
+
+    fn comparisons(&self) -> usize {
+        self.units.iter().map(|unit| unit.rows.len()).max().unwrap_or_default()
     }
 
     fn sentences(&self) -> Vec<String> {

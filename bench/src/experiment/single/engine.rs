@@ -91,17 +91,18 @@ impl Findings for Found {
 }
 
 fn tallies(unit: Unit, tallies: &BTreeMap<String, Quantiles>) -> Grid {
-    let header = strings(["tally", "median", "p90", "p99", "p99.9", "max", "mean", "n"]);
+    let header = [&["tally"], &Quantiles::HEADER[..], &["n"]].concat();
     let rows = Tally::ALL.iter().filter_map(|tally| {
-        let Quantiles { n, mean, p50, p90, p99, p999, max } = *tallies.get(tally.name())?;
+        let quantiles = tallies.get(tally.name())?;
         let show = |value| match tally {
             Tally::Examined => number::number(value),
             _ => unit.show(value),
         };
         let mut row = vec![tally.name().to_owned()];
-        row.extend([p50, p90, p99, p999, max, mean].map(show));
-        row.push(n.to_string());
+        row.extend(quantiles.figures(show));
+        row.push(quantiles.n.to_string());
         Some(row)
     });
+    let header = header.into_iter().map(str::to_owned).collect();
     Grid::new("tallies, all vCPUs".to_owned(), header, rows.collect())
 }

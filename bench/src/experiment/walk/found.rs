@@ -66,8 +66,9 @@ pub struct GrowthRow {
     pub examined: Growth,
     /// Of the median time that the lock is held for a batch.
     pub hold: Growth,
-    /// Of its 99.9th percentile.
-    pub hold_p999: Growth,
+    /// Of its 99.9th percentile; absent where a list has too few batches for one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold_p999: Option<Growth>,
     /// Of the longest that it was held.
     pub hold_max: Growth,
     /// The longest that it was held at the longest list, in nanoseconds.
@@ -136,7 +137,7 @@ impl Found {
                 number::number(row.examined_a_batch.p50),
                 show(row.hold.p50),
                 show(row.hold.p99),
-                show(row.hold.p999),
+                row.hold.tail().map_or_else(String::new, show),
                 show(row.hold.max),
                 show(row.walking_ns.mean),
                 number::number(row.resets),
@@ -159,9 +160,9 @@ impl Found {
             "longest at the longest list",
         ]);
         let rows = self.growth.iter().map(|row| {
-            let growths = [row.examined, row.hold, row.hold_p999, row.hold_max];
+            let growths = [Some(row.examined), Some(row.hold), row.hold_p999, Some(row.hold_max)];
             let mut cells = vec![row.walk.to_string(), row.shuffle.to_string()];
-            cells.extend(growths.iter().map(Growth::name));
+            cells.extend(growths.map(|growth| growth.map_or_else(String::new, |growth| growth.name())));
             cells.push(self.unit.show(row.longest));
             cells
         });
@@ -228,12 +229,12 @@ fn sentence(unit: Unit, row: &GrowthRow) -> String {
         Shuffle::None => "",
         Shuffle::Compaction => ", with compaction moving the list",
     };
+    let tail = row.hold_p999.map_or_else(String::new, |tail| format!(", 99.9th percentile {}", tail.name()));
     format!(
-        "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: median {}, 99.9th percentile {}, longest {}: {} with {} blocks.",
+        "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: median {}{tail}, longest {}: {} with {} blocks.",
         row.walk,
         row.examined.name(),
         row.hold.name(),
-        row.hold_p999.name(),
         row.hold_max.name(),
         unit.show(row.longest),
         row.hold_max.to,
@@ -268,16 +269,17 @@ fn growths(combs: &[CombRow]) -> Vec<GrowthRow> {
     let growth = |(shuffle, walk)| {
         let rows: Vec<&CombRow> =
             combs.iter().filter(|row| row.shuffle == shuffle && row.walk == walk).collect();
-        let of = |figure: &dyn Fn(&CombRow) -> f64| {
-            Growth::of(&rows.iter().map(|row| (row.length, figure(row))).collect::<Vec<_>>())
+        let of = |figure: &dyn Fn(&CombRow) -> Option<f64>| {
+            let figures: Option<Vec<_>> = rows.iter().map(|row| Some((row.length, figure(row)?))).collect();
+            Growth::of(&figures?)
         };
         Some(GrowthRow {
             walk,
             shuffle,
-            examined: of(&|row| row.examined.mean)?,
-            hold: of(&|row| row.hold.p50)?,
-            hold_p999: of(&|row| row.hold.p999)?,
-            hold_max: of(&|row| row.hold.max)?,
+            examined: of(&|row| Some(row.examined.mean))?,
+            hold: of(&|row| Some(row.hold.p50))?,
+            hold_p999: of(&|row| row.hold.tail()),
+            hold_max: of(&|row| Some(row.hold.max))?,
             longest: rows.iter().max_by_key(|row| row.length)?.hold.max,
         })
     };
@@ -314,14 +316,17 @@ fn load_rows(groups: &[&Group<'_, Engine>], how: Sampling) -> Vec<LoadRow> {
         })
         .collect();
     rows.sort_by_key(|row| row.walk);
-    let changes = rows.iter_mut().flat_map(|row| [row.on.as_mut(), row.off.as_mut()]);
-    holm(&mut changes.flatten().collect::<Vec<_>>());
+    holm(rows.iter_mut().flat_map(|row| [row.on.as_mut(), row.off.as_mut()]).flatten());
     rows
 }
 
 impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         vec![self.combs_table(), self.growth_table(), self.loads_table(), self.latency_table()]
+    }
+
+    fn comparisons(&self) -> usize {
+        self.loads.iter().flat_map(|row| [row.on, row.off]).flatten().count()
     }
 
     fn sentences(&self) -> Vec<String> {
