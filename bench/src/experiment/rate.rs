@@ -10,7 +10,6 @@ use host::engine::{EngineSpec, Load};
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
@@ -46,10 +45,6 @@ impl Asks for Rates {
             }
         }
         cells
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 
     fn check(keys: &Keys) -> Result<(), PlanError> {

@@ -3,7 +3,6 @@
 pub mod found;
 
 use super::contract::Asks;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::{PlanError, one_rung};
@@ -26,10 +25,6 @@ impl Asks for Same {
 
     fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         keys.first_rung().map(|rung| Spec::Timed(keys.timed(rung.transport(call)))).into_iter().collect()
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 
     fn check(keys: &Keys) -> Result<(), PlanError> {

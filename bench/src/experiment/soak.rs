@@ -6,7 +6,6 @@ use host::engine::EngineSpec;
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::high_water;
@@ -43,10 +42,6 @@ impl Asks for Soak {
             }
         }
         cells
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 
     fn check(keys: &Keys) -> Result<(), PlanError> {

@@ -8,7 +8,6 @@ use host::engine::{EngineSpec, Reporting};
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
@@ -48,10 +47,6 @@ impl Asks for Sweep {
             }
         }
         cells
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 
     fn check(keys: &Keys) -> Result<(), PlanError> {

@@ -8,7 +8,6 @@ use host::engine::{EngineSpec, Reporting, Walk};
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
@@ -62,10 +61,6 @@ impl Asks for Walks {
         }
         cells.push(engine::cell(EngineSpec { reporting: Reporting::Absent, ..with(Walk::Rotation) }));
         cells
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 
     fn check(keys: &Keys) -> Result<(), PlanError> {

@@ -4,6 +4,7 @@ use abi::axes::Axis;
 
 use super::found::Found;
 use super::{checks, sentences, stopwatch, tables};
+use crate::archive::Archive;
 use crate::experiment::contract::Findings;
 use crate::figure::check::Check;
 use crate::figure::interval::pairs;
@@ -35,6 +36,10 @@ pub fn how_to_read() -> String {
 }
 
 impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
+        Self::new(archive)
+    }
+
     fn tables(&self) -> Vec<Grid> {
         let of = |discard| {
             let apart = tables::apart(self, discard);

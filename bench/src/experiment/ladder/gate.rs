@@ -111,7 +111,7 @@ pub fn changes(reference: &Archive, now: &Archive) -> Result<Vec<Change>, Growth
     if (&reference.plan.experiment, &reference.plan.choices) != (&now.plan.experiment, &now.plan.choices) {
         return Err(GrowthError::OtherPlan);
     }
-    let [reference, now] = [reference, now].map(Found::of);
+    let [reference, now] = [reference, now].map(Found::new);
     let alone = |cell: &CellSummary, rung| GrowthError::Alone { rung, discard: Named(cell.discard()) };
     let ladder = |found: &Found| -> Vec<(Named<Rung>, CellSummary)> {
         found.cells.iter().filter_map(|cell| Some((cell.rung?, cell.clone()))).collect()

@@ -52,18 +52,14 @@ pub struct OfTransport {
     pub curve: Vec<[u64; 3]>,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let (groups, how) = (archive.groups::<Engine>(), archive.sampling());
         let mut cells: Vec<OfTransport> = groups.iter().map(|group| of_transport(group, how)).collect();
         cells.sort_by_key(|cell| cell.rung);
         Self { unit: archive.unit(), cells }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         let header = strings([
             "transport",

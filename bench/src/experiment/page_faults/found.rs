@@ -79,24 +79,6 @@ pub struct Row {
     pub touch_reported: Quantiles,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
-        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
-        let mut units: Vec<u8> = groups.iter().map(|group| group.choices.unit).collect();
-        units.sort_unstable_by(|a, b| b.cmp(a));
-        units.dedup();
-        let delay_us = groups.iter().map(|group| group.choices.delay_us).max().unwrap_or_default();
-        let unit = archive.unit();
-        Self {
-            unit,
-            delay_us,
-            units: units.into_iter().filter_map(|order| of_unit(groups, order, how)).collect(),
-        }
-    }
-}
-
 fn of_unit(groups: &[Group<'_, Engine>], unit: u8, how: Sampling) -> Option<OfUnit> {
     let here = || groups.iter().filter(move |group| group.choices.unit == unit);
     let absent = here().find(|group| group.choices.reporting.0 == Reporting::Absent)?;
@@ -354,6 +336,20 @@ fn sentence(measure: Unit, unit: &OfUnit, row: &Row) -> String {
 }
 
 impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
+        let mut units: Vec<u8> = groups.iter().map(|group| group.choices.unit).collect();
+        units.sort_unstable_by(|a, b| b.cmp(a));
+        units.dedup();
+        let delay_us = groups.iter().map(|group| group.choices.delay_us).max().unwrap_or_default();
+        let unit = archive.unit();
+        Self {
+            unit,
+            delay_us,
+            units: units.into_iter().filter_map(|order| of_unit(groups, order, how)).collect(),
+        }
+    }
+
     fn tables(&self) -> Vec<Grid> {
         let changes = self.units.iter().map(|unit| changes(self.unit, unit, self.delay_us));
         let places = self

@@ -66,18 +66,14 @@ pub struct Rate {
     pub pass_ns: f64,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let (groups, how) = (archive.groups::<Engine>(), archive.sampling());
         let mut cells: Vec<Rate> = groups.iter().filter_map(|group| rate(group, how)).collect();
         cells.sort_by_key(|cell| (std::cmp::Reverse(cell.order), cell.capacity, cell.delay_us));
         Self { cells, stalled: groups.iter().filter_map(stalled).collect() }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         let header = strings([
             "load",

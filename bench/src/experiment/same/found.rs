@@ -31,9 +31,28 @@ pub struct Found {
 }
 
 impl Found {
+    fn share(&self, of: usize) -> f64 {
+        ratio(float(of as u64), float(self.comparisons as u64))
+    }
+
+    /// Whether more are called different than should be. A test of this size calls a little over its share different in
+    /// every other run, by chance: what is beyond three standard deviations of a right one is no chance.
+    fn standing(&self) -> Standing {
+        let comparisons = float(self.comparisons as u64);
+        let expected = ALPHA * comparisons;
+        let by_chance = 3.0 * (expected * (1.0 - ALPHA)).sqrt();
+        match float(self.different as u64) {
+            _ if self.comparisons < ENOUGH => Standing::Unknown,
+            different if different <= expected => Standing::Holds,
+            different if different <= expected + by_chance => Standing::Unknown,
+            _ => Standing::Fails,
+        }
+    }
+}
+
+impl Findings for Found {
     /// Of a run: its trials in the order they ran, two by two.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+    fn of(archive: &Archive) -> Self {
         let total = |m: &crate::trial::timed::measured::TimedMeasured| m.phase(Phase::Total).p50;
         let totals: Vec<f64> =
             archive.trials.iter().filter_map(|trial| trial.measured::<Timed>()).map(total).collect();
@@ -56,26 +75,6 @@ impl Found {
         found
     }
 
-    fn share(&self, of: usize) -> f64 {
-        ratio(float(of as u64), float(self.comparisons as u64))
-    }
-
-    /// Whether more are called different than should be. A test of this size calls a little over its share different in
-    /// every other run, by chance: what is beyond three standard deviations of a right one is no chance.
-    fn standing(&self) -> Standing {
-        let comparisons = float(self.comparisons as u64);
-        let expected = ALPHA * comparisons;
-        let by_chance = 3.0 * (expected * (1.0 - ALPHA)).sqrt();
-        match float(self.different as u64) {
-            _ if self.comparisons < ENOUGH => Standing::Unknown,
-            different if different <= expected => Standing::Holds,
-            different if different <= expected + by_chance => Standing::Unknown,
-            _ => Standing::Fails,
-        }
-    }
-}
-
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         let equal = format!("called equal within {}", percent(MARGIN));
         let rows = [

@@ -34,10 +34,8 @@ pub struct Found {
     pub curve: Vec<[u64; 3]>,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let unit = archive.unit();
         let groups = archive.groups::<Engine>();
         let Some(group) = groups.first() else {
@@ -54,9 +52,7 @@ impl Found {
             curve: group.measured().next().map(|m| m.curve.clone()).unwrap_or_default(),
         }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         let counters = GuestCounter::ALL.iter().map(|counter| {
             let count = self.counters.get(counter.name()).copied().unwrap_or_default();

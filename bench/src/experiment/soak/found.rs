@@ -48,10 +48,8 @@ pub struct Soaked {
     pub wrong: u64,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let soaked = |group: &Group<'_, Engine>| Soaked {
             walk: group.choices.walk,
             load: group.choices.load,
@@ -71,9 +69,7 @@ impl Found {
         cells.sort_by_key(|cell| (cell.walk, cell.load, cell.rung));
         Self { cells }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         let header = strings([
             "walk",

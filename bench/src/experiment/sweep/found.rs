@@ -106,24 +106,6 @@ pub fn rule() -> String {
 }
 
 impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
-        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
-        let combs = groups.iter().filter(|group| group.choices.load.0 == Load::Comb);
-        let mut cells: Vec<Point> = combs.map(|comb| point(comb, groups, how)).collect();
-        cells.sort_by_key(|cell| (cell.rung, cell.order, cell.capacity));
-        let rungs: BTreeSet<_> = cells.iter().map(|cell| cell.rung).collect();
-        let mut thresholds = Vec::new();
-        for rung in rungs {
-            // A table a rung.
-            let table = cells.iter_mut().filter(|cell| cell.rung == rung);
-            holm(table.filter_map(|cell| cell.change.as_mut()));
-            thresholds.extend(CAPACITIES.map(|capacity| threshold(&cells, rung, capacity)));
-        }
-        Self { unit: archive.unit(), thresholds, cells }
-    }
-
     fn costs(&self, rung: Option<Named<Rung>>) -> Grid {
         let n = self.least_blocks(|cell| Some(cell.cost));
         let title = format!(
@@ -193,6 +175,22 @@ impl Found {
 }
 
 impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
+        let combs = groups.iter().filter(|group| group.choices.load.0 == Load::Comb);
+        let mut cells: Vec<Point> = combs.map(|comb| point(comb, groups, how)).collect();
+        cells.sort_by_key(|cell| (cell.rung, cell.order, cell.capacity));
+        let rungs: BTreeSet<_> = cells.iter().map(|cell| cell.rung).collect();
+        let mut thresholds = Vec::new();
+        for rung in rungs {
+            // A table a rung.
+            let table = cells.iter_mut().filter(|cell| cell.rung == rung);
+            holm(table.filter_map(|cell| cell.change.as_mut()));
+            thresholds.extend(CAPACITIES.map(|capacity| threshold(&cells, rung, capacity)));
+        }
+        Self { unit: archive.unit(), thresholds, cells }
+    }
+
     fn tables(&self) -> Vec<Grid> {
         let rungs: BTreeSet<_> = self.cells.iter().map(|cell| cell.rung).collect();
         let of = |rung| {

@@ -99,17 +99,6 @@ pub struct LoadRow {
 }
 
 impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
-        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
-        let is_comb = |group: &&Group<'_, Engine>| group.choices.load.0 == Load::Comb;
-        let mut combs: Vec<CombRow> = groups.iter().filter(is_comb).map(|group| comb(group, how)).collect();
-        combs.sort_by_key(|row| (row.shuffle, row.walk, row.length));
-        let loads: Vec<&Group<'_, Engine>> = groups.iter().filter(|group| !is_comb(group)).collect();
-        Self { unit: archive.unit(), growth: growths(&combs), combs, loads: load_rows(&loads, how) }
-    }
-
     fn combs_table(&self) -> Grid {
         let header = strings([
             "walk",
@@ -321,6 +310,15 @@ fn load_rows(groups: &[&Group<'_, Engine>], how: Sampling) -> Vec<LoadRow> {
 }
 
 impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
+        let is_comb = |group: &&Group<'_, Engine>| group.choices.load.0 == Load::Comb;
+        let mut combs: Vec<CombRow> = groups.iter().filter(is_comb).map(|group| comb(group, how)).collect();
+        combs.sort_by_key(|row| (row.shuffle, row.walk, row.length));
+        let loads: Vec<&Group<'_, Engine>> = groups.iter().filter(|group| !is_comb(group)).collect();
+        Self { unit: archive.unit(), growth: growths(&combs), combs, loads: load_rows(&loads, how) }
+    }
+
     fn tables(&self) -> Vec<Grid> {
         vec![self.combs_table(), self.growth_table(), self.loads_table(), self.latency_table()]
     }
