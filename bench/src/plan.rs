@@ -12,7 +12,8 @@ use std::time::Duration;
 use abi::addr::Order;
 use host::engine::Load;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
@@ -230,6 +231,14 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Writes what a plan gives and not what it leaves open, which only TOML leaves out by itself.
+///
+/// # Errors
+/// As the serializer, and if a number is larger than TOML's.
+pub fn given<S: Serializer>(plan: &Plan, serializer: S) -> Result<S::Ok, S::Error> {
+    toml::Table::try_from(plan).map_err(S::Error::custom)?.serialize(serializer)
 }
 
 /// A key with a value that cannot be used.

@@ -13,7 +13,7 @@ use crate::experiment::contract::{Experiment, Findings};
 use crate::figure::check::{Check, Standing, plural};
 use crate::figure::interval::blocks_needed;
 use crate::figure::unit::Unit;
-use crate::plan::{Plan, PlanError};
+use crate::plan::{self, Plan, PlanError};
 use crate::trial;
 use crate::trial::spec::Choices;
 
@@ -29,6 +29,7 @@ pub struct Summary {
     /// What is missing or was left out.
     pub remarks: Vec<String>,
     /// What was to be run.
+    #[serde(serialize_with = "plan::given")]
     pub plan: Plan,
     /// What all figures are in that count no things.
     pub unit: Unit,
