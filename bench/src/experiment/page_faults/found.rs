@@ -131,14 +131,6 @@ fn rows_by_transport(unit: &OfUnit) -> Vec<(Option<Named<Rung>>, &Row)> {
     rungs.into_iter().flat_map(of).collect()
 }
 
-fn label(rung: Option<Named<Rung>>, row: &Row) -> Vec<String> {
-    let first = row.state.0 == State::Off || rung.is_none();
-    vec![
-        if first { rung.map_or_else(String::new, |rung| rung.to_string()) } else { String::new() },
-        row.state.to_string(),
-    ]
-}
-
 fn changes(measure: Unit, unit: &OfUnit, delay_us: u64) -> Grid {
     let per = measure.billion();
     let title = format!(
@@ -149,31 +141,25 @@ fn changes(measure: Unit, unit: &OfUnit, delay_us: u64) -> Grid {
         number::number(unit.absent.mean),
         unit.absent.blocks
     );
-    let header = strings([
-        "transport",
-        "reporting",
-        "change [95 %]",
-        "accounted for [95 %]",
-        "core",
-        "refault",
-        "operations",
-        "reported MiB",
-        "units reported",
-        "n",
-    ]);
-    let rows = rows_by_transport(unit).into_iter().map(|(rung, row)| {
-        let mut cells = label(rung, row);
-        cells.push(number::share(&row.change));
-        cells.extend(accounts(row));
-        cells.extend([
-            number::number(row.rate.mean),
-            number::number(row.reported_pages_s / 256.0),
-            percent(row.taken_reported),
-            row.change.blocks.to_string(),
-        ]);
-        cells
-    });
-    Grid::new(title, header, rows.collect())
+    Grid::of(
+        title,
+        rows_by_transport(unit),
+        &[
+            ("transport", &|(rung, row)| {
+                let is_first = row.state.0 == State::Off;
+                rung.filter(|_| is_first).map_or_else(String::new, |rung| rung.to_string())
+            }),
+            ("reporting", &|(_, row)| row.state.to_string()),
+            ("change [95 %]", &|(_, row)| number::share(&row.change)),
+            ("accounted for [95 %]", &|(_, row)| accounts(row)[0].clone()),
+            ("core", &|(_, row)| accounts(row)[1].clone()),
+            ("refault", &|(_, row)| accounts(row)[2].clone()),
+            ("operations", &|(_, row)| number::number(row.rate.mean)),
+            ("reported MiB", &|(_, row)| number::number(row.reported_pages_s / 256.0)),
+            ("units reported", &|(_, row)| percent(row.taken_reported)),
+            ("n", &|(_, row)| row.change.blocks.to_string()),
+        ],
+    )
 }
 
 /// What the trials of a row account for themselves; nothing where nothing is reported.

@@ -12,7 +12,7 @@ use crate::experiment::contract::Findings;
 use crate::figure::curve::Series;
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
-use crate::figure::table::{Grid, strings};
+use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, percent};
 use crate::trial::engine::measured::{EngineMeasured, Round};
 use crate::trial::kind::Engine;
@@ -54,35 +54,35 @@ impl Findings for Found {
     }
 
     fn tables(&self) -> Vec<Grid> {
-        let counters = GuestCounter::ALL.iter().map(|counter| {
-            let count = self.counters.get(counter.name()).copied().unwrap_or_default();
-            vec![counter.name().to_owned(), count.to_string()]
-        });
-        let title = format!("counters, all vCPUs; {} operations a second", number::number(self.rate));
-        let mut tables = vec![Grid::new(title, strings(["counter", "count"]), counters.collect())];
-        tables.push(tallies(self.unit, &self.tallies));
-        if !self.rounds.is_empty() {
-            let header =
-                strings(["round", "free pages", "unmapped", "back", "still resident", "reported", "lost"]);
-            let rows = self.rounds.iter().map(|round| {
-                let Round { round: number, free, resident, reported, lost, .. } = round;
-                let back = round.back().map_or_else(|| "unknown".to_owned(), percent);
-                let mut row = vec![number.to_string(), free.to_string(), percent(round.unmapped()), back];
-                row.extend([resident, reported, lost].map(u64::to_string));
-                row
-            });
-            tables.push(Grid::new("rounds, by the kernel's view".to_owned(), header, rows.collect()));
-        }
+        let count = |counter: &GuestCounter| self.counters.get(counter.name()).copied().unwrap_or_default();
+        let counters = Grid::of(
+            format!("counters, all vCPUs; {} operations a second", number::number(self.rate)),
+            GuestCounter::ALL,
+            &[
+                ("counter", &|counter| counter.name().to_owned()),
+                ("count", &|counter| count(counter).to_string()),
+            ],
+        );
+        let rounds = Grid::of(
+            "rounds, by the kernel's view",
+            &self.rounds,
+            &[
+                ("round", &|round| round.round.to_string()),
+                ("free pages", &|round| round.free.to_string()),
+                ("unmapped", &|round| percent(round.unmapped())),
+                ("back", &|round| round.back().map_or_else(|| "unknown".to_owned(), percent)),
+                ("still resident", &|round| round.resident.to_string()),
+                ("reported", &|round| round.reported.to_string()),
+                ("lost", &|round| round.lost.to_string()),
+            ],
+        );
+        let mut tables = vec![counters, tallies(self.unit, &self.tallies)];
+        tables.extend((!self.rounds.is_empty()).then_some(rounds));
         tables
     }
 
     fn curves(&self) -> Vec<Series> {
-        let of = |(index, what): (usize, &'static str)| Series {
-            name: "trial".to_owned(),
-            what,
-            points: self.curve.iter().map(|point| (point[0], point[index + 1])).collect(),
-        };
-        ["resident", "free"].into_iter().enumerate().map(of).collect()
+        Series::of_memory("trial", &self.curve).into()
     }
 }
 

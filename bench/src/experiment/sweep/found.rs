@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
-use crate::axes::rung::Rung;
+use crate::axes::rung::{Rung, label};
 use crate::experiment::contract::Findings;
 use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
@@ -258,10 +258,6 @@ impl End {
         };
         format!("; at order {order} {what} {figures}.")
     }
-}
-
-fn label(rung: Option<Named<Rung>>) -> String {
-    rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
 }
 
 /// Nanoseconds of guest and host for every MiB reported. While the guest goes on with its work, the host's are its

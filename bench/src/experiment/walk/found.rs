@@ -13,7 +13,7 @@ use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::scaling::{self, Growth};
-use crate::figure::table::{Grid, strings};
+use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, float, percent, ratio};
 use crate::trial::kind::Engine;
 
@@ -100,116 +100,86 @@ pub struct LoadRow {
 
 impl Found {
     fn combs_table(&self) -> Grid {
-        let header = strings([
-            "walk",
-            "shuffle",
-            "list",
-            "looked at a block [95 %]",
-            "a batch, median",
-            "lock held, median",
-            "p99",
-            "p99.9",
-            "max",
-            "walking, a list",
-            "resets",
-            "batches",
-            "n",
-        ]);
-        let rows = self.combs.iter().map(|row| {
-            let Interval { mean, low, high, blocks, .. } = row.examined;
-            let show = |ns| self.unit.show(ns);
-            vec![
-                row.walk.to_string(),
-                row.shuffle.to_string(),
-                row.length.to_string(),
-                format!("{mean:.2} [{low:.2}, {high:.2}]"),
-                number::number(row.examined_a_batch.p50),
-                show(row.hold.p50),
-                show(row.hold.p99),
-                row.hold.tail().map_or_else(String::new, show),
-                show(row.hold.max),
-                show(row.walking_ns.mean),
-                number::number(row.resets),
-                row.hold.n.to_string(),
-                blocks.to_string(),
-            ]
-        });
         let title = "one free list, gone through in batches: free blocks looked at for each that is reported, and how long the zone lock was held to put a batch back and find the next, as Linux does in one hold";
-        Grid::new(title.to_owned(), header, rows.collect())
+        let show = |ns| self.unit.show(ns);
+        Grid::of(
+            title,
+            &self.combs,
+            &[
+                ("walk", &|row| row.walk.to_string()),
+                ("shuffle", &|row| row.shuffle.to_string()),
+                ("list", &|row| row.length.to_string()),
+                ("looked at a block [95 %]", &|row| {
+                    let Interval { mean, low, high, .. } = row.examined;
+                    format!("{mean:.2} [{low:.2}, {high:.2}]")
+                }),
+                ("a batch, median", &|row| number::number(row.examined_a_batch.p50)),
+                ("lock held, median", &|row| show(row.hold.p50)),
+                ("p99", &|row| show(row.hold.p99)),
+                ("p99.9", &|row| row.hold.tail().map_or_else(String::new, show)),
+                ("max", &|row| show(row.hold.max)),
+                ("walking, a list", &|row| show(row.walking_ns.mean)),
+                ("resets", &|row| number::number(row.resets)),
+                ("batches", &|row| row.hold.n.to_string()),
+                ("n", &|row| row.examined.blocks.to_string()),
+            ],
+        )
     }
 
     fn growth_table(&self) -> Grid {
-        let header = strings([
-            "walk",
-            "shuffle",
-            "blocks looked at for a block reported",
-            "lock held for a batch, median",
-            "99.9th percentile",
-            "longest",
-            "longest at the longest list",
-        ]);
-        let rows = self.growth.iter().map(|row| {
-            let growths = [Some(row.examined), Some(row.hold), row.hold_p999, Some(row.hold_max)];
-            let mut cells = vec![row.walk.to_string(), row.shuffle.to_string()];
-            cells.extend(growths.map(|growth| growth.map_or_else(String::new, |growth| growth.name())));
-            cells.push(self.unit.show(row.longest));
-            cells
-        });
-        Grid::new(scaling::rule(), header, rows.collect())
+        Grid::of(
+            scaling::rule(),
+            &self.growth,
+            &[
+                ("walk", &|row| row.walk.to_string()),
+                ("shuffle", &|row| row.shuffle.to_string()),
+                ("blocks looked at for a block reported", &|row| row.examined.name()),
+                ("lock held for a batch, median", &|row| row.hold.name()),
+                ("99.9th percentile", &|row| row.hold_p999.map_or_else(String::new, |tail| tail.name())),
+                ("longest", &|row| row.hold_max.name()),
+                ("longest at the longest list", &|row| self.unit.show(row.longest)),
+            ],
+        )
     }
 
     fn loads_table(&self) -> Grid {
-        let header = strings([
-            "walk",
-            "looked at a block",
-            "missed",
-            "reports",
-            "on, change [95 %]",
-            "off, change [95 %]",
-            "n",
-        ]);
-        let rows = self.loads.iter().map(|row| {
-            let change = |change: &Option<Interval>| change.as_ref().map_or_else(String::new, number::share);
-            vec![
-                row.walk.to_string(),
-                number::number(row.examined),
-                percent(row.missed),
-                row.reports.to_string(),
-                change(&row.on),
-                change(&row.off),
-                row.on.map_or(0, |change| change.blocks).to_string(),
-            ]
-        });
-        let title = "under a workload: change of operations a second against a guest without reporting";
-        Grid::new(title.to_owned(), header, rows.collect())
+        let change =
+            |change: Option<Interval>| change.map_or_else(String::new, |change| number::share(&change));
+        Grid::of(
+            "under a workload: change of operations a second against a guest without reporting",
+            &self.loads,
+            &[
+                ("walk", &|row| row.walk.to_string()),
+                ("looked at a block", &|row| number::number(row.examined)),
+                ("missed", &|row| percent(row.missed)),
+                ("reports", &|row| row.reports.to_string()),
+                ("on, change [95 %]", &|row| change(row.on)),
+                ("off, change [95 %]", &|row| change(row.off)),
+                ("n", &|row| row.on.map_or(0, |change| change.blocks).to_string()),
+            ],
+        )
     }
 
     fn latency_table(&self) -> Grid {
-        let header = strings([
-            "walk",
-            "invisible, median",
-            "p99",
-            "n",
-            "allocation quiet, median",
-            "p99",
-            "max",
-            "n",
-            "while reporting, median",
-            "p99",
-            "max",
-            "n",
-        ]);
-        let rows = self.loads.iter().map(|row| {
-            let show = |ns| self.unit.show(ns);
-            let Quantiles { p50, p99, n, .. } = row.invisible;
-            let mut cells = vec![row.walk.to_string(), show(p50), show(p99), n.to_string()];
-            for Quantiles { p50, p99, max, n, .. } in [row.quiet, row.reporting] {
-                cells.extend([show(p50), show(p99), show(max), n.to_string()]);
-            }
-            cells
-        });
-        let title = "under a workload: how long reported blocks are out of the allocator's sight, and how long an allocation takes";
-        Grid::new(title.to_owned(), header, rows.collect())
+        let show = |ns| self.unit.show(ns);
+        Grid::of(
+            "under a workload: how long reported blocks are out of the allocator's sight, and how long an allocation takes",
+            &self.loads,
+            &[
+                ("walk", &|row| row.walk.to_string()),
+                ("invisible, median", &|row| show(row.invisible.p50)),
+                ("p99", &|row| show(row.invisible.p99)),
+                ("n", &|row| row.invisible.n.to_string()),
+                ("allocation quiet, median", &|row| show(row.quiet.p50)),
+                ("p99", &|row| show(row.quiet.p99)),
+                ("max", &|row| show(row.quiet.max)),
+                ("n", &|row| row.quiet.n.to_string()),
+                ("while reporting, median", &|row| show(row.reporting.p50)),
+                ("p99", &|row| show(row.reporting.p99)),
+                ("max", &|row| show(row.reporting.max)),
+                ("n", &|row| row.reporting.n.to_string()),
+            ],
+        )
     }
 }
 
