@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(end, (Some(9), Some((5, true))), "half of it was not given back");
         let few = Interval { blocks: 5, p: Some(0.1), ..point(9, below).transport_of_all.unwrap() };
         let few = Point { transport_of_all: Some(few), ..point(9, below) };
-        assert_eq!(found(&[few.clone()]).0, None, "the spread of five blocks shows nothing");
+        assert_eq!(found(std::slice::from_ref(&few)).0, None, "the spread of five blocks shows nothing");
         let said = threshold(&[few], None, 32).ends_at.unwrap().said();
         assert!(said.contains("too few blocks to say"), "{said}");
         let unknown = Point { back: None, ..point(9, below) };
