@@ -285,6 +285,25 @@ mod tests {
     }
 
     #[test]
+    fn what_an_experiment_would_pass_over_is_refused() {
+        let refused = |name: &str, keys: &str| {
+            let experiment = named(name).unwrap();
+            let plan =
+                experiment.plan(None).unwrap().with(&toml::from_str(keys).unwrap(), experiment.beside());
+            experiment.resolve(plan.unwrap(), 2, &silent(CallBy::Port)).unwrap_err().to_string()
+        };
+        for name in ["same", "rate", "walk"] {
+            let said = refused(name, "rungs = [\"virtio\", \"hypercall-batch\"]");
+            assert_eq!(said, "rungs is a list of 2: this is asked of one transport: name one", "{name}");
+        }
+        for (name, key) in [("sweep", "load"), ("walk", "load"), ("soak", "loads")] {
+            let value = if key == "load" { "\"memhog\"" } else { "[\"churn\", \"memhog\"]" };
+            let said = refused(name, &format!("{key} = {value}"));
+            assert!(said.starts_with(&format!("{key} is memhog: this takes loads that go on")), "{said}");
+        }
+    }
+
+    #[test]
     fn a_rung_the_host_cannot_run_is_refused_with_the_reason() {
         let ladder = named("ladder").unwrap();
         let keys: Keys = toml::from_str("rungs = [\"in-kernel\", \"floor\"]").unwrap();

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use abi::addr::Order;
+use host::engine::Load;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
@@ -257,12 +259,42 @@ impl Plan {
     }
 }
 
+/// Writes what a plan gives and not what it leaves open, which only TOML leaves out by itself.
+///
+/// # Errors
+/// As the serializer, and if a number is larger than TOML's.
+pub fn given<S: Serializer>(plan: &Plan, serializer: S) -> Result<S::Ok, S::Error> {
+    toml::Table::try_from(plan).map_err(S::Error::custom)?.serialize(serializer)
+}
+
 /// A key with a value that cannot be used.
 ///
 /// # Errors
 /// Always: [`PlanError::Value`].
 pub fn bad<T>(key: &'static str, value: impl ToString, change: &str) -> Result<T, PlanError> {
     Err(PlanError::Value { key, value: value.to_string(), change: change.to_owned() })
+}
+
+/// Refuses rungs beside the first, where one is asked of.
+///
+/// # Errors
+/// [`PlanError::Value`].
+pub fn one_rung(keys: &Keys) -> Result<(), PlanError> {
+    match keys.rungs().count() {
+        0 | 1 => Ok(()),
+        many => bad("rungs", format!("a list of {many}"), "this is asked of one transport: name one"),
+    }
+}
+
+/// Refuses a load that is over when its memory has been freed, where one has to go on for a window.
+///
+/// # Errors
+/// [`PlanError::Value`].
+pub fn timed_loads(key: &'static str, loads: &[Named<Load>]) -> Result<(), PlanError> {
+    match loads.iter().find(|load| !load.0.is_timed()) {
+        Some(load) => bad(key, load, "this takes loads that go on for a window: page_fault1, churn"),
+        None => Ok(()),
+    }
 }
 
 /// Every key that is a list and is given, its values as they are written.

@@ -9,8 +9,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::archive::Archive;
 use crate::experiment;
 use crate::figure::check::Standing;
+use crate::figure::interval::blocks_needed;
 use crate::plan::Plan;
 use crate::plan::keys::Keys;
 use crate::report::summary::Summary;
@@ -20,6 +22,7 @@ use crate::run::listener::{Listener, Tally};
 use crate::site::calls::Calls;
 use crate::site::environment::Environment;
 use crate::trial::record::TrialRecord;
+use crate::trial::spec::Spec;
 
 /// Hears how many trials were left after each.
 struct Count(Vec<usize>);
@@ -32,8 +35,13 @@ impl Listener for Count {
 
 /// The quick plan of an experiment with some choices changed, as the fake host runs it.
 pub(crate) fn plan(name: &str, keys: &Keys) -> Plan {
+    plan_called("quick", name, keys)
+}
+
+/// The same of any built-in plan.
+fn plan_called(plan: &str, name: &str, keys: &Keys) -> Plan {
     let experiment = experiment::named(name).unwrap();
-    let plan = experiment.plan(Some("quick")).unwrap().with(keys, experiment.beside()).unwrap();
+    let plan = experiment.plan(Some(plan)).unwrap().with(keys, experiment.beside()).unwrap();
     experiment.resolve(plan, 2, &Calls::on(&timed::facts())).unwrap()
 }
 
@@ -56,4 +64,29 @@ pub(crate) fn run(
 /// How a check came out.
 pub(crate) fn standing(summary: &Summary, what: &str) -> Standing {
     summary.checks.iter().find(|check| check.what.contains(what)).expect(what).standing
+}
+
+/// However clear a difference is, a plan of too few blocks for its tables calls it none.
+#[test]
+fn built_in_plans_have_the_blocks_to_show_the_differences_they_ask_for() {
+    for experiment in experiment::ALL {
+        for name in ["default", "quick"] {
+            // What is compared with what does not depend on how often.
+            let one = Keys { blocks: Some(1), ..Keys::default() };
+            let asked = plan_called(name, experiment.name(), &Keys::default());
+            let once =
+                if asked.time().is_some() { continue } else { plan_called(name, experiment.name(), &one) };
+            let directory = tempfile::tempdir().unwrap();
+            let mut executors: [Box<dyn Executor>; 2] =
+                [Box::new(timed::FakeExecutor::default()), Box::new(engine::FakeEngine::default())];
+            let is_timed = |spec: &Spec| matches!(spec, Spec::Timed(_));
+            let of_the_engine =
+                !experiment.cells(&once.choices, timed::environment().call()).iter().any(is_timed);
+            let executor = executors[usize::from(of_the_engine)].as_mut();
+            run(directory.path(), &timed::environment(), &once, None, executor);
+            let (found, _) = experiment.found(&Archive::open(directory.path()).unwrap());
+            let needed = if found.comparisons() == 0 { 1 } else { blocks_needed(found.comparisons()) };
+            assert!(asked.blocks() as usize >= needed, "{}-{name} needs {needed} blocks", experiment.name());
+        }
+    }
 }

@@ -7,6 +7,8 @@ use abi::axes::Axis;
 use host::axes::{Carrier, Completion, Doorbell, Servicer};
 use host::probe::Facts;
 
+use super::named::Named;
+
 /// A rung of the ladder, in order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Rung {
@@ -53,6 +55,12 @@ impl Axis for Rung {
             Self::Virtio => "virtio",
         }
     }
+}
+
+/// What a transport is called that is a rung, or none.
+#[must_use]
+pub fn label(rung: Option<Named<Rung>>) -> String {
+    rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
 }
 
 /// The four axes that make a transport.

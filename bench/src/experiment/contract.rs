@@ -39,9 +39,6 @@ pub trait Asks: Sync {
     /// schedule's.
     fn cells(keys: &Keys, call: CallBy) -> Vec<Spec>;
 
-    /// What the trials of a run show.
-    fn found(archive: &Archive) -> Self::Found;
-
     /// Whether the choices mean something to this experiment, beyond each being a value of its kind.
     ///
     /// # Errors
@@ -74,7 +71,7 @@ pub trait Experiment: Sync {
     /// # Errors
     /// As that.
     fn check(&self, keys: &Keys) -> Result<(), PlanError>;
-    /// [`Asks::found`], and the same as it stands in `summary.json`.
+    /// What the trials of a run show, and the same as it stands in `summary.json`.
     fn found(&self, archive: &Archive) -> (Box<dyn Findings>, Value);
     /// The schema of the latter.
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
@@ -118,7 +115,7 @@ impl<A: Asks> Experiment for A {
     }
 
     fn found(&self, archive: &Archive) -> (Box<dyn Findings>, Value) {
-        let found = A::found(archive);
+        let found = A::Found::of(archive);
         // Our own types: string keys throughout and no writer that could fail.
         let json = serde_json::to_value(&found).unwrap_or_else(|error| Value::String(error.to_string()));
         (Box::new(found), json)
@@ -131,12 +128,22 @@ impl<A: Asks> Experiment for A {
 
 /// What an experiment found.
 pub trait Findings {
+    /// What the trials of a run show.
+    fn of(archive: &Archive) -> Self
+    where
+        Self: Sized;
+
     /// Its tables, the most important first.
     fn tables(&self) -> Vec<Grid>;
 
     /// Tables that only the report has.
     fn details(&self) -> Vec<Grid> {
         Vec::new()
+    }
+
+    /// The most comparisons that one of its tables is corrected for; 0 if it compares nothing.
+    fn comparisons(&self) -> usize {
+        0
     }
 
     /// The answer, in sentences that the intervals support.

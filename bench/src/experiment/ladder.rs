@@ -14,7 +14,6 @@ pub mod waterfall;
 use host::axes::Discard;
 
 use super::contract::Asks;
-use crate::archive::Archive;
 use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
@@ -47,9 +46,5 @@ impl Asks for Ladder {
         };
         let rungs = keys.discards.iter().flatten().map(with).flat_map(of);
         rungs.chain(stopwatch::cells(keys, call)).collect()
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 }

@@ -6,7 +6,6 @@ use host::engine::{EngineSpec, Load};
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::trial::spec::Spec;
@@ -34,10 +33,6 @@ impl Asks for Memhog {
         let footprint = footprint(keys);
         let hog = |rung| EngineSpec { load: Load::Memhog, footprint, ..keys.engine(rung, call) };
         keys.rungs().map(|rung| engine::cell(hog(rung))).collect()
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 }
 

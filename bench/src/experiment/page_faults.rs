@@ -10,7 +10,6 @@ use host::engine::{EngineSpec, Reporting};
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::order;
@@ -51,10 +50,6 @@ impl Asks for PageFaults {
             }
         }
         cells
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 }
 

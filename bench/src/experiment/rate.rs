@@ -10,10 +10,10 @@ use host::engine::{EngineSpec, Load};
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
+use crate::plan::{PlanError, one_rung};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -47,8 +47,8 @@ impl Asks for Rates {
         cells
     }
 
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        one_rung(keys)
     }
 }
 

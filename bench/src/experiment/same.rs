@@ -3,9 +3,9 @@
 pub mod found;
 
 use super::contract::Asks;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
+use crate::plan::{PlanError, one_rung};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -27,7 +27,7 @@ impl Asks for Same {
         keys.first_rung().map(|rung| Spec::Timed(keys.timed(rung.transport(call)))).into_iter().collect()
     }
 
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        one_rung(keys)
     }
 }

@@ -4,7 +4,6 @@ pub mod engine;
 pub mod timed;
 
 use super::contract::Asks;
-use crate::archive::Archive;
 use crate::axes::rung::{CallBy, Rung};
 use crate::plan::keys::Keys;
 use crate::trial::spec::Spec;
@@ -35,10 +34,6 @@ impl Asks for OneTimed {
 
     fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         vec![Spec::Timed(keys.timed(preset(keys).transport(call)))]
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 }
 
@@ -77,9 +72,5 @@ impl Asks for OneEngine {
     fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         // What is chosen for a single trial and would change nothing is refused, not passed over.
         vec![Spec::Engine(keys.engine(preset(keys), call))]
-    }
-
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
     }
 }

@@ -6,11 +6,10 @@ use host::engine::EngineSpec;
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::high_water;
-use crate::plan::{PlanError, bad};
+use crate::plan::{PlanError, timed_loads};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -45,14 +44,7 @@ impl Asks for Soak {
         cells
     }
 
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
-    }
-
     fn check(keys: &Keys) -> Result<(), PlanError> {
-        if let Some(load) = keys.loads.iter().flatten().find(|load| !load.0.is_timed()) {
-            return bad("loads", load, "a soak takes loads that are timed: page_fault1, churn");
-        }
-        Ok(())
+        timed_loads("loads", keys.loads.as_deref().unwrap_or_default())
     }
 }

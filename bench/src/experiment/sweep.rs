@@ -8,10 +8,10 @@ use host::engine::{EngineSpec, Reporting};
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
+use crate::plan::{PlanError, timed_loads};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -49,7 +49,7 @@ impl Asks for Sweep {
         cells
     }
 
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        timed_loads("load", keys.load.as_slice())
     }
 }

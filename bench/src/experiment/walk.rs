@@ -8,11 +8,10 @@ use host::engine::{EngineSpec, Reporting, Walk};
 
 use super::contract::Asks;
 use super::engine;
-use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
-use crate::plan::{PlanError, bad};
+use crate::plan::{PlanError, bad, one_rung, timed_loads};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -64,14 +63,9 @@ impl Asks for Walks {
         cells
     }
 
-    fn found(archive: &Archive) -> Self::Found {
-        Self::Found::of(archive)
-    }
-
     fn check(keys: &Keys) -> Result<(), PlanError> {
-        if keys.load.is_some_and(|load| !load.0.is_timed()) {
-            return bad("load", "not timed", "the second part takes page_fault1 or churn");
-        }
+        one_rung(keys)?;
+        timed_loads("load", keys.load.as_slice())?;
         if keys.walks.iter().flatten().all(|walk| !walk.0.walks_lists()) {
             return bad("walks", "without any that walks lists", "name rewalk, boundary or rotation");
         }

@@ -21,6 +21,18 @@ pub struct Series {
     pub points: Vec<(u64, u64)>,
 }
 
+impl Series {
+    /// What is resident on the host and what is free in the guest, over nanoseconds.
+    #[must_use]
+    pub fn of_memory(name: &str, curve: &[[u64; 3]]) -> [Self; 2] {
+        [("resident", 1), ("free", 2)].map(|(what, at)| Self {
+            name: name.to_owned(),
+            what,
+            points: curve.iter().map(|point| (point[0], point[at])).collect(),
+        })
+    }
+}
+
 /// A line a point. No field holds a comma or a quote, so none is quoted.
 #[must_use]
 pub fn csv(series: &[Series]) -> String {

@@ -20,6 +20,8 @@ use super::unit::{float, ratio};
 
 /// What is called unlikely.
 pub const ALPHA: f64 = 0.05;
+/// Differences below this share of what they are held against do not matter.
+pub const MARGIN: f64 = 0.05;
 /// The most blocks of which all patterns of signs are gone through.
 const EXACT: usize = 16;
 /// Patterns that are drawn of more blocks.
@@ -121,13 +123,18 @@ impl Interval {
         (self.low > 0.0 || self.high < 0.0) && self.p.is_none_or(|p| p <= ALPHA)
     }
 
-    /// What can be said of a difference, where less than `margin` does not matter.
+    /// Whether its ends can be relied on. Those of fewer blocks than exclude any shift are only the spread of the blocks.
     #[must_use]
-    pub fn verdict(&self, margin: f64) -> Verdict {
+    pub fn is_known(&self) -> bool {
+        self.blocks > 0 && (self.is_counted() || self.blocks >= blocks_needed(1))
+    }
+
+    /// What can be said of a difference from a figure, where less than [`MARGIN`] of it does not matter.
+    #[must_use]
+    pub fn verdict(&self, figure: f64) -> Verdict {
+        let margin = MARGIN * figure;
         let within = self.low > -margin && self.high < margin;
-        // Of fewer blocks than can show a difference the interval is no interval.
-        let is_known = self.p.is_none() || self.blocks >= blocks_needed(1);
-        match (self.shows_difference(), within && is_known) {
+        match (self.shows_difference(), within && self.is_known()) {
             (true, _) => Verdict::Different,
             (false, true) => Verdict::Equal,
             (false, false) => Verdict::CannotSay,
@@ -151,13 +158,30 @@ pub fn blocks_needed(comparisons: usize) -> usize {
 
 /// Corrects the comparisons of one table for their number (Holm 1979): of many comparisons of like things one in twenty
 /// would seem to differ, and with this it is one table in twenty that has any.
-pub fn holm(comparisons: &mut [&mut Interval]) {
-    comparisons.sort_by(|a, b| a.p.unwrap_or_default().total_cmp(&b.p.unwrap_or_default()));
-    let count = comparisons.len();
+pub fn holm<'a>(table: impl IntoIterator<Item = &'a mut Interval>) {
+    let table: Vec<_> = table.into_iter().collect();
+    holm_of(table.len(), table);
+}
+
+/// The same of a table with the least of `cells` figures, which was looked for, against each of the others: any two of
+/// them could have been the ones compared.
+pub fn holm_against_least<'a>(cells: usize, table: impl IntoIterator<Item = &'a mut Interval>) {
+    holm_of(pairs(cells), table.into_iter().collect());
+}
+
+/// Ways to choose two.
+#[must_use]
+pub const fn pairs(cells: usize) -> usize {
+    cells * cells.saturating_sub(1) / 2
+}
+
+/// Of `count` comparisons, of which those of the table are some.
+fn holm_of(count: usize, mut table: Vec<&mut Interval>) {
+    table.sort_by(|a, b| a.p.unwrap_or_default().total_cmp(&b.p.unwrap_or_default()));
     let mut least = 0.0_f64;
-    for (index, interval) in comparisons.iter_mut().enumerate() {
+    for (index, interval) in table.into_iter().enumerate() {
         if let Some(p) = &mut interval.p {
-            least = least.max(*p * float((count - index) as u64)).min(1.0);
+            least = least.max(*p * float(count.saturating_sub(index) as u64)).min(1.0);
             *p = least;
         }
     }
@@ -241,9 +265,11 @@ mod tests {
         let one = of(&[5.0]);
         assert_eq!((one.mean, one.low, one.high, one.blocks), (5.0, 5.0, 5.0, 1));
         assert!(!one.shows_difference());
-        assert_eq!(one.verdict(10.0), Verdict::CannotSay);
-        assert!(!of(&[5.0, 5.1, 4.9, 5.0, 5.2]).shows_difference(), "five blocks are too few");
-        assert!(of(&[5.0, 5.1, 4.9, 5.0, 5.2, 5.0]).shows_difference());
+        assert_eq!((one.verdict(1000.0), one.is_known()), (Verdict::CannotSay, false));
+        assert!(!Interval::default().is_known(), "of no blocks");
+        assert!(!of(&[5.0, 5.1, 4.9, 5.0, 5.2]).is_known(), "five blocks are too few");
+        let six = of(&[5.0, 5.1, 4.9, 5.0, 5.2, 5.0]);
+        assert!(six.shows_difference() && six.is_known());
     }
 
     /// Two patterns of 64 are as far from 0 as six blocks on one side.
@@ -318,24 +344,31 @@ mod tests {
     #[test]
     fn equal_is_said_of_what_is_within_the_margin_and_nothing_else() {
         let close = of(&[0.1, -0.1, 0.2, -0.2, 0.1, -0.1, 0.05, 0.0]);
-        assert_eq!(close.verdict(0.5), Verdict::Equal);
-        assert_eq!(close.verdict(0.1), Verdict::CannotSay);
+        assert_eq!(close.verdict(10.0), Verdict::Equal);
+        assert_eq!(close.verdict(2.0), Verdict::CannotSay);
         // No difference is shown, and equality neither.
         let wide = of(&[-26.0, 0.0, -20.0, 1.0, -15.0, 2.0, -10.0, 0.5]);
-        assert_eq!(wide.verdict(5.0), Verdict::CannotSay);
-        assert_eq!(of(&[3.0, 3.1, 2.9, 3.0, 3.2, 3.1]).verdict(5.0), Verdict::Different);
+        assert_eq!(wide.verdict(100.0), Verdict::CannotSay);
+        assert_eq!(of(&[3.0, 3.1, 2.9, 3.0, 3.2, 3.1]).verdict(100.0), Verdict::Different);
     }
 
     #[test]
     fn the_comparisons_of_a_table_are_corrected_for_their_number() {
         let with = |p| Interval { mean: 1.0, low: 0.5, high: 1.5, blocks: 10, p: Some(p) };
         let mut table = [with(0.01), with(0.04), with(0.03)];
-        holm(&mut table.iter_mut().collect::<Vec<_>>());
+        holm(&mut table);
         assert_eq!(
             table.map(|interval| interval.p.map(|p| (p * 1000.0).round())),
             [30.0, 60.0, 60.0].map(Some)
         );
         assert_eq!(table.map(|interval| interval.shows_difference()), [true, false, false]);
+        // The least of four against the three others: six pairs.
+        let mut table = [with(0.005), with(0.02), with(0.02)];
+        holm_against_least(4, &mut table);
+        assert_eq!(
+            table.map(|interval| interval.p.map(|p| (p * 1000.0).round())),
+            [30.0, 100.0, 100.0].map(Some)
+        );
     }
 
     #[test]
@@ -344,7 +377,7 @@ mod tests {
         assert_eq!((counted.low, counted.high, counted.p), (131.0, 131.0, None));
         assert!(counted.shows_difference() && counted.is_counted());
         assert!(!Interval::of(&[-1.0, 1.0], Sampling::Counted).unwrap().shows_difference());
-        assert_eq!(Interval::of(&[0.0], Sampling::Counted).unwrap().verdict(1.0), Verdict::Equal);
+        assert_eq!(Interval::of(&[0.0], Sampling::Counted).unwrap().verdict(20.0), Verdict::Equal);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Figures as tables and sentences show them.
 
 use crate::figure::interval::{Interval, Verdict};
-use crate::figure::unit::Unit;
+use crate::figure::unit::{Unit, percent};
 
 /// A share with its interval: `-3.27 % [-3.90, -2.64]`; `~` before it if no difference is shown.
 #[must_use]
@@ -33,10 +33,10 @@ pub fn difference(unit: Unit, interval: &Interval) -> String {
     format!("{}{}", doubt(interval), plain(unit, interval))
 }
 
-/// The same; `=` before it if it is shown to be less than `margin`.
+/// The same; `=` before it if it is shown to be less than the margin of `figure`.
 #[must_use]
-pub fn difference_within(unit: Unit, interval: &Interval, margin: f64) -> String {
-    let mark = match interval.verdict(margin) {
+pub fn difference_within(unit: Unit, interval: &Interval, figure: f64) -> String {
+    let mark = match interval.verdict(figure) {
         Verdict::Different => "",
         Verdict::Equal => "= ",
         Verdict::CannotSay => "~ ",
@@ -48,6 +48,13 @@ pub fn difference_within(unit: Unit, interval: &Interval, margin: f64) -> String
 #[must_use]
 pub fn amount(unit: Unit, interval: &Interval) -> String {
     plain(unit, interval).replace('+', "")
+}
+
+/// A share with its interval, where there is nothing to differ from: `4.1 % [3.0, 5.2]`.
+#[must_use]
+pub fn part(interval: &Interval) -> String {
+    let [share, low, high] = [interval.mean, interval.low, interval.high].map(percent);
+    format!("{share} [{low}, {high}]")
 }
 
 fn doubt(interval: &Interval) -> &'static str {

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::figure::unit::{Clock, float};
 
+/// The fewest samples of which the 99.9th percentile is not just the largest.
+const TAIL: u64 = 1000;
+
 /// A distribution in the unit of its record or file.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
@@ -62,6 +65,22 @@ impl Quantiles {
 }
 
 impl Quantiles {
+    /// What [`Self::figures`] are.
+    pub const HEADER: [&str; 6] = ["median", "p90", "p99", "p99.9", "max", "mean"];
+
+    /// Its figures for a table; nothing for one that it has too few samples for.
+    pub fn figures(&self, show: impl Fn(f64) -> String) -> [String; 6] {
+        let Self { mean, p50, p90, p99, max, .. } = *self;
+        [Some(p50), Some(p90), Some(p99), self.tail(), Some(max), Some(mean)]
+            .map(|figure| figure.map_or_else(String::new, &show))
+    }
+
+    /// Its 99.9th percentile, if there are samples enough for one.
+    #[must_use]
+    pub fn tail(&self) -> Option<f64> {
+        (self.n >= TAIL).then_some(self.p999)
+    }
+
     /// The same distribution with so much taken off every sample.
     #[must_use]
     pub fn less(self, by: f64) -> Self {
@@ -90,6 +109,10 @@ mod tests {
         for (figure, expected) in [(mean, 1001.0), (p50, 1000.0), (p99, 1980.0), (max, 2000.0)] {
             assert!((figure - expected).abs() <= 0.002 * expected, "{figure} {expected}");
         }
+        assert_eq!(
+            (quantiles.tail(), Quantiles { n: 999, ..quantiles }.tail()),
+            (Some(quantiles.p999), None)
+        );
         assert!((quantiles.over(4).p50 - p50 / 4.0).abs() < 1e-9);
         assert_eq!(
             Quantiles::of(&Histogram::new(3).unwrap(), 0.0, Clock::Time { tsc_khz: 1 }),

@@ -6,6 +6,9 @@ use comfy_table::{Cell, CellAlignment, Table, TableStyle};
 /// What a cell that gave nothing back says; a terminal shows it in red.
 pub const NOTHING_BACK: &str = "none";
 
+/// What a column is called, and what stands in it.
+pub type Column<'a, R> = (&'a str, &'a dyn Fn(&R) -> String);
+
 /// A table without its looks.
 pub struct Grid {
     /// What it shows.
@@ -18,8 +21,20 @@ pub struct Grid {
 impl Grid {
     /// A table; every row has as many cells as the header.
     #[must_use]
-    pub fn new(title: String, header: Vec<String>, rows: Vec<Vec<String>>) -> Self {
-        Self { title, header, rows, is_elsewhere: false }
+    pub fn new(title: impl Into<String>, header: Vec<String>, rows: Vec<Vec<String>>) -> Self {
+        Self { title: title.into(), header, rows, is_elsewhere: false }
+    }
+
+    /// A table with a row for each of `rows`.
+    #[must_use]
+    pub fn of<R>(
+        title: impl Into<String>,
+        rows: impl IntoIterator<Item = R>,
+        columns: &[Column<'_, R>],
+    ) -> Self {
+        let header = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let row = |row: R| columns.iter().map(|(_, cell)| cell(&row)).collect();
+        Self::new(title, header, rows.into_iter().map(row).collect())
     }
 
     /// The same, with figures of other hosts than the run's.

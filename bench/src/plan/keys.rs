@@ -19,202 +19,152 @@ use crate::figure::size::bytes;
 pub struct Keys {
     /// Rounds; every block runs every cell once.
     #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<u32>,
     /// From which the order of trials and the workloads follow.
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Minutes to go on for.
     #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub minutes: Option<f64>,
     /// Transports, by their rung of the ladder, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "RUNG,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rungs: Option<Vec<Named<Rung>>>,
     /// What the host does with the pages, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "DISCARD,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub discards: Option<Vec<Named<Discard>>>,
     /// Orders of the workload's blocks, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "ORDER,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<Vec<u8>>,
     /// Walk strategies, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "WALK,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub walks: Option<Vec<Named<Walk>>>,
     /// Whether compaction moves the lists, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "SHUFFLE,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub shuffles: Option<Vec<Named<Shuffle>>>,
     /// Lengths of the free list, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "BLOCKS,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lengths: Option<Vec<u64>>,
     /// Orders reported, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "ORDER,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub orders: Option<Vec<u8>>,
     /// Blocks a report holds, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "BLOCKS,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub capacities: Option<Vec<u16>>,
     /// From request to pass, in milliseconds, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "MS,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub delays_ms: Option<Vec<u64>>,
     /// Workloads, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "LOAD,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub loads: Option<Vec<Named<Load>>>,
     /// The rung to start from; the flags of its axes change it.
     #[arg(long, help_heading = "Transport")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Named<Rung>>,
     /// Where ranges travel.
     #[arg(long, help_heading = "Transport")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub carrier: Option<Named<Carrier>>,
     /// How the host is told.
     #[arg(long, help_heading = "Transport")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub doorbell: Option<Named<Doorbell>>,
     /// Who acts.
     #[arg(long, help_heading = "Transport")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub servicer: Option<Named<Servicer>>,
     /// How the guest learns.
     #[arg(long, help_heading = "Transport")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub completion: Option<Named<Completion>>,
     /// Entries of the split ring. [default: the least that holds the capacity, at least 32]
     #[arg(long, help_heading = "Transport")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_size: Option<u16>,
     /// What the host does with a range.
     #[arg(long, help_heading = "Transport")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub discard: Option<Named<Discard>>,
     /// What one discard covers.
     #[arg(long, help_heading = "Transport")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub coalesce: Option<Named<Coalesce>>,
     /// What guest memory is made of.
     #[arg(long, help_heading = "Guest")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub backing: Option<Named<Backing>>,
     /// The mode the payload runs in.
     #[arg(long, help_heading = "Guest")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub guest_ring: Option<Named<RingChoice>>,
     /// Virtual processors. [default: those of the host, at most 8]
     #[arg(long, help_heading = "Guest")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub vcpus: Option<u32>,
     /// Memory of the engine, such as 512M, its books included.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Guest")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
     /// The byte free pages are filled with. [default: they are not filled]
     #[arg(long, value_name = "BYTE", help_heading = "Guest")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub poison: Option<u8>,
     /// Whether the balloon offers VIRTIO_BALLOON_F_PAGE_POISON. [default: false]
     #[arg(long, help_heading = "Guest")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub offer_poison: Option<bool>,
     /// Ranges in a report, 1 to 511.
     #[arg(long, value_name = "RANGES", help_heading = "Reports")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<u16>,
     /// log2 of the pages in a range, 0 to 10.
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10), help_heading = "Reports")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<u8>,
     /// Which pages are freed.
     #[arg(long, help_heading = "Reports")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<Named<Workload>>,
     /// Reports before the measured ones, a trial.
     #[arg(long, value_name = "REPORTS", help_heading = "Reports")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<u64>,
     /// Measured reports, a trial.
     #[arg(long, help_heading = "Reports")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reports: Option<u64>,
     /// Memory that is freed and reported, such as 64M; by default the smallest that serves.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Reports")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub arena: Option<u64>,
     /// Whether the guest reports.
     #[arg(long, help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reporting: Option<Named<Reporting>>,
     /// How it finds what it has not reported.
     #[arg(long, help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub walk: Option<Named<Walk>>,
     /// Whether compaction moves the free lists.
     #[arg(long, help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub shuffle: Option<Named<Shuffle>>,
     /// The least order reported.
     #[arg(long, help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub min_order: Option<u8>,
     /// Blocks a report holds.
     #[arg(long, help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u16>,
     /// From request to pass, in milliseconds; Linux has 2000.
     #[arg(long, value_name = "MS", help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// Unreported blocks on a list that request a pass. [default: 1; 32 for walk boundary, as its versions had]
     #[arg(long, value_name = "BLOCKS", help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub high_water: Option<u64>,
     /// Passes' worth of reports to a list; 0 for no limit.
     #[arg(long, help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<u64>,
     /// Whether a zone without much to spare is left alone.
     #[arg(long, help_heading = "Reporting core")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub watermark: Option<bool>,
     /// Who allocates.
     #[arg(long, help_heading = "Workload")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Named<Load>>,
     /// Order of its blocks.
     #[arg(long, help_heading = "Workload")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<u8>,
     /// Memory each virtual processor has allocated at the most; of a comb, all together. [default: by the memory]
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Workload")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub footprint: Option<u64>,
     /// Rounds of a load that is not timed.
     #[arg(long, help_heading = "Workload")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rounds: Option<u64>,
     /// Warm-up of a load that is timed, in milliseconds.
     #[arg(long, value_name = "MS", help_heading = "Workload")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup_ms: Option<u64>,
     /// Its measured part, in milliseconds.
     #[arg(long, value_name = "MS", help_heading = "Workload")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<u64>,
     /// How long reporting may take to settle after each round, in milliseconds.
     #[arg(long, value_name = "MS", help_heading = "Workload")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_ms: Option<u64>,
     /// How often resident memory is looked at meanwhile, in milliseconds.
     #[arg(long, value_name = "MS", help_heading = "Workload")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub watch_ms: Option<u64>,
 }

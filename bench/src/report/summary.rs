@@ -10,10 +10,10 @@ use crate::SCHEMA_VERSION;
 use crate::archive::Archive;
 use crate::experiment;
 use crate::experiment::contract::{Experiment, Findings};
-use crate::figure::check::{Check, Standing};
+use crate::figure::check::{Check, Standing, plural};
 use crate::figure::interval::blocks_needed;
 use crate::figure::unit::Unit;
-use crate::plan::{Plan, PlanError};
+use crate::plan::{self, Plan, PlanError};
 use crate::trial;
 use crate::trial::checks::Planned;
 use crate::trial::spec::Choices;
@@ -30,6 +30,7 @@ pub struct Summary {
     /// What is missing or was left out.
     pub remarks: Vec<String>,
     /// What was to be run.
+    #[serde(serialize_with = "plan::given")]
     pub plan: Plan,
     /// What all figures are in that count no things.
     pub unit: Unit,
@@ -84,7 +85,8 @@ impl Shown {
         let scope = experiment.scope(&plan.choices);
         if !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
             let blocks = cells.iter().map(|cell| cell.trials).max().unwrap_or_default();
-            answer.insert(0, in_scope(&environment.host, &scope, blocks, archive.unit()));
+            let on = format!("On this host ({}), with {scope}", environment.host);
+            answer.insert(0, in_scope(&on, blocks, found.comparisons(), archive.unit()));
         }
         let mut checks = trial::checks::all(planned, trials);
         checks.extend(trial::timed::checks::all(trials));
@@ -128,21 +130,29 @@ fn cells(archive: &Archive) -> Vec<Cell> {
     cells.into_iter().map(|(choices, trials)| Cell { choices, trials }).collect()
 }
 
-fn in_scope(host: &str, scope: &str, blocks: usize, unit: Unit) -> String {
-    let on = format!("On this host ({host}), with {scope}");
+/// On what the answer rests: what its intervals are, and whether there are blocks enough for the largest table.
+fn in_scope(on: &str, blocks: usize, comparisons: usize, unit: Unit) -> String {
     if unit == Unit::Instructions {
         return format!("{on}; counted, so that the same run gives the same figures again.");
     }
-    let mut sentence = format!(
-        "{on}, over {blocks} blocks; intervals are 95 %, and what is called different is so by a test that calls one table in twenty of like things so."
-    );
-    let needed = blocks_needed(1);
-    if blocks < needed {
+    let mut sentence = format!("{on}, over {blocks} block{}; ", plural(blocks));
+    if blocks < blocks_needed(1) {
+        return sentence
+            + "too few to show a difference, or for intervals of 95 %: their ends are the spread of the blocks.";
+    }
+    sentence.push_str("intervals are 95 %");
+    if comparisons > 0 {
+        sentence.push_str(
+            ", and what is called different is so by a test that calls one table in twenty of like things so",
+        );
+    }
+    let needed = blocks_needed(comparisons);
+    if comparisons > 0 && blocks < needed {
         sentence.push_str(&format!(
-            " That is fewer than the {needed} blocks a difference needs to be shown: none can be."
+            ". A table of {comparisons} comparisons takes {needed} blocks before any difference in it can be shown"
         ));
     }
-    sentence
+    sentence + "."
 }
 
 fn tagged(name: &str, mut found: Value) -> Value {
@@ -165,4 +175,22 @@ fn found_schema(generator: &mut SchemaGenerator) -> Schema {
     };
     let all: Vec<Schema> = experiment::ALL.iter().map(|experiment| of(*experiment, generator)).collect();
     json_schema!({ "oneOf": all })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_blocks_cannot_show_is_said() {
+        let said = |blocks, comparisons| in_scope("Here", blocks, comparisons, Unit::Nanoseconds);
+        assert!(said(1, 0).starts_with("Here, over 1 block; too few to show a difference"));
+        assert!(!said(5, 14).contains("intervals are 95 %"));
+        assert!(said(6, 0).ends_with("intervals are 95 %."));
+        let few = said(9, 14);
+        assert!(
+            few.contains("intervals are 95 %") && few.contains("A table of 14 comparisons takes 10 blocks")
+        );
+        assert!(said(10, 14).ends_with("one table in twenty of like things so."));
+    }
 }

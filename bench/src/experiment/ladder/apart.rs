@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::cell::{Block, CellSummary};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::figure::interval::{Interval, Sampling, holm};
+use crate::figure::interval::{Interval, Sampling, holm_against_least};
 use crate::figure::unit::{Unit, ratio};
 
 /// A report that discards, taken apart. All but the share are costs a report.
@@ -30,8 +30,9 @@ pub struct Apart {
     pub transport: Interval,
     /// All but its own discard.
     pub path: Interval,
-    /// By how much its own discard costs more than the cheapest.
-    pub dearer_discard: Interval,
+    /// By how much its own discard costs more than the cheapest; absent of that one itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dearer_discard: Option<Interval>,
     /// What the transport has of the report and of the refault that follows it.
     pub share: Interval,
     /// Flushes of the guest's translations by KVM's count, more than the cheapest has; absent if KVM does not count them.
@@ -43,7 +44,7 @@ impl Apart {
     /// What the dearer discard is put down to, by KVM's counters; nothing if it is not shown to be dearer.
     #[must_use]
     pub fn attribution(&self, unit: Unit) -> Option<String> {
-        let dearer = &self.dearer_discard;
+        let dearer = self.dearer_discard?;
         if !dearer.shows_difference() || dearer.mean <= 0.0 {
             return None;
         }
@@ -63,8 +64,8 @@ impl Apart {
 pub fn take_apart(cells: &[CellSummary], how: Sampling) -> Vec<Apart> {
     let mut all: Vec<Apart> = cells.iter().filter_map(|cell| apart(cells, cell, how)).collect();
     for discard in Discard::ALL {
-        let table = all.iter_mut().filter(|apart| apart.discard.0 == *discard);
-        holm(&mut table.map(|apart| &mut apart.dearer_discard).collect::<Vec<_>>());
+        let mut table: Vec<&mut Apart> = all.iter_mut().filter(|apart| apart.discard.0 == *discard).collect();
+        holm_against_least(table.len(), table.iter_mut().filter_map(|apart| apart.dearer_discard.as_mut()));
     }
     all
 }
@@ -100,7 +101,7 @@ fn apart(cells: &[CellSummary], cell: &CellSummary, how: Sampling) -> Option<Apa
         cheapest: best.rung?,
         transport: of(&|own, best| own.total - best.discard)?,
         path: of(&|own, _| own.total - own.discard)?,
-        dearer_discard: of(&|own, best| own.discard - best.discard)?,
+        dearer_discard: of(&|own, best| own.discard - best.discard).filter(|_| cell.rung != best.rung),
         share: of(&|own, best| ratio(own.total - best.discard, own.total + own.refault))?,
         more_flushes: cell.flushes.zip(best.flushes).map(|(own, best)| own - best),
     })

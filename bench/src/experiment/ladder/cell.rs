@@ -267,6 +267,6 @@ pub fn add_steps(cells: &mut [CellSummary], how: Sampling) {
     }
     for discard in Discard::ALL {
         let table = cells.iter_mut().filter(|cell| cell.discard() == *discard);
-        holm(&mut table.filter_map(|cell| Some(&mut cell.step.as_mut()?.per_range)).collect::<Vec<_>>());
+        holm(table.filter_map(|cell| Some(&mut cell.step.as_mut()?.per_range)));
     }
 }

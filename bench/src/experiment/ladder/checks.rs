@@ -5,7 +5,7 @@ use host::axes::Discard;
 use super::cell::{CellSummary, find, paired};
 use crate::axes::rung::Rung;
 use crate::figure::check::{Check, Standing, check, none_of};
-use crate::figure::interval::{Interval, Sampling, Verdict};
+use crate::figure::interval::{Interval, MARGIN, Sampling, Verdict};
 use crate::figure::unit::{Unit, percent, ratio};
 use crate::trial::timed::phases::Phase;
 
@@ -16,8 +16,8 @@ const TENTH: u64 = 200;
 /// The most by which the last tenth of a trial may differ from the first.
 const DRIFT: f64 = 0.10;
 
-/// By what share the same work measured twice may differ.
-const SAME: f64 = 0.05;
+/// What is known of no cells.
+pub(super) const NOTHING: &str = "nothing was measured";
 
 /// All of them.
 #[must_use]
@@ -80,13 +80,27 @@ fn twice_the_same(cells: &[CellSummary], unit: Unit, how: Sampling) -> Option<Ch
         "floor run as two cells differs by {}",
         unit.show_interval(difference.mean, difference.low, difference.high)
     );
-    let margin = SAME * none?.per_range.p50;
-    let what = format!("the same work measured twice is equal within {}", percent(SAME));
-    let standing = match difference.verdict(margin) {
+    let once = none?.a_range().p50;
+    let what = format!("the same work measured twice is equal within {}", percent(MARGIN));
+    let standing = match difference.verdict(once) {
         Verdict::Equal => Standing::Holds,
-        Verdict::Different if difference.mean.abs() < margin => Standing::Holds,
+        Verdict::Different if difference.mean.abs() < MARGIN * once => Standing::Holds,
         Verdict::Different => Standing::Doubtful,
         Verdict::CannotSay => Standing::Unknown,
     };
     Some(check(&what, standing, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::ladder::stopwatch;
+
+    #[test]
+    fn of_no_cells_nothing_holds() {
+        let (unit, how) = (Unit::Nanoseconds, Sampling::Counted);
+        let checks = all(&[], unit, how).into_iter().chain([stopwatch::check_of(&[], &[], unit)]);
+        let standings: Vec<Standing> = checks.map(|check| check.standing).collect();
+        assert_eq!(standings, [Standing::Unknown; 3]);
+    }
 }

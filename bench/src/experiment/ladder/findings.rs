@@ -4,8 +4,10 @@ use abi::axes::Axis;
 
 use super::found::Found;
 use super::{checks, sentences, stopwatch, tables};
+use crate::archive::Archive;
 use crate::experiment::contract::Findings;
 use crate::figure::check::Check;
+use crate::figure::interval::pairs;
 use crate::figure::table::Grid;
 use crate::trial::timed::phases::Phase;
 
@@ -34,6 +36,10 @@ pub fn how_to_read() -> String {
 }
 
 impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
+        Self::new(archive)
+    }
+
     fn tables(&self) -> Vec<Grid> {
         let of = |discard| {
             let apart = tables::apart(self, discard);
@@ -45,6 +51,15 @@ impl Findings for Found {
 
     fn details(&self) -> Vec<Grid> {
         self.cells.iter().map(|cell| tables::one_cell(self.unit, cell)).collect()
+    }
+
+    fn comparisons(&self) -> usize {
+        let of = |discard| {
+            let cells = || self.cells.iter().filter(move |cell| cell.discard() == discard);
+            let named = cells().filter(|cell| cell.rung.is_some() && cell.names_pages());
+            cells().filter(|cell| cell.step.is_some()).count().max(pairs(named.count()))
+        };
+        self.discards().into_iter().map(of).max().unwrap_or_default()
     }
 
     fn sentences(&self) -> Vec<String> {

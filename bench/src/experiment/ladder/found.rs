@@ -36,7 +36,7 @@ pub struct Found {
 impl Found {
     /// Of a run.
     #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+    pub fn new(archive: &Archive) -> Self {
         let how = archive.sampling();
         let groups = archive.groups::<Timed>();
         let (timed, weighed): (Vec<_>, Vec<_>) =

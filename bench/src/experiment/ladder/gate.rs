@@ -46,6 +46,9 @@ pub enum GrowthError {
         /// The discard.
         discard: Named<Discard>,
     },
+    /// No rung in either.
+    #[error("neither run has a rung with an outcome: there is nothing to compare")]
+    Nothing,
 }
 
 /// One rung with one discard, then and now.
@@ -108,7 +111,7 @@ pub fn changes(reference: &Archive, now: &Archive) -> Result<Vec<Change>, Growth
     if (&reference.plan.experiment, &reference.plan.choices) != (&now.plan.experiment, &now.plan.choices) {
         return Err(GrowthError::OtherPlan);
     }
-    let [reference, now] = [reference, now].map(Found::of);
+    let [reference, now] = [reference, now].map(Found::new);
     let alone = |cell: &CellSummary, rung| GrowthError::Alone { rung, discard: Named(cell.discard()) };
     let ladder = |found: &Found| -> Vec<(Named<Rung>, CellSummary)> {
         found.cells.iter().filter_map(|cell| Some((cell.rung?, cell.clone()))).collect()
@@ -121,7 +124,7 @@ pub fn changes(reference: &Archive, now: &Archive) -> Result<Vec<Change>, Growth
     for (rung, after) in ladder(&now) {
         find(&reference.cells, rung.0, after.discard()).ok_or_else(|| alone(&after, rung))?;
     }
-    Ok(changes)
+    if changes.is_empty() { Err(GrowthError::Nothing) } else { Ok(changes) }
 }
 
 fn change(rung: Named<Rung>, before: &CellSummary, after: &CellSummary) -> Change {
@@ -170,5 +173,6 @@ mod tests {
         for (a, b) in [(&counted(1000), &none), (&none, &counted(1000))] {
             assert!(matches!(changes(a, b), Err(GrowthError::Alone { .. })));
         }
+        assert_eq!(changes(&none, &none).unwrap_err(), GrowthError::Nothing);
     }
 }

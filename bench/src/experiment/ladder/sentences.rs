@@ -7,12 +7,9 @@ use super::found::Found;
 use super::waterfall::{Fall, Waterfall};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::figure::interval::{Interval, Verdict, holm};
-use crate::figure::number::{amount, plain as show};
+use crate::figure::interval::{Interval, MARGIN, Verdict, holm_against_least};
+use crate::figure::number::{amount, part, plain as show};
 use crate::figure::unit::{Unit, percent};
-
-/// Differences below this share do not matter.
-const SAME: f64 = 0.05;
 
 /// The answer of a run. Empty if the run has nothing to compare.
 #[must_use]
@@ -122,9 +119,8 @@ fn steps(unit: Unit, waterfall: &Waterfall) -> String {
             if step.per_range.shows_difference() {
                 format!("{} {figures}{}", step.cause, place(unit, step))
             } else {
-                let margin = SAME * step.before;
-                match step.per_range.verdict(margin) {
-                    Verdict::Equal => format!("{}: equal within {} ({figures})", step.cause, percent(SAME)),
+                match step.per_range.verdict(step.before) {
+                    Verdict::Equal => format!("{}: equal within {} ({figures})", step.cause, percent(MARGIN)),
                     _ => format!("{}: cannot say ({figures})", step.cause),
                 }
             }
@@ -159,7 +155,7 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     } else if excess.mean > 0.0 {
         "coalescing exits matters more than everything else about virtio together"
     } else {
-        "what virtio adds matters more than coalescing exits"
+        "everything else about virtio together matters more than coalescing exits"
     };
     Some(format!(
         "{}: {compared}; {answer} ({} against {}; by {}).",
@@ -186,7 +182,7 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
         .iter()
         .map(|other| Interval::of(&paired(best, other), found.how).unwrap_or_default())
         .collect();
-    holm(&mut more.iter_mut().collect::<Vec<_>>());
+    holm_against_least(rungs.len(), &mut more);
     let not_shown_dearer: Vec<&str> = others
         .iter()
         .zip(&more)
@@ -215,8 +211,7 @@ fn transport(found: &Found) -> Vec<String> {
         if ![Rung::HypercallEach, Rung::HypercallBatch, Rung::Virtio].contains(&apart.rung.0) {
             return None;
         }
-        let [share, low, high] = [apart.share.mean, apart.share.low, apart.share.high].map(percent);
-        Some(format!("{share} [{low}, {high}] for {}", apart.rung))
+        Some(format!("{} for {}", part(&apart.share), apart.rung))
     });
     let shares: Vec<String> = shares.collect();
     let Some(first) = found.apart.first() else { return Vec::new() };
@@ -235,7 +230,7 @@ fn transport(found: &Found) -> Vec<String> {
         .iter()
         .filter_map(|apart| {
             let put_down_to = apart.attribution(found.unit)?;
-            let figures = show(found.unit, &apart.dearer_discard);
+            let figures = show(found.unit, &apart.dearer_discard?);
             Some(format!("{} by {figures} ({put_down_to})", apart.rung))
         })
         .collect();

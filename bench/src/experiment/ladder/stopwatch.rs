@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{CellSummary, Net};
+use super::checks::NOTHING;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::{CallBy, Rung};
@@ -121,6 +122,9 @@ fn of_a_report(weight: &StopwatchWeight, choices: &Choices) -> Option<f64> {
 /// Whether what it costs is known, for every cell and in every block.
 pub(super) fn check_of(weighed: &[StopwatchSummary], cells: &[CellSummary], unit: Unit) -> Check {
     let what = "what the stopwatch costs is known, and taken off";
+    if cells.is_empty() {
+        return check(what, Standing::Unknown, NOTHING.to_owned());
+    }
     let raw: Vec<&str> = cells.iter().filter(|cell| cell.net.is_none()).map(CellSummary::label).collect();
     if weighed.is_empty() || !raw.is_empty() {
         let detail = format!("not weighed for {}: these figures have it in", raw.join(", "));
@@ -132,12 +136,13 @@ pub(super) fn check_of(weighed: &[StopwatchSummary], cells: &[CellSummary], unit
         .collect();
     let missing =
         |cell: &&CellSummary| cell.net.as_ref().is_some_and(|net| net.totals.len() < cell.blocks.len());
-    let standing = if weighed.iter().any(|weight| weight.once.high < 0.0 || weight.each.high < 0.0) {
+    let runs_backwards = |cost: &Interval| cost.is_known() && cost.high < 0.0;
+    let standing = if weighed.iter().any(|weight| [weight.once, weight.each].iter().any(runs_backwards)) {
         // No stopwatch runs backwards: something else differs between the bursts.
         Standing::Fails
     } else if let Some(cell) = cells.iter().find(missing) {
         return check(what, Standing::Doubtful, format!("not weighed in every block of {}", cell.title()));
-    } else if weighed.iter().all(|weight| weight.once.low > 0.0) {
+    } else if weighed.iter().all(|weight| weight.once.is_known() && weight.once.low > 0.0) {
         Standing::Holds
     } else {
         Standing::Unknown

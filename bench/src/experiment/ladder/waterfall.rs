@@ -46,7 +46,7 @@ pub struct Fall {
     pub to: Named<Rung>,
     /// What changes, as the subject of a sentence.
     pub cause: String,
-    /// Median cost a range on the rung it leads from.
+    /// Median cost a range on the rung it leads from, without the stopwatch if it was weighed.
     pub before: f64,
     /// Cost a range more.
     pub per_range: Interval,
@@ -104,7 +104,7 @@ fn fall(cells: &[CellSummary], cell: &CellSummary) -> Option<Fall> {
     let mostly = place(from, cell, step.per_range.mean);
     Some(Fall {
         to: rung,
-        before: from.per_range.p50,
+        before: from.a_range().p50,
         cause: causes.join(", "),
         per_range: step.per_range,
         discard: dearer(from, cell),

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
-use crate::axes::rung::Rung;
+use crate::axes::rung::{Rung, label};
 use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::curve::Series;
 use crate::figure::interval::{Interval, Sampling};
 use crate::figure::number;
-use crate::figure::table::{Grid, strings};
-use crate::figure::unit::{Unit, float, percent, total};
+use crate::figure::table::Grid;
+use crate::figure::unit::{Unit, float, percent, ratio, total};
 use crate::trial::engine::measured::{EngineMeasured, Round};
 use crate::trial::kind::Engine;
 
@@ -54,50 +54,27 @@ pub struct OfTransport {
     pub curve: Vec<[u64; 3]>,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let (groups, how) = (archive.groups::<Engine>(), archive.sampling());
         let mut cells: Vec<OfTransport> = groups.iter().map(|group| of_transport(group, how)).collect();
         cells.sort_by_key(|cell| cell.rung);
         Self { unit: archive.unit(), cells }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
-        let header = strings([
-            "transport",
-            "round",
-            "free",
-            "unmapped",
-            "back [95 %]",
-            "least",
-            "still resident",
-            "reported",
-            "n",
-        ]);
-        let rows = self.cells.iter().flat_map(rows);
-        let title = "memory that is free in the guest, and is unmapped on the host and back when reporting has settled";
-        let settled = self.cells.iter().map(|cell| {
-            let took = number::amount(self.unit, &cell.settled_ns);
-            vec![
-                cell.label(),
-                took,
-                number::mib(float(cell.pages) * 4096.0),
-                cell.reports.to_string(),
-                cell.settled_ns.blocks.to_string(),
-            ]
-        });
-        vec![
-            Grid::new(title.to_owned(), header, rows.collect()),
-            Grid::new(
-                "from the last round's memory freed to the end of the last pass that reported".to_owned(),
-                strings(["transport", "took [95 %]", "reported in all", "reports", "n"]),
-                settled.collect(),
-            ),
-        ]
+        let settled = Grid::of(
+            "from the last round's memory freed to the end of the last pass that reported",
+            &self.cells,
+            &[
+                ("transport", &|cell| label(cell.rung)),
+                ("took [95 %]", &|cell| number::amount(self.unit, &cell.settled_ns)),
+                ("reported in all", &|cell| number::mib(float(cell.pages) * 4096.0)),
+                ("reports", &|cell| cell.reports.to_string()),
+                ("n", &|cell| cell.settled_ns.blocks.to_string()),
+            ],
+        );
+        vec![self.rounds(), settled]
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -112,14 +89,18 @@ impl Findings for Found {
                 worst = worst.min(back);
                 if back < RETURNED {
                     let returned = percent(back);
-                    let label = cell.label();
+                    let label = label(cell.rung);
                     faults.push(format!("round {} of trial {trial} ({label}): {returned}", round.round));
                 }
             }
             let trials = cell.settled_ns.blocks as u64;
             let expected = cell.rounds_planned.saturating_mul(trials);
             if (cell.rounds.len() as u64) < expected {
-                faults.push(format!("{}: {} of {expected} rounds settled", cell.label(), cell.rounds.len()));
+                faults.push(format!(
+                    "{}: {} of {expected} rounds settled",
+                    label(cell.rung),
+                    cell.rounds.len()
+                ));
             }
         }
         let what = format!("every round returns at least {} of the free memory", percent(RETURNED));
@@ -144,7 +125,7 @@ impl Findings for Found {
             let last = cell.returned.last().copied().flatten()?;
             Some(format!(
                 "Over {}, {} of the guest's free memory was back when reporting had settled after the last round; the last pass that reported ended {} after the memory was freed (n = {}).",
-                cell.label(),
+                label(cell.rung),
                 percent(last.mean),
                 self.unit.show(cell.settled_ns.mean),
                 cell.settled_ns.blocks
@@ -154,22 +135,7 @@ impl Findings for Found {
     }
 
     fn curves(&self) -> Vec<Series> {
-        self.cells
-            .iter()
-            .flat_map(|cell| {
-                ["resident", "free"].into_iter().enumerate().map(|(index, what)| Series {
-                    name: cell.label(),
-                    what,
-                    points: cell.curve.iter().map(|point| (point[0], point[index + 1])).collect(),
-                })
-            })
-            .collect()
-    }
-}
-
-impl OfTransport {
-    fn label(&self) -> String {
-        self.rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
+        self.cells.iter().flat_map(|cell| Series::of_memory(&label(cell.rung), &cell.curve)).collect()
     }
 }
 
@@ -205,37 +171,50 @@ fn settling(measured: &EngineMeasured) -> f64 {
     measured.counts.clock.figure(float(last.unwrap_or_default().saturating_sub(measured.freed)))
 }
 
-fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
-    let of_round = |number: u64| {
-        let index = usize::try_from(number - 1).ok();
-        let returned = index.and_then(|index| cell.returned.get(index).copied().flatten());
-        let rounds: Vec<&Round> =
-            cell.rounds.iter().map(|(_, round)| round).filter(|round| round.round == number).collect();
-        let mean = |pages: &dyn Fn(&Round) -> u64| {
-            let sum = total(rounds.iter().map(|round| pages(round)));
-            number::mib(float(sum) / float(rounds.len().max(1) as u64) * 4096.0)
-        };
-        let least = rounds.iter().filter_map(|round| round.back()).fold(1.0, f64::min);
-        let back = returned.map_or_else(
-            || "unknown".to_owned(),
-            |back| {
-                let [share, low, high] = [back.mean, back.low, back.high].map(|share| share * 100.0);
-                format!("{share:.2} % [{low:.2}, {high:.2}]")
-            },
-        );
-        vec![
-            if number == 1 { cell.label() } else { String::new() },
-            number.to_string(),
-            mean(&|round| round.free),
-            mean(&|round| round.unmapped),
-            back,
-            returned.map_or_else(String::new, |_| percent(least)),
-            mean(&|round| round.resident),
-            mean(&|round| round.reported),
-            rounds.len().to_string(),
-        ]
-    };
-    (1..=cell.returned.len() as u64).map(of_round).collect()
+/// A row for each number up to the largest, with what is known of the share that was back.
+fn numbered(cell: &OfTransport) -> impl Iterator<Item = (&OfTransport, u64, Option<Interval>)> {
+    (1..).zip(&cell.returned).map(move |(number, back)| (cell, number, *back))
+}
+
+/// The rounds of a transport that have a number.
+fn rounds_of(cell: &OfTransport, number: u64) -> impl Iterator<Item = &Round> {
+    cell.rounds.iter().map(|(_, round)| round).filter(move |round| round.round == number)
+}
+
+/// Mean over the trials that had the round.
+fn mean(cell: &OfTransport, number: u64, pages: fn(&Round) -> u64) -> String {
+    let sum = total(rounds_of(cell, number).map(pages));
+    number::mib(ratio(float(sum), float(rounds_of(cell, number).count() as u64)) * 4096.0)
+}
+
+impl Found {
+    fn rounds(&self) -> Grid {
+        Grid::of(
+            "memory that is free in the guest, and is unmapped on the host and back when reporting has settled",
+            self.cells.iter().flat_map(numbered),
+            &[
+                ("transport", &|&(cell, number, _)| {
+                    if number == 1 { label(cell.rung) } else { String::new() }
+                }),
+                ("round", &|(_, number, _)| number.to_string()),
+                ("free", &|&(cell, number, _)| mean(cell, number, |round| round.free)),
+                ("unmapped", &|&(cell, number, _)| mean(cell, number, |round| round.unmapped)),
+                ("back [95 %]", &|(_, _, back)| back.map_or_else(|| "unknown".to_owned(), in_hundredths)),
+                ("least", &|&(cell, number, back)| {
+                    let least = rounds_of(cell, number).filter_map(Round::back).fold(1.0, f64::min);
+                    back.map_or_else(String::new, |_| percent(least))
+                }),
+                ("still resident", &|&(cell, number, _)| mean(cell, number, |round| round.resident)),
+                ("reported", &|&(cell, number, _)| mean(cell, number, |round| round.reported)),
+                ("n", &|&(cell, number, _)| rounds_of(cell, number).count().to_string()),
+            ],
+        )
+    }
+}
+
+fn in_hundredths(back: Interval) -> String {
+    let [share, low, high] = [back.mean, back.low, back.high].map(|share| share * 100.0);
+    format!("{share:.2} % [{low:.2}, {high:.2}]")
 }
 
 #[cfg(test)]
@@ -260,9 +239,10 @@ mod tests {
 
     #[test]
     fn a_round_that_is_not_known_is_not_another_one() {
-        let rows = rows(&cell());
-        assert_eq!([&rows[0][4], &rows[1][4]], ["unknown", "98.00 % [98.00, 98.00]"]);
         let found = Found { unit: Unit::Nanoseconds, cells: vec![cell()] };
+        let rounds = found.rounds().to_text();
+        let is_first = |what| rounds.lines().find(|line| line.contains(what)).unwrap().contains("custom");
+        assert_eq!([is_first("unknown"), is_first("98.00 % [98.00, 98.00]")], [true, false], "{rounds}");
         let said = found.sentences().join("\n");
         assert!(
             said.contains("98.0 % of the guest's free memory was back when reporting had settled"),

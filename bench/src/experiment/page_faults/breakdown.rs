@@ -154,10 +154,38 @@ impl Breakdown {
         self.phases.get(&Named(phase)).map_or(0.0, |change| ratio(change.mean, self.whole.mean))
     }
 
-    /// The phase in which most of the change lies.
+    /// The phase in which most of the change lies; none if none has more than half of it.
     #[must_use]
     pub fn mostly(&self) -> Option<LoadPhase> {
-        let share = |phase: &Named<LoadPhase>| self.share(phase.0);
-        self.phases.keys().copied().max_by(|a, b| share(a).total_cmp(&share(b))).map(|phase| phase.0)
+        let shares = self.phases.keys().map(|phase| (phase.0, self.share(phase.0)));
+        let most = shares.filter(|(_, share)| *share > 0.5).max_by(|(_, a), (_, b)| a.total_cmp(b));
+        most.map(|(phase, _)| phase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mostly_is_more_than_half() {
+        let of = |mean| Interval { mean, ..Interval::default() };
+        let breakdown = |touch, free| Breakdown {
+            whole: of(100.0),
+            phases: [
+                (LoadPhase::Touch, touch),
+                (LoadPhase::Free, free),
+                (LoadPhase::Walk, 100.0 - touch - free),
+            ]
+            .map(|(phase, mean)| (Named(phase), of(mean)))
+            .into(),
+        };
+        assert_eq!(breakdown(40.0, 30.0).mostly(), None);
+        assert_eq!(breakdown(51.0, 30.0).mostly(), Some(LoadPhase::Touch));
+        assert_eq!(
+            breakdown(80.0, -70.0).mostly(),
+            Some(LoadPhase::Walk),
+            "phases can be dearer than the whole"
+        );
     }
 }

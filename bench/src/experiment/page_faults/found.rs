@@ -79,31 +79,13 @@ pub struct Row {
     pub touch_reported: Quantiles,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
-        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
-        let mut units: Vec<u8> = groups.iter().map(|group| group.choices.unit).collect();
-        units.sort_unstable_by(|a, b| b.cmp(a));
-        units.dedup();
-        let delay_us = groups.iter().map(|group| group.choices.delay_us).max().unwrap_or_default();
-        let unit = archive.unit();
-        Self {
-            unit,
-            delay_us,
-            units: units.into_iter().filter_map(|order| of_unit(groups, order, how)).collect(),
-        }
-    }
-}
-
 fn of_unit(groups: &[Group<'_, Engine>], unit: u8, how: Sampling) -> Option<OfUnit> {
     let here = || groups.iter().filter(move |group| group.choices.unit == unit);
     let absent = here().find(|group| group.choices.reporting.0 == Reporting::Absent)?;
     let mut rows: Vec<Row> = here().filter_map(|group| row(group, absent, how)).collect();
     rows.sort_by_key(|row| (row.rung, row.state));
-    holm(&mut rows.iter_mut().map(|row| &mut row.change).collect::<Vec<_>>());
-    holm(&mut rows.iter_mut().map(|row| &mut row.breakdown.whole).collect::<Vec<_>>());
+    holm(rows.iter_mut().map(|row| &mut row.change));
+    holm(rows.iter_mut().map(|row| &mut row.breakdown.whole));
     let vcpus = absent.choices.vcpus;
     Some(OfUnit { unit, vcpus, absent: absent.interval(how, EngineMeasured::operations_a_second), rows })
 }
@@ -149,14 +131,6 @@ fn rows_by_transport(unit: &OfUnit) -> Vec<(Option<Named<Rung>>, &Row)> {
     rungs.into_iter().flat_map(of).collect()
 }
 
-fn label(rung: Option<Named<Rung>>, row: &Row) -> Vec<String> {
-    let first = row.state.0 == State::Off || rung.is_none();
-    vec![
-        if first { rung.map_or_else(String::new, |rung| rung.to_string()) } else { String::new() },
-        row.state.to_string(),
-    ]
-}
-
 fn changes(measure: Unit, unit: &OfUnit, delay_us: u64) -> Grid {
     let per = measure.billion();
     let title = format!(
@@ -167,31 +141,25 @@ fn changes(measure: Unit, unit: &OfUnit, delay_us: u64) -> Grid {
         number::number(unit.absent.mean),
         unit.absent.blocks
     );
-    let header = strings([
-        "transport",
-        "reporting",
-        "change [95 %]",
-        "accounted for [95 %]",
-        "core",
-        "refault",
-        "operations",
-        "reported MiB",
-        "units reported",
-        "n",
-    ]);
-    let rows = rows_by_transport(unit).into_iter().map(|(rung, row)| {
-        let mut cells = label(rung, row);
-        cells.push(number::share(&row.change));
-        cells.extend(accounts(row));
-        cells.extend([
-            number::number(row.rate.mean),
-            number::number(row.reported_pages_s / 256.0),
-            percent(row.taken_reported),
-            row.change.blocks.to_string(),
-        ]);
-        cells
-    });
-    Grid::new(title, header, rows.collect())
+    Grid::of(
+        title,
+        rows_by_transport(unit),
+        &[
+            ("transport", &|(rung, row)| {
+                let is_first = row.state.0 == State::Off;
+                rung.filter(|_| is_first).map_or_else(String::new, |rung| rung.to_string())
+            }),
+            ("reporting", &|(_, row)| row.state.to_string()),
+            ("change [95 %]", &|(_, row)| number::share(&row.change)),
+            ("accounted for [95 %]", &|(_, row)| accounts(row)[0].clone()),
+            ("core", &|(_, row)| accounts(row)[1].clone()),
+            ("refault", &|(_, row)| accounts(row)[2].clone()),
+            ("operations", &|(_, row)| number::number(row.rate.mean)),
+            ("reported MiB", &|(_, row)| number::number(row.reported_pages_s / 256.0)),
+            ("units reported", &|(_, row)| percent(row.taken_reported)),
+            ("n", &|(_, row)| row.change.blocks.to_string()),
+        ],
+    )
 }
 
 /// What the trials of a row account for themselves; nothing where nothing is reported.
@@ -287,6 +255,9 @@ fn beside_published(unit: &OfUnit, row: &Row) -> String {
         return "nothing was published to hold it against".to_owned();
     };
     let shown = signed_percent(published);
+    if !row.change.is_known() {
+        return format!("too few blocks to hold against the {shown} published");
+    }
     if row.change.low <= published && published <= row.change.high {
         let half = percent((row.change.high - row.change.low) / 2.0);
         format!("compatible with the {shown} published, and with anything else within ±{half}")
@@ -351,6 +322,20 @@ fn sentence(measure: Unit, unit: &OfUnit, row: &Row) -> String {
 }
 
 impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
+        let mut units: Vec<u8> = groups.iter().map(|group| group.choices.unit).collect();
+        units.sort_unstable_by(|a, b| b.cmp(a));
+        units.dedup();
+        let delay_us = groups.iter().map(|group| group.choices.delay_us).max().unwrap_or_default();
+        let unit = archive.unit();
+        Self {
+            unit,
+            delay_us,
+            units: units.into_iter().filter_map(|order| of_unit(groups, order, how)).collect(),
+        }
+    }
+
     fn tables(&self) -> Vec<Grid> {
         let changes = self.units.iter().map(|unit| changes(self.unit, unit, self.delay_us));
         let places = self
@@ -358,6 +343,10 @@ impl Findings for Found {
             .iter()
             .flat_map(|unit| [Some(phases(self.unit, unit)), shares(self.unit, unit)].into_iter().flatten());
         changes.chain([published::table()]).chain(places).collect()
+    }
+
+    fn comparisons(&self) -> usize {
+        self.units.iter().map(|unit| unit.rows.len()).max().unwrap_or_default()
     }
 
     fn sentences(&self) -> Vec<String> {

@@ -15,7 +15,7 @@ use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::interval::{Interval, Sampling};
 use crate::figure::number;
-use crate::figure::table::{Grid, strings};
+use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, float, percent, ratio, total};
 use crate::trial::engine::choices::Choices;
 use crate::trial::engine::measured::EngineMeasured;
@@ -66,54 +66,37 @@ pub struct Rate {
     pub pass_ns: f64,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let (groups, how) = (archive.groups::<Engine>(), archive.sampling());
         let mut cells: Vec<Rate> = groups.iter().filter_map(|group| rate(group, how)).collect();
         cells.sort_by_key(|cell| (std::cmp::Reverse(cell.order), cell.capacity, cell.delay_us));
         Self { cells, stalled: groups.iter().filter_map(stalled).collect() }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
-        let header = strings([
-            "load",
-            "order",
-            "blocks",
-            "capacity",
-            "delay",
-            "passes",
-            "observed",
-            "formula/s",
-            "with passes' time",
-            "observed/s",
-            "deviation [95 %]",
-            "n",
-        ]);
-        let rows = self.cells.iter().map(|cell| {
-            let [mean, low, high] =
-                [cell.deviation.mean, cell.deviation.low, cell.deviation.high].map(|share| share * 100.0);
-            vec![
-                cell.load.to_string(),
-                cell.order.to_string(),
-                cell.blocks.to_string(),
-                cell.capacity.to_string(),
-                Unit::Nanoseconds.show(float(cell.delay_us) * 1e3),
-                cell.passes_predicted.to_string(),
-                format!("{:.1}", cell.passes_observed.mean),
-                number::mib(cell.formula),
-                number::mib(cell.predicted.mean),
-                number::mib(cell.observed.mean),
-                format!("{mean:+.2} % [{low:+.2}, {high:+.2}]"),
-                cell.observed.blocks.to_string(),
-            ]
-        });
-        let title =
-            "memory reported a second: (budget + 1) reports of each list every delay, and what was observed";
-        vec![Grid::new(title.to_owned(), header, rows.collect())]
+        vec![Grid::of(
+            "memory reported a second: (budget + 1) reports of each list every delay, and what was observed",
+            &self.cells,
+            &[
+                ("load", &|cell| cell.load.to_string()),
+                ("order", &|cell| cell.order.to_string()),
+                ("blocks", &|cell| cell.blocks.to_string()),
+                ("capacity", &|cell| cell.capacity.to_string()),
+                ("delay", &|cell| Unit::Nanoseconds.show(float(cell.delay_us) * 1e3)),
+                ("passes", &|cell| cell.passes_predicted.to_string()),
+                ("observed", &|cell| format!("{:.1}", cell.passes_observed.mean)),
+                ("formula/s", &|cell| number::mib(cell.formula)),
+                ("with passes' time", &|cell| number::mib(cell.predicted.mean)),
+                ("observed/s", &|cell| number::mib(cell.observed.mean)),
+                ("deviation [95 %]", &|cell| {
+                    let Interval { mean, low, high, .. } = cell.deviation;
+                    let [mean, low, high] = [mean, low, high].map(|share| share * 100.0);
+                    format!("{mean:+.2} % [{low:+.2}, {high:+.2}]")
+                }),
+                ("n", &|cell| cell.observed.blocks.to_string()),
+            ],
+        )]
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -265,10 +248,6 @@ fn rate(group: &Group<'_, Engine>, how: Sampling) -> Option<Rate> {
     let (lists, passes) = prediction(group);
     let (_, full) = passes.split_last()?;
     let delay_ns = float(choices.delay_us) * 1e3;
-    let figure = |of: &dyn Fn(&EngineMeasured) -> Option<f64>| {
-        let values: Option<Vec<f64>> = group.measured().map(of).collect();
-        Interval::of(&values?, how)
-    };
     let deviation = |measured: &EngineMeasured| {
         Some(ratio(observed(measured)?, predicted(measured, delay_ns, &passes)?) - 1.0)
     };
@@ -280,9 +259,9 @@ fn rate(group: &Group<'_, Engine>, how: Sampling) -> Option<Rate> {
         budget: choices.budget,
         delay_us: choices.delay_us,
         formula: bytes_a_second(full.iter().map(|pass| pass.pages), float(full.len() as u64) * delay_ns)?,
-        predicted: figure(&|measured| predicted(measured, delay_ns, &passes))?,
-        observed: figure(&observed)?,
-        deviation: figure(&deviation)?,
+        predicted: group.interval_if_known(how, |measured| predicted(measured, delay_ns, &passes))?,
+        observed: group.interval_if_known(how, observed)?,
+        deviation: group.interval_if_known(how, deviation)?,
         passes_predicted: passes.len() as u64,
         passes_observed: group.interval(how, |measured| float(after(measured).len() as u64)),
         pass_ns: group.interval(how, pass_ns).mean,

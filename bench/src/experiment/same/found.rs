@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Archive;
 use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check};
-use crate::figure::interval::{ALPHA, Interval, Verdict};
+use crate::figure::interval::{ALPHA, Interval, MARGIN, Verdict};
 use crate::figure::table::{Grid, strings};
 use crate::figure::unit::{float, percent, ratio};
 use crate::trial::kind::Timed;
@@ -14,8 +14,6 @@ use crate::trial::timed::phases::Phase;
 
 /// Pairs of trials that follow one another in a comparison.
 const PAIRS: usize = 8;
-/// Differences below this share do not matter.
-const MARGIN: f64 = 0.05;
 /// The fewest comparisons of which a share can be told from [`ALPHA`].
 const ENOUGH: usize = 100;
 
@@ -33,31 +31,6 @@ pub struct Found {
 }
 
 impl Found {
-    /// Of a run: its trials in the order they ran, two by two.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
-        let total = |m: &crate::trial::timed::measured::TimedMeasured| m.phase(Phase::Total).p50;
-        let totals: Vec<f64> =
-            archive.trials.iter().filter_map(|trial| trial.measured::<Timed>()).map(total).collect();
-        let mut found = Self::default();
-        for comparison in totals.chunks_exact(2 * PAIRS) {
-            // As the ladder holds every second block the other way round: A B, B A, and so on.
-            let pairs = comparison.chunks_exact(2).enumerate();
-            let more: Vec<f64> = pairs
-                .map(|(index, pair)| if index % 2 == 0 { pair[1] - pair[0] } else { pair[0] - pair[1] })
-                .collect();
-            let margin = MARGIN * ratio(comparison.iter().sum(), float(comparison.len() as u64));
-            let Some(interval) = Interval::of(&more, archive.sampling()) else { continue };
-            found.comparisons += 1;
-            match interval.verdict(margin) {
-                Verdict::Different => found.different += 1,
-                Verdict::Equal => found.equal += 1,
-                Verdict::CannotSay => found.cannot_say += 1,
-            }
-        }
-        found
-    }
-
     fn share(&self, of: usize) -> f64 {
         ratio(float(of as u64), float(self.comparisons as u64))
     }
@@ -78,10 +51,35 @@ impl Found {
 }
 
 impl Findings for Found {
+    /// Of a run: its trials in the order they ran, two by two.
+    fn of(archive: &Archive) -> Self {
+        let total = |m: &crate::trial::timed::measured::TimedMeasured| m.phase(Phase::Total).p50;
+        let totals: Vec<f64> =
+            archive.trials.iter().filter_map(|trial| trial.measured::<Timed>()).map(total).collect();
+        let mut found = Self::default();
+        for comparison in totals.chunks_exact(2 * PAIRS) {
+            // As the ladder holds every second block the other way round: A B, B A, and so on.
+            let pairs = comparison.chunks_exact(2).enumerate();
+            let more: Vec<f64> = pairs
+                .map(|(index, pair)| if index % 2 == 0 { pair[1] - pair[0] } else { pair[0] - pair[1] })
+                .collect();
+            let mean = ratio(comparison.iter().sum(), float(comparison.len() as u64));
+            let Some(interval) = Interval::of(&more, archive.sampling()) else { continue };
+            found.comparisons += 1;
+            match interval.verdict(mean) {
+                Verdict::Different => found.different += 1,
+                Verdict::Equal => found.equal += 1,
+                Verdict::CannotSay => found.cannot_say += 1,
+            }
+        }
+        found
+    }
+
     fn tables(&self) -> Vec<Grid> {
+        let equal = format!("called equal within {}", percent(MARGIN));
         let rows = [
             ("called different", self.different),
-            ("called equal within 5 %", self.equal),
+            (equal.as_str(), self.equal),
             ("cannot say", self.cannot_say),
         ];
         let rows =
@@ -91,6 +89,11 @@ impl Findings for Found {
             self.comparisons
         );
         vec![Grid::new(title, strings(["", "comparisons", "share"]), rows.to_vec())]
+    }
+
+    fn comparisons(&self) -> usize {
+        // Each for itself: what is counted is how often one is called different.
+        1
     }
 
     fn sentences(&self) -> Vec<String> {

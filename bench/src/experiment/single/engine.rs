@@ -12,7 +12,7 @@ use crate::experiment::contract::Findings;
 use crate::figure::curve::Series;
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
-use crate::figure::table::{Grid, strings};
+use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, percent};
 use crate::trial::engine::measured::{EngineMeasured, Round};
 use crate::trial::kind::Engine;
@@ -34,10 +34,8 @@ pub struct Found {
     pub curve: Vec<[u64; 3]>,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let unit = archive.unit();
         let groups = archive.groups::<Engine>();
         let Some(group) = groups.first() else {
@@ -54,54 +52,53 @@ impl Found {
             curve: group.measured().next().map(|m| m.curve.clone()).unwrap_or_default(),
         }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
-        let counters = GuestCounter::ALL.iter().map(|counter| {
-            let count = self.counters.get(counter.name()).copied().unwrap_or_default();
-            vec![counter.name().to_owned(), count.to_string()]
-        });
-        let title = format!("counters, all vCPUs; {} operations a second", number::number(self.rate));
-        let mut tables = vec![Grid::new(title, strings(["counter", "count"]), counters.collect())];
-        tables.push(tallies(self.unit, &self.tallies));
-        if !self.rounds.is_empty() {
-            let header =
-                strings(["round", "free pages", "unmapped", "back", "still resident", "reported", "lost"]);
-            let rows = self.rounds.iter().map(|round| {
-                let Round { round: number, free, resident, reported, lost, .. } = round;
-                let back = round.back().map_or_else(|| "unknown".to_owned(), percent);
-                let mut row = vec![number.to_string(), free.to_string(), percent(round.unmapped()), back];
-                row.extend([resident, reported, lost].map(u64::to_string));
-                row
-            });
-            tables.push(Grid::new("rounds, by the kernel's view".to_owned(), header, rows.collect()));
-        }
+        let count = |counter: &GuestCounter| self.counters.get(counter.name()).copied().unwrap_or_default();
+        let counters = Grid::of(
+            format!("counters, all vCPUs; {} operations a second", number::number(self.rate)),
+            GuestCounter::ALL,
+            &[
+                ("counter", &|counter| counter.name().to_owned()),
+                ("count", &|counter| count(counter).to_string()),
+            ],
+        );
+        let rounds = Grid::of(
+            "rounds, by the kernel's view",
+            &self.rounds,
+            &[
+                ("round", &|round| round.round.to_string()),
+                ("free pages", &|round| round.free.to_string()),
+                ("unmapped", &|round| percent(round.unmapped())),
+                ("back", &|round| round.back().map_or_else(|| "unknown".to_owned(), percent)),
+                ("still resident", &|round| round.resident.to_string()),
+                ("reported", &|round| round.reported.to_string()),
+                ("lost", &|round| round.lost.to_string()),
+            ],
+        );
+        let mut tables = vec![counters, tallies(self.unit, &self.tallies)];
+        tables.extend((!self.rounds.is_empty()).then_some(rounds));
         tables
     }
 
     fn curves(&self) -> Vec<Series> {
-        let of = |(index, what): (usize, &'static str)| Series {
-            name: "trial".to_owned(),
-            what,
-            points: self.curve.iter().map(|point| (point[0], point[index + 1])).collect(),
-        };
-        ["resident", "free"].into_iter().enumerate().map(of).collect()
+        Series::of_memory("trial", &self.curve).into()
     }
 }
 
 fn tallies(unit: Unit, tallies: &BTreeMap<String, Quantiles>) -> Grid {
-    let header = strings(["tally", "median", "p90", "p99", "p99.9", "max", "mean", "n"]);
+    let header = [&["tally"], &Quantiles::HEADER[..], &["n"]].concat();
     let rows = Tally::ALL.iter().filter_map(|tally| {
-        let Quantiles { n, mean, p50, p90, p99, p999, max } = *tallies.get(tally.name())?;
+        let quantiles = tallies.get(tally.name())?;
         let show = |value| match tally {
             Tally::Examined => number::number(value),
             _ => unit.show(value),
         };
         let mut row = vec![tally.name().to_owned()];
-        row.extend([p50, p90, p99, p999, max, mean].map(show));
-        row.push(n.to_string());
+        row.extend(quantiles.figures(show));
+        row.push(quantiles.n.to_string());
         Some(row)
     });
+    let header = header.into_iter().map(str::to_owned).collect();
     Grid::new("tallies, all vCPUs".to_owned(), header, rows.collect())
 }

@@ -25,17 +25,13 @@ pub struct Found {
     pub cells: Vec<CellSummary>,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let how = archive.sampling();
         let cells = archive.groups::<Timed>().iter().map(|group| cell::cell(group)).collect();
         Self { unit: archive.unit(), how, cells }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         self.cells.iter().map(|cell| tables::one_cell(self.unit, cell)).collect()
     }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
-use crate::axes::rung::Rung;
+use crate::axes::rung::{Rung, label};
 use crate::experiment::contract::Findings;
 use crate::figure::number;
-use crate::figure::table::{Grid, strings};
+use crate::figure::table::Grid;
 use crate::figure::unit::{float, total};
 use crate::trial::kind::Engine;
 
@@ -48,10 +48,8 @@ pub struct Soaked {
     pub wrong: u64,
 }
 
-impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
+impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
         let soaked = |group: &Group<'_, Engine>| Soaked {
             walk: group.choices.walk,
             load: group.choices.load,
@@ -71,38 +69,26 @@ impl Found {
         cells.sort_by_key(|cell| (cell.walk, cell.load, cell.rung));
         Self { cells }
     }
-}
 
-impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
-        let header = strings([
-            "walk",
-            "load",
-            "transport",
-            "reported",
-            "checked by the guest",
-            "violations",
-            "looked at by the host",
-            "read",
-            "wrong",
-            "trials",
-        ]);
-        let rows = self.cells.iter().map(|cell| {
-            vec![
-                cell.walk.to_string(),
-                cell.load.to_string(),
-                cell.rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string()),
-                number::number(float(cell.reported)),
-                number::number(float(cell.checked)),
-                cell.violations.to_string(),
-                number::number(float(cell.looked)),
-                number::number(float(cell.read)),
-                cell.wrong.to_string(),
-                cell.trials.to_string(),
-            ]
-        });
         let vcpus = self.cells.iter().map(|cell| cell.vcpus).max().unwrap_or_default();
-        vec![Grid::new(format!("pages that guest and host looked at, {vcpus} vCPUs"), header, rows.collect())]
+        let pages = |pages| number::number(float(pages));
+        vec![Grid::of(
+            format!("pages that guest and host looked at, {vcpus} vCPUs"),
+            &self.cells,
+            &[
+                ("walk", &|cell| cell.walk.to_string()),
+                ("load", &|cell| cell.load.to_string()),
+                ("transport", &|cell| label(cell.rung)),
+                ("reported", &|cell| pages(cell.reported)),
+                ("checked by the guest", &|cell| pages(cell.checked)),
+                ("violations", &|cell| cell.violations.to_string()),
+                ("looked at by the host", &|cell| pages(cell.looked)),
+                ("read", &|cell| pages(cell.read)),
+                ("wrong", &|cell| cell.wrong.to_string()),
+                ("trials", &|cell| cell.trials.to_string()),
+            ],
+        )]
     }
 
     fn sentences(&self) -> Vec<String> {

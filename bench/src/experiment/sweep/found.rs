@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
-use crate::axes::rung::Rung;
+use crate::axes::rung::{Rung, label};
 use crate::experiment::contract::Findings;
 use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
@@ -56,8 +56,8 @@ pub struct Point {
     pub back: Option<f64>,
     /// Of this, what the transport has: neither walk, put-back nor discard.
     pub transport: f64,
-    /// By how much touching a MiB that had been reported takes longer, block by block; absent if the workload did not
-    /// run in a block, or touched none. An estimate that is not positive is one all the same.
+    /// By how much touching a MiB of runs with something reported in them takes longer, block by block; absent if the
+    /// workload ran in no block, or touched none. An estimate that is not positive is one all the same.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refault: Option<Interval>,
     /// What the transport has of reporting a MiB and touching it again; unknown where the refault is.
@@ -106,22 +106,6 @@ pub fn rule() -> String {
 }
 
 impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
-        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
-        let combs = groups.iter().filter(|group| group.choices.load.0 == Load::Comb);
-        let mut cells: Vec<Point> = combs.map(|comb| point(comb, groups, how)).collect();
-        cells.sort_by_key(|cell| (cell.rung, cell.order, cell.capacity));
-        holm(&mut cells.iter_mut().filter_map(|cell| cell.change.as_mut()).collect::<Vec<_>>());
-        let rungs: BTreeSet<_> = cells.iter().map(|cell| cell.rung).collect();
-        let of = |rung| {
-            let cells = &cells;
-            CAPACITIES.map(|capacity| threshold(cells, rung, capacity))
-        };
-        Self { unit: archive.unit(), thresholds: rungs.into_iter().flat_map(of).collect(), cells }
-    }
-
     fn costs(&self, rung: Option<Named<Rung>>) -> Grid {
         let n = self.least_blocks(|cell| Some(cell.cost));
         let title = format!(
@@ -151,17 +135,11 @@ impl Found {
     fn transports_of_all(&self, rung: Option<Named<Rung>>) -> Grid {
         let n = self.least_blocks(|cell| cell.change);
         let title = format!(
-            "{}: the transport's share of reporting a MiB and touching it again; n = {n}",
+            "{}: the transport's share of reporting a MiB and touching a MiB of runs with something reported in them; n = {n}",
             label(rung)
         );
         self.across(rung, title, |cell| {
-            cell.transport_of_all.as_ref().map_or_else(
-                || "unknown".to_owned(),
-                |share| {
-                    let [share, low, high] = [share.mean, share.low, share.high].map(percent);
-                    format!("{share} [{low}, {high}]")
-                },
-            )
+            cell.transport_of_all.as_ref().map_or_else(|| "unknown".to_owned(), number::part)
         })
     }
 
@@ -197,6 +175,22 @@ impl Found {
 }
 
 impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
+        let combs = groups.iter().filter(|group| group.choices.load.0 == Load::Comb);
+        let mut cells: Vec<Point> = combs.map(|comb| point(comb, groups, how)).collect();
+        cells.sort_by_key(|cell| (cell.rung, cell.order, cell.capacity));
+        let rungs: BTreeSet<_> = cells.iter().map(|cell| cell.rung).collect();
+        let mut thresholds = Vec::new();
+        for rung in rungs {
+            // A table a rung.
+            let table = cells.iter_mut().filter(|cell| cell.rung == rung);
+            holm(table.filter_map(|cell| cell.change.as_mut()));
+            thresholds.extend(CAPACITIES.map(|capacity| threshold(&cells, rung, capacity)));
+        }
+        Self { unit: archive.unit(), thresholds, cells }
+    }
+
     fn tables(&self) -> Vec<Grid> {
         let rungs: BTreeSet<_> = self.cells.iter().map(|cell| cell.rung).collect();
         let of = |rung| {
@@ -209,6 +203,11 @@ impl Findings for Found {
             ]
         };
         rungs.into_iter().flat_map(of).collect()
+    }
+
+    fn comparisons(&self) -> usize {
+        let of = |rung| self.cells.iter().filter(|cell| cell.rung == rung && cell.change.is_some()).count();
+        self.cells.iter().map(|cell| of(cell.rung)).max().unwrap_or_default()
     }
 
     fn sentences(&self) -> Vec<String> {
@@ -251,14 +250,14 @@ impl End {
             Some(_) => {}
         }
         let Some(share) = self.share else { return format!("; at order {order} it is unknown.") };
-        let [mean, low, high] = [share.mean, share.low, share.high].map(percent);
-        let what = if share.low >= SHARE { "they have" } else { "it cannot be said: they have" };
-        format!("; at order {order} {what} {mean} [{low}, {high}].")
+        let figures = number::part(&share);
+        let what = match share {
+            _ if !share.is_known() => "there are too few blocks to say: they have",
+            _ if share.low >= SHARE => "they have",
+            _ => "it cannot be said: they have",
+        };
+        format!("; at order {order} {what} {figures}.")
     }
-}
-
-fn label(rung: Option<Named<Rung>>) -> String {
-    rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
 }
 
 /// Nanoseconds of guest and host for every MiB reported. While the guest goes on with its work, the host's are its
@@ -336,16 +335,13 @@ fn back(comb: &Group<'_, Engine>) -> Option<f64> {
     known.then(|| ratio(sum(|round| round.back), sum(|round| round.unmapped)))
 }
 
-/// By how much the workload took longer to touch a MiB that had been reported, in each block in which it touched any.
+/// By how much the workload took longer to touch a MiB of runs with something reported in them, in each block in which
+/// it touched any.
 fn refaults(load: &Group<'_, Engine>) -> BTreeMap<u32, f64> {
     let unit = float(4096 << load.choices.unit.min(Order::MAX.get())) / float(1 << 20);
     let of = |m: &EngineMeasured| {
-        let sum = |counter| float(m.sum(counter));
-        let (units, slow) = (sum(GuestCounter::RefaultOperations), sum(GuestCounter::RefaultTicks));
-        let all = sum(GuestCounter::Operations);
-        let resident = ratio(sum(GuestCounter::TouchTicks) - slow, all - units);
-        (units > 0.0 && all > units)
-            .then(|| ratio(m.counts.clock.figure(slow - units * resident), units * unit))
+        let units = float(m.sum(GuestCounter::RefaultOperations));
+        (units > 0.0).then(|| Some(ratio(m.counts.clock.figure(m.refault_ticks()?), units * unit)))?
     };
     load.by_block(|m| of(m).unwrap_or(f64::NAN))
         .into_iter()
@@ -361,7 +357,7 @@ fn threshold(cells: &[Point], rung: Option<Named<Rung>>, capacity: u16) -> Thres
     let meets = |cell: &&&Point| {
         // What is not back has not been given back at any cost.
         cell.back.is_some_and(|back| back >= BACK)
-            && cell.transport_of_all.is_some_and(|share| share.high < SHARE)
+            && cell.transport_of_all.is_some_and(|share| share.is_known() && share.high < SHARE)
     };
     let met = at.iter().take_while(meets).count();
     let end =
@@ -407,6 +403,11 @@ mod tests {
         let unmapped = Point { back: Some(0.5), ..point(5, below) };
         let end = found(&[unmapped, point(9, below)]);
         assert_eq!(end, (Some(9), Some((5, true))), "half of it was not given back");
+        let few = Interval { blocks: 5, p: Some(0.1), ..point(9, below).transport_of_all.unwrap() };
+        let few = Point { transport_of_all: Some(few), ..point(9, below) };
+        assert_eq!(found(std::slice::from_ref(&few)).0, None, "the spread of five blocks shows nothing");
+        let said = threshold(&[few], None, 32).ends_at.unwrap().said();
+        assert!(said.contains("too few blocks to say"), "{said}");
         let unknown = Point { back: None, ..point(9, below) };
         assert_eq!(found(&[unknown]).0, None, "nothing is known of what is back");
         assert_eq!(threshold(&[point(9, below)], None, 1).order, None, "another capacity");

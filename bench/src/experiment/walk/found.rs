@@ -13,7 +13,7 @@ use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::scaling::{self, Growth};
-use crate::figure::table::{Grid, strings};
+use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, float, percent, ratio};
 use crate::trial::kind::Engine;
 
@@ -66,8 +66,9 @@ pub struct GrowthRow {
     pub examined: Growth,
     /// Of the median time that the lock is held for a batch.
     pub hold: Growth,
-    /// Of its 99.9th percentile.
-    pub hold_p999: Growth,
+    /// Of its 99.9th percentile; absent where a list has too few batches for one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold_p999: Option<Growth>,
     /// Of the longest that it was held.
     pub hold_max: Growth,
     /// The longest that it was held at the longest list, in nanoseconds.
@@ -98,128 +99,87 @@ pub struct LoadRow {
 }
 
 impl Found {
-    /// Of a run.
-    #[must_use]
-    pub fn of(archive: &Archive) -> Self {
-        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
-        let is_comb = |group: &&Group<'_, Engine>| group.choices.load.0 == Load::Comb;
-        let mut combs: Vec<CombRow> = groups.iter().filter(is_comb).map(|group| comb(group, how)).collect();
-        combs.sort_by_key(|row| (row.shuffle, row.walk, row.length));
-        let loads: Vec<&Group<'_, Engine>> = groups.iter().filter(|group| !is_comb(group)).collect();
-        Self { unit: archive.unit(), growth: growths(&combs), combs, loads: load_rows(&loads, how) }
-    }
-
     fn combs_table(&self) -> Grid {
-        let header = strings([
-            "walk",
-            "shuffle",
-            "list",
-            "looked at a block [95 %]",
-            "a batch, median",
-            "lock held, median",
-            "p99",
-            "p99.9",
-            "max",
-            "walking, a list",
-            "resets",
-            "batches",
-            "n",
-        ]);
-        let rows = self.combs.iter().map(|row| {
-            let Interval { mean, low, high, blocks, .. } = row.examined;
-            let show = |ns| self.unit.show(ns);
-            vec![
-                row.walk.to_string(),
-                row.shuffle.to_string(),
-                row.length.to_string(),
-                format!("{mean:.2} [{low:.2}, {high:.2}]"),
-                number::number(row.examined_a_batch.p50),
-                show(row.hold.p50),
-                show(row.hold.p99),
-                show(row.hold.p999),
-                show(row.hold.max),
-                show(row.walking_ns.mean),
-                number::number(row.resets),
-                row.hold.n.to_string(),
-                blocks.to_string(),
-            ]
-        });
         let title = "one free list, gone through in batches: free blocks looked at for each that is reported, and how long the zone lock was held to put a batch back and find the next, as Linux does in one hold";
-        Grid::new(title.to_owned(), header, rows.collect())
+        let show = |ns| self.unit.show(ns);
+        Grid::of(
+            title,
+            &self.combs,
+            &[
+                ("walk", &|row| row.walk.to_string()),
+                ("shuffle", &|row| row.shuffle.to_string()),
+                ("list", &|row| row.length.to_string()),
+                ("looked at a block [95 %]", &|row| {
+                    let Interval { mean, low, high, .. } = row.examined;
+                    format!("{mean:.2} [{low:.2}, {high:.2}]")
+                }),
+                ("a batch, median", &|row| number::number(row.examined_a_batch.p50)),
+                ("lock held, median", &|row| show(row.hold.p50)),
+                ("p99", &|row| show(row.hold.p99)),
+                ("p99.9", &|row| row.hold.tail().map_or_else(String::new, show)),
+                ("max", &|row| show(row.hold.max)),
+                ("walking, a list", &|row| show(row.walking_ns.mean)),
+                ("resets", &|row| number::number(row.resets)),
+                ("batches", &|row| row.hold.n.to_string()),
+                ("n", &|row| row.examined.blocks.to_string()),
+            ],
+        )
     }
 
     fn growth_table(&self) -> Grid {
-        let header = strings([
-            "walk",
-            "shuffle",
-            "blocks looked at for a block reported",
-            "lock held for a batch, median",
-            "99.9th percentile",
-            "longest",
-            "longest at the longest list",
-        ]);
-        let rows = self.growth.iter().map(|row| {
-            let growths = [row.examined, row.hold, row.hold_p999, row.hold_max];
-            let mut cells = vec![row.walk.to_string(), row.shuffle.to_string()];
-            cells.extend(growths.iter().map(Growth::name));
-            cells.push(self.unit.show(row.longest));
-            cells
-        });
-        Grid::new(scaling::rule(), header, rows.collect())
+        Grid::of(
+            scaling::rule(),
+            &self.growth,
+            &[
+                ("walk", &|row| row.walk.to_string()),
+                ("shuffle", &|row| row.shuffle.to_string()),
+                ("blocks looked at for a block reported", &|row| row.examined.name()),
+                ("lock held for a batch, median", &|row| row.hold.name()),
+                ("99.9th percentile", &|row| row.hold_p999.map_or_else(String::new, |tail| tail.name())),
+                ("longest", &|row| row.hold_max.name()),
+                ("longest at the longest list", &|row| self.unit.show(row.longest)),
+            ],
+        )
     }
 
     fn loads_table(&self) -> Grid {
-        let header = strings([
-            "walk",
-            "looked at a block",
-            "missed",
-            "reports",
-            "on, change [95 %]",
-            "off, change [95 %]",
-            "n",
-        ]);
-        let rows = self.loads.iter().map(|row| {
-            let change = |change: &Option<Interval>| change.as_ref().map_or_else(String::new, number::share);
-            vec![
-                row.walk.to_string(),
-                number::number(row.examined),
-                percent(row.missed),
-                row.reports.to_string(),
-                change(&row.on),
-                change(&row.off),
-                row.on.map_or(0, |change| change.blocks).to_string(),
-            ]
-        });
-        let title = "under a workload: change of operations a second against a guest without reporting";
-        Grid::new(title.to_owned(), header, rows.collect())
+        let change =
+            |change: Option<Interval>| change.map_or_else(String::new, |change| number::share(&change));
+        Grid::of(
+            "under a workload: change of operations a second against a guest without reporting",
+            &self.loads,
+            &[
+                ("walk", &|row| row.walk.to_string()),
+                ("looked at a block", &|row| number::number(row.examined)),
+                ("missed", &|row| percent(row.missed)),
+                ("reports", &|row| row.reports.to_string()),
+                ("on, change [95 %]", &|row| change(row.on)),
+                ("off, change [95 %]", &|row| change(row.off)),
+                ("n", &|row| row.on.map_or(0, |change| change.blocks).to_string()),
+            ],
+        )
     }
 
     fn latency_table(&self) -> Grid {
-        let header = strings([
-            "walk",
-            "invisible, median",
-            "p99",
-            "n",
-            "allocation quiet, median",
-            "p99",
-            "max",
-            "n",
-            "while reporting, median",
-            "p99",
-            "max",
-            "n",
-        ]);
-        let rows = self.loads.iter().map(|row| {
-            let show = |ns| self.unit.show(ns);
-            let Quantiles { p50, p99, n, .. } = row.invisible;
-            let mut cells = vec![row.walk.to_string(), show(p50), show(p99), n.to_string()];
-            for Quantiles { p50, p99, max, n, .. } in [row.quiet, row.reporting] {
-                cells.extend([show(p50), show(p99), show(max), n.to_string()]);
-            }
-            cells
-        });
-        let title = "under a workload: how long reported blocks are out of the allocator's sight, and how long an allocation takes";
-        Grid::new(title.to_owned(), header, rows.collect())
+        let show = |ns| self.unit.show(ns);
+        Grid::of(
+            "under a workload: how long reported blocks are out of the allocator's sight, and how long an allocation takes",
+            &self.loads,
+            &[
+                ("walk", &|row| row.walk.to_string()),
+                ("invisible, median", &|row| show(row.invisible.p50)),
+                ("p99", &|row| show(row.invisible.p99)),
+                ("n", &|row| row.invisible.n.to_string()),
+                ("allocation quiet, median", &|row| show(row.quiet.p50)),
+                ("p99", &|row| show(row.quiet.p99)),
+                ("max", &|row| show(row.quiet.max)),
+                ("n", &|row| row.quiet.n.to_string()),
+                ("while reporting, median", &|row| show(row.reporting.p50)),
+                ("p99", &|row| show(row.reporting.p99)),
+                ("max", &|row| show(row.reporting.max)),
+                ("n", &|row| row.reporting.n.to_string()),
+            ],
+        )
     }
 }
 
@@ -228,12 +188,12 @@ fn sentence(unit: Unit, row: &GrowthRow) -> String {
         Shuffle::None => "",
         Shuffle::Compaction => ", with compaction moving the list",
     };
+    let tail = row.hold_p999.map_or_else(String::new, |tail| format!(", 99.9th percentile {}", tail.name()));
     format!(
-        "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: median {}, 99.9th percentile {}, longest {}: {} with {} blocks.",
+        "{}{compaction}: blocks looked at for a block reported: {}; the lock held for a batch: median {}{tail}, longest {}: {} with {} blocks.",
         row.walk,
         row.examined.name(),
         row.hold.name(),
-        row.hold_p999.name(),
         row.hold_max.name(),
         unit.show(row.longest),
         row.hold_max.to,
@@ -268,16 +228,17 @@ fn growths(combs: &[CombRow]) -> Vec<GrowthRow> {
     let growth = |(shuffle, walk)| {
         let rows: Vec<&CombRow> =
             combs.iter().filter(|row| row.shuffle == shuffle && row.walk == walk).collect();
-        let of = |figure: &dyn Fn(&CombRow) -> f64| {
-            Growth::of(&rows.iter().map(|row| (row.length, figure(row))).collect::<Vec<_>>())
+        let of = |figure: &dyn Fn(&CombRow) -> Option<f64>| {
+            let figures: Option<Vec<_>> = rows.iter().map(|row| Some((row.length, figure(row)?))).collect();
+            Growth::of(&figures?)
         };
         Some(GrowthRow {
             walk,
             shuffle,
-            examined: of(&|row| row.examined.mean)?,
-            hold: of(&|row| row.hold.p50)?,
-            hold_p999: of(&|row| row.hold.p999)?,
-            hold_max: of(&|row| row.hold.max)?,
+            examined: of(&|row| Some(row.examined.mean))?,
+            hold: of(&|row| Some(row.hold.p50))?,
+            hold_p999: of(&|row| row.hold.tail()),
+            hold_max: of(&|row| Some(row.hold.max))?,
             longest: rows.iter().max_by_key(|row| row.length)?.hold.max,
         })
     };
@@ -314,14 +275,26 @@ fn load_rows(groups: &[&Group<'_, Engine>], how: Sampling) -> Vec<LoadRow> {
         })
         .collect();
     rows.sort_by_key(|row| row.walk);
-    let changes = rows.iter_mut().flat_map(|row| [row.on.as_mut(), row.off.as_mut()]);
-    holm(&mut changes.flatten().collect::<Vec<_>>());
+    holm(rows.iter_mut().flat_map(|row| [row.on.as_mut(), row.off.as_mut()]).flatten());
     rows
 }
 
 impl Findings for Found {
+    fn of(archive: &Archive) -> Self {
+        let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
+        let is_comb = |group: &&Group<'_, Engine>| group.choices.load.0 == Load::Comb;
+        let mut combs: Vec<CombRow> = groups.iter().filter(is_comb).map(|group| comb(group, how)).collect();
+        combs.sort_by_key(|row| (row.shuffle, row.walk, row.length));
+        let loads: Vec<&Group<'_, Engine>> = groups.iter().filter(|group| !is_comb(group)).collect();
+        Self { unit: archive.unit(), growth: growths(&combs), combs, loads: load_rows(&loads, how) }
+    }
+
     fn tables(&self) -> Vec<Grid> {
         vec![self.combs_table(), self.growth_table(), self.loads_table(), self.latency_table()]
+    }
+
+    fn comparisons(&self) -> usize {
+        self.loads.iter().flat_map(|row| [row.on, row.off]).flatten().count()
     }
 
     fn sentences(&self) -> Vec<String> {

@@ -212,12 +212,17 @@ impl EngineMeasured {
     /// where hardly anything was touched that had not been reported: there is nothing to compare with then.
     #[must_use]
     pub fn refault_share(&self) -> Option<f64> {
+        Some(ratio(self.refault_ticks()?, float(self.sum(GuestCounter::WindowTicks))))
+    }
+
+    /// Ticks by which touching took longer where something had been reported; `None` as above.
+    #[must_use]
+    pub fn refault_ticks(&self) -> Option<f64> {
         let sum = |counter| float(self.sum(counter));
         let (all, units) = (sum(GuestCounter::Operations), sum(GuestCounter::RefaultOperations));
         let slow = sum(GuestCounter::RefaultTicks);
         let resident = ratio(sum(GuestCounter::TouchTicks) - slow, all - units);
-        let share = ratio(slow - units * resident, sum(GuestCounter::WindowTicks));
-        (all - units >= LEAST_RESIDENT * all).then_some(share)
+        (all - units >= LEAST_RESIDENT * all).then_some(slow - units * resident)
     }
 
     /// Operations a second: what every virtual processor did in its window, added up.
