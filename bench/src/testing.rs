@@ -33,7 +33,7 @@ impl Listener for Count {
 /// The quick plan of an experiment with some choices changed, as the fake host runs it.
 pub(crate) fn plan(name: &str, keys: &Keys) -> Plan {
     let experiment = experiment::named(name).unwrap();
-    let plan = experiment.plan(Some("quick")).unwrap().with(keys, experiment.beside()).unwrap();
+    let plan = experiment.with(experiment.plan(Some("quick")).unwrap(), keys).unwrap();
     experiment.resolve(plan, 2, &Calls::on(&timed::facts())).unwrap()
 }
 

@@ -85,7 +85,7 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["compare", "--order", "11"], "0..=10"),
         (&["compare", "--blocks", "0"], "blocks is 0"),
         (&["compare", "--arena", "3M"], "power of two"),
-        (&["compare", "--vcpus", "2"], "vcpus means nothing to ladder"),
+        (&["compare", "--vcpus", "2"], "vcpus means nothing to compare"),
         (&["compare", "--seed", "18446744073709551615"], "seed"),
         (&["run", "--carrier", "pigeon"], "registers, batch, ring"),
         (&["run", "--preset", "hypercall-each", "--doorbell", "ioeventfd-mmio"], "--servicer device"),

@@ -41,7 +41,7 @@ impl RunOptions {
             None if self.quick => experiment.plan(Some("quick"))?,
             None => experiment.plan(Some(unnamed))?,
         };
-        plan.with(&self.keys, experiment.beside())
+        experiment.with_flags(plan, &self.keys)
     }
 
     /// Where the run of `plan` goes.
