@@ -13,7 +13,8 @@ use crate::experiment;
 use crate::figure::check::Standing;
 use crate::plan::Plan;
 use crate::plan::keys::Keys;
-use crate::report::summary::Summary;
+use crate::report::summary::{Shown, Summary};
+use crate::report::{Report, ReportError};
 use crate::run::executor::{Executor, run_all};
 use crate::run::journal::Journal;
 use crate::run::listener::{Listener, Tally};
@@ -56,4 +57,11 @@ pub(crate) fn run(
 /// How a check came out.
 pub(crate) fn standing(summary: &Summary, what: &str) -> Standing {
     summary.checks.iter().find(|check| check.what.contains(what)).expect(what).standing
+}
+
+/// Derives everything from a run directory and writes it there.
+pub(crate) fn rebuild(directory: &Path) -> Result<Shown, ReportError> {
+    let report = Report::of(directory)?;
+    report.write(directory)?;
+    Ok(report.shown)
 }

@@ -8,6 +8,7 @@ use super::contract::Asks;
 use super::engine;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
+use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::trial::spec::Spec;
 use found::Found;
@@ -38,6 +39,10 @@ impl Asks for Memhog {
 
     fn found(archive: &Archive) -> Self::Found {
         Self::Found::of(archive)
+    }
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        engine::gives_back(keys, "no memory would come back, which is what is asked")
     }
 }
 

@@ -12,6 +12,7 @@ use super::contract::Asks;
 use super::engine;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
+use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
 use crate::trial::spec::Spec;
@@ -49,6 +50,10 @@ impl Asks for Rates {
 
     fn found(archive: &Archive) -> Self::Found {
         Self::Found::of(archive)
+    }
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        engine::gives_back(keys, "a rate is one of memory given back")
     }
 }
 

@@ -10,6 +10,7 @@ use super::contract::Asks;
 use super::engine;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
+use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
 use crate::trial::spec::Spec;
@@ -51,5 +52,9 @@ impl Asks for Sweep {
 
     fn found(archive: &Archive) -> Self::Found {
         Self::Found::of(archive)
+    }
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        engine::gives_back(keys, "its cost is one of giving memory back and bringing it back")
     }
 }

@@ -1,6 +1,6 @@
 //! What a run showed: `summary.json`, one envelope for every experiment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,14 @@ use crate::SCHEMA_VERSION;
 use crate::archive::Archive;
 use crate::experiment;
 use crate::experiment::contract::{Experiment, Findings};
-use crate::figure::check::{Check, Standing};
+use crate::figure::check::{Check, Standing, none_of};
 use crate::figure::interval::blocks_needed;
 use crate::figure::unit::Unit;
+use crate::plan::schedule::Slot;
 use crate::plan::{Plan, PlanError};
 use crate::trial;
-use crate::trial::spec::Choices;
+use crate::trial::record::TrialRecord;
+use crate::trial::spec::{Choices, Spec};
 
 /// `summary.json`: what a run showed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -77,19 +79,17 @@ impl Shown {
         let Archive { environment, plan, trials, remarks, .. } = archive;
         let experiment = experiment::named(&plan.experiment)?;
         let (found, json) = experiment.found(archive);
-        let planned = match plan.time() {
-            // Goes on for as long as it was asked to.
-            Some(_) => trials.len(),
-            None => experiment.schedule(plan, environment.call()).len(),
-        };
+        let slots = experiment.schedule(plan, environment.call());
+        // A plan that goes by time goes on for as long as it was asked to.
+        let planned = if plan.time().is_some() { trials.len() } else { slots.len() };
         let cells = cells(archive);
         let mut answer = found.sentences();
         let scope = experiment.scope(&plan.choices);
         if !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
-            let blocks = cells.iter().map(|cell| cell.trials).max().unwrap_or_default();
-            answer.insert(0, in_scope(&environment.host, &scope, blocks, archive.unit()));
+            answer.insert(0, in_scope(&environment.host, &scope, &cells, archive.unit()));
         }
         let mut checks = trial::checks::all(planned, trials);
+        checks.push(of_the_plan(&slots, trials));
         checks.extend(trial::timed::checks::all(trials));
         checks.extend(trial::engine::checks::all(trials));
         checks.extend(found.checks());
@@ -120,6 +120,28 @@ impl Summary {
     }
 }
 
+/// A run directory may have been put together by hand; what is not of its plan is not what its figures are said to be of.
+fn of_the_plan(slots: &[Slot<Spec>], trials: &[TrialRecord]) -> Check {
+    let mut seen = BTreeSet::new();
+    let faults = trials.iter().filter_map(|record| {
+        let TrialRecord { trial, block, seed, .. } = *record;
+        let slot = usize::try_from(trial).ok().and_then(|trial| slots.get(trial));
+        let is_slots = |slot: &Slot<Spec>| {
+            (slot.block, slot.seed, slot.cell.choices()) == (block, seed, record.choices())
+        };
+        if !slot.is_some_and(is_slots) {
+            Some(format!("trial {trial} is another than the plan's"))
+        } else if !seen.insert(trial) {
+            Some(format!("trial {trial} is there more than once"))
+        } else {
+            None
+        }
+    });
+    let faults: Vec<String> = faults.collect();
+    let looked_at = format!("{} trials", trials.len());
+    none_of("every trial is one of the plan's, once", Standing::Fails, &faults, looked_at)
+}
+
 fn cells(archive: &Archive) -> Vec<Cell> {
     let mut cells: BTreeMap<Choices, usize> = BTreeMap::new();
     for trial in archive.trials.iter().filter(|trial| trial.error().is_none()) {
@@ -128,18 +150,21 @@ fn cells(archive: &Archive) -> Vec<Cell> {
     cells.into_iter().map(|(choices, trials)| Cell { choices, trials }).collect()
 }
 
-fn in_scope(host: &str, scope: &str, blocks: usize, unit: Unit) -> String {
+fn in_scope(host: &str, scope: &str, cells: &[Cell], unit: Unit) -> String {
     let on = format!("On this host ({host}), with {scope}");
     if unit == Unit::Instructions {
         return format!("{on}; counted, so that the same run gives the same figures again.");
     }
+    let trials = || cells.iter().map(|cell| cell.trials);
+    let (least, most) = (trials().min().unwrap_or_default(), trials().max().unwrap_or_default());
+    let blocks = if least == most { most.to_string() } else { format!("{least} to {most}") };
     let mut sentence = format!(
         "{on}, over {blocks} blocks; intervals are 95 %, and what is called different is so by a test that calls one table in twenty of like things so."
     );
     let needed = blocks_needed(1);
-    if blocks < needed {
+    if least < needed {
         sentence.push_str(&format!(
-            " That is fewer than the {needed} blocks a difference needs to be shown: none can be."
+            " Of fewer than {needed} blocks no difference can be shown, and no interval is given."
         ));
     }
     sentence

@@ -9,7 +9,7 @@ use host::engine::Walk;
 
 use super::engine::{FakeEngine, Wrong};
 use super::timed::environment;
-use super::{plan, run as run_plan, standing};
+use super::{plan, rebuild, run as run_plan, standing};
 use crate::archive::{Archive, file, hlog};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
@@ -22,7 +22,7 @@ use crate::figure::check::Standing;
 use crate::figure::table::Grid;
 use crate::plan::keys::Keys;
 use crate::report::summary::Summary;
-use crate::report::{self, terminal};
+use crate::report::terminal;
 use crate::run::listener::Tally;
 
 /// Experiments whose trials are of the engine.
@@ -40,7 +40,7 @@ fn run(directory: &Path, name: &str, wrong: Option<(usize, Wrong)>) -> Tally {
 fn summary_of(name: &str, wrong: Option<(usize, Wrong)>) -> Summary {
     let directory = tempfile::tempdir().unwrap();
     run(directory.path(), name, wrong);
-    report::rebuild(directory.path()).unwrap().summary
+    rebuild(directory.path()).unwrap().summary
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn every_experiment_becomes_a_report() {
     for name in OF_THE_ENGINE {
         let directory = tempfile::tempdir().unwrap();
         let tally = run(directory.path(), name, None);
-        let shown = report::rebuild(directory.path()).unwrap();
+        let shown = rebuild(directory.path()).unwrap();
         let summary = &shown.summary;
         assert!(!summary.failed(), "{}: {:#?}", name, summary.checks);
         assert_eq!((summary.measured, tally.failed + tally.missing), (tally.measured, 0));
@@ -167,7 +167,7 @@ fn what_ended_before_a_signal_is_reported_and_torn_ends_are_left_out() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), "rate", Some((5, Wrong::Stopped)));
     assert_eq!((tally.measured, tally.failed), (5, 0));
-    let summary = report::rebuild(directory.path()).unwrap().summary;
+    let summary = rebuild(directory.path()).unwrap().summary;
     assert_eq!((summary.measured, standing(&summary, "ran to its end")), (5, Standing::Doubtful));
     for name in [file::TRIALS, hlog::FILE] {
         let path = directory.path().join(name);
@@ -176,7 +176,7 @@ fn what_ended_before_a_signal_is_reported_and_torn_ends_are_left_out() {
     }
     let archive = Archive::open(directory.path()).unwrap();
     assert_eq!((archive.trials.len(), archive.remarks.len()), (4, 2), "{:?}", archive.remarks);
-    report::rebuild(directory.path()).unwrap();
+    rebuild(directory.path()).unwrap();
 }
 
 #[test]
@@ -185,5 +185,5 @@ fn a_soak_ends_when_its_time_is_up() {
     let (plan, mut engine) = (plan("soak", &Keys::default()), FakeEngine::default());
     let tally = run_plan(directory.path(), &environment(), &plan, Some(Duration::ZERO), &mut engine);
     assert_eq!(tally, Tally { measured: 1, failed: 0, missing: 0 });
-    assert!(!report::rebuild(directory.path()).unwrap().summary.failed());
+    assert!(!rebuild(directory.path()).unwrap().summary.failed());
 }

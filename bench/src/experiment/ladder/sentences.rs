@@ -8,6 +8,7 @@ use super::waterfall::{Fall, Waterfall};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::interval::{Interval, Verdict, holm};
+use crate::figure::number;
 use crate::figure::number::{amount, plain as show};
 use crate::figure::unit::{Unit, percent};
 
@@ -215,8 +216,7 @@ fn transport(found: &Found) -> Vec<String> {
         if ![Rung::HypercallEach, Rung::HypercallBatch, Rung::Virtio].contains(&apart.rung.0) {
             return None;
         }
-        let [share, low, high] = [apart.share.mean, apart.share.low, apart.share.high].map(percent);
-        Some(format!("{share} [{low}, {high}] for {}", apart.rung))
+        Some(format!("{} for {}", number::around(&apart.share, "", percent), apart.rung))
     });
     let shares: Vec<String> = shares.collect();
     let Some(first) = found.apart.first() else { return Vec::new() };

@@ -150,14 +150,13 @@ pub fn apart(found: &Found, discard: Discard) -> Option<Grid> {
         "share of report and refault [95 %]",
     ]);
     let rows = rows.into_iter().map(|apart| {
-        let [share, low, high] = [apart.share.mean, apart.share.low, apart.share.high].map(percent);
         vec![
             apart.rung.to_string(),
             unit.show(apart.transport.mean),
             unit.show(apart.path.mean),
             number::difference(unit, &apart.dearer_discard),
             apart.more_flushes.map_or_else(|| "?".to_owned(), |flushes| format!("{flushes:+.1}")),
-            format!("{share} [{low}, {high}]"),
+            number::around(&apart.share, "", percent),
         ]
     });
     let what = format!(

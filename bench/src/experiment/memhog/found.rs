@@ -214,10 +214,7 @@ fn rows(cell: &OfTransport) -> Vec<Vec<String>> {
         let least = rounds.iter().filter_map(|round| round.back()).fold(1.0, f64::min);
         let back = returned.map_or_else(
             || "unknown".to_owned(),
-            |back| {
-                let [share, low, high] = [back.mean, back.low, back.high].map(|share| share * 100.0);
-                format!("{share:.2} % [{low:.2}, {high:.2}]")
-            },
+            |back| number::around(&back, " %", |share| format!("{:.2}", share * 100.0)),
         );
         vec![
             if number == 1 { cell.label() } else { String::new() },

@@ -94,8 +94,6 @@ impl Findings for Found {
             "n",
         ]);
         let rows = self.cells.iter().map(|cell| {
-            let [mean, low, high] =
-                [cell.deviation.mean, cell.deviation.low, cell.deviation.high].map(|share| share * 100.0);
             vec![
                 cell.load.to_string(),
                 cell.order.to_string(),
@@ -107,7 +105,7 @@ impl Findings for Found {
                 number::mib(cell.formula),
                 number::mib(cell.predicted.mean),
                 number::mib(cell.observed.mean),
-                format!("{mean:+.2} % [{low:+.2}, {high:+.2}]"),
+                number::around(&cell.deviation, " %", |share| format!("{:+.2}", share * 100.0)),
                 cell.observed.blocks.to_string(),
             ]
         });

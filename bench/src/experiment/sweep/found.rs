@@ -128,10 +128,7 @@ impl Found {
             "{}: µs for each MiB reported, guest and host, by order and blocks a report; ± half the 95 % interval, n = {n}",
             label(rung)
         );
-        self.across(rung, title, |cell| {
-            let half = (cell.cost.high - cell.cost.low) / 2.0;
-            format!("{} ±{}", number::number(cell.cost.mean / 1e3), number::number(half / 1e3))
-        })
+        self.across(rung, title, |cell| number::give_or_take(&cell.cost, |ns| number::number(ns / 1e3)))
     }
 
     fn backs(&self, rung: Option<Named<Rung>>) -> Grid {
@@ -155,13 +152,9 @@ impl Found {
             label(rung)
         );
         self.across(rung, title, |cell| {
-            cell.transport_of_all.as_ref().map_or_else(
-                || "unknown".to_owned(),
-                |share| {
-                    let [share, low, high] = [share.mean, share.low, share.high].map(percent);
-                    format!("{share} [{low}, {high}]")
-                },
-            )
+            cell.transport_of_all
+                .as_ref()
+                .map_or_else(|| "unknown".to_owned(), |share| number::around(share, "", percent))
         })
     }
 
@@ -251,9 +244,8 @@ impl End {
             Some(_) => {}
         }
         let Some(share) = self.share else { return format!("; at order {order} it is unknown.") };
-        let [mean, low, high] = [share.mean, share.low, share.high].map(percent);
         let what = if share.low >= SHARE { "they have" } else { "it cannot be said: they have" };
-        format!("; at order {order} {what} {mean} [{low}, {high}].")
+        format!("; at order {order} {what} {}.", number::around(&share, "", percent))
     }
 }
 

@@ -126,13 +126,12 @@ impl Found {
             "n",
         ]);
         let rows = self.combs.iter().map(|row| {
-            let Interval { mean, low, high, blocks, .. } = row.examined;
             let show = |ns| self.unit.show(ns);
             vec![
                 row.walk.to_string(),
                 row.shuffle.to_string(),
                 row.length.to_string(),
-                format!("{mean:.2} [{low:.2}, {high:.2}]"),
+                number::around(&row.examined, "", |blocks| format!("{blocks:.2}")),
                 number::number(row.examined_a_batch.p50),
                 show(row.hold.p50),
                 show(row.hold.p99),
@@ -141,7 +140,7 @@ impl Found {
                 show(row.walking_ns.mean),
                 number::number(row.resets),
                 row.hold.n.to_string(),
-                blocks.to_string(),
+                row.examined.blocks.to_string(),
             ]
         });
         let title = "one free list, gone through in batches: free blocks looked at for each that is reported, and how long the zone lock was held to put a batch back and find the next, as Linux does in one hold";
