@@ -74,7 +74,7 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// A file is damaged.
-    #[error("line {line} of {} cannot be understood ({source}): the file is damaged, or not of pagehint", path.display())]
+    #[error("line {line} of {} cannot be understood ({source}): the file is damaged, or not of pagehint. Put it back as the run left it; of {} the line can be taken out, and its trial is then missing", path.display(), file::TRIALS)]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+mod audience;
 mod doctor;
 pub mod exit;
 mod experiment;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 use crate::figure::json;
 use crate::lab::{inside, places};
 use crate::schema::Document;
+use audience::Audience;
 use exit::Code;
 
 /// Settles by measurement how a guest should tell its host which pages are free: hypercall or virtio queue.
@@ -39,6 +41,7 @@ enum Command {
     #[command(flatten)]
     Experiment(Box<options::Asked>),
     /// Run an experiment, or any program, on hardware virtualisation that is emulated and counted in instructions.
+    #[command(mut_arg("dry_run", |flag| flag.hide(true)), mut_arg("no_report", |flag| flag.hide(true)))]
     Lab(Box<lab::LabOptions>),
     /// Rebuild the report of a run directory, finished or killed, and print it.
     Report {
@@ -68,10 +71,23 @@ enum Command {
 /// # Errors
 /// A sentence for the user; [`exit::of`] turns it into an exit code.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Code> {
-    match &cli.command {
+    // A program in the lab is ended when nobody hears it; every other command comes to its end.
+    if let Command::Lab(options) = &cli.command
+        && let Some((program, arguments)) = options.program()
+    {
+        return lab::run_program(options, program, arguments, out);
+    }
+    let mut out = Audience::of(out);
+    let code = run_heard(&cli.command, &mut out)?;
+    out.flush()?;
+    Ok(code)
+}
+
+fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
+    match command {
         Command::Doctor { json } => doctor::run(*json, out),
         Command::Experiment(asked) => experiment::run(asked, out),
-        Command::Lab(options) => lab::run(options, out),
+        Command::Lab(options) => lab::run_plan(options, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),
         Command::Report { directory } => report::run(directory, out),
         Command::List => list::run(out),

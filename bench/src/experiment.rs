@@ -14,10 +14,12 @@ pub mod soak;
 pub mod sweep;
 pub mod walk;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use abi::layout::VCPUS_MAX;
 use host::engine::Load;
+use serde::Deserialize;
 
 use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
@@ -26,7 +28,7 @@ use crate::figure::number::mib;
 use crate::figure::unit::float;
 use crate::plan::keys::Keys;
 use crate::plan::schedule::{Slot, interleaved};
-use crate::plan::{Plan, PlanError, bad};
+use crate::plan::{MAX_TRIALS, Plan, PlanError, bad, table};
 use crate::site::calls::Calls;
 use crate::trial::checks::Planned;
 use crate::trial::spec::Spec;
@@ -71,7 +73,7 @@ impl dyn Experiment + '_ {
         };
         let Some(name) = name.filter(|name| *name != "default") else { return Ok(plan) };
         let (_, over) = others.iter().find(|(known, _)| *known == name).ok_or_else(|| self.no_plan(name))?;
-        let plan = plan.with(&parse(name, over)?, self.beside())?;
+        let plan = self.with(plan, &parse(name, over)?)?;
         Ok(Plan { name: format!("{}-{name}", self.name()), ..plan })
     }
 
@@ -86,18 +88,19 @@ impl dyn Experiment + '_ {
         }
         let file = Plan::read(path).map_err(|error| match error {
             PlanError::Read { path, source, .. } => {
-                PlanError::Read { path, source, known: self.plan_names() }
+                let change = format!("give a TOML file, or one of the built-in plans: {}", self.plan_names());
+                PlanError::Read { path, source, change }
             }
             error => error,
         })?;
         if file.experiment != self.name() {
             return Err(PlanError::Other {
                 origin: path.display().to_string(),
-                found: file.experiment,
-                asked: self.name().to_owned(),
+                found: named(&file.experiment)?.command(),
+                asked: self.command(),
             });
         }
-        let plan = self.plan(None)?.with(&file.choices, self.beside())?;
+        let plan = self.with(self.plan(None)?, &file.choices)?;
         Ok(Plan { name: file.name, schema_version: file.schema_version, ..plan })
     }
 
@@ -118,14 +121,71 @@ impl dyn Experiment + '_ {
                 return Err(PlanError::NotHere { rung: Named(rung), reason: reason.to_owned() });
             }
         }
-        for spec in self.cells(&plan.choices, calls.by) {
-            spec.validate().map_err(|source| PlanError::Trial {
-                experiment: self.name().to_owned(),
-                cell: spec.choices().tag(),
-                source,
-            })?;
+        let (cells, mut seen) = (self.cells(&plan.choices, calls.by), BTreeSet::new());
+        for spec in &cells {
+            let (experiment, cell) = (self.command(), spec.choices());
+            spec.validate().map_err(|source| PlanError::Trial { experiment, cell: cell.tag(), source })?;
+            if !seen.insert(cell) {
+                return Err(PlanError::Twice { experiment, cell: cell.tag() });
+            }
+        }
+        let trials = blocks(&plan, &cells).saturating_mul(cells.len() as u64);
+        if trials > MAX_TRIALS {
+            let unit = if plan.time().is_some() { "minutes" } else { "blocks" };
+            return Err(PlanError::TooMany { trials, unit });
         }
         Ok(plan)
+    }
+
+    /// A plan with other choices; every one that is made must be among those the plan has, or those named beside.
+    ///
+    /// # Errors
+    /// [`PlanError::Meaningless`].
+    pub fn with(&self, plan: Plan, keys: &Keys) -> Result<Plan, PlanError> {
+        let mut all = table(&plan.choices)?;
+        for (key, value) in table(keys)? {
+            if !all.contains_key(&key) && !self.beside().contains(&key.as_str()) {
+                return Err(PlanError::Meaningless { key, experiment: self.command() });
+            }
+            all.insert(key, value);
+        }
+        Ok(Plan { choices: keys_of(all)?, ..plan })
+    }
+
+    /// The same with choices that a user makes for this run: each must change a trial, or be one that another value of
+    /// would.
+    ///
+    /// # Errors
+    /// [`PlanError::ChangesNothing`] too.
+    pub fn with_flags(&self, plan: Plan, flags: &Keys) -> Result<Plan, PlanError> {
+        let (before, with) = (table(&plan.choices)?, self.with(plan, flags)?);
+        let trials = |keys: toml::Table| {
+            let mut keys = keys_of(keys).ok()?;
+            self.fill(&mut keys, 1, &Calls::untried(CallBy::Hypercall));
+            Some(self.cells(&keys, CallBy::Hypercall))
+        };
+        let now = table(&with.choices)?;
+        for (key, given) in table(flags)? {
+            let others = [before.get(&key).cloned(), Some(another(&given))];
+            let others = others.into_iter().filter(|other| other.as_ref() != Some(&given));
+            let mut others = others.map(|other| {
+                let mut keys = now.clone();
+                keys.remove(&key);
+                keys.extend(other.map(|other| (key.clone(), other)));
+                trials(keys)
+            });
+            let is_of_the_schedule = ["blocks", "seed", "minutes"].contains(&key.as_str());
+            let trials = trials(now.clone());
+            // Of a name that is the plan's own there is no other to try.
+            if let Some(first) = others.next().filter(|_| !is_of_the_schedule)
+                && first == trials
+                && others.all(|other| other == trials)
+            {
+                let looked_at_by = looked_at_by(&key);
+                return Err(PlanError::ChangesNothing { key, looked_at_by });
+            }
+        }
+        Ok(with)
     }
 
     /// Whether it can be asked of a machine whose counter counts instructions.
@@ -134,7 +194,7 @@ impl dyn Experiment + '_ {
     /// [`PlanError::Instructions`].
     pub fn can_be_counted(&self) -> Result<(), PlanError> {
         match self.not_counted() {
-            Some(why) => Err(PlanError::Instructions { experiment: self.name().to_owned(), why }),
+            Some(why) => Err(PlanError::Instructions { experiment: self.command(), why }),
             None => Ok(()),
         }
     }
@@ -170,13 +230,9 @@ impl dyn Experiment + '_ {
     #[must_use]
     pub fn schedule(&self, plan: &Plan, call: CallBy) -> Vec<Slot<Spec>> {
         let cells = self.cells(&plan.choices, call);
-        let blocks = match plan.time() {
-            Some(time) => {
-                let a_block: u128 = cells.iter().map(|spec| spec.least_time().as_millis()).sum();
-                u32::try_from(time.as_millis() / a_block.max(1) + 1).unwrap_or(u32::MAX)
-            }
-            None => plan.blocks(),
-        };
+        // A plan that was resolved has no more; one that was written by hand since may.
+        let most = MAX_TRIALS / (cells.len() as u64).max(1);
+        let blocks = u32::try_from(blocks(plan, &cells).min(most)).unwrap_or(u32::MAX);
         interleaved(cells, blocks, plan.seed())
     }
 
@@ -206,9 +262,44 @@ impl dyn Experiment + '_ {
     }
 
     fn no_plan(&self, name: &str) -> PlanError {
-        let change = format!("{} has {}; or give a file", self.name(), self.plan_names());
-        PlanError::Value { key: "--plan", value: name.to_owned(), change }
+        let change = format!("{} has {}; or give a file", self.command(), self.plan_names());
+        PlanError::Value { key: "--plan".into(), value: name.to_owned(), change }
     }
+}
+
+/// The blocks of a plan; those that there may be time for at the most, if it goes by time.
+fn blocks(plan: &Plan, cells: &[Spec]) -> u64 {
+    let Some(time) = plan.time() else { return u64::from(plan.blocks()) };
+    let a_block: u128 = cells.iter().map(|spec| spec.least_time().as_millis()).sum();
+    u64::try_from(time.as_millis() / a_block.max(1) + 1).unwrap_or(u64::MAX)
+}
+
+/// Another value of the kind, if it is one of numbers or of yes and no; else the same.
+fn another(value: &toml::Value) -> toml::Value {
+    match value {
+        toml::Value::Integer(number) => number.saturating_mul(2).saturating_add(1).into(),
+        toml::Value::Boolean(is) => (!is).into(),
+        toml::Value::Array(values) => values.iter().map(another).collect::<Vec<_>>().into(),
+        other => other.clone(),
+    }
+}
+
+/// What a trial must have to look at a choice that not all do: see [`host::engine::EngineSpec::neutral`].
+fn looked_at_by(key: &str) -> &'static str {
+    match key {
+        "queue-size" | "offer-poison" => "a rung with a ring",
+        "shuffle" | "shuffles" | "high-water" | "budget" | "watermark" => "a walk of lists",
+        "capacity" | "capacities" | "delay-ms" | "delays-ms" => "a walk that is not synchronous",
+        "warmup-ms" | "window-ms" => "a load that is timed",
+        "rounds" => "load memhog",
+        "vcpus" => "a load that is no comb",
+        _ => "something",
+    }
+}
+
+fn keys_of(table: toml::Table) -> Result<Keys, PlanError> {
+    Keys::deserialize(table)
+        .map_err(|source| PlanError::Syntax { origin: "the choices".to_owned(), source: Box::new(source) })
 }
 
 fn parse(name: &str, text: &str) -> Result<Keys, PlanError> {
@@ -220,8 +311,6 @@ fn parse(name: &str, text: &str) -> Result<Keys, PlanError> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::site::calls::InKernel;
 
@@ -288,8 +377,7 @@ mod tests {
     fn what_an_experiment_would_pass_over_is_refused() {
         let refused = |name: &str, keys: &str| {
             let experiment = named(name).unwrap();
-            let plan =
-                experiment.plan(None).unwrap().with(&toml::from_str(keys).unwrap(), experiment.beside());
+            let plan = experiment.with(experiment.plan(None).unwrap(), &toml::from_str(keys).unwrap());
             experiment.resolve(plan.unwrap(), 2, &silent(CallBy::Port)).unwrap_err().to_string()
         };
         for name in ["same", "rate", "walk"] {
@@ -304,10 +392,62 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_that_changes_nothing_is_refused() {
+        let [ladder, memhog] = ["ladder", "memhog"].map(|name| named(name).unwrap());
+        let over = |experiment: &dyn Experiment, keys: &str| {
+            let keys = toml::from_str(keys).unwrap();
+            let plan = experiment.with_flags(experiment.plan(None).unwrap(), &keys);
+            plan.map(|plan| plan.choices).map_err(|error| error.to_string())
+        };
+        let error = over(ladder, "rounds = 3").unwrap_err();
+        assert!(error.contains("rounds means nothing to compare"), "{error}");
+        // What the default is may be said; what is passed over may not.
+        for keys in
+            ["batch = 32", "batch = 9", "seed = 1", "blocks = 2", "discards = [\"none\", \"dontneed\"]"]
+        {
+            over(ladder, keys).unwrap();
+        }
+        for (keys, looked_at_by) in [
+            ("rungs = [\"hypercall-batch\"]\nqueue-size = 64", Some("--queue-size changes no trial")),
+            ("rungs = [\"hypercall-batch\", \"virtio\"]\nqueue-size = 64", None),
+            ("walk = \"synchronous\"\nbudget = 16", Some("choose a walk of lists")),
+            ("walk = \"synchronous\"\nshuffle = \"compaction\"", Some("choose a walk of lists")),
+            ("walk = \"rotation\"\nbudget = 16\nvcpus = 1\nhigh-water = 1\nshuffle = \"none\"", None),
+        ] {
+            let said = over(memhog, keys);
+            match looked_at_by {
+                Some(part) => {
+                    assert!(said.as_ref().is_err_and(|said| said.contains(part)), "{keys}: {said:?}");
+                }
+                None => assert!(said.is_ok(), "{keys}: {said:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_runs_no_cell_twice_and_no_more_trials_than_can_be_kept() {
+        let resolve = |name: &str, keys: &str| {
+            let experiment = named(name).unwrap();
+            let plan = experiment.with(experiment.plan(None).unwrap(), &toml::from_str(keys).unwrap());
+            experiment.resolve(plan.unwrap(), 2, &silent(CallBy::Port)).map_err(|error| error.to_string())
+        };
+        let said = resolve("sweep", "walk = \"synchronous\"").unwrap_err();
+        assert!(said.contains("the same trial twice"), "{said}");
+        resolve("sweep", "walk = \"synchronous\"\ncapacities = [1]").unwrap();
+        let (most, said) =
+            (resolve("soak", "minutes = 1440.0"), resolve("soak", "minutes = 1440.0\nwindow-ms = 1"));
+        most.unwrap();
+        let said = said.unwrap_err();
+        assert!(said.contains("1000000 are the most") && said.contains("minutes"), "{said}");
+        let said = resolve("sweep", "blocks = 10000").unwrap_err();
+        assert!(said.contains("trials, and 1000000 are the most") && said.contains("blocks"), "{said}");
+    }
+
+    #[test]
     fn a_rung_the_host_cannot_run_is_refused_with_the_reason() {
         let ladder = named("ladder").unwrap();
         let keys: Keys = toml::from_str("rungs = [\"in-kernel\", \"floor\"]").unwrap();
-        let plan = || ladder.plan(None).unwrap().with(&keys, ladder.beside()).unwrap();
+        let plan = || ladder.with(ladder.plan(None).unwrap(), &keys).unwrap();
         let said = ladder.resolve(plan(), 2, &silent(CallBy::Port)).unwrap_err().to_string();
         assert!(said.contains("the guest shut down") && said.contains("leave in-kernel out"), "{said}");
         ladder.resolve(plan(), 2, &Calls::untried(CallBy::Port)).unwrap();

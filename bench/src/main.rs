@@ -9,7 +9,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = anstream::stdout();
-    match cli::run(&cli, &mut out).and_then(|code| Ok(out.flush().map(|()| code)?)) {
+    match cli::run(&cli, &mut out) {
         Ok(code) => code.into(),
         Err(error) => {
             let code = cli::exit::of(&error);

@@ -6,6 +6,7 @@ pub mod keys;
 pub mod schedule;
 pub mod spec;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ use keys::Keys;
 const MAX_BLOCKS: u32 = 10_000;
 /// A day.
 const MAX_MINUTES: f64 = 24.0 * 60.0;
+/// The same.
+const MAX_DELAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// The most trials a plan may have: all of them are in memory before the first, and all their records in a report.
+pub const MAX_TRIALS: u64 = 1_000_000;
 
 /// Which trials to run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -44,14 +49,14 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The file cannot be read.
-    #[error("the plan {} cannot be read: {source}; give a TOML file, or one of the built-in plans: {known}", path.display())]
+    #[error("the plan {} cannot be read: {source}; {change}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
-        /// Built-in plans there are.
-        known: String,
+        /// What to change.
+        change: String,
     },
     /// The file is no plan.
     #[error("{origin} is not a plan: {source}see `pagehint schema plan` for the keys and their values", source = .source.to_string().trim_end().to_owned() + "\n")]
@@ -73,23 +78,51 @@ pub enum PlanError {
         /// Where it came from.
         origin: String,
         /// What it is for.
-        found: String,
+        found: &'static str,
         /// What was asked for.
-        asked: String,
+        asked: &'static str,
     },
-    /// A choice that would change nothing.
+    /// A choice that the experiment does not look at.
     #[error("{key} means nothing to {experiment}: leave it out")]
     Meaningless {
         /// The key.
         key: String,
         /// The experiment.
-        experiment: String,
+        experiment: &'static str,
+    },
+    /// A choice that no trial looks at, as the others are.
+    #[error(
+        "--{key} changes no trial of this plan: leave it out, or choose {looked_at_by}, which looks at it"
+    )]
+    ChangesNothing {
+        /// The key.
+        key: String,
+        /// What would look at it.
+        looked_at_by: &'static str,
+    },
+    /// The same trial more than once a block.
+    #[error(
+        "{experiment} would run the same trial twice a block ({cell}): values that are listed differ in nothing it looks at; name one of them"
+    )]
+    Twice {
+        /// The experiment.
+        experiment: &'static str,
+        /// Which trial.
+        cell: String,
+    },
+    /// More trials than can be kept.
+    #[error("the plan has {trials} trials, and {MAX_TRIALS} are the most: use fewer {unit}, or compare less")]
+    TooMany {
+        /// So many.
+        trials: u64,
+        /// What they are made of.
+        unit: &'static str,
     },
     /// A key has a value that cannot be used.
     #[error("{key} is {value}: {change}")]
     Value {
         /// The key.
-        key: &'static str,
+        key: Cow<'static, str>,
         /// Its value.
         value: String,
         /// What to change.
@@ -117,7 +150,7 @@ pub enum PlanError {
     #[error("a trial of {experiment} cannot be run ({cell}): {source}")]
     Trial {
         /// The experiment.
-        experiment: String,
+        experiment: &'static str,
         /// Which trial.
         cell: String,
         /// Why not.
@@ -129,14 +162,15 @@ pub enum PlanError {
     )]
     Instructions {
         /// The experiment.
-        experiment: String,
+        experiment: &'static str,
         /// Why not.
         why: &'static str,
     },
 }
 
 impl Plan {
-    /// The plan in a file, as it stands there.
+    /// The plan in a file, as it stands there. Its version is looked at before anything else: a file of another version
+    /// may differ in everything but that.
     ///
     /// # Errors
     /// [`PlanError`] if it cannot be read or is no plan; its values are not yet checked.
@@ -144,12 +178,16 @@ impl Plan {
         let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read {
             path: path.to_owned(),
             source,
-            known: "`pagehint list` shows them".to_owned(),
+            change: "put the file back that the run began with".to_owned(),
         })?;
-        toml::from_str(&text).map_err(|source| PlanError::Syntax {
-            origin: path.display().to_string(),
-            source: Box::new(source),
-        })
+        let syntax =
+            |source| PlanError::Syntax { origin: path.display().to_string(), source: Box::new(source) };
+        let table: toml::Table = text.parse().map_err(syntax)?;
+        let version = table.get("schema-version").and_then(toml::Value::as_integer);
+        match version.filter(|version| *version != i64::from(SCHEMA_VERSION)) {
+            Some(version) => bad_version(version, &path.display().to_string()),
+            None => toml::from_str(&text).map_err(syntax),
+        }
     }
 
     /// The plan in a file, with values that can be used.
@@ -161,25 +199,6 @@ impl Plan {
         let invalid = |source| PlanError::Invalid { path: path.to_owned(), source: Box::new(source) };
         plan.validate().map_err(invalid)?;
         Ok(plan)
-    }
-
-    /// The same with other choices; every one that is made must be among those the plan has, or those named beside.
-    ///
-    /// # Errors
-    /// [`PlanError::Meaningless`].
-    pub fn with(self, keys: &Keys, beside: &[&str]) -> Result<Self, PlanError> {
-        let mut table = table(&self.choices)?;
-        for (key, value) in self::table(keys)? {
-            if !table.contains_key(&key) && !beside.contains(&key.as_str()) {
-                return Err(PlanError::Meaningless { key, experiment: self.experiment });
-            }
-            table.insert(key, value);
-        }
-        let choices = Keys::deserialize(table).map_err(|source| PlanError::Syntax {
-            origin: "the choices".to_owned(),
-            source: Box::new(source),
-        })?;
-        Ok(Self { choices, ..self })
     }
 
     /// The plan as a file.
@@ -214,8 +233,7 @@ impl Plan {
     pub fn validate(&self) -> Result<(), PlanError> {
         let keys = &self.choices;
         if self.schema_version != SCHEMA_VERSION {
-            let change = format!("this pagehint reads version {SCHEMA_VERSION}");
-            return bad("schema-version", self.schema_version, &change);
+            return bad_version(self.schema_version, "it");
         }
         if !is_name(&self.name) {
             let change =
@@ -240,6 +258,9 @@ impl Plan {
                 let value = format!("a list of {len}, {different} of them different");
                 return bad(key, value, "name each once, and at least one");
             }
+        }
+        if let Some(delay) = keys.delays_ms.iter().flatten().find(|delay| **delay > MAX_DELAY_MS) {
+            return bad("delays-ms", delay, &format!("use at most {MAX_DELAY_MS}, a day"));
         }
         let orders: [(_, &[u8]); 5] = [
             ("units", keys.units.as_deref().unwrap_or_default()),
@@ -272,7 +293,7 @@ pub fn given<S: Serializer>(plan: &Plan, serializer: S) -> Result<S::Ok, S::Erro
 /// # Errors
 /// Always: [`PlanError::Value`].
 pub fn bad<T>(key: &'static str, value: impl ToString, change: &str) -> Result<T, PlanError> {
-    Err(PlanError::Value { key, value: value.to_string(), change: change.to_owned() })
+    Err(PlanError::Value { key: key.into(), value: value.to_string(), change: change.to_owned() })
 }
 
 /// Refuses rungs beside the first, where one is asked of.
@@ -325,11 +346,29 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.chars().all(speaks)
 }
 
-fn table(keys: &Keys) -> Result<toml::Table, PlanError> {
-    toml::Table::try_from(keys).map_err(|error| PlanError::Value {
-        key: "a number",
-        value: "too large".to_owned(),
-        change: error.to_string(),
+fn bad_version<T>(version: impl ToString, of: &str) -> Result<T, PlanError> {
+    let change = format!("this pagehint reads version {SCHEMA_VERSION}; use the one that wrote {of}");
+    bad("schema-version", version, &change)
+}
+
+/// The keys that are given, as a plan file has them.
+///
+/// # Errors
+/// [`PlanError::Value`] names the number that no TOML can hold.
+pub fn table(keys: &Keys) -> Result<toml::Table, PlanError> {
+    toml::Table::try_from(keys).map_err(|error| {
+        let is_too_large = |value: &serde_json::Value| match value {
+            serde_json::Value::Array(values) => {
+                values.iter().any(|value| i64::try_from(value.as_u64().unwrap_or_default()).is_err())
+            }
+            value => i64::try_from(value.as_u64().unwrap_or_default()).is_err(),
+        };
+        let json = serde_json::to_value(keys).unwrap_or_default();
+        let key = json.as_object().into_iter().flatten().find(|(_, value)| is_too_large(value));
+        let (key, value) = key.map_or(("a choice".to_owned(), error.to_string()), |(key, value)| {
+            (key.clone(), value.to_string())
+        });
+        PlanError::Value { key: key.into(), value, change: format!("use at most {}", i64::MAX) }
     })
 }
 
@@ -347,16 +386,6 @@ mod tests {
         let mut plan = plan();
         plan.choices.seed = Some(i64::MAX as u64);
         assert_eq!(toml::from_str::<Plan>(&plan.to_toml()).unwrap(), plan);
-    }
-
-    #[test]
-    fn a_choice_that_changes_nothing_is_refused() {
-        let rounds = Keys { rounds: Some(3), ..Keys::default() };
-        let error = plan().with(&rounds, &[]).unwrap_err().to_string();
-        assert!(error.contains("rounds means nothing to ladder"), "{error}");
-        assert_eq!(plan().with(&rounds, &["rounds"]).unwrap().choices.rounds, Some(3));
-        let batch = Keys { batch: Some(9), ..Keys::default() };
-        assert_eq!(plan().with(&batch, &[]).unwrap().choices.batch, Some(9));
     }
 
     #[test]
@@ -388,5 +417,8 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let error = Plan::read(&path).unwrap_err().to_string();
         assert!(error.contains("line 5") && error.contains("bach"), "{error}");
+        std::fs::write(&path, text.replace("version = 3", "version = 2")).unwrap();
+        let error = Plan::read(&path).unwrap_err().to_string();
+        assert!(error.contains("schema-version is 2") && error.contains("plan.toml"), "{error}");
     }
 }

@@ -34,27 +34,43 @@ pub enum ReportError {
     },
 }
 
-/// Reads a run directory and writes `percentiles.csv`, `summary.json`, `report.md` and, if memory was watched, its curves
-/// into it.
-///
-/// # Errors
-/// [`ReportError`].
-pub fn rebuild(directory: &Path) -> Result<Shown, ReportError> {
-    let archive = Archive::open(directory)?;
-    let shown = Shown::of(&archive)?;
-    for (name, text) in files(&archive, &shown) {
-        let path = directory.join(name);
-        fs::write(&path, text).map_err(|source| ReportError::Write { path, source })?;
+/// Everything that is derived from a run.
+pub struct Report {
+    /// What is printed.
+    pub shown: Shown,
+    /// What is written, by name: `report.md`, `summary.json`, `percentiles.csv` and, if memory was watched, its curves.
+    pub files: Vec<(&'static str, String)>,
+}
+
+impl Report {
+    /// Of a run directory.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub fn of(directory: &Path) -> Result<Self, ReportError> {
+        let archive = Archive::open(directory)?;
+        let shown = Shown::of(&archive)?;
+        Ok(Self { files: files(&archive, &shown), shown })
     }
-    Ok(shown)
+
+    /// Writes its files.
+    ///
+    /// # Errors
+    /// [`ReportError::Write`].
+    pub fn write(&self, directory: &Path) -> Result<(), ReportError> {
+        self.files.iter().try_for_each(|(name, text)| {
+            let path = directory.join(name);
+            fs::write(&path, text).map_err(|source| ReportError::Write { path, source })
+        })
+    }
 }
 
 /// Every file that is derived from a run: name and text.
 fn files(archive: &Archive, shown: &Shown) -> Vec<(&'static str, String)> {
     let mut files = vec![
-        (percentiles::FILE, percentiles::csv(archive)),
-        (json::FILE, json::pretty(&shown.summary)),
         (markdown::FILE, markdown::report(shown, &archive.environment)),
+        (json::FILE, json::pretty(&shown.summary)),
+        (percentiles::FILE, percentiles::csv(archive)),
     ];
     let curves = curves(shown);
     if !curves.is_empty() {

@@ -15,7 +15,8 @@ use crate::figure::check::Standing;
 use crate::figure::interval::blocks_needed;
 use crate::plan::Plan;
 use crate::plan::keys::Keys;
-use crate::report::summary::Summary;
+use crate::report::summary::{Shown, Summary};
+use crate::report::{Report, ReportError};
 use crate::run::executor::{Executor, run_all};
 use crate::run::journal::Journal;
 use crate::run::listener::{Listener, Tally};
@@ -41,7 +42,7 @@ pub(crate) fn plan(name: &str, keys: &Keys) -> Plan {
 /// The same of any built-in plan.
 fn plan_called(plan: &str, name: &str, keys: &Keys) -> Plan {
     let experiment = experiment::named(name).unwrap();
-    let plan = experiment.plan(Some(plan)).unwrap().with(keys, experiment.beside()).unwrap();
+    let plan = experiment.with(experiment.plan(Some(plan)).unwrap(), keys).unwrap();
     experiment.resolve(plan, 2, &Calls::on(&timed::facts())).unwrap()
 }
 
@@ -89,4 +90,11 @@ fn built_in_plans_have_the_blocks_to_show_the_differences_they_ask_for() {
             assert!(asked.blocks() as usize >= needed, "{}-{name} needs {needed} blocks", experiment.name());
         }
     }
+}
+
+/// Derives everything from a run directory and writes it there.
+pub(crate) fn rebuild(directory: &Path) -> Result<Shown, ReportError> {
+    let report = Report::of(directory)?;
+    report.write(directory)?;
+    Ok(report.shown)
 }

@@ -85,7 +85,7 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["compare", "--order", "11"], "0..=10"),
         (&["compare", "--blocks", "0"], "blocks is 0"),
         (&["compare", "--arena", "3M"], "power of two"),
-        (&["compare", "--vcpus", "2"], "vcpus means nothing to ladder"),
+        (&["compare", "--vcpus", "2"], "vcpus means nothing to compare"),
         (&["compare", "--seed", "18446744073709551615"], "seed"),
         (&["run", "--carrier", "pigeon"], "registers, batch, ring"),
         (&["run", "--preset", "hypercall-each", "--doorbell", "ioeventfd-mmio"], "--servicer device"),
@@ -116,6 +116,21 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["page-faults", "--settle-ms", "5"], "settle-ms means nothing to page-faults"),
         (&["walk", "--lengths", "2251799813686248"], "footprint"),
         (&["memhog", "--queue-size", "33"], "a power of two"),
+        (&["compare", "--batch", "-1"], "invalid value '-1'"),
+        (&["soak", "--minutes", "-1"], "minutes is -1"),
+        (&["walk", "--lengths", "0"], "lengths is 0"),
+        (&["rate", "--delays-ms", "18446744073709551615"], "delays-ms is"),
+        (&["rate", "--delays-ms", "9223372036854775807"], "delays-ms is"),
+        (&["memhog", "--discard", "none"], "no memory would come back"),
+        (&["rate", "--discard", "none"], "use dontneed"),
+        (&["sweep", "--discard", "none"], "use dontneed"),
+        (&["rate", "--queue-size", "64"], "choose a rung with a ring"),
+        (&["sweep", "--walk", "synchronous"], "the same trial twice"),
+        (&["sweep", "--blocks", "10000"], "1000000 are the most"),
+        (
+            &["lab", "--against", concat!(env!("CARGO_MANIFEST_DIR"), "/../results/reference/lab-check")],
+            "another plan",
+        ),
         (&["soak", "--minutes", "0"], "minutes is 0"),
         (&["page-faults", "--plan", "/no/such/plan.toml"], "cannot be read"),
         (&["lab", "--kernel", "newest"], "a series such as 6.1"),
@@ -280,6 +295,58 @@ fn a_directory_that_is_no_run_is_said_to_be_none() {
     assert!(expect(1, &["report", path]).contains("schema_version"));
     fs::write(directory.path().join("environment.json"), "{\"schema_version\": 99}").unwrap();
     assert!(expect(1, &["report", path]).contains("version 99"));
+}
+
+#[test]
+fn help_of_the_lab_has_no_flag_that_does_not_work_there() {
+    let help = expect(0, &["lab", "--help"]);
+    assert!(!help.contains("--dry-run") && !help.contains("--no-report") && help.contains("--against"));
+}
+
+#[test]
+fn a_path_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = tempfile::tempdir().unwrap();
+    let odd = place.path().join(std::ffi::OsStr::from_bytes(b"x\xff"));
+    let arguments = [b"run".as_slice(), b"--quick", b"--out", odd.as_os_str().as_bytes()];
+    let arguments = arguments.map(std::ffi::OsStr::from_bytes);
+    let output = Command::cargo_bin("pagehint").unwrap().args(arguments).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 77)), "{output:?}");
+}
+
+/// A run of which something does not hold, and which cannot be written: it is read all the same.
+#[test]
+fn a_report_that_cannot_be_written_is_printed_first_and_nobody_listening_is_no_success() {
+    let place = tempfile::tempdir().unwrap();
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference/lab-check");
+    for name in ["environment.json", "plan.toml", "trials.jsonl", "histograms.hlog"] {
+        fs::copy(reference.join(name), place.path().join(name)).unwrap();
+    }
+    let path = place.path().to_str().unwrap();
+    let fine = expect(0, &["report", path]);
+    assert!(fine.contains("ok every trial is one of the plan's, once"), "{fine}");
+    assert!(fine.contains("report.md, summary.json, percentiles.csv, histograms.hlog"), "{fine}");
+    fs::remove_file(place.path().join("report.md")).unwrap();
+    fs::create_dir(place.path().join("report.md")).unwrap();
+    let output = pagehint(&["report", path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("Checks") && text(&output.stderr).contains("cannot be written"));
+    fs::remove_dir(place.path().join("report.md")).unwrap();
+
+    let trials = fs::read_to_string(place.path().join("trials.jsonl")).unwrap();
+    let first = trials.lines().next().unwrap().to_owned() + "\n";
+    fs::write(place.path().join("trials.jsonl"), first + &trials).unwrap();
+    let output = pagehint(&["report", path]);
+    assert!(text(&output.stdout).contains("is there more than once"), "{output:?}");
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("pagehint"))
+        .args(["report", path])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1), "what was found, whoever hears it");
+    fs::remove_file(place.path().join("plan.toml")).unwrap();
+    assert!(expect(1, &["report", path]).contains("put the file back"));
 }
 
 #[test]

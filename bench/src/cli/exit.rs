@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use host::kvm::KvmError;
 use host::trial::TrialError;
 
+use crate::experiment::ladder::gate::GrowthError;
 use crate::lab::error::LabError;
 use crate::plan::PlanError;
 
@@ -62,7 +63,7 @@ pub fn of(error: &anyhow::Error) -> Code {
     let no_lab = |error: &LabError| matches!(error, LabError::Missing { .. });
     if error.downcast_ref::<io::Error>().is_some_and(closed) {
         Code::Fine
-    } else if error.is::<PlanError>() || error.is::<Usage>() {
+    } else if error.is::<PlanError>() || error.is::<GrowthError>() || error.is::<Usage>() {
         Code::Usage
     } else if error.is::<KvmError>()
         || error.downcast_ref::<TrialError>().is_some_and(no_kvm)

@@ -9,10 +9,11 @@ use host::kvm::Counter;
 
 use super::exit::Code;
 use super::options::Asked;
+use super::report;
 use crate::axes::rung::CallBy;
 use crate::experiment::contract::Experiment;
 use crate::plan::{Plan, estimate};
-use crate::report::{self, terminal};
+use crate::report::Report;
 use crate::run::executor::{KvmExecutor, run_all};
 use crate::run::journal::Journal;
 use crate::run::listener::Tally;
@@ -53,7 +54,7 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
 }
 
 /// Processors this process may use.
-pub(super) fn processors() -> u32 {
+fn processors() -> u32 {
     std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
 }
 
@@ -69,15 +70,14 @@ fn finish(directory: &Path, tally: Tally, out: &mut dyn Write) -> anyhow::Result
     if tally.measured + tally.failed == 0 {
         anyhow::bail!("stopped before the first trial had ended; nothing is in {}", directory.display());
     }
-    let shown = report::rebuild(directory)?;
-    if let (0, Some(error)) = (tally.measured, shown.summary.failed.values().next()) {
+    let report = Report::of(directory)?;
+    if let (0, Some(error)) = (tally.measured, report.shown.summary.failed.values().next()) {
+        report.write(directory)?;
         anyhow::bail!("{error}");
     }
-    terminal::show(out, &shown)?;
-    writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
-    out.flush()?;
+    report::show(&report, directory, out)?;
     if tally.missing > 0 {
-        let left = match shown.summary.plan.time() {
+        let left = match report.shown.summary.plan.time() {
             Some(time) => format!("before its {} s were over", time.as_secs_f64()),
             None => format!("with {} trials to go", tally.missing),
         };
@@ -87,7 +87,7 @@ fn finish(directory: &Path, tally: Tally, out: &mut dyn Write) -> anyhow::Result
             directory.display()
         );
     }
-    Ok(if shown.summary.failed() { Code::Error } else { Code::Fine })
+    Ok(report::code(&report.shown.summary))
 }
 
 fn dry_run(

@@ -11,11 +11,13 @@ use clap::Args;
 use super::exit::{Code, Usage};
 use super::gate::Gate;
 use super::options::RunOptions;
+use super::report;
 use crate::archive::{Archive, file};
 use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
 use crate::experiment;
 use crate::experiment::contract::Experiment;
+use crate::experiment::ladder::gate;
 use crate::lab::emulator::{Emulator, MEMORY};
 use crate::lab::errand::Errand;
 use crate::lab::error::LabError;
@@ -25,8 +27,8 @@ use crate::lab::parcel::Returned;
 use crate::lab::run::Lab;
 use crate::lab::supply::Supply;
 use crate::plan::PlanError;
+use crate::report::Report;
 use crate::report::summary::Summary;
-use crate::report::{self, terminal};
 use crate::run::journal::Journal;
 use crate::run::progress::Follower;
 use crate::run::signals;
@@ -64,6 +66,11 @@ pub(super) struct LabOptions {
 }
 
 impl LabOptions {
+    /// The program to run instead of an experiment, and its arguments.
+    pub(super) fn program(&self) -> Option<(&Path, &[String])> {
+        self.program.split_first().map(|(program, arguments)| (Path::new(program), arguments))
+    }
+
     fn experiment(&self) -> Result<&'static dyn Experiment, PlanError> {
         let name = self.experiment.as_deref().unwrap_or("compare");
         let by_command = experiment::ALL.into_iter().find(|experiment| experiment.command() == name);
@@ -71,21 +78,16 @@ impl LabOptions {
     }
 }
 
-pub(super) fn run(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
-    let Some((program, arguments)) = options.program.split_first() else { return run_plan(options, out) };
-    if options.run != RunOptions::default() {
-        return Err(Usage("flags of an experiment mean nothing to a program: give either".to_owned()).into());
-    }
-    run_program(options, Path::new(program), arguments, out)
-}
-
 /// Runs a program in the lab as if it had been run here.
-fn run_program(
+pub(super) fn run_program(
     options: &LabOptions,
     program: &Path,
     arguments: &[String],
     out: &mut dyn Write,
 ) -> anyhow::Result<Code> {
+    if options.run != RunOptions::default() {
+        return Err(Usage("flags of an experiment mean nothing to a program: give either".to_owned()).into());
+    }
     let stop = signals::stop_flag()?;
     let program = &found(program)?;
     let lab = lab(options, None, &stop)?;
@@ -117,7 +119,8 @@ fn found(program: &Path) -> Result<PathBuf, LabError> {
     }
 }
 
-fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
+/// Runs an experiment in the lab.
+pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let experiment = options.experiment()?;
     // The machine inside resolves it; here it is only checked, before anything is fetched.
     let plan = options.run.plan(experiment, if experiment.has_plan("lab") { "lab" } else { "default" })?;
@@ -133,6 +136,9 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let directory = options.run.directory(&plan);
     Journal::check_writable(&directory)?;
     let reference = options.against.as_deref().map(Archive::open).transpose()?;
+    if let Some(reference) = &reference {
+        gate::comparable(reference, &plan, options.clock.0 == LabClock::Instructions)?;
+    }
     let stop = signals::stop_flag()?;
     let lab = lab(options, reference.as_ref(), &stop)?;
     let (began, clock) = (SystemTime::now(), Instant::now());
@@ -140,10 +146,10 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let errand = Errand::plan(lab.module_names(), experiment.command(), plan.to_toml());
     let returned = lab.run(&errand, None, &stop, &mut |line| follower.hear(line))?;
     drop(follower);
-    bring_back(&returned, &directory, began, lab.described(clock.elapsed()))?;
-    let shown = report::rebuild(&directory)?;
-    terminal::show(out, &shown)?;
-    writeln!(out, "\n{}: report.md, summary.json, percentiles.csv, histograms.hlog", directory.display())?;
+    let memory = if experiment.looks_at("arena") { "--arena" } else { "--memory" };
+    bring_back(&returned, &directory, began, lab.described(clock.elapsed()), memory)?;
+    let report = Report::of(&directory)?;
+    report::show(&report, &directory, out)?;
     if returned.exit != 0 {
         writeln!(
             out,
@@ -151,7 +157,7 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
             returned.exit
         )?;
     }
-    if !is_sound(returned.exit, &shown.summary) {
+    if !is_sound(returned.exit, &report.shown.summary) {
         return Ok(Code::Error);
     }
     match (&reference, &options.against) {
@@ -213,11 +219,12 @@ fn bring_back(
     directory: &Path,
     began: SystemTime,
     lab: Described,
+    memory: &str,
 ) -> anyhow::Result<()> {
     let exit = returned.exit;
     anyhow::ensure!(
         returned.files.get(file::TRIALS).is_some_and(|trials| !trials.is_empty()),
-        "the run in the lab ended with exit code {exit} before anything was measured; what it said is above. 137 is the kernel's for want of memory: the machine has {MEMORY} MiB, use a smaller --arena"
+        "the run in the lab ended with exit code {exit} before anything was measured; what it said is above. 137 is the kernel's for want of memory: the machine has {MEMORY} MiB, use a smaller {memory}"
     );
     let failed = |path: &Path| LabError::file(format!("{} cannot be written", path.display()));
     fs::create_dir_all(directory).map_err(failed(directory))?;
@@ -240,7 +247,9 @@ mod tests {
 
     #[test]
     fn a_run_that_was_cut_short_is_not_sound() {
-        let summary = Shown::of(&counted(10_000)).unwrap().summary;
+        let mut summary = Shown::of(&counted(10_000)).unwrap().summary;
+        assert!(!is_sound(0, &summary), "its only trial is not one of its plan");
+        summary.checks.iter_mut().for_each(|check| check.standing = Standing::Holds);
         assert!(is_sound(0, &summary) && !is_sound(137, &summary) && !is_sound(1, &summary));
         let mut broken = summary;
         broken.checks[0].standing = Standing::Fails;
@@ -260,7 +269,8 @@ mod tests {
         };
         for files in [[].into(), [(file::TRIALS.to_owned(), Vec::new())].into()] {
             let returned = Returned { exit: 137, files };
-            let error = bring_back(&returned, &directory, SystemTime::UNIX_EPOCH, lab.clone()).unwrap_err();
+            let error = bring_back(&returned, &directory, SystemTime::UNIX_EPOCH, lab.clone(), "--memory")
+                .unwrap_err();
             assert!(error.to_string().contains("exit code 137"), "{error}");
             assert!(!directory.exists());
         }

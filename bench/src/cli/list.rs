@@ -17,12 +17,12 @@ use crate::trial::timed::phases::Phase;
 pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
     writeln!(
         out,
-        "Presets: the ladder, each rung made of the one before (run --preset, --rungs of the others)"
+        "Presets: the ladder, each rung made of the one before (run and engine: --preset RUNG; the others: --rungs RUNG,…)"
     )?;
     for rung in Rung::ALL {
         writeln!(out, "  {:<16} {}", Named(*rung), rung.meaning())?;
     }
-    writeln!(out, "\nAxes (run --AXIS VALUE)")?;
+    writeln!(out, "\nAxes (run --AXIS VALUE; compare: --discards DISCARD,…)")?;
     axis::<Carrier>(out)?;
     axis::<Doorbell>(out)?;
     axis::<Servicer>(out)?;

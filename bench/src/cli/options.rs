@@ -41,7 +41,7 @@ impl RunOptions {
             None if self.quick => experiment.plan(Some("quick"))?,
             None => experiment.plan(Some(unnamed))?,
         };
-        plan.with(&self.keys, experiment.beside())
+        experiment.with_flags(plan, &self.keys)
     }
 
     /// Where the run of `plan` goes.
@@ -60,7 +60,7 @@ pub(super) struct Asked {
 impl Subcommand for Asked {
     fn augment_subcommands(command: Command) -> Command {
         experiment::ALL.iter().fold(command, |command, experiment| {
-            let flags = RunOptions::augment_args(Command::new(experiment.command()));
+            let flags = with_negative_numbers(RunOptions::augment_args(Command::new(experiment.command())));
             let flags = hide_what_is_not_looked_at(flags, *experiment);
             // The flags have an `about` of their own.
             command.subcommand(flags.about(experiment.question()).long_about(None))
@@ -92,6 +92,14 @@ impl FromArgMatches for Asked {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// A number below 0 is a value that will not do, and not a flag that nobody knows.
+pub(super) fn with_negative_numbers(command: Command) -> Command {
+    command.mut_args(|flag| {
+        let takes_value = flag.get_action().takes_values();
+        flag.allow_negative_numbers(takes_value)
+    })
 }
 
 /// Takes the flags that mean nothing to an experiment out of its help. They are refused with a reason all the same.

@@ -1,13 +1,30 @@
-//! `pagehint report`.
+//! `pagehint report`, and what every run ends with.
 
 use std::io::Write;
 use std::path::Path;
 
 use super::exit::Code;
-use crate::report::{self, terminal};
+use crate::archive::hlog;
+use crate::report::summary::Summary;
+use crate::report::{Report, terminal};
 
 pub(super) fn run(directory: &Path, out: &mut dyn Write) -> anyhow::Result<Code> {
-    let shown = report::rebuild(directory)?;
-    terminal::show(out, &shown)?;
-    Ok(if shown.summary.failed() { Code::Error } else { Code::Fine })
+    let report = Report::of(directory)?;
+    show(&report, directory, out)?;
+    Ok(code(&report.shown.summary))
+}
+
+/// Prints a report and then writes it down: what cannot be written has been read at least.
+pub(super) fn show(report: &Report, directory: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    terminal::show(out, &report.shown)?;
+    out.flush()?;
+    report.write(directory)?;
+    let names = report.files.iter().map(|(name, _)| *name).chain([hlog::FILE]).collect::<Vec<_>>();
+    writeln!(out, "\n{}: {}", directory.display(), names.join(", "))?;
+    Ok(out.flush()?)
+}
+
+/// Whether everything that must hold does.
+pub(super) fn code(summary: &Summary) -> Code {
+    if summary.failed() { Code::Error } else { Code::Fine }
 }

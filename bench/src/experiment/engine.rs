@@ -3,7 +3,9 @@
 use host::axes::{Discard, Way};
 use host::engine::EngineSpec;
 
+use crate::axes::named::Named;
 use crate::plan::keys::Keys;
+use crate::plan::{PlanError, bad};
 use crate::trial::spec::Spec;
 
 /// A cell of an experiment that tries many walks and loads with the same parameters.
@@ -24,6 +26,17 @@ pub fn with_discard(spec: EngineSpec, discard: Discard) -> EngineSpec {
 pub fn comb_bytes(keys: &Keys, part: u64) -> u64 {
     let vcpus = u64::from(keys.vcpus.unwrap_or(1));
     keys.footprint.unwrap_or_else(|| keys.share(part).saturating_mul(vcpus))
+}
+
+/// Refuses a plan whose host gives nothing back, for an experiment that asks about what is given back.
+///
+/// # Errors
+/// [`PlanError::Value`].
+pub fn gives_back(keys: &Keys, why: &str) -> Result<(), PlanError> {
+    match keys.discard {
+        Some(Named(Discard::None)) => bad("discard", "none", &format!("{why}; use dontneed")),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

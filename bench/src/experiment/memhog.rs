@@ -7,6 +7,7 @@ use host::engine::{EngineSpec, Load};
 use super::contract::Asks;
 use super::engine;
 use crate::axes::rung::CallBy;
+use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::trial::spec::Spec;
 use found::Found;
@@ -33,6 +34,10 @@ impl Asks for Memhog {
         let footprint = footprint(keys);
         let hog = |rung| EngineSpec { load: Load::Memhog, footprint, ..keys.engine(rung, call) };
         keys.rungs().map(|rung| engine::cell(hog(rung))).collect()
+    }
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        engine::gives_back(keys, "no memory would come back, which is what is asked")
     }
 }
 

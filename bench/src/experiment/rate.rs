@@ -48,7 +48,8 @@ impl Asks for Rates {
     }
 
     fn check(keys: &Keys) -> Result<(), PlanError> {
-        one_rung(keys)
+        one_rung(keys)?;
+        engine::gives_back(keys, "a rate is one of memory given back")
     }
 }
 

@@ -69,6 +69,9 @@ impl Asks for Walks {
         if keys.walks.iter().flatten().all(|walk| !walk.0.walks_lists()) {
             return bad("walks", "without any that walks lists", "name rewalk, boundary or rotation");
         }
+        if keys.lengths.iter().flatten().any(|length| *length == 0) {
+            return bad("lengths", 0, "there is nothing to find in a list of no blocks; use 1 or more");
+        }
         Ok(())
     }
 }

@@ -3,28 +3,36 @@
 use crate::figure::interval::{Interval, Verdict};
 use crate::figure::unit::{Unit, percent};
 
-/// A share with its interval: `-3.27 % [-3.90, -2.64]`; `~` before it if no difference is shown.
+/// A share with its interval, if it has one: `-3.27 % [-3.90, -2.64]`; `~` before it if no difference is shown.
 #[must_use]
 pub fn share(interval: &Interval) -> String {
-    let [mean, low, high] = [interval.mean, interval.low, interval.high].map(|share| share * 100.0);
-    let ends = if is_exact(interval) { String::new() } else { format!(" [{low:+.2}, {high:+.2}]") };
-    format!("{}{mean:+.2} %{ends}", doubt(interval))
+    let mark = doubt(interval);
+    mark.to_owned() + &around(interval, " %", |share| format!("{:+.2}", share * 100.0))
 }
 
 /// A share with half its interval, in per cent: `-3.3 ±0.6`.
 #[must_use]
 pub fn short_share(interval: &Interval) -> String {
-    let [mean, half] = [interval.mean * 100.0, (interval.high - interval.low) * 50.0];
-    format!("{}{mean:+.1} ±{half:.1}", doubt(interval))
+    let sign = if interval.mean.is_sign_negative() { "" } else { "+" };
+    format!("{}{sign}{}", doubt(interval), give_or_take(interval, |share| format!("{:.1}", share * 100.0)))
 }
 
-/// A difference with its interval: `+1.2 [+1.0, +1.4] µs`; a count that is the same in every block has none.
+/// A figure with half its interval, if it has one, written as `show` writes numbers.
+#[must_use]
+pub fn give_or_take(interval: &Interval, show: impl Fn(f64) -> String) -> String {
+    let half = (interval.high - interval.low) / 2.0;
+    let half = if has_ends(interval) { format!(" ±{}", show(half)) } else { String::new() };
+    show(interval.mean) + &half
+}
+
+/// A difference with its interval, if it has one: `+1.2 [+1.0, +1.4] µs`.
 #[must_use]
 pub fn plain(unit: Unit, interval: &Interval) -> String {
-    if is_exact(interval) {
-        return unit.show_change(interval.mean);
+    if has_ends(interval) {
+        unit.show_interval(interval.mean, interval.low, interval.high)
+    } else {
+        unit.show_change(interval.mean)
     }
-    unit.show_interval(interval.mean, interval.low, interval.high)
 }
 
 /// A difference with its interval; `~` before it if no difference is shown.
@@ -50,20 +58,32 @@ pub fn amount(unit: Unit, interval: &Interval) -> String {
     plain(unit, interval).replace('+', "")
 }
 
-/// A share with its interval, where there is nothing to differ from: `4.1 % [3.0, 5.2]`.
+/// A share with its interval, where there is nothing to differ from: `4.1 % [3.0 %, 5.2 %]`.
 #[must_use]
 pub fn part(interval: &Interval) -> String {
-    let [share, low, high] = [interval.mean, interval.low, interval.high].map(percent);
-    format!("{share} [{low}, {high}]")
+    around(interval, "", percent)
+}
+
+/// A figure with its interval, if it has one, written as `show` writes numbers and with `unit` once.
+#[must_use]
+pub fn around(interval: &Interval, unit: &str, show: impl Fn(f64) -> String) -> String {
+    let [mean, low, high] = [interval.mean, interval.low, interval.high].map(show);
+    let ends = if has_ends(interval) { format!(" [{low}, {high}]") } else { String::new() };
+    format!("{mean}{unit}{ends}")
 }
 
 fn doubt(interval: &Interval) -> &'static str {
     if interval.shows_difference() { "" } else { "~ " }
 }
 
-/// A count that is the same in every block has no interval to show.
-fn is_exact(interval: &Interval) -> bool {
-    interval.is_counted() && interval.high - interval.low <= 1e-9 * interval.mean.abs()
+/// Whether there is an interval to show: not of a count that is the same in every block, and not of so few blocks that
+/// no interval of theirs is one of 95 %.
+fn has_ends(interval: &Interval) -> bool {
+    if interval.is_counted() {
+        interval.high - interval.low > 1e-9 * interval.mean.abs()
+    } else {
+        interval.is_known()
+    }
 }
 
 /// A number a second or a count, short.
@@ -98,10 +118,19 @@ mod tests {
         assert_eq!(
             difference(
                 Unit::Nanoseconds,
-                &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5, p: Some(0.1) }
+                &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 6, p: Some(0.1) }
             ),
             "~ +120 [+100, +140] ns"
         );
+    }
+
+    #[test]
+    fn of_five_blocks_no_interval_is_shown() {
+        let five = Interval { mean: 0.12, low: 0.10, high: 0.14, blocks: 5, p: Some(0.06) };
+        assert_eq!([share(&five), short_share(&five)], ["~ +12.00 %", "~ +12.0"]);
+        let five = Interval { mean: 120.0, low: 100.0, high: 140.0, ..five };
+        assert_eq!(difference_within(Unit::Nanoseconds, &five, 500.0), "~ +120 ns");
+        assert_eq!(amount(Unit::Nanoseconds, &five), "120 ns");
     }
 
     #[test]
@@ -119,7 +148,7 @@ mod tests {
         assert_eq!(
             [amount(
                 Unit::Nanoseconds,
-                &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 5, p: Some(0.1) }
+                &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 6, p: Some(0.1) }
             )],
             ["120 [100, 140] ns"]
         );

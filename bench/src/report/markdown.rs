@@ -1,5 +1,6 @@
 //! `report.md`: the run for people who were not there.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::summary::Shown;
@@ -75,11 +76,51 @@ fn checks(checks: &[Check]) -> String {
         .fold(String::new(), |text, line| text + "- " + &line + "\n")
 }
 
+/// A word as a shell takes it.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''")).into()
+}
+
 fn again(shown: &Shown, environment: &Environment) -> String {
-    let typed = environment.command.iter().skip(1).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let typed = environment.command.iter().skip(1).map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     let command = shown.experiment.command();
+    let command = environment.lab.as_ref().map_or(command.to_owned(), |lab| {
+        format!("lab {command} --clock {} --kernel {}", lab.clock, quoted(&lab.kernel_package))
+    });
     format!(
         "```\npagehint {typed}\n```\n\nThe resolved plan is `plan.toml` beside this file; `pagehint {command} --plan plan.toml` runs the same trials in the same order.\n\
          `pagehint report` on this directory rebuilds this file.\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axes::named::Named;
+    use crate::site::emulated::{Described, LabClock};
+    use crate::testing::timed::counted;
+
+    #[test]
+    fn a_run_of_the_lab_is_run_again_in_the_lab() {
+        let archive = counted(1000);
+        let shown = Shown::of(&archive).unwrap();
+        let mut environment = archive.environment;
+        environment.command = ["pagehint", "lab", "--out", "it's"].map(str::to_owned).to_vec();
+        assert!(again(&shown, &environment).contains("`pagehint compare --plan plan.toml`"));
+        environment.lab = Some(Described {
+            clock: Named(LabClock::Instructions),
+            emulator: String::new(),
+            kernel_package: "linux-image-6.1.0-1".to_owned(),
+            kernel_version: String::new(),
+            took_s: 0.0,
+        });
+        let text = again(&shown, &environment);
+        let command =
+            "`pagehint lab compare --clock instructions --kernel linux-image-6.1.0-1 --plan plan.toml`";
+        assert!(text.contains(command) && text.contains("pagehint lab --out 'it'\\''s'\n"), "{text}");
+    }
 }

@@ -1,6 +1,7 @@
 //! What a run showed: `summary.json`, one envelope for every experiment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -10,13 +11,15 @@ use crate::SCHEMA_VERSION;
 use crate::archive::Archive;
 use crate::experiment;
 use crate::experiment::contract::{Experiment, Findings};
-use crate::figure::check::{Check, Standing, plural};
+use crate::figure::check::{Check, Standing, none_of, plural};
 use crate::figure::interval::blocks_needed;
 use crate::figure::unit::Unit;
+use crate::plan::schedule::Slot;
 use crate::plan::{self, Plan, PlanError};
 use crate::trial;
 use crate::trial::checks::Planned;
-use crate::trial::spec::Choices;
+use crate::trial::record::TrialRecord;
+use crate::trial::spec::{Choices, Spec};
 
 /// `summary.json`: what a run showed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -80,15 +83,16 @@ impl Shown {
         let experiment = experiment::named(&plan.experiment)?;
         let (found, json) = experiment.found(archive);
         let planned = experiment.planned(plan, environment.call());
+        let slots = experiment.schedule(plan, environment.call());
         let cells = cells(archive);
         let mut answer = found.sentences();
         let scope = experiment.scope(&plan.choices);
         if !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
-            let blocks = cells.iter().map(|cell| cell.trials).max().unwrap_or_default();
             let on = format!("On this host ({}), with {scope}", environment.host);
-            answer.insert(0, in_scope(&on, blocks, found.comparisons(), archive.unit()));
+            answer.insert(0, in_scope(&on, &over_blocks(&cells), found.comparisons(), archive.unit()));
         }
         let mut checks = trial::checks::all(planned, trials);
+        checks.push(of_the_plan(&slots, trials));
         checks.extend(trial::timed::checks::all(trials));
         checks.extend(trial::engine::checks::all(trials));
         checks.extend(found.checks());
@@ -122,6 +126,34 @@ impl Summary {
     }
 }
 
+/// A run directory may have been put together by hand; what is not of its plan is not what its figures are said to be of.
+fn of_the_plan(slots: &[Slot<Spec>], trials: &[TrialRecord]) -> Check {
+    let mut seen = BTreeSet::new();
+    let faults = trials.iter().filter_map(|record| {
+        let TrialRecord { trial, block, seed, .. } = *record;
+        let slot = usize::try_from(trial).ok().and_then(|trial| slots.get(trial));
+        let is_slots = |slot: &Slot<Spec>| {
+            (slot.block, slot.seed, slot.cell.choices()) == (block, seed, record.choices())
+        };
+        if !slot.is_some_and(is_slots) {
+            Some(format!("trial {trial} is another than the plan's"))
+        } else if !seen.insert(trial) {
+            Some(format!("trial {trial} is there more than once"))
+        } else {
+            None
+        }
+    });
+    let faults: Vec<String> = faults.collect();
+    let looked_at = format!("{} trials", trials.len());
+    none_of(
+        "every trial is one of the plan's, once",
+        Standing::Fails,
+        &faults,
+        trials.len() as u64,
+        looked_at,
+    )
+}
+
 fn cells(archive: &Archive) -> Vec<Cell> {
     let mut cells: BTreeMap<Choices, usize> = BTreeMap::new();
     for trial in archive.trials.iter().filter(|trial| trial.error().is_none()) {
@@ -130,15 +162,22 @@ fn cells(archive: &Archive) -> Vec<Cell> {
     cells.into_iter().map(|(choices, trials)| Cell { choices, trials }).collect()
 }
 
+/// The fewest and the most blocks that a cell has.
+fn over_blocks(cells: &[Cell]) -> RangeInclusive<usize> {
+    let trials = || cells.iter().map(|cell| cell.trials);
+    trials().min().unwrap_or_default()..=trials().max().unwrap_or_default()
+}
+
 /// On what the answer rests: what its intervals are, and whether there are blocks enough for the largest table.
-fn in_scope(on: &str, blocks: usize, comparisons: usize, unit: Unit) -> String {
+fn in_scope(on: &str, blocks: &RangeInclusive<usize>, comparisons: usize, unit: Unit) -> String {
     if unit == Unit::Instructions {
         return format!("{on}; counted, so that the same run gives the same figures again.");
     }
-    let mut sentence = format!("{on}, over {blocks} block{}; ", plural(blocks));
+    let (blocks, most) = (*blocks.start(), *blocks.end());
+    let over = if blocks == most { blocks.to_string() } else { format!("{blocks} to {most}") };
+    let mut sentence = format!("{on}, over {over} block{}; ", plural(most));
     if blocks < blocks_needed(1) {
-        return sentence
-            + "too few to show a difference, or for intervals of 95 %: their ends are the spread of the blocks.";
+        return sentence + "too few to show a difference, and no interval is given.";
     }
     sentence.push_str("intervals are 95 %");
     if comparisons > 0 {
@@ -183,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_blocks_cannot_show_is_said() {
-        let said = |blocks, comparisons| in_scope("Here", blocks, comparisons, Unit::Nanoseconds);
+        let said = |blocks, comparisons| in_scope("Here", &(blocks..=blocks), comparisons, Unit::Nanoseconds);
         assert!(said(1, 0).starts_with("Here, over 1 block; too few to show a difference"));
         assert!(!said(5, 14).contains("intervals are 95 %"));
         assert!(said(6, 0).ends_with("intervals are 95 %."));

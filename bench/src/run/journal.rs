@@ -62,13 +62,10 @@ impl Journal {
     pub fn check_writable(directory: &Path) -> Result<(), JournalError> {
         let failed = |source| JournalError::Write { path: directory.to_owned(), source };
         Self::check_empty(directory)?;
-        let is_new = !directory.exists();
-        fs::create_dir_all(directory).map_err(failed)?;
-        let tried = tempfile::tempfile_in(directory).map_err(failed);
-        if is_new {
-            fs::remove_dir(directory).map_err(failed)?;
-        }
-        tried.map(drop)
+        // Of what is not there the next that is counts: nothing is made that would have to be taken away again.
+        let there = directory.ancestors().find(|there| there.exists() || there.as_os_str().is_empty());
+        let there = there.filter(|there| !there.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::tempfile_in(there).map(drop).map_err(failed)
     }
 
     /// Starts a run directory: what is known before the first trial is in it when this returns.
@@ -135,7 +132,9 @@ mod tests {
     fn looking_whether_a_directory_can_be_written_leaves_nothing() {
         let place = tempfile::tempdir().unwrap();
         let new = place.path().join("new");
-        Journal::check_writable(&new).unwrap();
+        for new in [new.join("deep/er"), new.clone()] {
+            Journal::check_writable(&new).unwrap();
+        }
         assert!(!new.exists());
         fs::create_dir(&new).unwrap();
         Journal::check_writable(&new).unwrap();

@@ -1,6 +1,7 @@
 //! How far a run is, and how long it may still take where anything tells the time. Everything is drawn between
 //! trials, on this thread, and nothing while one is running.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,12 @@ fn left(elapsed: Duration, done: usize, trials: usize) -> String {
 
 /// Whether standard error is a terminal that can draw.
 fn draws() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    io::stderr().is_terminal() && can_draw(std::env::var_os("TERM").as_deref())
+}
+
+/// Whether a terminal that calls itself so can draw; one that does not say what it is is not asked to.
+fn can_draw(term: Option<&OsStr>) -> bool {
+    term.is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// How far a run is; [`heard`] understands it.
@@ -174,6 +180,12 @@ impl Drop for Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_draws_if_it_says_what_it_is() {
+        let terms = [None, Some(""), Some("dumb"), Some("xterm")];
+        assert_eq!(terms.map(|term| can_draw(term.map(OsStr::new))), [false, false, false, true]);
+    }
 
     #[test]
     fn what_is_said_is_heard() {

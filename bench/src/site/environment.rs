@@ -126,6 +126,11 @@ impl From<&Facts> for Kvm {
     }
 }
 
+/// The command line; what is no text in it, such as a path may be, is shown as far as it is.
+fn typed() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 impl Environment {
     /// Of this host, now.
     #[must_use]
@@ -139,7 +144,7 @@ impl Environment {
             revision: env!("PAGEHINT_REVISION").to_owned(),
             rustc: env!("PAGEHINT_RUSTC").to_owned(),
             optimised: !cfg!(debug_assertions),
-            command: std::env::args().collect(),
+            command: typed(),
             kvm: Kvm::from(facts),
             machine,
             lab: None,
@@ -150,12 +155,7 @@ impl Environment {
     /// known only outside.
     #[must_use]
     pub fn brought_back(self, began: SystemTime, lab: Described) -> Self {
-        Self {
-            date: Utc::from(began).to_string(),
-            command: std::env::args().collect(),
-            lab: Some(lab),
-            ..self
-        }
+        Self { date: Utc::from(began).to_string(), command: typed(), lab: Some(lab), ..self }
     }
 
     /// What path lengths depend on beside the code: they can be held against each other only where it is the same.

@@ -9,7 +9,7 @@ use host::engine::Walk;
 
 use super::engine::{FakeEngine, Wrong};
 use super::timed::environment;
-use super::{plan, run as run_plan, standing};
+use super::{plan, rebuild, run as run_plan, standing};
 use crate::archive::{Archive, file, hlog};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
@@ -22,7 +22,7 @@ use crate::figure::check::Standing;
 use crate::figure::table::Grid;
 use crate::plan::keys::Keys;
 use crate::report::summary::Summary;
-use crate::report::{self, terminal};
+use crate::report::terminal;
 use crate::run::listener::Tally;
 
 /// Experiments whose trials are of the engine.
@@ -38,7 +38,7 @@ fn run(directory: &Path, name: &str, wrong: Option<(usize, Wrong)>) -> Tally {
 fn summary_of(name: &str, wrong: Option<(usize, Wrong)>) -> Summary {
     let directory = tempfile::tempdir().unwrap();
     run(directory.path(), name, wrong);
-    report::rebuild(directory.path()).unwrap().summary
+    rebuild(directory.path()).unwrap().summary
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn every_experiment_becomes_a_report() {
     for name in OF_THE_ENGINE {
         let directory = tempfile::tempdir().unwrap();
         let tally = run(directory.path(), name, None);
-        let shown = report::rebuild(directory.path()).unwrap();
+        let shown = rebuild(directory.path()).unwrap();
         let summary = &shown.summary;
         assert!(!summary.failed(), "{}: {:#?}", name, summary.checks);
         assert_eq!((summary.measured, tally.failed + tally.missing), (tally.measured, 0));
@@ -165,7 +165,7 @@ fn what_ended_before_a_signal_is_reported_and_torn_ends_are_left_out() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), "rate", Some((5, Wrong::Stopped)));
     assert_eq!((tally.measured, tally.failed), (5, 0));
-    let summary = report::rebuild(directory.path()).unwrap().summary;
+    let summary = rebuild(directory.path()).unwrap().summary;
     assert_eq!((summary.measured, standing(&summary, "ran to its end")), (5, Standing::Doubtful));
     for name in [file::TRIALS, hlog::FILE] {
         let path = directory.path().join(name);
@@ -174,7 +174,7 @@ fn what_ended_before_a_signal_is_reported_and_torn_ends_are_left_out() {
     }
     let archive = Archive::open(directory.path()).unwrap();
     assert_eq!((archive.trials.len(), archive.remarks.len()), (4, 2), "{:?}", archive.remarks);
-    report::rebuild(directory.path()).unwrap();
+    rebuild(directory.path()).unwrap();
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_soak_ends_when_its_time_is_up() {
     let (plan, mut engine) = (plan("soak", &Keys::default()), FakeEngine::default());
     let tally = run_plan(directory.path(), &environment(), &plan, Some(Duration::ZERO), &mut engine);
     assert_eq!(tally, Tally { measured: 1, failed: 0, missing: 0 });
-    let summary = report::rebuild(directory.path()).unwrap().summary;
+    let summary = rebuild(directory.path()).unwrap().summary;
     assert_eq!((summary.failed(), standing(&summary, "ran to its end")), (false, Standing::Doubtful));
 
     let again = directory.path().join("stopped");
@@ -200,7 +200,7 @@ fn a_cell_without_its_histograms_says_so() {
     let directory = tempfile::tempdir().unwrap();
     run(directory.path(), "rate", None);
     fs::write(directory.path().join(hlog::FILE), "").unwrap();
-    let summary = report::rebuild(directory.path()).unwrap().summary;
+    let summary = rebuild(directory.path()).unwrap().summary;
     assert_eq!(summary.remarks.len(), summary.cells.len(), "{:?}", summary.remarks);
 }
 
@@ -211,6 +211,6 @@ fn a_counter_that_nobody_knows_is_refused_with_its_line() {
     let path = directory.path().join(file::TRIALS);
     let good = fs::read_to_string(&path).unwrap();
     fs::write(&path, good.replacen("\"operations\":", "\"opera\":", 1)).unwrap();
-    let said = report::rebuild(directory.path()).err().unwrap().to_string();
+    let said = rebuild(directory.path()).err().unwrap().to_string();
     assert!(said.contains("line 1 of ") && said.contains("opera"), "{said}");
 }

@@ -6,6 +6,7 @@ use super::cell::{CellSummary, find, paired};
 use crate::axes::rung::Rung;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::interval::{Interval, MARGIN, Sampling, Verdict};
+use crate::figure::number;
 use crate::figure::unit::{Unit, percent, ratio};
 use crate::trial::timed::phases::Phase;
 
@@ -76,10 +77,7 @@ fn twice_the_same(cells: &[CellSummary], unit: Unit, how: Sampling) -> Option<Ch
     let [none, dontneed] =
         [Discard::None, Discard::DontNeed].map(|discard| find(cells, Rung::Floor, discard));
     let difference = Interval::of(&paired(none?, dontneed?), how)?;
-    let detail = format!(
-        "floor run as two cells differs by {}",
-        unit.show_interval(difference.mean, difference.low, difference.high)
-    );
+    let detail = format!("floor run as two cells differs by {}", number::plain(unit, &difference));
     let once = none?.a_range().p50;
     let what = format!("the same work measured twice is equal within {}", percent(MARGIN));
     let standing = match difference.verdict(once) {

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use host::axes::Discard;
 
+use super::Ladder;
 use super::cell::{CellSummary, find};
 use super::found::Found;
 use crate::archive::Archive;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
+use crate::experiment::contract::Asks;
 use crate::figure::unit::{Unit, ratio};
+use crate::plan::Plan;
 use crate::trial::timed::phases::Phase;
 
 /// By what share a path may grow.
@@ -98,6 +101,34 @@ impl Change {
     }
 }
 
+/// Whether a run of this plan will be one to hold against the reference, before it is made. The rungs that a plan leaves
+/// open are those that its machine can run, and known only there.
+///
+/// # Errors
+/// [`GrowthError`] if it will not.
+pub fn comparable(reference: &Archive, plan: &Plan, is_counted: bool) -> Result<(), GrowthError> {
+    let units = [("reference", reference.unit()), ("new", unit_of(is_counted))];
+    if let Some((which, unit)) = units.into_iter().find(|(_, unit)| *unit != Unit::Instructions) {
+        return Err(GrowthError::NotInstructions { which, unit });
+    }
+    let mut plan = plan.clone();
+    if plan.choices.rungs.is_none() {
+        plan.choices.rungs.clone_from(&reference.plan.choices.rungs);
+    }
+    if plan.experiment != Ladder::NAME || !is_same(&reference.plan, &plan) {
+        return Err(GrowthError::OtherPlan);
+    }
+    Ok(())
+}
+
+const fn unit_of(is_counted: bool) -> Unit {
+    if is_counted { Unit::Instructions } else { Unit::Nanoseconds }
+}
+
+fn is_same(reference: &Plan, now: &Plan) -> bool {
+    (&reference.experiment, &reference.choices) == (&now.experiment, &now.choices)
+}
+
 /// Every rung of the reference against the same one now.
 ///
 /// # Errors
@@ -108,7 +139,7 @@ pub fn changes(reference: &Archive, now: &Archive) -> Result<Vec<Change>, Growth
             return Err(GrowthError::NotInstructions { which, unit: archive.unit() });
         }
     }
-    if (&reference.plan.experiment, &reference.plan.choices) != (&now.plan.experiment, &now.plan.choices) {
+    if !is_same(&reference.plan, &now.plan) {
         return Err(GrowthError::OtherPlan);
     }
     let [reference, now] = [reference, now].map(Found::new);
@@ -167,6 +198,10 @@ mod tests {
         assert_eq!(error, GrowthError::NotInstructions { which: "new", unit: Unit::Nanoseconds });
         let mut planned = counted(1000);
         planned.plan.choices.seed = Some(7);
+        assert_eq!(comparable(&counted(1000), &planned.plan, true), Err(GrowthError::OtherPlan));
+        comparable(&planned, &planned.plan, true).unwrap();
+        let new = GrowthError::NotInstructions { which: "new", unit: Unit::Nanoseconds };
+        assert_eq!(comparable(&planned, &planned.plan, false), Err(new));
         assert_eq!(changes(&planned, &counted(1000)).unwrap_err(), GrowthError::OtherPlan);
         let mut none = counted(1000);
         none.trials.clear();

@@ -213,8 +213,7 @@ impl Found {
 }
 
 fn in_hundredths(back: Interval) -> String {
-    let [share, low, high] = [back.mean, back.low, back.high].map(|share| share * 100.0);
-    format!("{share:.2} % [{low:.2}, {high:.2}]")
+    number::around(&back, " %", |share| format!("{:.2}", share * 100.0))
 }
 
 #[cfg(test)]
@@ -242,7 +241,7 @@ mod tests {
         let found = Found { unit: Unit::Nanoseconds, cells: vec![cell()] };
         let rounds = found.rounds().to_text();
         let is_first = |what| rounds.lines().find(|line| line.contains(what)).unwrap().contains("custom");
-        assert_eq!([is_first("unknown"), is_first("98.00 % [98.00, 98.00]")], [true, false], "{rounds}");
+        assert_eq!([is_first("unknown"), is_first("98.00 %")], [true, false], "{rounds}");
         let said = found.sentences().join("\n");
         assert!(
             said.contains("98.0 % of the guest's free memory was back when reporting had settled"),

@@ -90,9 +90,7 @@ impl Findings for Found {
                 ("with passes' time", &|cell| number::mib(cell.predicted.mean)),
                 ("observed/s", &|cell| number::mib(cell.observed.mean)),
                 ("deviation [95 %]", &|cell| {
-                    let Interval { mean, low, high, .. } = cell.deviation;
-                    let [mean, low, high] = [mean, low, high].map(|share| share * 100.0);
-                    format!("{mean:+.2} % [{low:+.2}, {high:+.2}]")
+                    number::around(&cell.deviation, " %", |share| format!("{:+.2}", share * 100.0))
                 }),
                 ("n", &|cell| cell.observed.blocks.to_string()),
             ],

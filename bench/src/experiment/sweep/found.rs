@@ -112,10 +112,7 @@ impl Found {
             "{}: µs for each MiB reported, guest and host, by order and blocks a report; ± half the 95 % interval, n = {n}",
             label(rung)
         );
-        self.across(rung, title, |cell| {
-            let half = (cell.cost.high - cell.cost.low) / 2.0;
-            format!("{} ±{}", number::number(cell.cost.mean / 1e3), number::number(half / 1e3))
-        })
+        self.across(rung, title, |cell| number::give_or_take(&cell.cost, |ns| number::number(ns / 1e3)))
     }
 
     fn backs(&self, rung: Option<Named<Rung>>) -> Grid {

@@ -110,8 +110,7 @@ impl Found {
                 ("shuffle", &|row| row.shuffle.to_string()),
                 ("list", &|row| row.length.to_string()),
                 ("looked at a block [95 %]", &|row| {
-                    let Interval { mean, low, high, .. } = row.examined;
-                    format!("{mean:.2} [{low:.2}, {high:.2}]")
+                    number::around(&row.examined, "", |blocks| format!("{blocks:.2}"))
                 }),
                 ("a batch, median", &|row| number::number(row.examined_a_batch.p50)),
                 ("lock held, median", &|row| show(row.hold.p50)),
