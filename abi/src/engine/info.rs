@@ -1,7 +1,7 @@
 //! What the engine is told when it starts: [`EngineInfo`], as words at [`crate::layout::ENGINE`], beside the boot
 //! words, which say the rest (transport, arena, seed).
 
-use super::{GuestFault, Load, Reporting, Shuffle, Walk};
+use super::{GuestFault, Load, PerCpuLists, Reporting, Shuffle, Walk};
 use crate::addr::Order;
 use crate::axes::Axis;
 use crate::boot::{BootError, choice, flag};
@@ -57,6 +57,8 @@ pub struct EngineInfo {
     pub fault: GuestFault,
     /// Ticks in a microsecond: for waits the host is asked for in microseconds.
     pub ticks_per_us: u64,
+    /// Whether processors keep lists of free pages of their own.
+    pub pcp: PerCpuLists,
 }
 
 impl EngineInfo {
@@ -85,7 +87,7 @@ impl EngineInfo {
             self.poison,
             self.fault.number(),
             self.ticks_per_us,
-            0,
+            self.pcp.number(),
             0,
             0,
         ]
@@ -121,6 +123,7 @@ impl EngineInfo {
             poison: next().1,
             fault: choice(next())?,
             ticks_per_us: next().1,
+            pcp: choice(next())?,
         })
     }
 }
@@ -151,6 +154,7 @@ mod tests {
         poison: 0xaaaa_aaaa_aaaa_aaaa,
         fault: GuestFault::KeepMark,
         ticks_per_us: 2400,
+        pcp: PerCpuLists::Linux,
     };
 
     #[test]
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_foreign_word_is_named() {
-        for (index, bad) in [(1, 3), (2, 99), (4, 11), (9, 2), (10, 5), (19, 4)] {
+        for (index, bad) in [(1, 3), (2, 99), (4, 11), (9, 2), (10, 5), (19, 4), (21, 2)] {
             let mut words = INFO.to_words();
             words[index] = bad;
             assert_eq!(EngineInfo::from_words(&words), Err(BootError { index, value: bad }));

@@ -5,7 +5,7 @@
 
 use clap::Args;
 use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload};
-use host::engine::{Load, Reporting, Shuffle, Walk};
+use host::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,10 @@ pub struct Keys {
     #[arg(long, value_delimiter = ',', value_name = "LOAD,…", help_heading = "What is compared")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loads: Option<Vec<Named<Load>>>,
+    /// Whether processors keep lists of free pages of their own, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "PCP,…", help_heading = "What is compared")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcps: Option<Vec<Named<PerCpuLists>>>,
     /// The rung to start from; the flags of its axes change it.
     #[arg(long, help_heading = "Transport")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +129,10 @@ pub struct Keys {
     #[arg(long, help_heading = "Guest")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offer_poison: Option<bool>,
+    /// Whether processors keep lists of free pages of their own, as Linux does. [default: off]
+    #[arg(long, help_heading = "Guest")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcp: Option<Named<PerCpuLists>>,
     /// Ranges in a report, 1 to 511.
     #[arg(long, value_name = "RANGES", help_heading = "Reports")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -72,6 +72,7 @@ const INFO: EngineInfo = EngineInfo {
     poison: 0,
     fault: GuestFault::None,
     ticks_per_us: 1,
+    pcp: PerCpuLists::Off,
 };
 
 const PAGE: Order = match Order::new(0) {

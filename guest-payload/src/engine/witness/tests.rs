@@ -53,6 +53,7 @@ fn info(poison: Option<u64>) -> EngineInfo {
         poison: poison.unwrap_or_default(),
         fault: GuestFault::None,
         ticks_per_us: 1,
+        pcp: abi::engine::PerCpuLists::Off,
     }
 }
 
