@@ -123,7 +123,7 @@ fn a_rate_that_is_not_the_formulas_fails() {
     let summary = summary_of("rate", Some((1, Wrong::Stalls)));
     assert_eq!(standing(&summary, "predicted rate"), Standing::Fails);
     let answer = summary.answer.join("\n");
-    assert!(answer.contains("Reporting stopped before a second pass: order "), "{answer}");
+    assert!(answer.contains("Reporting stopped before a third pass: order "), "{answer}");
     assert!(answer.contains(": 1 pass instead of "), "{answer}");
 }
 
