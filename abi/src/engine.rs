@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`info`] | what the engine is told when it starts |
 //! | [`map`] | where it keeps its books, and which pages it manages |
+//! | [`watermark`] | how much of a zone stays free |
 //! | [`books`] | what it counts: counters, tallies, passes |
 //! | [`stamp`] | by what a page's contents are witnessed |
 //! | [`Truth`] | what every page holds, apart from what the allocator believes |
@@ -17,6 +18,7 @@ pub mod books;
 pub mod info;
 pub mod map;
 pub mod stamp;
+pub mod watermark;
 
 /// The most blocks a report holds. A batch page has room for one less: [`crate::wire::page::BATCH_CAPACITY`].
 pub const CAPACITY_MAX: usize = 512;
@@ -107,6 +109,29 @@ impl Axis for Shuffle {
         match self {
             Self::None => "none",
             Self::Compaction => "compaction",
+        }
+    }
+}
+
+/// Whether each virtual processor keeps lists of free pages of its own in front of the allocator, as Linux does
+/// (`struct per_cpu_pages`): blocks of orders 0 to 3, and huge pages. What lies in them is not reported.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum PerCpuLists {
+    /// Every allocation and every free goes to the zone.
+    #[default]
+    Off,
+    /// As in Linux 6.12.
+    Linux,
+}
+
+impl Axis for PerCpuLists {
+    const AXIS: &'static str = "pcp";
+    const ALL: &'static [Self] = &[Self::Off, Self::Linux];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Linux => "linux",
         }
     }
 }
@@ -246,6 +271,7 @@ mod tests {
         round_trips::<Reporting>();
         round_trips::<Walk>();
         round_trips::<Shuffle>();
+        round_trips::<PerCpuLists>();
         round_trips::<Load>();
         round_trips::<GuestFault>();
         round_trips::<Inhibited>();

@@ -28,7 +28,7 @@ mod validate;
 mod watch;
 
 pub use abi::engine::books::{Counter as GuestCounter, PassRecord, Tally};
-pub use abi::engine::{GuestFault, Inhibited, Load, Reporting, Shuffle, Walk};
+pub use abi::engine::{GuestFault, Inhibited, Load, PerCpuLists, Reporting, Shuffle, Walk};
 pub use abi::layout::VCPUS_MAX;
 
 pub use contents::Looked;

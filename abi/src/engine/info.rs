@@ -1,14 +1,14 @@
 //! What the engine is told when it starts: [`EngineInfo`], as words at [`crate::layout::ENGINE`], beside the boot
 //! words, which say the rest (transport, arena, seed).
 
-use super::{GuestFault, Load, Reporting, Shuffle, Walk};
+use super::{GuestFault, Load, PerCpuLists, Reporting, Shuffle, Walk};
 use crate::addr::Order;
 use crate::axes::Axis;
 use crate::boot::{BootError, choice, flag};
 use crate::layout::{ENGINE, STEP};
 
 /// Number of words: what [`EngineInfo::to_words`] writes, or it would not compile.
-pub const WORDS: usize = 21;
+pub const WORDS: usize = 22;
 const _: () = assert!(ENGINE.0 + WORDS as u64 * 8 <= STEP.0);
 
 /// Everything the engine is told. Durations are in ticks of the guest's time stamp counter.
@@ -59,6 +59,8 @@ pub struct EngineInfo {
     pub fault: GuestFault,
     /// Ticks in a microsecond: for waits the host is asked for in microseconds.
     pub ticks_per_us: u64,
+    /// Whether processors keep lists of free pages of their own.
+    pub pcp: PerCpuLists,
 }
 
 impl EngineInfo {
@@ -87,6 +89,7 @@ impl EngineInfo {
             self.poison,
             self.fault.number(),
             self.ticks_per_us,
+            self.pcp.number(),
         ]
     }
 
@@ -120,6 +123,7 @@ impl EngineInfo {
             poison: next().1,
             fault: choice(next())?,
             ticks_per_us: next().1,
+            pcp: choice(next())?,
         })
     }
 }
@@ -150,6 +154,7 @@ mod tests {
         poison: 0xaaaa_aaaa_aaaa_aaaa,
         fault: GuestFault::KeepMark,
         ticks_per_us: 2400,
+        pcp: PerCpuLists::Linux,
     };
 
     #[test]
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_foreign_word_is_named() {
-        for (index, bad) in [(1, 3), (2, 99), (4, 11), (9, 2), (10, 5), (19, 4)] {
+        for (index, bad) in [(1, 3), (2, 99), (4, 11), (9, 2), (10, 5), (19, 4), (21, 2)] {
             let mut words = INFO.to_words();
             words[index] = bad;
             assert_eq!(EngineInfo::from_words(&words), Err(BootError { index, value: bad }));

@@ -29,6 +29,9 @@ pub const SLOTS: u64 = 4096;
 /// Most blocks the array of a processor's freed blocks holds.
 pub const FREED: u64 = super::CAPACITY_MAX as u64;
 
+/// Bytes kept for the lists of free pages that a processor has of a zone.
+pub const PCP_BYTES: u64 = 256;
+
 /// Offset in a zone of the 64 bits that count its free pages; the rest is the guest's own.
 pub const ZONE_FREE: u64 = 8;
 
@@ -51,7 +54,8 @@ const PASSES_AT: Gpa = ARENA.offset(0x4000);
 const VCPUS_AT: Gpa = ARENA.offset(0x1_0000);
 const SLOTS_OFFSET: u64 = COUNTERS_BYTES + TALLIES as u64 * TALLY_BYTES;
 const FREED_OFFSET: u64 = SLOTS_OFFSET + SLOTS * 4;
-const VCPU_BYTES: u64 = (FREED_OFFSET + (FREED + 1) * 8).next_multiple_of(PAGE_SIZE);
+const PCP_OFFSET: u64 = FREED_OFFSET + (FREED + 1) * 8;
+const VCPU_BYTES: u64 = (PCP_OFFSET + ZONES * PCP_BYTES).next_multiple_of(PAGE_SIZE);
 const _: () = assert!(0x1000 + ZONES * PAGE_SIZE <= 0x4000);
 const _: () = assert!(PASSES_AT.0 + PASSES * PASS_WORDS as u64 * 8 <= VCPUS_AT.0);
 
@@ -96,6 +100,12 @@ impl Map {
     #[must_use]
     pub const fn freed(self, vcpu: u32) -> Gpa {
         self.vcpu(vcpu).offset(FREED_OFFSET)
+    }
+
+    /// The lists of free pages that a processor has of a zone: [`PCP_BYTES`].
+    #[must_use]
+    pub const fn pcp(self, vcpu: u32, zone: u64) -> Gpa {
+        self.vcpu(vcpu).offset(PCP_OFFSET + zone * PCP_BYTES)
     }
 
     /// The 32-bit word of the pageblock that managed page `index` lies in.
@@ -166,6 +176,8 @@ mod tests {
                 tally(map.vcpu(0), Tally::ALL[0]),
                 map.slots(0),
                 map.freed(0),
+                map.pcp(0, 0),
+                map.pcp(0, 1),
                 map.vcpu(1),
                 map.vcpu(VCPUS_MAX),
                 map.pageblock(0),

@@ -35,8 +35,9 @@ impl Asks for PageFaults {
     fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         let mut cells = Vec::new();
         let Some(first) = keys.first_rung() else { return cells };
-        for unit in keys.units.iter().flatten() {
-            let over = |rung| EngineSpec { unit: order(*unit), ..keys.engine(rung, call) };
+        let units = || keys.units.iter().flatten();
+        for (pcp, unit) in keys.pcps.iter().flatten().flat_map(|pcp| units().map(|unit| (pcp.0, *unit))) {
+            let over = |rung| EngineSpec { unit: order(unit), pcp, ..keys.engine(rung, call) };
             // A trial that does not report is the same over any transport.
             cells.extend(
                 [Reporting::Absent, Reporting::Off]
@@ -58,13 +59,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn absent_and_off_are_measured_once_a_unit() {
+    fn absent_and_off_are_measured_once_a_unit_with_lists_and_without() {
         let keys: Keys = toml::from_str(PageFaults::PLANS[0].1).unwrap();
         let cells = PageFaults::cells(&keys, CallBy::Port);
         let count = |reporting| {
             let is = |spec: &&Spec| matches!(spec, Spec::Engine(spec) if spec.reporting == reporting);
             cells.iter().filter(is).count()
         };
-        assert_eq!((count(Reporting::Absent), count(Reporting::Off), count(Reporting::On)), (2, 2, 24));
+        assert_eq!((count(Reporting::Absent), count(Reporting::Off), count(Reporting::On)), (4, 4, 48));
     }
 }

@@ -5,7 +5,7 @@
 
 use clap::Args;
 use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload};
-use host::engine::{Load, Reporting, Shuffle, Walk};
+use host::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,10 @@ pub struct Keys {
     /// Workloads, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "LOAD,…", help_heading = "What is compared")]
     pub loads: Option<Vec<Named<Load>>>,
+    /// Whether processors keep lists of free pages of their own, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "PCP,…", help_heading = "What is compared")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcps: Option<Vec<Named<PerCpuLists>>>,
     /// The rung to start from; the flags of its axes change it.
     #[arg(long, help_heading = "Transport")]
     pub preset: Option<Named<Rung>>,
@@ -98,6 +102,10 @@ pub struct Keys {
     /// Whether the balloon offers VIRTIO_BALLOON_F_PAGE_POISON. [default: false]
     #[arg(long, help_heading = "Guest")]
     pub offer_poison: Option<bool>,
+    /// Whether processors keep lists of free pages of their own, as Linux does. [default: off]
+    #[arg(long, help_heading = "Guest")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcp: Option<Named<PerCpuLists>>,
     /// Ranges in a report, 1 to 511.
     #[arg(long, value_name = "RANGES", help_heading = "Reports")]
     pub batch: Option<u16>,

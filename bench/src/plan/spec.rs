@@ -5,7 +5,7 @@ use std::time::Duration;
 use abi::addr::{Order, PAGE_SIZE};
 use abi::engine::map::Map;
 use host::axes::{Backing, Coalesce, Discard, RingChoice, Way, Workload};
-use host::engine::{EngineSpec, Load, Reporting, Shuffle, Walk};
+use host::engine::{EngineSpec, Load, PerCpuLists, Reporting, Shuffle, Walk};
 use host::timed::{Stopwatch, TimedSpec};
 
 use super::keys::Keys;
@@ -97,6 +97,7 @@ impl Keys {
             poison: self.poison,
             offer_poison: false,
             watch: ms(self.watch_ms),
+            pcp: PerCpuLists::Off,
             seed: 0,
         }
         .neutral();
@@ -115,6 +116,7 @@ impl Keys {
             warmup: ms(self.warmup_ms).unwrap_or(ordinary.warmup),
             window: ms(self.window_ms).unwrap_or(ordinary.window),
             settle: ms(self.settle_ms).unwrap_or(ordinary.settle),
+            pcp: self.pcp.map_or(ordinary.pcp, |given| given.0),
             offer_poison: self.offer_poison.unwrap_or(ordinary.offer_poison),
             ..ordinary
         }

@@ -127,7 +127,7 @@ fn made(spec: &EngineSpec, wrong: Option<Wrong>) -> Made {
         let reports = 8;
         return Made { blocks: reports * capacity, reports, pages, passes: Vec::new() };
     }
-    let lists = found::lists(&Choices::from(spec), spec.map().managed(), 0);
+    let lists = found::lists(&Choices::from(spec), spec.map().managed());
     let limits = Limits { capacity, budget: spec.budget };
     let delay = ticks(spec.delay) * if wrong == Some(Wrong::Slow) { 2 } else { 1 };
     let mut at = 1_000_000;
@@ -142,9 +142,9 @@ fn made(spec: &EngineSpec, wrong: Option<Wrong>) -> Made {
         })
         .collect();
     Made {
-        blocks: lists.iter().map(|list| list.free).sum(),
+        blocks: lists.iter().flatten().map(|list| list.free).sum(),
         reports: passes.iter().map(|pass| pass.reports).sum(),
-        pages: lists[0].order.pages(),
+        pages: spec.min_order.pages(),
         passes,
     }
 }

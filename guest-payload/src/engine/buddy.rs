@@ -11,12 +11,12 @@
 //!   take        allocation: smallest that fits, split, fall back
 //!   give        freeing: merge with the buddies, choose head or tail
 //!   isolate     what the reporting core does: isolate, put back, mark
-//!   watermark   how much must stay free
+//!   pcp         the lists of free pages that each processor has in front of all that
 //!   timed       the same verbs for callers who want to know more
 //!   audit       do lists, counts and pages agree
 //! ```
 //!
-//! Left out: per-processor lists, atomic reserves, compaction on demand, reclaim. A managed page that is free heads a
+//! Left out: atomic reserves, compaction on demand, reclaim. A managed page that is free heads a
 //! block or lies inside one; only the first page of a block, free or not, has a state, so that no other page can be
 //! taken for one.
 
@@ -35,11 +35,11 @@ mod link;
 mod list;
 mod migrate;
 mod page;
+mod pcp;
 mod take;
 #[cfg(test)]
 mod tests;
 mod timed;
-mod watermark;
 mod zone;
 
 pub use allocator::{Allocator, Config};
@@ -49,6 +49,7 @@ pub use isolate::At;
 pub use link::Link;
 pub use migrate::MigrateType;
 pub use page::{Block, Page};
+pub use pcp::PageLists;
 pub use take::Taken;
 pub use zone::{Locked, Zone};
 

@@ -19,11 +19,14 @@
 //! | `reporter` | a batch, from its search to having put it back |
 //! | `shuffle` | compaction |
 
-use abi::engine::Walk;
+use abi::addr::Order;
 use abi::engine::books::{Counter, Tally};
 use abi::engine::info::EngineInfo;
+use abi::engine::{PerCpuLists, Walk};
 
-use crate::engine::buddy::{Allocator, Block, Freed};
+use crate::engine::books::Books;
+use crate::engine::buddy::{Allocator, Block, Freed, MigrateType, PageLists, Taken};
+use crate::engine::laps::Laps;
 use crate::metal::Metal;
 
 mod batch;
@@ -49,6 +52,8 @@ use worker::{Step, WORKER};
 
 /// The longest nap, in microseconds: what others ask for must be noticed.
 const NAP: u64 = 1000;
+/// How often in a delay the processors' own lists are let age.
+const AGINGS: u64 = 2;
 
 /// The reporting core, as one virtual processor has it.
 pub struct Core<'a, M, const REPORTS: bool> {
@@ -61,6 +66,10 @@ pub struct Core<'a, M, const REPORTS: bool> {
     request: Request,
     pass: Option<Pass>,
     array: Array,
+    /// The lists of free pages that this processor has of its own, if it has any.
+    lists: Option<PageLists<REPORTS>>,
+    /// When they were last looked at for what has lain there long.
+    aged: u64,
 }
 
 impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
@@ -68,7 +77,19 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
     pub fn new(info: &'a EngineInfo, reporter: Reporter<'a, M, REPORTS>, reports: bool) -> Self {
         let array = Array::of(reporter.allocator().map(), reporter.vcpu(), info);
         let request = Request::after(info.delay);
-        Self { info, reports: REPORTS && reports, on: false, reporter, request, pass: None, array }
+        let has_lists = info.pcp == PerCpuLists::Linux;
+        let lists = has_lists.then(|| PageLists::new(reporter.allocator(), reporter.vcpu(), info.vcpus));
+        Self {
+            info,
+            reports: REPORTS && reports,
+            on: false,
+            reporter,
+            request,
+            pass: None,
+            array,
+            lists,
+            aged: 0,
+        }
     }
 
     /// Switches reporting on.
@@ -92,6 +113,59 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
         self.reporter.charged()
     }
 
+    /// Allocates a block; says too for how many ticks a lock was held, if that `is_timed`.
+    #[inline]
+    pub fn alloc(
+        &mut self,
+        metal: &mut M,
+        books: &Books,
+        order: Order,
+        migrate_type: MigrateType,
+        is_timed: bool,
+    ) -> (Option<Taken>, u64) {
+        match self.lists {
+            Some(lists) => {
+                lists.alloc(metal, books, order, migrate_type, |metal, freed| self.heard(metal, freed))
+            }
+            None if is_timed => self.allocator().alloc_timed(metal, books, order, migrate_type),
+            None => (self.allocator().alloc(metal, books, order, migrate_type), 0),
+        }
+    }
+
+    /// Lets time act on this processor's own lists. Linux does so each second (`vmstat_update`), where a pass comes two
+    /// seconds after it was requested; here as often for each pass.
+    fn age(&mut self, metal: &mut M) {
+        let Some(lists) = self.lists else { return };
+        let mut laps = Laps::start(metal);
+        if laps.last().wrapping_sub(self.aged) < self.info.delay / AGINGS {
+            return;
+        }
+        self.aged = laps.last();
+        let books = self.reporter.books();
+        lists.decay(metal, &books, |metal, freed| self.heard(metal, freed));
+        laps.charge(metal, &books, Counter::FreeTicks);
+    }
+
+    /// Whether time takes nothing more off this processor's own lists.
+    pub fn is_aged(&self, metal: &M) -> bool {
+        self.lists.is_none_or(|lists| lists.is_at_rest(metal))
+    }
+
+    /// Gives whatever this processor keeps in lists of its own to the allocator.
+    pub fn drain(&mut self, metal: &mut M) {
+        if let Some(lists) = self.lists {
+            let books = self.reporter.books();
+            lists.drain(metal, &books, |metal, freed| self.heard(metal, freed));
+        }
+    }
+
+    /// A block went on a free list.
+    fn heard(&mut self, metal: &mut M, freed: &Freed) {
+        if REPORTS && self.on {
+            self.notify_free(metal, freed);
+        }
+    }
+
     /// Frees a block, and notes that it is there to be reported. `is_timed`: for how long the lock is held goes into a
     /// tally.
     #[inline]
@@ -101,6 +175,13 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
             return synchronous::free(&mut self.reporter, metal, block);
         }
         let books = self.reporter.books();
+        if let Some(lists) = self.lists {
+            let held = lists.free(metal, &books, block, |metal, freed| self.heard(metal, freed));
+            if is_timed {
+                books.tally(metal, Tally::HoldFree, held);
+            }
+            return;
+        }
         let freed = if is_timed {
             let (freed, held) = self.allocator().free_timed(metal, &books, block);
             books.tally(metal, Tally::HoldFree, held);
@@ -139,6 +220,7 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
     /// What is done between two operations of the workload: a step of the work that is due, if any.
     #[inline]
     pub fn between(&mut self, metal: &mut M) {
+        self.age(metal);
         if REPORTS && self.on {
             self.step(metal);
         }
@@ -201,6 +283,7 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
     /// Goes on with the work, or passes the time with nothing else to do: until `deadline` at the latest, and never past
     /// the next due time. May return early.
     pub fn rest(&mut self, metal: &mut M, deadline: u64) {
+        self.age(metal);
         let step = if REPORTS && self.on { self.step(metal) } else { Step::Nothing };
         let began = metal.clock();
         match step {

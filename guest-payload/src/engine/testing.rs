@@ -7,7 +7,7 @@ use abi::calls::Operation;
 use abi::engine::books::violation;
 use abi::engine::info::EngineInfo;
 use abi::engine::map::Map;
-use abi::engine::{GuestFault, Load, Reporting, Shuffle, Walk};
+use abi::engine::{GuestFault, Load, PerCpuLists, Reporting, Shuffle, Walk};
 use abi::violation::Violation;
 use abi::wire::page;
 
@@ -60,6 +60,7 @@ pub(crate) const INFO: EngineInfo = EngineInfo {
     poison: 0,
     fault: GuestFault::None,
     ticks_per_us: 1,
+    pcp: PerCpuLists::Off,
 };
 
 /// A machine that nobody answers, and the books of its first processor.

@@ -61,5 +61,6 @@ pub(super) fn engine_info(spec: &EngineSpec, fault: GuestFault, tsc_khz: u32) ->
         poison: u64::from_ne_bytes([spec.poison.unwrap_or(0); 8]),
         fault,
         ticks_per_us: u64::from(tsc_khz / 1000).max(1),
+        pcp: spec.pcp,
     }
 }

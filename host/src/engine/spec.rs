@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use abi::addr::{Order, PAGE_SIZE};
 use abi::engine::map::Map;
-use abi::engine::{Load, Reporting, Shuffle, Walk};
+use abi::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
 use abi::wire::virtio::balloon::REPORTING_QUEUE_MIN;
 
 use crate::axes::{Carrier, Way};
@@ -58,6 +58,8 @@ pub struct EngineSpec {
     pub offer_poison: bool,
     /// How often resident memory is looked at meanwhile, if at all: looking takes the lock that faults take.
     pub watch: Option<Duration>,
+    /// Whether processors keep lists of free pages of their own.
+    pub pcp: PerCpuLists,
     /// Seed of the workload.
     pub seed: u64,
 }
@@ -85,7 +87,8 @@ impl EngineSpec {
             (spec.shuffle, spec.high_water, spec.budget, spec.watermark) = (Shuffle::None, 1, 0, false);
         }
         if spec.walk == Walk::Synchronous {
-            (spec.capacity, spec.delay) = (1, Duration::ZERO);
+            // It reports what is freed before it goes on any list.
+            (spec.capacity, spec.delay, spec.pcp) = (1, Duration::ZERO, PerCpuLists::Off);
         }
         if spec.load.is_timed() {
             (spec.rounds, spec.settle) = (1, Duration::ZERO);

@@ -153,6 +153,7 @@ impl EngineSpec {
             ("--watermark", self.watermark != neutral.watermark, lists, "false"),
             ("--capacity", self.capacity != neutral.capacity, "walk synchronous", "1"),
             ("--delay-ms", self.delay != neutral.delay, "walk synchronous", "0"),
+            ("--pcp", self.pcp != neutral.pcp, "walk synchronous", "off"),
             ("--rounds", self.rounds != neutral.rounds, load, "1"),
             ("--warmup-ms", self.warmup != neutral.warmup, load, "0"),
             ("--window-ms", self.window != neutral.window, load, "0"),
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
     use crate::axes::{Completion, Doorbell, RingChoice, Servicer};
     use crate::testing::specs::{ENGINE as SPEC, churning};
-    use abi::engine::Shuffle;
+    use abi::engine::{PerCpuLists, Shuffle};
 
     const MIB: u64 = 1 << 20;
 
@@ -300,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_nothing_looks_at_is_not_set() {
-        let unused: [(Change, &str); 12] = [
+        let unused: [(Change, &str); 13] = [
             (|spec| EngineSpec { shuffle: Shuffle::Compaction, ..array(spec) }, "--shuffle"),
             (|spec| EngineSpec { high_water: 32, ..array(spec) }, "--high-water"),
             (|spec| EngineSpec { budget: 16, ..array(spec) }, "--budget"),
@@ -318,6 +319,13 @@ mod tests {
                     EngineSpec { delay: Duration::from_secs(2), ..spec.neutral() }
                 },
                 "--delay-ms",
+            ),
+            (
+                |spec| {
+                    let spec = EngineSpec { walk: Walk::Synchronous, ..spec };
+                    EngineSpec { pcp: PerCpuLists::Linux, ..spec.neutral() }
+                },
+                "--pcp",
             ),
             (|spec| EngineSpec { rounds: 2, ..churning(spec) }, "--rounds"),
             (|spec| EngineSpec { window: Duration::from_secs(1), ..spec }, "--window-ms"),

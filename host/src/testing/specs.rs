@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use abi::addr::Order;
 use abi::axes::{Carrier, Completion, Workload};
-use abi::engine::{Load, Reporting, Shuffle, Walk};
+use abi::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
 
 use crate::axes::{Doorbell, Way};
 use crate::engine::EngineSpec;
@@ -61,6 +61,7 @@ pub const ENGINE: EngineSpec = EngineSpec {
     settle: Duration::from_secs(10),
     poison: None,
     offer_poison: false,
+    pcp: PerCpuLists::Off,
     watch: None,
     seed: SEED,
 };

@@ -1,8 +1,10 @@
 //! What reporting costs a workload that faults pages in, over every transport, and where it goes.
 
+use std::cmp::Reverse;
+
 use abi::axes::Axis;
 use host::axes::Discard;
-use host::engine::{GuestCounter, Reporting, Tally};
+use host::engine::{GuestCounter, PerCpuLists, Reporting, Tally};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,8 @@ pub struct Found {
 pub struct OfUnit {
     /// The order.
     pub unit: u8,
+    /// Whether processors keep lists of free pages of their own.
+    pub pcp: Named<PerCpuLists>,
     /// Virtual processors.
     pub vcpus: u32,
     /// Operations a second without reporting compiled in.
@@ -79,15 +83,25 @@ pub struct Row {
     pub touch_reported: Quantiles,
 }
 
-fn of_unit(groups: &[Group<'_, Engine>], unit: u8, how: Sampling) -> Option<OfUnit> {
-    let here = || groups.iter().filter(move |group| group.choices.unit == unit);
+impl OfUnit {
+    /// What tables and sentences call it.
+    fn name(&self) -> String {
+        match self.pcp.0 {
+            PerCpuLists::Off => block(self.unit),
+            PerCpuLists::Linux => format!("{} with processors' own lists", block(self.unit)),
+        }
+    }
+}
+
+fn of_unit(groups: &[Group<'_, Engine>], unit: u8, pcp: Named<PerCpuLists>, how: Sampling) -> Option<OfUnit> {
+    let here = || groups.iter().filter(move |group| (group.choices.unit, group.choices.pcp) == (unit, pcp));
     let absent = here().find(|group| group.choices.reporting.0 == Reporting::Absent)?;
     let mut rows: Vec<Row> = here().filter_map(|group| row(group, absent, how)).collect();
     rows.sort_by_key(|row| (row.rung, row.state));
     holm(rows.iter_mut().map(|row| &mut row.change));
     holm(rows.iter_mut().map(|row| &mut row.breakdown.whole));
     let vcpus = absent.choices.vcpus;
-    Some(OfUnit { unit, vcpus, absent: absent.interval(how, EngineMeasured::operations_a_second), rows })
+    Some(OfUnit { unit, pcp, vcpus, absent: absent.interval(how, EngineMeasured::operations_a_second), rows })
 }
 
 fn row(group: &Group<'_, Engine>, absent: &Group<'_, Engine>, how: Sampling) -> Option<Row> {
@@ -135,7 +149,7 @@ fn changes(measure: Unit, unit: &OfUnit, delay_us: u64) -> Grid {
     let per = measure.billion();
     let title = format!(
         "page_fault1 with blocks of {} on {} vCPUs, reported after {} (Linux: 2 s): change of operations a {per} against a guest without reporting ({} a {per}, n = {})",
-        block(unit.unit),
+        unit.name(),
         unit.vcpus,
         Unit::Nanoseconds.show(float(delay_us) * 1e3),
         number::number(unit.absent.mean),
@@ -205,7 +219,7 @@ fn phases(measure: Unit, unit: &OfUnit) -> Grid {
     };
     let title = format!(
         "where it goes, blocks of {}: {name} by which an operation takes longer than without reporting, by phase (n = {})",
-        block(unit.unit),
+        unit.name(),
         unit.absent.blocks
     );
     let spent = spent(unit);
@@ -221,8 +235,7 @@ fn phases(measure: Unit, unit: &OfUnit) -> Grid {
 
 /// What each phase has of a change; of a difference that is none there is nothing to say.
 fn shares(measure: Unit, unit: &OfUnit) -> Option<Grid> {
-    let title =
-        format!("blocks of {}: each phase's share of that, where a difference is shown", block(unit.unit));
+    let title = format!("blocks of {}: each phase's share of that, where a difference is shown", unit.name());
     let spent = spent(unit);
     let rows: Vec<Vec<String>> = unit
         .rows
@@ -268,7 +281,7 @@ fn beside_published(unit: &OfUnit, row: &Row) -> String {
 
 fn sentence(measure: Unit, unit: &OfUnit, row: &Row) -> String {
     let over = row.rung.map_or_else(String::new, |rung| format!(" over {rung}"));
-    let mut sentence = format!("Blocks of {}, {}{over}: ", block(unit.unit), row.state);
+    let mut sentence = format!("Blocks of {}, {}{over}: ", unit.name(), row.state);
     if row.accounted.is_some() && row.state.0 != State::Off {
         let [accounted, core, refault] = accounts(row);
         sentence
@@ -324,15 +337,16 @@ fn sentence(measure: Unit, unit: &OfUnit, row: &Row) -> String {
 impl Findings for Found {
     fn of(archive: &Archive) -> Self {
         let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
-        let mut units: Vec<u8> = groups.iter().map(|group| group.choices.unit).collect();
-        units.sort_unstable_by(|a, b| b.cmp(a));
+        let mut units: Vec<(Reverse<u8>, Named<PerCpuLists>)> =
+            groups.iter().map(|group| (Reverse(group.choices.unit), group.choices.pcp)).collect();
+        units.sort_unstable();
         units.dedup();
         let delay_us = groups.iter().map(|group| group.choices.delay_us).max().unwrap_or_default();
         let unit = archive.unit();
         Self {
             unit,
             delay_us,
-            units: units.into_iter().filter_map(|order| of_unit(groups, order, how)).collect(),
+            units: units.into_iter().filter_map(|(unit, pcp)| of_unit(groups, unit.0, pcp, how)).collect(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The choices of a trial as they are written; trials with the same choices are a cell.
 
-use host::engine::{EngineSpec, Load, Reporting, Shuffle, Walk};
+use host::engine::{EngineSpec, Load, PerCpuLists, Reporting, Shuffle, Walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,14 @@ pub struct Choices {
     pub offer_poison: bool,
     /// How often resident memory was looked at.
     pub watch_us: Option<u64>,
+    /// Whether processors keep lists of free pages of their own.
+    #[serde(default = "no_lists")]
+    pub pcp: Named<PerCpuLists>,
+}
+
+/// What trials had before there were any.
+const fn no_lists() -> Named<PerCpuLists> {
+    Named(PerCpuLists::Off)
 }
 
 impl From<&EngineSpec> for Choices {
@@ -88,6 +96,7 @@ impl From<&EngineSpec> for Choices {
             poison: spec.poison,
             offer_poison: spec.offer_poison,
             watch_us: spec.watch.map(us),
+            pcp: Named(spec.pcp),
         }
     }
 }
@@ -112,11 +121,11 @@ impl Choices {
     /// The cell in a word of a log: what differs between the cells of any experiment.
     #[must_use]
     pub fn tag(&self) -> String {
-        let Self { load, unit, reporting, walk, shuffle, way, min_order, capacity, delay_us, .. } = self;
+        let Self { load, unit, reporting, walk, shuffle, way, min_order, capacity, delay_us, pcp, .. } = self;
         let (transport, discard) = (self.transport(), way.discard);
         let footprint = self.footprint;
         format!(
-            "{load}.u{unit}.{reporting}.{transport}.{walk}.{shuffle}.{discard}.o{min_order}.c{capacity}.d{delay_us}.f{footprint}"
+            "{load}.u{unit}.{reporting}.{transport}.{walk}.{shuffle}.{discard}.o{min_order}.c{capacity}.d{delay_us}.f{footprint}.p{pcp}"
         )
     }
 }

@@ -22,10 +22,12 @@ pub struct Audit {
     pub isolated: u64,
     /// Pages in allocated blocks.
     pub allocated: u64,
+    /// Of these: pages in the lists of the processors.
+    pub listed: u64,
 }
 
 impl Audit {
-    fn expect(&mut self, holds: bool, page: Option<Page>) {
+    pub(super) fn expect(&mut self, holds: bool, page: Option<Page>) {
         if !holds {
             self.wrong += 1;
             self.first_wrong = self.first_wrong.or(page);
@@ -41,6 +43,7 @@ impl<const REPORTS: bool> Allocator<REPORTS> {
         for zone in 0..ZONES {
             self.zone(zone).lock(metal, &books).audit(&mut audit);
         }
+        self.audit_lists(metal, &mut audit);
         audit
     }
 }

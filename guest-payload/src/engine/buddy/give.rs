@@ -41,8 +41,9 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
         } else {
             self.insert_head(merged, migrate_type);
         }
-        // Only the planted fault leaves a mark on what was allocated.
-        if self.marks() && state.is_marked() && merged.page == block.page {
+        // A mark on what was allocated is no mark of the free block, but for the planted fault.
+        let keeps = self.zone.allocator.config.keep_mark && state.is_marked();
+        if self.marks() && keeps && merged.page == block.page {
             self.mark_reported(merged.page);
         }
         let unreported = self.nr_free(merged.order).saturating_sub(self.nr_reported(merged.order));

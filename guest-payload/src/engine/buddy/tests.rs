@@ -13,6 +13,7 @@ use crate::metal::fake::Fake;
 mod damage;
 mod isolate;
 mod model;
+mod pcp;
 
 const MARKS: Config = Config { marks: true, boundaries: false, keep_mark: false };
 const BOUNDARIES: Config = Config { marks: true, boundaries: true, keep_mark: false };

@@ -1,12 +1,13 @@
 //! A zone, and a zone whose lock is held.
 
 use abi::addr::Order;
+use abi::engine::watermark;
 use abi::violation::Violation;
 
 use super::allocator::DMA;
 use super::layout::{LARGEST, Layout};
 use super::page::{self, Heads, State};
-use super::{Allocator, Block, Link, MigrateType, Page, layout, watermark};
+use super::{Allocator, Block, Link, MigrateType, Page, layout};
 use crate::engine::books::Books;
 use crate::engine::lock::Lock;
 use crate::metal::Metal;

@@ -21,6 +21,8 @@ pub(super) fn run<M: Metal, const REPORTS: bool>(owner: &mut Owner<'_, M, REPORT
         let teeth = owner.info.footprint / 2 / owner.info.unit.pages();
         run.clear();
         give_teeth(owner, metal, &mut run, teeth);
+        // The free list has them all, and no list of the processor's.
+        owner.core.drain(metal);
         metal.store(ROUND, 1);
     }
     owner.core.switch_on();

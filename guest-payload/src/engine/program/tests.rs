@@ -8,8 +8,9 @@ use abi::control::Control;
 use abi::engine::books::shared::{BEGAN, ENDED, FREED, INHIBITED, PASSES, ROUND};
 use abi::engine::books::{Counter, PassRecord, counter};
 use abi::engine::info::EngineInfo;
-use abi::engine::map::{PAGE_TRUTH, pass_at};
-use abi::engine::{GuestFault, Inhibited, Load, Reporting, Shuffle, Truth, Walk};
+use abi::engine::map::{Map, PAGE_TRUTH, pass_at};
+use abi::engine::watermark;
+use abi::engine::{GuestFault, Inhibited, Load, PerCpuLists, Reporting, Shuffle, Truth, Walk};
 use abi::layout::ENGINE;
 use abi::violation::Violation;
 
@@ -103,6 +104,54 @@ fn without_reporting_nothing_is_reported_and_everything_else_is_the_same() {
             assert_eq!(metal.said, said, "{reporting:?} {load:?}");
             for what in [Counter::Requests, Counter::Examined, Counter::ReportTicks, Counter::Passes] {
                 assert_eq!(counted(&metal, what), 0, "{reporting:?} {load:?} {what:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hot_huge_page_recycles_in_the_processors_lists() {
+    // One block, taken and freed again and again, is reported whenever a pass finds it on a free list.
+    let [off, linux] = [PerCpuLists::Off, PerCpuLists::Linux].map(|pcp| {
+        let load = Load::PageFault1;
+        let metal = run(&EngineInfo { load, footprint: 512, delay: 500, window: 15_000, pcp, ..INFO });
+        assert_eq!(found(&metal), [], "{pcp:?}");
+        counted(&metal, Counter::TookReported)
+    });
+    // Time takes it off its list now and then.
+    assert!(linux < off / 2, "{linux} and {off}");
+}
+
+#[test]
+fn what_the_processors_lists_keep_is_what_they_may_keep() {
+    let map = Map::new(ARENA_PAGES);
+    // Pages that were freed and not reported, at the end of a load whose reporting may settle.
+    let kept = |pcp| {
+        let [unit, min_order] = [Order::default(); 2];
+        let metal = run(&EngineInfo { unit, min_order, watermark: false, pcp, ..INFO });
+        assert_eq!(found(&metal), [], "{pcp:?}");
+        let truth = |page| u64::from(metal.load32(map.page(page).offset(PAGE_TRUTH)));
+        (0..map.managed()).filter(|page| truth(*page) == Truth::Freed.number()).count() as u64
+    };
+    // One block of zone DMA must not be isolated.
+    assert_eq!(kept(PerCpuLists::Off), Order::MAX.pages());
+    let lists = kept(PerCpuLists::Linux) - Order::MAX.pages();
+    // Time takes the rest: what they keep is as much as the low watermark.
+    let low = watermark::of(map.managed(), map.managed()).low;
+    assert!((1..=low).contains(&lists), "{lists} of {low}");
+}
+
+#[test]
+fn every_load_is_right_with_lists_and_every_walk() {
+    for walk in Walk::ALL.iter().filter(|walk| **walk != Walk::Synchronous) {
+        for load in Load::ALL {
+            for unit in [0, 2, 9].map(|unit| Order::new(unit).unwrap()) {
+                let min_order = Order::default();
+                let pcp = PerCpuLists::Linux;
+                let info = EngineInfo { walk: *walk, load: *load, unit, min_order, pcp, ..INFO };
+                let metal = run(&info);
+                assert_eq!(found(&metal), [], "{walk:?} {load:?} {unit:?}");
+                assert_eq!(counted(&metal, Counter::Failed), 0, "{load:?} {unit:?}");
             }
         }
     }

@@ -1,19 +1,20 @@
 //! Watermarks: how much of a zone must stay free.
 
-use abi::addr::PAGE_SIZE;
+use crate::addr::PAGE_SIZE;
 
 /// The watermarks of a zone, in pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Watermarks {
+pub struct Watermarks {
     /// Allocations stop here.
-    pub(super) min: u64,
+    pub min: u64,
     /// Reporting stops here.
-    pub(super) low: u64,
+    pub low: u64,
 }
 
 /// Those of a zone of `zone` pages, if `managed` are managed in all: `calculate_min_free_kbytes` and
 /// `__setup_per_zone_wmarks` with `watermark_scale_factor` left out.
-pub(super) const fn of(managed: u64, zone: u64) -> Watermarks {
+#[must_use]
+pub const fn of(managed: u64, zone: u64) -> Watermarks {
     if managed == 0 {
         return Watermarks { min: 0, low: 0 };
     }
