@@ -36,6 +36,8 @@ mod detour {
 pub enum Fault {
     /// Acknowledge a call, and discard its ranges only when the next one comes.
     AcknowledgeFirst,
+    /// Move the guest's clock against the host's once their relation has been read.
+    ClockMoved,
     /// Discard one page beyond each range.
     PageTooMany,
     /// Acknowledge without discarding.

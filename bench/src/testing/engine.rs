@@ -212,6 +212,8 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
         },
         idles: 7,
         kvm_stats: Vec::new(),
+        placed: super::timed::placed(),
+        stale_kicks: 0,
         spent: Spent { fetch: made.blocks * 10, discard: reported_pages * 5, complete: made.reports * 10 },
         madvise_calls: if discards { made.blocks } else { 0 },
         discarded_pages: if discards != (wrong == Some(Wrong::Discards)) { reported_pages } else { 0 },

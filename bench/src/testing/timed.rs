@@ -7,9 +7,9 @@ use abi::timed::burst::Burst;
 use hdrhistogram::Histogram;
 use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, Servicer};
 use host::engine::{EngineOutcome, EngineSpec};
-use host::kvm::{Counter, Exits, Flavour};
+use host::kvm::{Counter, Exits, Flavour, Placed};
 use host::memory::WitnessKind;
-use host::probe::{Answered, DoorbellFact, Facts};
+use host::probe::{Answered, ClockSource, DoorbellFact, Facts};
 use host::reclaim::Refused;
 use host::timed::{Observer, Outcome, Proof, Sample, Stopwatch, TimedSpec, Weight};
 use host::trial::TrialError;
@@ -37,7 +37,7 @@ pub(crate) fn facts() -> Facts {
     };
     Facts {
         flavour: Flavour::Vmx,
-        capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true)],
+        capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true), ("KVM_CAP_HALT_POLL", true)],
         max_vcpus: 8,
         hypercall: Bell::Vmcall,
         doorbells: vec![
@@ -51,7 +51,14 @@ pub(crate) fn facts() -> Facts {
         tsc_khz: 2_000_000,
         tsc_offset: Some(-5),
         payload_target: "x86_64-unknown-none",
+        placed: placed(),
+        clock_source: ClockSource { invariant: Some(true), ..ClockSource::default() },
     }
+}
+
+/// Four cores of one thread.
+pub(crate) fn placed() -> Placed {
+    Placed { vcpus: vec![3], device: Some(2), watchdog: Some(1), node: Some(0), ..Placed::default() }
 }
 
 /// The same host as it is written.
@@ -233,6 +240,8 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             each: STOPWATCH as f64,
             registers: None,
         }),
+        placed: placed(),
+        stale_kicks: 0,
         reports: spec.reports,
         ranges: spec.reports * reported,
         calls,

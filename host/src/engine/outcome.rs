@@ -6,7 +6,7 @@ use abi::violation::Violation;
 
 use super::contents::Looked;
 use crate::axes::{Bell, GuestRing};
-use crate::kvm::{Counter, Exits};
+use crate::kvm::{Counter, Exits, Placed};
 use crate::memory::{Splits, WitnessKind};
 use crate::reclaim::Refused;
 use crate::serve::Spent;
@@ -71,6 +71,10 @@ pub struct EngineOutcome {
     pub counter: Counter,
     /// Frequency of the time stamp counter in kHz.
     pub tsc_khz: u32,
+    /// Where the threads ran.
+    pub placed: Placed,
+    /// Wake-ups of the device's thread that found nothing to do: their calls had been found by looking once more.
+    pub stale_kicks: u64,
     /// Why the guest did not report although it was told to.
     pub inhibited: Inhibited,
     /// Pages the engine manages.
@@ -108,7 +112,7 @@ pub struct EngineOutcome {
     /// Processor time that this process took, all its threads: the guest's processors and the device's thread, in
     /// nanoseconds. What others ran on the machine meanwhile is not in it. `None` where the counter counts instructions.
     pub cpu_ns: Option<u64>,
-    /// What the host did for reports, of the whole trial.
+    /// What the host did for reports.
     pub spent: Spent,
     /// `madvise` calls made for reports.
     pub madvise_calls: u64,

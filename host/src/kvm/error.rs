@@ -95,6 +95,11 @@ pub enum ExitError {
     /// Somebody wanted to stop.
     #[error("stopped before the end")]
     Stopped,
+    /// The guest waits to take a queue away, and a chain of it is in hand for as long as the guest was given.
+    #[error(
+        "the guest takes its queue away and waits for a chain that the device has in hand, which it has not given back within the deadline"
+    )]
+    InHand,
     /// The device thread gave up; it has the reason.
     #[error("the device thread gave up")]
     Device,

@@ -97,6 +97,12 @@ impl Processor {
         ioctl::tsc_offset(&self.vcpu)
     }
 
+    /// Moves its clock against ours by some ticks.
+    pub(crate) fn move_clock(&self) -> Result<(), kvm_ioctls::Error> {
+        let offset = self.tsc_offset().unwrap_or_default();
+        ioctl::set_tsc_offset(&self.vcpu, TscOffset(offset.0.wrapping_add(1000)))
+    }
+
     /// Frequency of its clock in kHz, if KVM states it.
     pub(crate) fn tsc_khz(&self) -> Option<u32> {
         self.vcpu.get_tsc_khz().ok()
@@ -153,7 +159,7 @@ impl Processor {
                         {
                             board.call::<W>(&Request::KICK, at)?;
                         }
-                        Some(Device::Virtio(offset)) => board.write(offset, data),
+                        Some(Device::Virtio(offset)) => board.write(offset, data)?,
                         Some(Device::Call) => {
                             let word = word(data);
                             self.call::<W, B>(board, word, at)?;

@@ -2,18 +2,18 @@
 //! no progress, or when somebody wants to stop.
 //!
 //! A kick is a signal to the thread in `KVM_RUN`. One that arrives just before `KVM_RUN` is entered is lost, so
-//! that it is repeated until the watchdog is dropped.
+//! that it is repeated until the watchdog ends.
 
 #![expect(unsafe_code, reason = "a signal to one thread")]
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
+
+use super::affinity::{Cpu, Pinned};
 
 /// How often the watchdog looks. Rare enough not to disturb, often enough to stop promptly.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -79,40 +79,34 @@ impl Pulse {
     }
 }
 
-/// Watches the thread that made it.
-#[derive(Debug)]
-pub(crate) struct Watchdog {
-    // Dropped to end the thread.
-    quit: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watchdog {
-    /// Begins to watch the calling thread: it is kicked after `patience` without a beat, or when `stop` is
-    /// raised.
-    ///
-    /// # Errors
-    /// When the signal handler or the thread cannot be had.
-    pub(crate) fn new(pulse: Arc<Pulse>, patience: Duration, stop: Arc<AtomicBool>) -> io::Result<Self> {
-        install_handler()?;
-        let (quit, quitting) = channel();
-        // SAFETY: has no preconditions.
-        let watched = unsafe { libc::pthread_self() };
-        let thread = std::thread::Builder::new()
-            .name("watchdog".into())
-            .spawn(move || watch(&pulse, patience, &stop, &quitting, || kick(watched)))?;
-        Ok(Self { quit: Some(quit), thread: Some(thread) })
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.quit.take());
-        if let Some(thread) = self.thread.take() {
-            // It only panics if the standard library does.
-            let _ = thread.join();
-        }
-    }
+/// Runs `run` on the calling thread and watches it meanwhile, from a thread on `place` if one is given: the calling
+/// thread is kicked after `patience` without a beat, or when `stop` is raised.
+///
+/// Nobody is handed the watchdog: it has ended when this returns, however `run` ends, so that it cannot outlive the
+/// thread that it kicks.
+///
+/// # Errors
+/// When the signal handler or the thread cannot be had; then nothing is run.
+pub(crate) fn watched<T>(
+    pulse: &Pulse,
+    patience: Duration,
+    stop: &AtomicBool,
+    place: Option<Cpu>,
+    run: impl FnOnce() -> T,
+) -> io::Result<T> {
+    install_handler()?;
+    // SAFETY: has no preconditions.
+    let watched = unsafe { libc::pthread_self() };
+    std::thread::scope(|scope| {
+        // Dropped when `run` returns or panics, which ends the thread; the scope waits for that.
+        let (_quit, quitting) = channel::<()>();
+        std::thread::Builder::new().name("watchdog".into()).spawn_scoped(scope, move || {
+            // A new thread inherits the processor of the one it watches, and would take time from it.
+            let _pinned = Pinned::to(place);
+            watch(pulse, patience, stop, &quitting, || kick(watched));
+        })?;
+        Ok(run())
+    })
 }
 
 fn watch(pulse: &Pulse, patience: Duration, stop: &AtomicBool, quit: &Receiver<()>, kick: impl Fn()) {
@@ -140,8 +134,8 @@ fn watch(pulse: &Pulse, patience: Duration, stop: &AtomicBool, quit: &Receiver<(
 
 /// Interrupts a system call of the watched thread.
 fn kick(thread: libc::pthread_t) {
-    // SAFETY: the watched thread owns the watchdog, whose drop joins the thread we are on: it is alive. The
-    // handler of the signal is installed and does nothing.
+    // SAFETY: the watched thread is in `watched`, which does not return before the thread we are on has ended: it is
+    // alive. The handler of the signal is installed and does nothing.
     unsafe { libc::pthread_kill(thread, SIGRTMIN()) };
 }
 
@@ -149,4 +143,72 @@ fn kick(thread: libc::pthread_t) {
 fn install_handler() -> io::Result<()> {
     extern "C" fn nothing(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
     register_signal_handler(SIGRTMIN(), nothing).map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kvm::affinity::CpuSet;
+    use std::fs;
+
+    /// The threads of this process with that name, and the processors each may run on.
+    fn watchdogs() -> Vec<String> {
+        let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+        let status = threads.filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
+        let of = |status: String| {
+            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            let list = field("Cpus_allowed_list:")?.to_owned();
+            (field("Name:") == Some("watchdog")).then_some(list)
+        };
+        status.filter_map(of).collect()
+    }
+
+    #[test]
+    fn the_watchdog_is_on_its_own_processor_and_ends_with_what_it_watches() {
+        let allowed = CpuSet::allowed();
+        let [vcpu, .., place] = allowed.iter().collect::<Vec<_>>()[..] else { return };
+        let (pulse, stop) = (Pulse::default(), AtomicBool::new(false));
+        let _pinned = Pinned::to(Some(vcpu));
+        let seen = watched(&pulse, Duration::from_secs(60), &stop, Some(place), || {
+            // The thread has to get there first.
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while Instant::now() < deadline && !watchdogs().contains(&place.0.to_string()) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            watchdogs()
+        });
+        assert!(seen.unwrap().contains(&place.0.to_string()), "none is on {place:?}");
+    }
+
+    #[test]
+    fn a_panic_of_what_is_watched_ends_the_watchdog_too() {
+        let (pulse, stop) = (Pulse::default(), AtomicBool::new(false));
+        let run = || watched(&pulse, Duration::ZERO, &stop, None, || panic!("planted"));
+        let ended: Result<io::Result<()>, _> = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        assert!(ended.is_err());
+        // Were it still there, its kick after no patience would interrupt this sleep's system call again and again; a
+        // flag that is cleared stays clear only if nobody sets it any more.
+        pulse.no_progress.store(false, Ordering::Release);
+        std::thread::sleep(3 * INTERVAL);
+        assert_eq!(pulse.kicked(), None);
+    }
+
+    #[test]
+    fn no_progress_and_a_raised_flag_are_told_apart() {
+        let wait = |pulse: &Pulse| {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while pulse.kicked().is_none() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            pulse.kicked()
+        };
+        let long = Duration::from_secs(60);
+        for (patience, stop, kicked) in
+            [(Duration::ZERO, false, Kicked::NoProgress), (long, true, Kicked::Stopped)]
+        {
+            let (pulse, stop) = (Pulse::default(), AtomicBool::new(stop));
+            let found = watched(&pulse, patience, &stop, None, || wait(&pulse)).unwrap();
+            assert_eq!(found, Some(kicked));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use abi::axes::{Bell, GuestRing};
 use abi::violation::Violation;
 
 use super::stopwatch::Weight;
-use crate::kvm::{Counter, Exits};
+use crate::kvm::{Counter, Exits, Placed};
 use crate::memory::{Splits, WitnessKind};
 use crate::reclaim::Refused;
 
@@ -45,6 +45,10 @@ pub struct Outcome {
     pub tsc_offset: i64,
     /// What the stopwatch weighs; only of a trial that weighs it.
     pub stopwatch: Option<Weight>,
+    /// Where the threads ran.
+    pub placed: Placed,
+    /// Wake-ups of the device's thread that found nothing to do: their calls had been found by looking once more.
+    pub stale_kicks: u64,
     /// Reports measured.
     pub reports: u64,
     /// Ranges in them.

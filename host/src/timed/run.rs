@@ -19,7 +19,7 @@ use super::spec::TimedSpec;
 use super::stopwatch::{Bursts, Stopwatch};
 use crate::balloon::SharedBalloon;
 use crate::fault::Planted;
-use crate::kvm::{Machine, PAYLOAD, Pinned, Placement, idle};
+use crate::kvm::{Machine, PAYLOAD, Pinned, Placed, Placement, idle};
 use crate::memory;
 use crate::probe::Facts;
 use crate::serve::{Server, Service};
@@ -55,16 +55,20 @@ pub fn run_planted(
 ) -> Result<Outcome, TrialError> {
     let started = Instant::now();
     trial::unless_stopped(stop)?;
-    let placement = Placement::choose();
-    let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
+    trial::steady(facts)?;
+    let placement = Placement::choose(1);
+    let pinned = Pinned::to(placement.vcpu(0));
     let program = match spec.stopwatch {
         Stopwatch::Used => planted.program(),
         Stopwatch::Weighed => Program::Weigh,
     };
-    let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, placement)?;
+    let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, &placement)?;
     let (server, stamps) = assembly.server()?;
     let (tsc_khz, offset) = assembly.clock()?;
+    assembly.plant_clock()?;
+    let placed = assembly.placed(&pinned);
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
+    let boot = *boot;
     let mut session = Session {
         prover: Prover::new(ram, boot.arena_pages)?,
         statistics: machine.statistics(),
@@ -87,11 +91,13 @@ pub fn run_planted(
         reports_drained: 0,
     };
     let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE);
-    let watchdog = trial::watched(&machine.pulse, patience, stop)?;
-    let server = run_to_its_end(machine, balloon, server, &mut session)?;
-    drop(watchdog);
+    let pulse = Arc::clone(&machine.pulse);
+    let server = trial::watched(&pulse, patience, stop, placement.watchdog(), || {
+        run_to_its_end(machine, balloon, server, &mut session)
+    })?;
     let registers = machine.fetch_registers(true);
-    outcome(&session, &server, boot, tsc_khz, registers)
+    assembly.clock_stands(offset)?;
+    outcome(&session, &server, Known { boot, tsc_khz, registers, placed })
 }
 
 /// Runs the guest until it is done; between bursts it leaves, so that the host's half of the stopwatch can change.
@@ -125,7 +131,7 @@ pub(crate) fn assemble(
     program: Program,
     image: &[u8],
     planted: Planted,
-    placement: Option<Placement>,
+    placement: &Placement,
 ) -> Result<Assembly, TrialError> {
     spec.validate()?;
     let boot = boot_info(spec, facts, program);
@@ -133,13 +139,16 @@ pub(crate) fn assemble(
     Assembly::new(&wanted, facts)
 }
 
-fn outcome(
-    session: &Session<'_>,
-    server: &Server,
-    boot: &BootInfo,
+/// What is known without the guest.
+struct Known {
+    boot: BootInfo,
     tsc_khz: u32,
+    /// Whether registers had to be fetched for a call.
     registers: bool,
-) -> Result<Outcome, TrialError> {
+    placed: Placed,
+}
+
+fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outcome, TrialError> {
     let Session { measured, counter, .. } = session;
     let (begin, end) = session.part.marks()?;
     let taken = end.taken.since(&begin.taken);
@@ -148,12 +157,14 @@ fn outcome(
     trial::not_refused_by_kvm(note(notes::REFUSED)?, &refused)?;
     let statistics = session.statistics.as_ref();
     Ok(Outcome {
-        bell: boot.bell,
-        guest_ring: boot.guest_ring,
+        bell: known.boot.bell,
+        guest_ring: known.boot.guest_ring,
         counter: *counter,
-        tsc_khz,
+        tsc_khz: known.tsc_khz,
         tsc_offset: session.offset.0,
-        stopwatch: session.bursts.as_ref().and_then(|bursts| bursts.weight(registers)),
+        stopwatch: session.bursts.as_ref().and_then(|bursts| bursts.weight(known.registers)),
+        placed: known.placed,
+        stale_kicks: end.stale - begin.stale,
         reports: measured.reports,
         ranges: measured.ranges,
         calls: measured.calls,
@@ -174,7 +185,7 @@ fn outcome(
         violations: trial::violations(|violation| note(notes::violations(violation)))?,
         interrupts: note(notes::INTERRUPTS)?,
         memory_beside_ram: memory::beside(&session.ram)?,
-        idle_ticks: idled(begin, end, tsc_khz),
+        idle_ticks: idled(begin, end, known.tsc_khz),
         boot_ns: counter.nanoseconds(session.booted),
         elapsed_ns: counter.nanoseconds(session.started.elapsed()),
     })

@@ -29,6 +29,7 @@ pub(super) struct Mark {
     pub(super) exits: Exits,
     pub(super) statistics: Vec<u64>,
     pub(super) taken: Taken,
+    pub(super) stale: u64,
     /// How long the kernel had been idle, in nanoseconds of its clock; looked at only where instructions are
     /// counted, and `None` where it does not say.
     pub(super) slept: Option<u64>,
@@ -221,6 +222,7 @@ impl Session<'_> {
             exits: *exits,
             statistics: statistics.unwrap_or_default(),
             taken: server.with(Service::taken),
+            stale: server.with(Service::stale),
             slept: if self.counter == Counter::Instructions { idle::slept() } else { None },
         })
     }

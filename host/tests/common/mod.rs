@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use host::axes::{Bell, Carrier, Completion, Doorbell, Way};
-use host::kvm::{Counter, Flavour};
-use host::probe::Facts;
+use host::kvm::{Counter, Flavour, Placed};
+use host::probe::{ClockSource, Facts};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Set to 1 where a missing device is a failure, not a reason to skip.
@@ -56,6 +56,8 @@ fn nothing_known() -> Facts {
         tsc_khz: 0,
         tsc_offset: None,
         payload_target: "",
+        placed: Placed::default(),
+        clock_source: ClockSource::default(),
     }
 }
 

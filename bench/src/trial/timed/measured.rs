@@ -72,6 +72,8 @@ impl TimedMeasured {
             counts: Counts {
                 bell: Named(outcome.bell),
                 guest_ring: Named(outcome.guest_ring),
+                placement: Some((&outcome.placed).into()),
+                stale_kicks: outcome.stale_kicks,
                 clock,
                 exits: outcome.exits.into(),
                 kvm_stats: statistics(&outcome.kvm_stats, clock),
