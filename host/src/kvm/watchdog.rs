@@ -4,7 +4,7 @@
 //! A kick is a signal to the thread in `KVM_RUN`. One that arrives just before `KVM_RUN` is entered is lost, so
 //! that it is repeated until the watchdog ends.
 
-#![expect(unsafe_code, reason = "a signal to one thread")]
+#![expect(unsafe_code, reason = "a signal to one thread, and the rank of another")]
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -86,7 +86,8 @@ impl Pulse {
 /// thread that it kicks.
 ///
 /// # Errors
-/// When the signal handler or the thread cannot be had; then nothing is run.
+/// When the signal handler or a thread that can run beside the calling one cannot be had; then nothing is run. When the
+/// calling thread could not be kicked.
 pub(crate) fn watched<T>(
     pulse: &Pulse,
     patience: Duration,
@@ -95,21 +96,38 @@ pub(crate) fn watched<T>(
     run: impl FnOnce() -> T,
 ) -> io::Result<T> {
     install_handler()?;
+    let rank = RealTime::of_this_thread();
     // SAFETY: has no preconditions.
     let watched = unsafe { libc::pthread_self() };
     std::thread::scope(|scope| {
         // Dropped when `run` returns or panics, which ends the thread; the scope waits for that.
-        let (_quit, quitting) = channel::<()>();
-        std::thread::Builder::new().name("watchdog".into()).spawn_scoped(scope, move || {
-            // A new thread inherits the processor of the one it watches, and would take time from it.
-            let _pinned = Pinned::to(place);
-            watch(pulse, patience, stop, &quitting, || kick(watched));
-        })?;
-        Ok(run())
+        let (quit, quitting) = channel::<()>();
+        let (tell, told) = channel();
+        let watchdog =
+            std::thread::Builder::new().name("watchdog".into()).spawn_scoped(scope, move || {
+                let ready = rank.map_or(Ok(()), RealTime::exceed);
+                // A new thread inherits the processor of the one it watches, and would take time from it.
+                let _pinned = Pinned::to(place);
+                // Should nobody listen any more, nothing is run, and the next line ends.
+                let _ = tell.send(ready);
+                watch(pulse, patience, stop, &quitting, || kick(watched))
+            })?;
+        // Waits: on the processor that it inherits the new thread may not run before this one sleeps.
+        told.recv().map_err(io::Error::other)??;
+        let ran = run();
+        drop(quit);
+        watchdog.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(ran)
     })
 }
 
-fn watch(pulse: &Pulse, patience: Duration, stop: &AtomicBool, quit: &Receiver<()>, kick: impl Fn()) {
+fn watch(
+    pulse: &Pulse,
+    patience: Duration,
+    stop: &AtomicBool,
+    quit: &Receiver<()>,
+    kick: impl Fn() -> io::Result<()>,
+) -> io::Result<()> {
     let mut seen = 0;
     let mut since = Instant::now();
     while quit.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
@@ -127,16 +145,56 @@ fn watch(pulse: &Pulse, patience: Duration, stop: &AtomicBool, quit: &Receiver<(
             pulse.stopped.store(true, Ordering::Release);
         }
         if pulse.kicked().is_some() {
-            kick();
+            match kick() {
+                // The user has too many signals queued: the next time there may be room.
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
+                kicked => kicked?,
+            }
         }
     }
+    Ok(())
 }
 
 /// Interrupts a system call of the watched thread.
-fn kick(thread: libc::pthread_t) {
+fn kick(thread: libc::pthread_t) -> io::Result<()> {
     // SAFETY: the watched thread is in `watched`, which does not return before the thread we are on has ended: it is
     // alive. The handler of the signal is installed and does nothing.
-    unsafe { libc::pthread_kill(thread, SIGRTMIN()) };
+    match unsafe { libc::pthread_kill(thread, SIGRTMIN()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// A priority that the kernel lets nobody interrupt but those above it.
+#[derive(Clone, Copy, Debug)]
+struct RealTime(libc::c_int);
+
+impl RealTime {
+    /// The calling thread's, if it has one: `chrt` gives it, and a new thread inherits it.
+    fn of_this_thread() -> Option<Self> {
+        let mut parameters = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the pointer is to a writable `sched_param`; 0 is the calling thread.
+        let result = unsafe { libc::sched_getparam(0, &raw mut parameters) };
+        (result == 0 && parameters.sched_priority > 0).then_some(Self(parameters.sched_priority))
+    }
+
+    /// Puts the calling thread above it: beside a thread of its own rank that never sleeps it would never run.
+    fn exceed(self) -> io::Result<()> {
+        set_real_time(self.0 + 1).map_err(|error| {
+            io::Error::other(format!(
+                "a deadline needs a thread above real-time priority {}, and there is none ({error}): use a lower one",
+                self.0
+            ))
+        })
+    }
+}
+
+/// Gives the calling thread that priority.
+fn set_real_time(priority: libc::c_int) -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the pointer is to a readable `sched_param`; 0 is the calling thread. A refusal changes nothing.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Installs the handler: without `SA_RESTART`, so that `KVM_RUN` returns. Once more does no harm.
@@ -210,5 +268,58 @@ mod tests {
             let found = watched(&pulse, patience, &stop, None, || wait(&pulse)).unwrap();
             assert_eq!(found, Some(kicked));
         }
+    }
+
+    /// On a thread of its own, which keeps what it is given: its priority.
+    fn ended_at(priority: libc::c_int) -> Option<io::Result<Option<Kicked>>> {
+        let run = move || {
+            let processor = CpuSet::allowed().iter().last();
+            let _pinned = Pinned::to(processor);
+            set_real_time(priority).ok()?;
+            let (pulse, stop) = (Pulse::default(), AtomicBool::new(false));
+            // Never sleeps, on the only processor that the watchdog has.
+            let spin = || {
+                let deadline = Instant::now() + Duration::from_secs(3);
+                while pulse.kicked().is_none() && Instant::now() < deadline {}
+                pulse.kicked()
+            };
+            Some(watched(&pulse, Duration::ZERO, &stop, processor, spin))
+        };
+        std::thread::spawn(run).join().unwrap()
+    }
+
+    #[test]
+    fn a_thread_of_real_time_priority_is_stopped_too() {
+        match ended_at(10) {
+            None => println!("this user may not have real-time priorities"),
+            Some(ended) => assert_eq!(ended.unwrap(), Some(Kicked::NoProgress)),
+        }
+    }
+
+    #[test]
+    fn where_no_watchdog_could_run_nothing_is_run() {
+        let Some(ended) = ended_at(99) else { return };
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("above real-time priority 99"), "{error}");
+    }
+
+    #[test]
+    fn a_kick_that_does_not_arrive_is_repeated_or_said() {
+        let ended = |errors: &[i32]| {
+            let (pulse, stop) = (Pulse::default(), AtomicBool::new(true));
+            let (quit, quitting) = channel::<()>();
+            let left = std::cell::RefCell::new((errors.iter(), Some(quit)));
+            let kick = || {
+                let (errors, quit) = &mut *left.borrow_mut();
+                match errors.next() {
+                    Some(error) => Err(io::Error::from_raw_os_error(*error)),
+                    None => Ok(drop(quit.take())),
+                }
+            };
+            let watched = watch(&pulse, Duration::MAX, &stop, &quitting, kick);
+            (watched.map_err(|error| error.raw_os_error()), left.borrow().0.len())
+        };
+        assert_eq!(ended(&[libc::EAGAIN, libc::EAGAIN]), (Ok(()), 0));
+        assert_eq!(ended(&[libc::ESRCH, libc::EAGAIN]), (Err(Some(libc::ESRCH)), 1));
     }
 }
