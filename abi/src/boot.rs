@@ -12,9 +12,9 @@ use crate::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Progra
 pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 /// Version of everything in this crate; the second word. Both sides come from one build, so a difference
 /// means a stale or foreign payload image.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 /// Number of words.
-pub const WORDS: usize = 17;
+pub const WORDS: usize = 18;
 
 /// Everything the payload is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +45,8 @@ pub struct BootInfo {
     pub warmup: u64,
     /// Reports that are measured.
     pub reports: u64,
+    /// Microseconds for which the guest gives its processor away before each report; 0 to go on at once.
+    pub idle: u64,
     /// Seed of the workload.
     pub seed: u64,
     /// Whether to fence before reading the time stamp counter. Off where the host emulates ring 0: each
@@ -72,6 +74,7 @@ impl BootInfo {
             self.arena_pages,
             self.warmup,
             self.reports,
+            self.idle,
             self.seed,
             u64::from(self.fenced),
         ]
@@ -103,6 +106,7 @@ impl BootInfo {
             arena_pages: next().1,
             warmup: next().1,
             reports: next().1,
+            idle: next().1,
             seed: next().1,
             fenced: flag(next())?,
         })
@@ -160,6 +164,7 @@ mod tests {
         arena_pages: 1 << 16,
         warmup: 3,
         reports: 100,
+        idle: 2_000_000,
         seed: 42,
         fenced: true,
     };
@@ -171,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_foreign_word_is_named() {
-        for (index, bad) in [(0, 1), (1, 999), (2, 99), (9, 11), (16, 2)] {
+        for (index, bad) in [(0, 1), (1, 999), (2, 99), (9, 11), (17, 2)] {
             let mut words = INFO.to_words();
             words[index] = bad;
             assert_eq!(BootInfo::from_words(&words), Err(BootError { index, value: bad }));

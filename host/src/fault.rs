@@ -36,7 +36,7 @@ mod detour {
 pub enum Fault {
     /// Acknowledge a call, and discard its ranges only when the next one comes.
     AcknowledgeFirst,
-    /// Move the guest's clock against the host's once their relation has been read.
+    /// Find the guest's clock moved against the host's when their relation is read again.
     ClockMoved,
     /// Discard one page beyond each range.
     PageTooMany,

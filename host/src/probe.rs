@@ -16,7 +16,7 @@ use abi::step::Step;
 use kvm_bindings::{KVM_CAP_BINARY_STATS_FD, KVM_CAP_HALT_POLL};
 use kvm_ioctls::{Cap, Kvm};
 
-use crate::axes::{Doorbell, Servicer};
+use crate::axes::{Doorbell, HaltPoll, Servicer};
 use crate::kvm::{
     self, Blueprint, Board, BuildError, ExitError, Exits, Flow, HostTsc, KvmError, Machine, PAYLOAD,
     PAYLOAD_TARGET, Pinned, Placement, Request, Statistics, Watch, counter, panic_message,
@@ -126,6 +126,7 @@ fn probe_boot(program: Program, guest_ring: GuestRing, bell: Bell) -> BootInfo {
         arena_pages: ARENA_PAGES,
         warmup: 0,
         reports: RINGS,
+        idle: 0,
         seed: 0,
         fenced: false,
     }
@@ -140,7 +141,15 @@ struct Probe {
 impl Probe {
     fn build(kvm: &Kvm, boot: BootInfo, ioeventfd: bool) -> Result<Self, BuildError> {
         let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(ARENA_PAGES))?);
-        let blueprint = Blueprint { kvm, ram: Arc::clone(&ram), image: PAYLOAD, boot, vcpus: 1, ioeventfd };
+        let blueprint = Blueprint {
+            kvm,
+            ram: Arc::clone(&ram),
+            image: PAYLOAD,
+            boot,
+            vcpus: 1,
+            ioeventfd,
+            halt_poll: HaltPoll::Host,
+        };
         Ok(Self { machine: Machine::new(&blueprint)?, ram })
     }
 

@@ -99,7 +99,6 @@ fn run_guest(
     let mut assembly = assemble(spec, facts, guest, &placement)?;
     let services = assembly.services()?;
     let (tsc_khz, offset) = assembly.clock()?;
-    assembly.plant_clock()?;
     let placed = assembly.placed(&pinned);
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
     let (ram, boot) = (&Arc::clone(ram), *boot);

@@ -25,6 +25,11 @@ pub enum BuildError {
     /// This KVM cannot forward hypercalls.
     #[error("this KVM has no KVM_CAP_EXIT_HYPERCALL (Linux 5.19): use --doorbell port")]
     NoHypercallExit,
+    /// This KVM polls for machines as it likes.
+    #[error(
+        "this KVM has no KVM_CAP_HALT_POLL (Linux 5.5), and spins for halted processors as its module says: use --halt-poll host"
+    )]
+    NoHaltPoll,
 }
 
 /// Why the vCPU stopped running.

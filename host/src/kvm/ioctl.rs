@@ -12,7 +12,6 @@ use vmm_sys_util::ioctl_iow_nr;
 use super::clock::TscOffset;
 use crate::memory::GuestRam;
 
-ioctl_iow_nr!(KVM_SET_DEVICE_ATTR, KVMIO, 0xe1, kvm_device_attr);
 ioctl_iow_nr!(KVM_GET_DEVICE_ATTR, KVMIO, 0xe2, kvm_device_attr);
 
 /// Makes guest memory the machine's only memory slot.
@@ -35,23 +34,15 @@ pub(crate) fn give_memory(vm: &VmFd, ram: &GuestRam) -> Result<(), kvm_ioctls::E
 /// Guest minus host time stamp counter, as KVM states it (Linux 5.16).
 pub(crate) fn tsc_offset(vcpu: &VcpuFd) -> Option<TscOffset> {
     let mut offset = 0_i64;
-    let attribute = offset_at((&raw mut offset) as u64);
+    let attribute = kvm_device_attr {
+        group: KVM_VCPU_TSC_CTRL,
+        attr: u64::from(KVM_VCPU_TSC_OFFSET),
+        addr: (&raw mut offset) as u64,
+        flags: 0,
+    };
     // SAFETY: the attribute points to eight writable bytes, which is what this one takes.
     let result = unsafe { ioctl_with_ref(vcpu, KVM_GET_DEVICE_ATTR(), &attribute) };
     (result == 0).then_some(TscOffset(offset))
-}
-
-/// Sets it.
-pub(crate) fn set_tsc_offset(vcpu: &VcpuFd, TscOffset(offset): TscOffset) -> Result<(), kvm_ioctls::Error> {
-    let attribute = offset_at((&raw const offset) as u64);
-    // SAFETY: the attribute points to eight readable bytes, which is what this one takes.
-    let result = unsafe { ioctl_with_ref(vcpu, KVM_SET_DEVICE_ATTR(), &attribute) };
-    if result == 0 { Ok(()) } else { Err(kvm_ioctls::Error::last()) }
-}
-
-/// The attribute, of which the value is at this address.
-const fn offset_at(addr: u64) -> kvm_device_attr {
-    kvm_device_attr { group: KVM_VCPU_TSC_CTRL, attr: KVM_VCPU_TSC_OFFSET as u64, addr, flags: 0 }
 }
 
 /// KVM's reason after `KVM_EXIT_INTERNAL_ERROR`.

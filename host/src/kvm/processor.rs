@@ -7,7 +7,7 @@ use abi::addr::Gpa;
 use abi::axes::{Bell, GuestRing, Program};
 use abi::boot::BootInfo;
 use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT};
-use abi::control::{CONTROL_PORT, Control, IDLE_PORT};
+use abi::control::{CONTROL_PORT, Control, IDLE_MOST, IDLE_PORT};
 use abi::layout::{self, CALL_MMIO, VIRTIO_MMIO};
 use abi::wire::page;
 use abi::wire::virtio::balloon::REPORTING_QUEUE;
@@ -25,7 +25,7 @@ use super::{image, ioctl};
 use crate::memory::GuestRam;
 
 /// The longest a guest may give its processor away at a time: how late it may notice that it is to stop.
-const LONGEST_IDLE: Duration = Duration::from_millis(10);
+const LONGEST_IDLE: Duration = Duration::from_micros(IDLE_MOST);
 
 /// One virtual processor.
 #[derive(Debug)]
@@ -95,12 +95,6 @@ impl Processor {
     /// The offset between its clock and ours, if KVM states it.
     pub(crate) fn tsc_offset(&self) -> Option<TscOffset> {
         ioctl::tsc_offset(&self.vcpu)
-    }
-
-    /// Moves its clock against ours by some ticks.
-    pub(crate) fn move_clock(&self) -> Result<(), kvm_ioctls::Error> {
-        let offset = self.tsc_offset().unwrap_or_default();
-        ioctl::set_tsc_offset(&self.vcpu, TscOffset(offset.0.wrapping_add(1000)))
     }
 
     /// Frequency of its clock in kHz, if KVM states it.

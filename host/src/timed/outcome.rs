@@ -59,6 +59,8 @@ pub struct Outcome {
     pub disordered: u64,
     /// Exits by our count.
     pub exits: Exits,
+    /// Exits by which the guest gave its processor away ([`abi::control::IDLE_PORT`]); in no other count.
+    pub idles: u64,
     /// Change of KVM's own statistics over the measured part, by KVM's names; empty where it has none.
     pub kvm_stats: Vec<(String, u64)>,
     /// `madvise` calls made for reports.

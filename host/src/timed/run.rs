@@ -65,13 +65,13 @@ pub fn run_planted(
     let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, &placement)?;
     let (server, stamps) = assembly.server()?;
     let (tsc_khz, offset) = assembly.clock()?;
-    assembly.plant_clock()?;
     let placed = assembly.placed(&pinned);
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
     let boot = *boot;
     let mut session = Session {
         prover: Prover::new(ram, boot.arena_pages)?,
         statistics: machine.statistics(),
+        counts: machine.first_counts(),
         counter: facts.counter,
         offset,
         ram: Arc::clone(ram),
@@ -90,7 +90,8 @@ pub fn run_planted(
         calls_drained: 0,
         reports_drained: 0,
     };
-    let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE);
+    let idle = Duration::from_micros(spec.idle.into());
+    let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE) + idle;
     let pulse = Arc::clone(&machine.pulse);
     let server = trial::watched(&pulse, patience, stop, placement.watchdog(), || {
         run_to_its_end(machine, balloon, server, &mut session)
@@ -170,6 +171,7 @@ fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outco
         calls: measured.calls,
         disordered: measured.disordered,
         exits: end.exits.since(&begin.exits),
+        idles: end.idles - begin.idles,
         kvm_stats: statistics.map(|s| s.difference(&begin.statistics, &end.statistics)).unwrap_or_default(),
         madvise_calls: taken.madvise_calls,
         discarded_pages: taken.discarded_pages,

@@ -29,6 +29,8 @@ pub fn ladder(found: &Found, discard: Discard) -> Grid {
         "p99",
         "stopwatch",
         "exits/1000",
+        "polls",
+        "wake-ups",
         "to the rung before [95 %]",
         "n",
     ]);
@@ -104,6 +106,8 @@ fn row(found: &Found, cell: &CellSummary, reached: bool) -> Vec<String> {
         unit.show(cell.a_report().p99),
         cell.net.as_ref().map_or_else(|| UNKNOWN.to_owned(), |net| unit.show(net.taken_off.mean)),
         format!("{:.0}", cell.exits_per_1000_ranges),
+        cell.halts.map_or_else(String::new, |halts| format!("{:.2}", halts.polls)),
+        cell.halts.map_or_else(String::new, |halts| format!("{:.2}", halts.wake_ups)),
         step,
         cell.reports.to_string(),
     ];

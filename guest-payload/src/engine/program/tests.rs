@@ -38,6 +38,7 @@ fn boot() -> BootInfo {
         warmup: 0,
         reports: 0,
         seed: 7,
+        idle: 0,
         fenced: false,
     }
 }

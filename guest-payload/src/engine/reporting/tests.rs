@@ -46,6 +46,7 @@ fn boot(completion: Completion) -> BootInfo {
         warmup: 0,
         reports: 0,
         seed: 5,
+        idle: 0,
         fenced: false,
     }
 }

@@ -26,6 +26,7 @@ fn boot(afterwards: Afterwards) -> BootInfo {
         warmup: 0,
         reports: 0,
         seed: 3,
+        idle: 0,
         fenced: false,
     }
 }
