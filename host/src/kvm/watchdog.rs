@@ -313,7 +313,10 @@ mod tests {
                 let (errors, quit) = &mut *left.borrow_mut();
                 match errors.next() {
                     Some(error) => Err(io::Error::from_raw_os_error(*error)),
-                    None => Ok(drop(quit.take())),
+                    None => {
+                        *quit = None;
+                        Ok(())
+                    }
                 }
             };
             let watched = watch(&pulse, Duration::MAX, &stop, &quitting, kick);

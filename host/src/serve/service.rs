@@ -186,12 +186,13 @@ mod tests {
 
     /// A ring in which so many calls are found at each look.
     struct Scripted {
-        looks: std::vec::IntoIter<bool>,
+        /// The last first.
+        looks: Vec<bool>,
     }
 
     impl Transport for Scripted {
         fn fetch(&mut self, _: &Request, _: &mut Batch) -> Result<Fetched, RingError> {
-            Ok(if self.looks.next() == Some(true) { Fetched::Call } else { Fetched::Nothing })
+            Ok(if self.looks.pop() == Some(true) { Fetched::Call } else { Fetched::Nothing })
         }
 
         fn complete(&mut self, _: &Batch) -> Result<Answer, RingError> {
@@ -206,7 +207,7 @@ mod tests {
     fn service(looks: &[bool]) -> Service {
         let ram = Arc::new(GuestRam::new(1 << 20).unwrap());
         let reclaimer = Reclaimer::new(ram, Discard::None, Coalesce::Each, Planted::NONE);
-        let looks = looks.to_vec().into_iter();
+        let looks = looks.iter().rev().copied().collect();
         Service::new(Box::new(Scripted { looks }), reclaimer, Arc::default(), Planted::NONE)
     }
 
