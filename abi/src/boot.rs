@@ -15,7 +15,7 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 /// means a stale or foreign payload image.
 pub const VERSION: u64 = 3;
 /// Number of words: what [`BootInfo::to_words`] writes, or it would not compile.
-pub const WORDS: usize = 17;
+pub const WORDS: usize = 18;
 const _: () = assert!(BOOT.0 + WORDS as u64 * 8 <= ENGINE.0);
 
 /// Everything the payload is told.
@@ -47,6 +47,8 @@ pub struct BootInfo {
     pub warmup: u64,
     /// Reports that are measured.
     pub reports: u64,
+    /// Microseconds for which the guest gives its processor away before each report; 0 to go on at once.
+    pub idle: u64,
     /// Seed of the workload.
     pub seed: u64,
     /// Whether to fence before reading the time stamp counter. Off where the host emulates ring 0: each
@@ -74,6 +76,7 @@ impl BootInfo {
             self.arena_pages,
             self.warmup,
             self.reports,
+            self.idle,
             self.seed,
             u64::from(self.fenced),
         ]
@@ -105,6 +108,7 @@ impl BootInfo {
             arena_pages: next().1,
             warmup: next().1,
             reports: next().1,
+            idle: next().1,
             seed: next().1,
             fenced: flag(next())?,
         })
@@ -162,6 +166,7 @@ mod tests {
         arena_pages: 1 << 16,
         warmup: 3,
         reports: 100,
+        idle: 2_000_000,
         seed: 42,
         fenced: true,
     };
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_foreign_word_is_named() {
-        for (index, bad) in [(0, 1), (1, 999), (2, 99), (9, 11), (16, 2)] {
+        for (index, bad) in [(0, 1), (1, 999), (2, 99), (9, 11), (17, 2)] {
             let mut words = INFO.to_words();
             words[index] = bad;
             assert_eq!(BootInfo::from_words(&words), Err(BootError { index, value: bad }));

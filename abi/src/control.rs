@@ -5,6 +5,8 @@ pub const CONTROL_PORT: u16 = 0x518;
 /// Port on which the guest gives its processor away: the value is how long at the most, in microseconds; 0 lets
 /// another thread run and comes back. What a halt with a timer is in a guest that may set one.
 pub const IDLE_PORT: u16 = 0x51c;
+/// The most microseconds for which a processor is given away at a time.
+pub const IDLE_MOST: u64 = 10_000;
 
 /// What the guest says on the control port. None of these exits is part of a timed report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

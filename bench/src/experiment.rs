@@ -316,7 +316,7 @@ mod tests {
 
     /// A host whose KVM answers no hypercall itself.
     fn silent(by: CallBy) -> Calls {
-        Calls { by, in_kernel: InKernel::Not { reason: "the guest shut down".into() } }
+        Calls { by, in_kernel: InKernel::Not { reason: "the guest shut down".into() }, halt_poll: Some(true) }
     }
 
     #[test]
@@ -333,8 +333,11 @@ mod tests {
         for experiment in ALL {
             for (name, _) in experiment.plans() {
                 for by in [CallBy::Port, CallBy::Hypercall] {
-                    for calls in [silent(by), Calls { by, in_kernel: InKernel::Answers }, Calls::untried(by)]
-                    {
+                    for calls in [
+                        silent(by),
+                        Calls { by, in_kernel: InKernel::Answers, halt_poll: Some(true) },
+                        Calls::untried(by),
+                    ] {
                         for processors in [1, 2, 64] {
                             let plan = experiment.plan(Some(name)).unwrap();
                             let plan = experiment.resolve(plan, processors, &calls).unwrap();

@@ -138,7 +138,7 @@ pub enum PlanError {
     },
     /// A rung that the plan names cannot be run on this host.
     #[error(
-        "{rung} cannot be run: the KVM of this host does not answer hypercalls itself ({reason}); leave {rung} out of rungs, or use a host with kvm_intel or kvm_amd"
+        "{rung} cannot be run on this host ({reason}); leave {rung} out of rungs, or use a host with kvm_intel or kvm_amd"
     )]
     NotHere {
         /// The rung.

@@ -4,13 +4,14 @@
 //! ```text
 //!   way           how reports travel and what is done with them: all that has to go together
 //!   rules         which values do, and why the others do not      set   some values of an axis
-//!   doorbell, discard, backing, guest_ring    the axes
+//!   doorbell, discard, backing, guest_ring, halt_poll    the axes
 //! ```
 
 mod backing;
 mod discard;
 mod doorbell;
 mod guest_ring;
+mod halt_poll;
 mod rules;
 mod set;
 mod way;
@@ -21,6 +22,7 @@ pub use backing::Backing;
 pub use discard::{Coalesce, Discard};
 pub use doorbell::{Doorbell, Servicer};
 pub use guest_ring::RingChoice;
+pub use halt_poll::HaltPoll;
 pub use rules::{RULES, Rule, WayError};
 pub use set::Set;
 pub use way::Way;

@@ -36,6 +36,8 @@ mod detour {
 pub enum Fault {
     /// Acknowledge a call, and discard its ranges only when the next one comes.
     AcknowledgeFirst,
+    /// Find the guest's clock moved against the host's when their relation is read again.
+    ClockMoved,
     /// Discard one page beyond each range.
     PageTooMany,
     /// Acknowledge without discarding.

@@ -9,7 +9,8 @@
 //!       ├ board    whatever an exit can reach                panic     the payload's last words
 //!       └ ioctl    what kvm-ioctls does not wrap
 //!   confidential   whether this machine is a guest whose memory is not its own
-//!   watchdog       deadlines                                 affinity  which thread runs on which processor
+//!   watchdog       deadlines                                 placement which thread runs on which processor
+//!   affinity       sets of processors, and pins              topology  cores, their threads and memory nodes
 //!   clock          the time stamp counter of either side     stats     KVM's own counters
 //!   watch          the stopwatch, running or stopped         idle      whether the kernel idled
 //! ```
@@ -27,8 +28,10 @@ mod ioctl;
 mod machine;
 mod open;
 mod panic;
+mod placement;
 mod processor;
 mod stats;
+mod topology;
 mod watch;
 mod watchdog;
 mod wiring;
@@ -39,8 +42,9 @@ pub use error::{BuildError, ExitError};
 pub use exits::Exits;
 pub use image::ImageError;
 pub use open::{Flavour, KvmError};
+pub use placement::Placed;
 
-pub(crate) use affinity::{Cpu, Pinned, Placement};
+pub(crate) use affinity::{Cpu, Pinned};
 pub(crate) use board::{Board, Flow, Request};
 pub(crate) use clock::{GuestTsc, HostTsc, TscOffset, counter};
 pub(crate) use exits::Counts;
@@ -48,10 +52,8 @@ pub(crate) use image::{PAYLOAD, PAYLOAD_TARGET};
 pub(crate) use machine::{Blueprint, Machine};
 pub(crate) use open::{flavour, open};
 pub(crate) use panic::panic_message;
+pub(crate) use placement::Placement;
 pub(crate) use processor::Processor;
 pub(crate) use stats::Statistics;
 pub(crate) use watch::{Running, Watch};
-pub(crate) use watchdog::{Pulse, Watchdog};
-
-#[cfg(test)]
-pub(crate) use watchdog::Kicked;
+pub(crate) use watchdog::{Kicked, Pulse, watched};

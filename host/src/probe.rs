@@ -13,18 +13,21 @@ use abi::control::Control;
 use abi::layout::{ARENA, STEP};
 use abi::notes;
 use abi::step::Step;
-use kvm_bindings::KVM_CAP_BINARY_STATS_FD;
+use kvm_bindings::{KVM_CAP_BINARY_STATS_FD, KVM_CAP_HALT_POLL};
 use kvm_ioctls::{Cap, Kvm};
 
-use crate::axes::{Doorbell, Servicer};
+use crate::axes::{Doorbell, HaltPoll, Servicer};
 use crate::kvm::{
     self, Blueprint, Board, BuildError, ExitError, Exits, Flow, HostTsc, KvmError, Machine, PAYLOAD,
-    PAYLOAD_TARGET, Pinned, Placement, Request, Statistics, Watch, Watchdog, counter, panic_message,
+    PAYLOAD_TARGET, Pinned, Placement, Request, Statistics, Watch, counter, panic_message,
 };
 use crate::memory::GuestRam;
 
+mod clock_source;
 mod facts;
 
+pub use clock_source::{ClockSource, Unsteady};
+use facts::HALT_POLL;
 pub use facts::{Answered, DoorbellFact, Facts};
 
 /// How long a doorbell may take before it counts as dead.
@@ -45,7 +48,8 @@ const EMULATED_TICKS: f64 = 50.0;
 /// [`KvmError`] if there is no usable KVM at all.
 pub fn probe() -> Result<Facts, KvmError> {
     let kvm = kvm::open()?;
-    let _pinned = Pinned::to(Placement::choose().map(|placement| placement.vcpu));
+    let placement = Placement::choose(1);
+    let _pinned = Pinned::to(placement.vcpu(0));
     let instruction_ticks = [GuestRing::Zero, GuestRing::Three].map(|ring| instruction_ticks(&kvm, ring));
     let ring0_emulated = instruction_ticks[0].is_some_and(|ticks| ticks > EMULATED_TICKS);
     let hypercall = hypercall_instruction();
@@ -72,6 +76,8 @@ pub fn probe() -> Result<Facts, KvmError> {
         tsc_khz,
         tsc_offset,
         payload_target: PAYLOAD_TARGET,
+        placed: placement.placed(),
+        clock_source: ClockSource::here(),
     })
 }
 
@@ -88,7 +94,10 @@ fn capabilities(kvm: &Kvm) -> Vec<(&'static str, bool)> {
     ]
     .map(|(name, cap)| (name, kvm.check_extension(cap)))
     .into_iter()
-    .chain([("KVM_CAP_BINARY_STATS_FD", kvm.check_extension_raw(KVM_CAP_BINARY_STATS_FD.into()) > 0)])
+    .chain(
+        [("KVM_CAP_BINARY_STATS_FD", KVM_CAP_BINARY_STATS_FD), (HALT_POLL, KVM_CAP_HALT_POLL)]
+            .map(|(name, cap)| (name, kvm.check_extension_raw(cap.into()) > 0)),
+    )
     .collect()
 }
 
@@ -117,6 +126,7 @@ fn probe_boot(program: Program, guest_ring: GuestRing, bell: Bell) -> BootInfo {
         arena_pages: ARENA_PAGES,
         warmup: 0,
         reports: RINGS,
+        idle: 0,
         seed: 0,
         fenced: false,
     }
@@ -131,15 +141,22 @@ struct Probe {
 impl Probe {
     fn build(kvm: &Kvm, boot: BootInfo, ioeventfd: bool) -> Result<Self, BuildError> {
         let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(ARENA_PAGES))?);
-        let blueprint = Blueprint { kvm, ram: Arc::clone(&ram), image: PAYLOAD, boot, vcpus: 1, ioeventfd };
+        let blueprint = Blueprint {
+            kvm,
+            ram: Arc::clone(&ram),
+            image: PAYLOAD,
+            boot,
+            vcpus: 1,
+            ioeventfd,
+            halt_poll: HaltPoll::Host,
+        };
         Ok(Self { machine: Machine::new(&blueprint)?, ram })
     }
 
     /// Runs with a deadline until the board leaves.
     fn run(&mut self, board: &mut impl Board<Error = ProbeError>) -> Result<(), ProbeError> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let _watchdog = Watchdog::new(Arc::clone(&self.machine.pulse), DEADLINE, stop)?;
-        self.machine.run(board)
+        let pulse = Arc::clone(&self.machine.pulse);
+        kvm::watched(&pulse, DEADLINE, &AtomicBool::new(false), None, || self.machine.run(board))?
     }
 }
 
@@ -204,7 +221,9 @@ impl Board for Stopwatch {
         data.fill(0);
     }
 
-    fn write(&mut self, _: u64, _: &[u8]) {}
+    fn write(&mut self, _: u64, _: &[u8]) -> Result<(), ProbeError> {
+        Ok(())
+    }
 }
 
 /// Rings a doorbell some times, with a deadline.

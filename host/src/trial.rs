@@ -25,7 +25,7 @@ pub use error::TrialError;
 pub use outcome::Common;
 
 pub(crate) use assembly::{Assembly, Wanted};
-pub(crate) use deadline::{patience, unless_stopped, watched};
+pub(crate) use deadline::{patience, steady, unless_stopped, watched};
 pub(crate) use outcome::{ended, not_refused_by_kvm, violations};
 pub(crate) use part::Part;
 pub(crate) use seat::Seat;

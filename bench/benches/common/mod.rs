@@ -26,6 +26,7 @@ pub(crate) const BASE: TimedSpec = TimedSpec {
     arena: None,
     warmup: 10,
     reports: 1,
+    idle: 0,
     seed: 1,
     stopwatch: Stopwatch::Used,
 };

@@ -1,7 +1,7 @@
 //! What every value of every axis means, in a line: for `pagehint list`.
 
 use host::axes::{
-    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
+    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer, Workload,
 };
 
 /// An axis that can explain itself.
@@ -77,6 +77,15 @@ impl Meaning for Backing {
         match self {
             Self::Anon => "private anonymous memory, 4 KiB pages",
             Self::AnonThp => "private anonymous memory, transparent huge pages",
+        }
+    }
+}
+
+impl Meaning for HaltPoll {
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Never => "a halted vCPU sleeps at once, and has to be woken",
+            Self::Host => "KVM spins first, as long as the host has it",
         }
     }
 }

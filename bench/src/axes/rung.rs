@@ -4,7 +4,7 @@
 //! waterfall - follows from it.
 
 use abi::axes::Axis;
-use host::axes::{Carrier, Completion, Doorbell, Servicer};
+use host::axes::{Carrier, Completion, Doorbell, HaltPoll, Servicer};
 use host::probe::Facts;
 
 use super::named::Named;
@@ -26,7 +26,9 @@ pub enum Rung {
     RingSync,
     /// The ring, told by an eventfd to another thread.
     RingAsync,
-    /// The ring as Linux and its monitors wire it today.
+    /// The ring as Linux and its monitors wire it today, to a guest that is back before KVM has put it to sleep.
+    VirtioPolled,
+    /// The same to a guest that really sleeps.
     Virtio,
 }
 
@@ -40,6 +42,7 @@ impl Axis for Rung {
         Self::RingHypercall,
         Self::RingSync,
         Self::RingAsync,
+        Self::VirtioPolled,
         Self::Virtio,
     ];
 
@@ -52,6 +55,7 @@ impl Axis for Rung {
             Self::RingHypercall => "ring-hypercall",
             Self::RingSync => "ring-sync",
             Self::RingAsync => "ring-async",
+            Self::VirtioPolled => "virtio-polled",
             Self::Virtio => "virtio",
         }
     }
@@ -63,7 +67,7 @@ pub fn label(rung: Option<Named<Rung>>) -> String {
     rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
 }
 
-/// The four axes that make a transport.
+/// The five axes that make a transport.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Transport {
     /// Where ranges travel.
@@ -74,6 +78,8 @@ pub struct Transport {
     pub servicer: Servicer,
     /// How the guest learns.
     pub completion: Completion,
+    /// Whether KVM spins before a processor that halts sleeps.
+    pub halt_poll: HaltPoll,
 }
 
 /// One axis set to another value.
@@ -83,6 +89,7 @@ enum Change {
     Doorbell(Doorbell),
     Servicer(Servicer),
     Completion(Completion),
+    HaltPoll(HaltPoll),
 }
 
 /// From one rung to the next.
@@ -100,6 +107,7 @@ const IN_KERNEL: Transport = Transport {
     doorbell: Doorbell::HypercallKernel,
     servicer: Servicer::Kernel,
     completion: Completion::Return,
+    halt_poll: HaltPoll::Host,
 };
 
 const IN_KERNEL_MEANING: &str =
@@ -151,10 +159,18 @@ const STEPS: &[Step] = &[
         meaning: "the ring, told by ioeventfd, served by a device thread, the used ring polled",
     },
     Step {
-        to: Rung::Virtio,
+        // Before the one that sleeps: the guest spins no more, and KVM does it in its place. Only the next step takes the
+        // spinning away, so that each changes one axis, and the ladder ends where nobody spins.
+        to: Rung::VirtioPolled,
         changes: &[Change::Completion(Completion::Interrupt)],
-        cause: "the interrupt instead of polling",
-        meaning: "the same with an interrupt: virtio as Linux and its monitors wire it today",
+        cause: "the interrupt, which KVM spins for, instead of polling",
+        meaning: "the same with an interrupt: virtio as Linux and its monitors wire it, KVM spinning as the host has it",
+    },
+    Step {
+        to: Rung::Virtio,
+        changes: &[Change::HaltPoll(HaltPoll::Never)],
+        cause: "a vCPU that really sleeps",
+        meaning: "the same to a vCPU that sleeps as soon as it halts",
     },
 ];
 
@@ -165,6 +181,7 @@ impl Transport {
             Change::Doorbell(doorbell) => self.doorbell = doorbell,
             Change::Servicer(servicer) => self.servicer = servicer,
             Change::Completion(completion) => self.completion = completion,
+            Change::HaltPoll(halt_poll) => self.halt_poll = halt_poll,
         }
         self
     }
@@ -237,7 +254,7 @@ impl Rung {
         match self {
             Self::HypercallEach => u64::from(batch),
             Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
-            Self::InKernel | Self::RingAsync | Self::Virtio => 0,
+            Self::InKernel | Self::RingAsync | Self::VirtioPolled | Self::Virtio => 0,
         }
     }
 
@@ -279,6 +296,7 @@ mod tests {
             a.doorbell != b.doorbell,
             a.servicer != b.servicer,
             a.completion != b.completion,
+            a.halt_poll != b.halt_poll,
         ]
         .into_iter()
         .filter(|differs| *differs)
@@ -315,8 +333,8 @@ mod tests {
     }
 
     fn is_allowed(transport: Transport) -> bool {
-        let Transport { carrier, doorbell, servicer, completion } = transport;
-        Way { servicer, ..Way::plain(carrier, doorbell, completion) }.validate().is_ok()
+        let Transport { carrier, doorbell, servicer, completion, halt_poll } = transport;
+        Way { servicer, halt_poll, ..Way::plain(carrier, doorbell, completion) }.validate().is_ok()
     }
 
     // If one of the halves below ever becomes valid, the ladder should get a rung for it.

@@ -1,6 +1,6 @@
 //! A way to report as it is written: how reports travel and what is done with them.
 
-use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer};
+use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,16 @@ pub struct Way {
     pub coalesce: Named<Coalesce>,
     /// What guest memory is made of.
     pub backing: Named<Backing>,
+    /// Whether KVM spins before a processor that halts sleeps; as the host has it in files of before that could be
+    /// chosen.
+    #[serde(default = "host")]
+    pub halt_poll: Named<HaltPoll>,
     /// The mode the payload was asked to run in.
     pub guest_ring: Named<RingChoice>,
+}
+
+const fn host() -> Named<HaltPoll> {
+    Named(HaltPoll::Host)
 }
 
 impl From<host::axes::Way> for Way {
@@ -38,6 +46,7 @@ impl From<host::axes::Way> for Way {
             discard,
             coalesce,
             backing,
+            halt_poll,
             guest_ring,
         } = way;
         Self {
@@ -48,6 +57,7 @@ impl From<host::axes::Way> for Way {
             discard: Named(discard),
             coalesce: Named(coalesce),
             backing: Named(backing),
+            halt_poll: Named(halt_poll),
             guest_ring: Named(guest_ring),
         }
     }
@@ -57,12 +67,13 @@ impl Way {
     /// The rung whose transport this is, if it is one's.
     #[must_use]
     pub fn rung(&self) -> Option<Rung> {
-        let Self { carrier, doorbell, servicer, completion, .. } = *self;
+        let Self { carrier, doorbell, servicer, completion, halt_poll, .. } = *self;
         Rung::of(Transport {
             carrier: carrier.0,
             doorbell: doorbell.0,
             servicer: servicer.0,
             completion: completion.0,
+            halt_poll: halt_poll.0,
         })
     }
 }

@@ -34,7 +34,7 @@ impl Asks for Ladder {
         ("lab", include_str!("../../plans/ladder.lab.toml")),
         ("lab-check", include_str!("../../plans/ladder.lab-check.toml")),
     ];
-    const BESIDE: &'static [&'static str] = &["rungs", "arena"];
+    const BESIDE: &'static [&'static str] = &["rungs", "arena", "idle-us"];
     const NAMES_PAGES: bool = false;
 
     type Found = Found;

@@ -27,7 +27,7 @@ impl Asks for OneTimed {
         ("lab", "reports = 32\nwarmup = 8\narena = 4194304\n"),
     ];
     const BESIDE: &'static [&'static str] =
-        &["carrier", "doorbell", "servicer", "completion", "arena", "blocks"];
+        &["carrier", "doorbell", "servicer", "completion", "halt-poll", "idle-us", "arena", "blocks"];
     const NAMES_PAGES: bool = false;
 
     type Found = timed::Found;
@@ -54,6 +54,7 @@ impl Asks for OneEngine {
         "doorbell",
         "servicer",
         "completion",
+        "halt-poll",
         "watch-ms",
         "shuffle",
         "capacity",

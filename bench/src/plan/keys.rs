@@ -4,7 +4,9 @@
 //! refused: a choice that changes nothing is a mistake.
 
 use clap::Args;
-use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload};
+use host::axes::{
+    Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer, Workload,
+};
 use host::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,6 +77,9 @@ pub struct Keys {
     /// How the guest learns.
     #[arg(long, help_heading = "Transport")]
     pub completion: Option<Named<Completion>>,
+    /// Whether KVM spins before a vCPU that halts sleeps; 0 for never.
+    #[arg(long, help_heading = "Transport")]
+    pub halt_poll: Option<Named<HaltPoll>>,
     /// Entries of the split ring. [default: the least that holds the capacity, at least 32]
     #[arg(long, help_heading = "Transport")]
     pub queue_size: Option<u16>,
@@ -121,6 +126,9 @@ pub struct Keys {
     /// Measured reports, a trial.
     #[arg(long, help_heading = "Reports")]
     pub reports: Option<u64>,
+    /// Microseconds for which the guest sleeps before each report. [default: 0]
+    #[arg(long, value_name = "US", help_heading = "Reports")]
+    pub idle_us: Option<u32>,
     /// Memory that is freed and reported, such as 64M; by default the smallest that serves.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Reports")]
     pub arena: Option<u64>,

@@ -36,12 +36,13 @@ impl Keys {
 
     /// A way to report over this transport; a choice that is made beside it is never replaced.
     fn way(&self, transport: Transport, discard: Discard, backing: Backing) -> Way {
-        let Transport { carrier, doorbell, servicer, completion } = transport;
+        let Transport { carrier, doorbell, servicer, completion, halt_poll } = transport;
         Way {
             carrier: self.carrier.map_or(carrier, |given| given.0),
             doorbell: self.doorbell.map_or(doorbell, |given| given.0),
             servicer: self.servicer.map_or(servicer, |given| given.0),
             completion: self.completion.map_or(completion, |given| given.0),
+            halt_poll: self.halt_poll.map_or(halt_poll, |given| given.0),
             discard: self.discard.map_or(discard, |given| given.0),
             coalesce: self.coalesce.map_or(Coalesce::Each, |given| given.0),
             backing: self.backing.map_or(backing, |given| given.0),
@@ -60,6 +61,7 @@ impl Keys {
             arena: self.arena,
             warmup: self.warmup.unwrap_or(40),
             reports: self.reports.unwrap_or(400),
+            idle: self.idle_us.unwrap_or_default(),
             seed: 0,
             stopwatch: Stopwatch::Used,
         }

@@ -13,6 +13,8 @@ pub struct Calls {
     pub by: CallBy,
     /// Whether its KVM answers a call itself, for the rung before the floor.
     pub in_kernel: InKernel,
+    /// Whether its KVM can be told not to spin for a machine; `None` if nobody has asked.
+    pub halt_poll: Option<bool>,
 }
 
 /// Whether a KVM answers a hypercall itself.
@@ -38,19 +40,24 @@ impl Calls {
         } else {
             InKernel::Not { reason: silence(facts).unwrap_or("it was not tried").to_owned() }
         };
-        Self { by: CallBy::on(facts), in_kernel }
+        Self { by: CallBy::on(facts), in_kernel, halt_poll: Some(facts.sets_halt_poll()) }
     }
 
     /// Of a host that has not been asked: nothing that is named is refused, and nothing is counted on.
     #[must_use]
     pub const fn untried(by: CallBy) -> Self {
-        Self { by, in_kernel: InKernel::Untried }
+        Self { by, in_kernel: InKernel::Untried, halt_poll: None }
     }
 
     /// Every rung this host is known to run, in order.
     pub fn rungs(&self) -> impl Iterator<Item = Rung> {
         let in_kernel = self.in_kernel == InKernel::Answers;
-        Rung::ALL.iter().copied().filter(move |rung| *rung != Rung::InKernel || in_kernel)
+        let sleeps = self.halt_poll != Some(false);
+        Rung::ALL.iter().copied().filter(move |rung| match rung {
+            Rung::InKernel => in_kernel,
+            Rung::Virtio => sleeps,
+            _ => true,
+        })
     }
 
     /// Why this host is known not to run a rung, if it is.
@@ -58,10 +65,14 @@ impl Calls {
     pub fn refusal(&self, rung: Rung) -> Option<&str> {
         match (rung, &self.in_kernel) {
             (Rung::InKernel, InKernel::Not { reason }) => Some(reason),
+            (Rung::Virtio, _) if self.halt_poll == Some(false) => Some(NO_HALT_POLL),
             _ => None,
         }
     }
 }
+
+const NO_HALT_POLL: &str =
+    "this KVM has no KVM_CAP_HALT_POLL, so that the vCPU cannot be made to sleep at once: use virtio-polled";
 
 /// Why the hypercall that KVM answers itself does not answer from ring 0, where it should.
 fn silence(facts: &Facts) -> Option<&str> {
@@ -103,6 +114,18 @@ mod tests {
         assert!(calls.rungs().eq(Rung::ALL[1..].iter().copied()));
         assert_eq!(calls.refusal(Rung::InKernel), Some("it shut down"));
         assert_eq!(calls.refusal(Rung::Floor), None);
+    }
+
+    #[test]
+    fn a_host_that_spins_as_it_likes_does_not_run_the_rung_that_sleeps() {
+        let mut facts = crate::testing::timed::facts();
+        facts.capabilities.clear();
+        let calls = Calls::on(&facts);
+        assert!(
+            calls.rungs().all(|rung| rung != Rung::Virtio)
+                && calls.rungs().any(|rung| rung == Rung::VirtioPolled)
+        );
+        assert!(calls.refusal(Rung::Virtio).unwrap().contains("virtio-polled"));
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn findings(environment: &Environment, noise: Option<&Noise>) -> Vec<Finding> {
     let mut findings = vec![flavour(environment)];
     let unit = environment.kvm.clock.unit();
     findings.extend(environment.kvm.doorbells.iter().map(|record| doorbell(record, unit)));
-    findings.extend([hypercalls(environment), speed(environment), clock(environment)]);
+    findings.extend([hypercalls(environment), halts(environment), speed(environment), clock(environment)]);
     findings.extend([thp(machine), quiet(noise)]);
     // What others do, and how fast the processor runs, changes no count of instructions.
     if environment.kvm.clock.tells_time() {
@@ -114,6 +114,20 @@ fn hypercalls(environment: &Environment) -> Finding {
     } else {
         finding("hypercall", format!("{instruction} reaches user space"), None)
     }
+}
+
+fn halts(environment: &Environment) -> Finding {
+    let can = environment.kvm.capabilities.get("KVM_CAP_HALT_POLL") == Some(&true);
+    let host =
+        environment.machine.kvm_parameters.get("kvm.halt_poll_ns").map_or("not stated", String::as_str);
+    let found = format!(
+        "KVM spins before a halted vCPU sleeps as kvm.halt_poll_ns has it ({host}); for one machine that {} be set",
+        if can { "can" } else { "cannot" }
+    );
+    let change = (!can).then_some(
+        "rung virtio needs KVM_CAP_HALT_POLL (Linux 5.5): use --rungs without it, or --halt-poll host",
+    );
+    finding("halt polling", found, change)
 }
 
 fn speed(environment: &Environment) -> Finding {
@@ -250,6 +264,7 @@ mod tests {
     fn what_can_be_better_comes_with_a_way() {
         let mut environment = crate::testing::timed::environment();
         environment.kvm.calls_by_port = true;
+        environment.kvm.capabilities.insert("KVM_CAP_HALT_POLL".into(), false);
         environment.kvm.ring0_emulated = true;
         environment.machine.cores = 1;
         environment.machine.governor = Some("powersave".into());
@@ -257,7 +272,7 @@ mod tests {
         let noise = Noise { spun_ns: 100, gaps: 3, longest_ns: 30, lost_ns: 50 };
         let findings = findings(&environment, Some(&noise));
         let change = |what: &str| findings.iter().find(|f| f.what == what).unwrap().change.clone();
-        for what in ["hypercall", "guest", "processors", "frequency", "huge pages", "noise"] {
+        for what in ["hypercall", "halt polling", "guest", "processors", "frequency", "huge pages", "noise"] {
             assert!(change(what).is_some(), "{what}");
         }
         assert!(change("clock").is_none_or(|change| change.contains("frequency")));

@@ -17,6 +17,7 @@ use crate::figure::time::Utc;
 use crate::figure::unit::{Clock, float};
 use crate::site::emulated::Described;
 use crate::site::machine::Machine;
+use crate::trial::counts::Placement;
 
 /// `environment.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +43,9 @@ pub struct Environment {
     pub kvm: Kvm,
     /// The machine under it.
     pub machine: Machine,
+    /// Where the threads of a trial with one virtual processor run; absent in files of before that was recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub placement: Option<Placement>,
     /// The lab, if the run took place in one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lab: Option<Described>,
@@ -147,6 +151,7 @@ impl Environment {
             command: typed(),
             kvm: Kvm::from(facts),
             machine,
+            placement: Some((&facts.placed).into()),
             lab: None,
         }
     }
@@ -215,6 +220,9 @@ impl Environment {
                     .to_owned(),
             );
         }
+        // One processor is all there is where instructions are counted, and which thread has it changes no count.
+        let placement = self.placement.iter().filter(|_| self.kvm.clock.tells_time());
+        notes.extend(placement.flat_map(|placement| placement.remarks.iter().cloned()));
         if cfg!(feature = "detour") {
             notes.push("this pagehint was built with a detour, to test the gate on path length".to_owned());
         }
@@ -295,6 +303,17 @@ mod tests {
         assert!(environment.notes()[0].contains("path lengths, not time"), "{:?}", environment.notes());
         environment.kvm.clock = TIME;
         assert!(environment.notes().iter().all(|note| !note.contains("instructions")));
+    }
+
+    #[test]
+    fn every_table_says_where_threads_are_in_each_others_way() {
+        let mut environment = crate::testing::timed::environment();
+        let remark = "two threads are hyper-threads of one core".to_owned();
+        assert!(!environment.notes().contains(&remark));
+        environment.placement.as_mut().unwrap().remarks.push(remark.clone());
+        assert!(environment.notes().contains(&remark));
+        environment.kvm.clock = Clock::Instructions;
+        assert!(!environment.notes().contains(&remark));
     }
 
     #[test]

@@ -205,6 +205,8 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
             guest_ring: GuestRing::Zero,
             counter: Counter::Time,
             tsc_khz: 2_000_000,
+            placed: super::timed::placed(),
+            stale_kicks: 0,
             witness: WitnessKind::Frames,
             splits: None,
             huge_share: 1.0,

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use abi::axes::Axis;
 use abi::timed::burst::Burst;
 use hdrhistogram::Histogram;
-use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, Servicer};
+use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, HaltPoll, Servicer};
 use host::engine::{EngineOutcome, EngineSpec};
-use host::kvm::{Counter, Exits, Flavour};
+use host::kvm::{Counter, Exits, Flavour, Placed};
 use host::memory::WitnessKind;
-use host::probe::{Answered, DoorbellFact, Facts};
+use host::probe::{Answered, ClockSource, DoorbellFact, Facts};
 use host::reclaim::Refused;
 use host::timed::{Observer, Outcome, Proof, Sample, Stopwatch, TimedSpec, Weight};
 use host::trial::{Common, TrialError};
@@ -37,7 +37,7 @@ pub(crate) fn facts() -> Facts {
     };
     Facts {
         flavour: Flavour::Vmx,
-        capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true)],
+        capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true), ("KVM_CAP_HALT_POLL", true)],
         max_vcpus: 8,
         hypercall: Bell::Vmcall,
         doorbells: vec![
@@ -51,7 +51,14 @@ pub(crate) fn facts() -> Facts {
         tsc_khz: 2_000_000,
         tsc_offset: Some(-5),
         payload_target: "x86_64-unknown-none",
+        placed: placed(),
+        clock_source: ClockSource { invariant: Some(true), ..ClockSource::default() },
     }
+}
+
+/// Four cores of one thread.
+pub(crate) fn placed() -> Placed {
+    Placed { vcpus: vec![3], device: Some(2), watchdog: Some(1), node: Some(0), ..Placed::default() }
 }
 
 /// The same host as it is written.
@@ -135,8 +142,9 @@ impl FakeExecutor {
     fn sample(&self, spec: &TimedSpec, report: u64) -> Sample {
         let ranges = if spec.way.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) };
         let calls = if spec.way.carrier == Carrier::Registers { ranges } else { 1 };
-        // Some spread within a trial, and some between trials, as on a real host.
-        let noise = (report * 7919) % 100 + abi::digest::mix(self.ran as u64) % 40;
+        // Some spread within a trial, and a drift from trial to trial, which the mirrored order of every other block takes
+        // back.
+        let noise = (report * 7919) % 100 + self.ran as u64;
         let mut sample =
             Sample { ranges, calls, touch: 900 * ranges, retouch: 100 * ranges, ..Sample::default() };
         sample.prepare = 20 * ranges;
@@ -147,7 +155,7 @@ impl FakeExecutor {
             sample.wake = 9000;
         }
         if spec.way.completion == Completion::Interrupt {
-            sample.resume += 5000;
+            sample.resume += if spec.way.halt_poll == HaltPoll::Never { 5000 } else { 3000 };
         }
         if spec.way.discard == Discard::DontNeed && spec.way.carrier != Carrier::Empty {
             // A vCPU that runs meanwhile has to be flushed.
@@ -216,6 +224,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         control: 2,
         interrupted: 0,
     };
+    let slept = if spec.way.completion == Completion::Interrupt { spec.reports } else { 0 };
     let names_pages = spec.way.carrier != Carrier::Empty;
     let discards = names_pages && spec.way.discard != Discard::None;
     let reported = if names_pages { u64::from(spec.batch) } else { 0 };
@@ -235,8 +244,12 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
                     "tlb_flush".into(),
                     if spec.way.completion == Completion::Poll { 33 } else { 1 } * spec.reports,
                 ),
+                ("halt_successful_poll".into(), if spec.way.halt_poll == HaltPoll::Host { slept } else { 0 }),
+                ("halt_wakeup".into(), if spec.way.halt_poll == HaltPoll::Never { slept } else { 0 }),
                 ("halt_wait_ns".into(), 7),
             ],
+            placed: placed(),
+            stale_kicks: 0,
             madvise_calls: if discards { calls } else { 0 },
             discarded_pages: 0,
             madvise_failures: 0,
@@ -255,6 +268,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             each: STOPWATCH as f64,
             registers: None,
         }),
+        idles: if spec.idle == 0 { 0 } else { spec.reports },
         reports: spec.reports,
         ranges: spec.reports * reported,
         calls,

@@ -27,7 +27,13 @@ const AFTER_THE_LAST: Duration = Duration::from_secs(1);
 pub fn all(planned: Planned, trials: &[TrialRecord]) -> Vec<Check> {
     let measured: Vec<(&TrialRecord, &Counts)> =
         trials.iter().filter_map(|trial| Some((trial, trial.counts()?))).collect();
-    vec![complete(planned, trials), oracle(&measured), refused(&measured), one_mode(&measured)]
+    vec![
+        complete(planned, trials),
+        oracle(&measured),
+        refused(&measured),
+        one_mode(&measured),
+        placed(&measured),
+    ]
 }
 
 impl Planned {
@@ -103,6 +109,26 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
         &faults,
         measured.len() as u64,
         format!("{} trials, {calls} madvise calls", measured.len()),
+    )
+}
+
+/// Threads that run in each other's way cost each other time that is no transport's.
+fn placed(measured: &[(&TrialRecord, &Counts)]) -> Check {
+    let what = "every thread had a core of its own, on one memory node";
+    // One processor is all there is where instructions are counted, and which thread has it changes no count.
+    let timed = measured.iter().filter(|(_, counts)| counts.clock.tells_time());
+    let placements: Vec<_> = timed.map(|(_, counts)| counts.placement.as_ref()).collect();
+    if placements.is_empty() || placements.contains(&None) {
+        return check(what, Standing::Unknown, "it was not recorded, or changes nothing".to_owned());
+    }
+    let remarks: BTreeSet<&String> = placements.iter().flatten().flat_map(|placed| &placed.remarks).collect();
+    let faults: Vec<String> = remarks.into_iter().cloned().collect();
+    none_of(
+        what,
+        Standing::Doubtful,
+        &faults,
+        placements.len() as u64,
+        format!("{} trials", placements.len()),
     )
 }
 

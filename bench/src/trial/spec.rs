@@ -64,11 +64,13 @@ impl Spec {
         }
     }
 
-    /// What it takes at the least: nothing of a trial that ends when its work is done.
+    /// What it takes at the least: what its guest sleeps, or what its load is given.
     #[must_use]
     pub const fn least_time(&self) -> Duration {
         match self {
-            Self::Timed(_) => Duration::ZERO,
+            Self::Timed(spec) => Duration::from_micros(
+                (spec.idle as u64).saturating_mul(spec.warmup.saturating_add(spec.reports)),
+            ),
             Self::Engine(spec) => spec.warmup.saturating_add(spec.window),
         }
     }

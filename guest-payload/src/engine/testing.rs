@@ -34,6 +34,7 @@ pub(crate) const BOOT: BootInfo = BootInfo {
     warmup: 0,
     reports: 0,
     seed: 7,
+    idle: 0,
     fenced: false,
 };
 

@@ -12,7 +12,7 @@
 use abi::addr::{Order, PageRange, Pfn};
 use abi::axes::Carrier;
 use abi::boot::BootInfo;
-use abi::control::Control;
+use abi::control::{Control, IDLE_MOST};
 use abi::digest::Digest;
 use abi::layout::ARENA_START;
 use abi::notes;
@@ -75,6 +75,8 @@ pub(super) struct Reporter<T> {
     batches: Batches,
     pub(super) trace: Trace,
     digest: Digest,
+    /// Microseconds before each report.
+    idle: u64,
 }
 
 impl<T> Reporter<T> {
@@ -85,6 +87,7 @@ impl<T> Reporter<T> {
             batches: Batches::new(info.workload, info.order, info.arena_pages, info.seed),
             trace: Trace::default(),
             digest: Digest::default(),
+            idle: info.idle,
         }
     }
 
@@ -94,6 +97,8 @@ impl<T> Reporter<T> {
         T: Transport<M>,
     {
         self.free(metal, batch);
+        // Outside the stopwatch: a guest that reports now and then is asleep before, and its caches are cold.
+        sleep(metal, self.idle);
         let record = self.report(metal, batch);
         self.take_back(metal, batch, record);
     }
@@ -194,6 +199,16 @@ impl<T> Reporter<T> {
         for pfn in arena(info) {
             self.oracle.check(metal, PageRange::block(pfn, Order::PAGE), self.trace.reports());
         }
+    }
+}
+
+/// Gives the processor away for at least so many microseconds.
+fn sleep(metal: &mut impl Metal, microseconds: u64) {
+    let mut left = microseconds;
+    while left > 0 {
+        let nap = left.min(IDLE_MOST);
+        metal.idle(u32::try_from(nap).unwrap_or(u32::MAX));
+        left -= nap;
     }
 }
 

@@ -8,6 +8,7 @@ use super::backing::Backing;
 use super::discard::{Coalesce, Discard};
 use super::doorbell::{Doorbell, Servicer};
 use super::guest_ring::RingChoice;
+use super::halt_poll::HaltPoll;
 use super::way::Way;
 
 /// Some values of one axis. It is shown as `carrier registers or batch`.
@@ -21,6 +22,8 @@ pub enum Set {
     Servicer(&'static [Servicer]),
     /// How the guest learns.
     Completion(&'static [Completion]),
+    /// Whether KVM spins before a processor that halts sleeps.
+    HaltPoll(&'static [HaltPoll]),
     /// The mode the payload runs in.
     GuestRing(&'static [RingChoice]),
     /// What is done with a range.
@@ -40,6 +43,7 @@ impl Set {
             Self::Doorbell(values) => values.contains(&way.doorbell),
             Self::Servicer(values) => values.contains(&way.servicer),
             Self::Completion(values) => values.contains(&way.completion),
+            Self::HaltPoll(values) => values.contains(&way.halt_poll),
             Self::GuestRing(values) => values.contains(&way.guest_ring),
             Self::Discard(values) => values.contains(&way.discard),
             Self::Coalesce(values) => values.contains(&way.coalesce),
@@ -55,6 +59,7 @@ impl Set {
             Self::Doorbell(_) => Doorbell::AXIS,
             Self::Servicer(_) => Servicer::AXIS,
             Self::Completion(_) => Completion::AXIS,
+            Self::HaltPoll(_) => HaltPoll::AXIS,
             Self::GuestRing(_) => RingChoice::AXIS,
             Self::Discard(_) => Discard::AXIS,
             Self::Coalesce(_) => Coalesce::AXIS,
@@ -70,6 +75,7 @@ impl Set {
             Self::Doorbell(values) => names(values),
             Self::Servicer(values) => names(values),
             Self::Completion(values) => names(values),
+            Self::HaltPoll(values) => names(values),
             Self::GuestRing(values) => names(values),
             Self::Discard(values) => names(values),
             Self::Coalesce(values) => names(values),
@@ -85,6 +91,7 @@ impl Set {
             Self::Doorbell(_) => way.doorbell.name(),
             Self::Servicer(_) => way.servicer.name(),
             Self::Completion(_) => way.completion.name(),
+            Self::HaltPoll(_) => way.halt_poll.name(),
             Self::GuestRing(_) => way.guest_ring.name(),
             Self::Discard(_) => way.discard.name(),
             Self::Coalesce(_) => way.coalesce.name(),
@@ -127,11 +134,12 @@ mod tests {
     #[test]
     fn a_set_looks_at_its_own_axis() {
         let way = Way::plain(Carrier::Ring, Doorbell::Mmio, Completion::Poll);
-        let sets: [(Set, &str); 8] = [
+        let sets: [(Set, &str); 9] = [
             (Set::Carrier(&[Carrier::Ring]), "ring"),
             (Set::Doorbell(&[Doorbell::Mmio]), "mmio"),
             (Set::Servicer(&[Servicer::Vcpu]), "vcpu"),
             (Set::Completion(&[Completion::Poll]), "poll"),
+            (Set::HaltPoll(&[HaltPoll::Host]), "host"),
             (Set::GuestRing(&[RingChoice::Auto]), "auto"),
             (Set::Discard(&[Discard::DontNeed]), "dontneed"),
             (Set::Coalesce(&[Coalesce::Each]), "each"),

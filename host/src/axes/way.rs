@@ -7,6 +7,7 @@ use super::backing::Backing;
 use super::discard::{Coalesce, Discard};
 use super::doorbell::{Doorbell, Servicer};
 use super::guest_ring::RingChoice;
+use super::halt_poll::HaltPoll;
 
 /// A way to report.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,6 +21,8 @@ pub struct Way {
     /// How the guest learns. Where the engine reports, with [`Completion::Interrupt`] the processor that reported goes
     /// on with its workload until then, as a kernel does whose worker sleeps; with [`Completion::Poll`] it spins.
     pub completion: Completion,
+    /// Whether KVM spins before a processor that halts sleeps; only where it halts for the interrupt.
+    pub halt_poll: HaltPoll,
     /// The mode the payload runs in.
     pub guest_ring: RingChoice,
     /// What is done with a range.
@@ -40,6 +43,7 @@ impl Way {
             doorbell,
             servicer: doorbell.servicer(),
             completion,
+            halt_poll: HaltPoll::Host,
             guest_ring: RingChoice::Auto,
             discard: Discard::DontNeed,
             coalesce: Coalesce::Each,

@@ -4,20 +4,25 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Balloon;
+use crate::kvm::{ExitError, Kicked, Pulse};
 
 /// A balloon behind its lock.
 #[derive(Clone, Debug)]
-pub(crate) struct SharedBalloon(Arc<Mutex<Balloon>>);
+pub(crate) struct SharedBalloon {
+    balloon: Arc<Mutex<Balloon>>,
+    /// Of the machine it belongs to: says when nothing is to be waited for any more.
+    pulse: Arc<Pulse>,
+}
 
 impl SharedBalloon {
-    pub(crate) fn new(balloon: Balloon) -> Self {
-        Self(Arc::new(Mutex::new(balloon)))
+    pub(crate) fn new(balloon: Balloon, pulse: &Arc<Pulse>) -> Self {
+        Self { balloon: Arc::new(Mutex::new(balloon)), pulse: Arc::clone(pulse) }
     }
 
     /// The balloon itself. One whose lock was poisoned by a panic elsewhere is still a state machine in a valid state:
     /// every method leaves it in one.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Balloon> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.balloon.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The driver reads a register.
@@ -26,15 +31,60 @@ impl SharedBalloon {
     }
 
     /// The driver writes a register. A write that takes the queue away waits for the thread that has a chain of it in
-    /// hand.
-    pub(crate) fn write(&self, offset: u64, data: &[u8]) {
+    /// hand, unless the processor is to leave.
+    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Result<(), ExitError> {
         loop {
             let mut device = self.lock();
             if !device.must_wait(offset, data) {
-                return device.write(offset, data);
+                device.write(offset, data);
+                return Ok(());
             }
             drop(device);
-            std::thread::yield_now();
+            // The watchdog's signal interrupts system calls; here there is none for it to interrupt.
+            match self.pulse.kicked() {
+                None => std::thread::yield_now(),
+                Some(Kicked::NoProgress) => return Err(ExitError::InHand),
+                Some(Kicked::Stopped) => return Err(ExitError::Stopped),
+                Some(Kicked::Sibling) => return Err(ExitError::Sibling),
+                Some(Kicked::Device) => return Err(ExitError::Device),
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use abi::wire::virtio::mmio;
+
+    use super::*;
+    use crate::balloon::tests::with_chain_in_hand;
+    use crate::kvm::watched;
+
+    /// How a reset ends whose chain in hand is never given back.
+    fn reset(patience: Duration, stop: bool) -> ExitError {
+        let pulse = Arc::default();
+        let balloon = SharedBalloon::new(with_chain_in_hand(), &pulse);
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            let stop = AtomicBool::new(stop);
+            let ended =
+                watched(&pulse, patience, &stop, None, || balloon.write(mmio::STATUS, &[0; 4])).unwrap();
+            tell.send(ended).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(20)).expect("it waits for ever").unwrap_err()
+    }
+
+    #[test]
+    fn a_chain_that_is_never_given_back_is_not_waited_for_beyond_the_deadline() {
+        assert!(matches!(reset(Duration::from_millis(10), false), ExitError::InHand));
+    }
+
+    #[test]
+    fn a_chain_in_hand_is_not_waited_for_once_the_trial_is_to_stop() {
+        assert!(matches!(reset(Duration::from_secs(3600), true), ExitError::Stopped));
     }
 }

@@ -156,6 +156,16 @@ impl Device {
     }
 }
 
+/// A balloon that has fetched a chain and not completed it.
+pub(super) fn with_chain_in_hand() -> Balloon {
+    let ram = ram();
+    let ring = mock(&ram, 0x1000);
+    let mut device = Device::up(&ram, &ring);
+    ring.add_desc_chains(&chain(0, &[0x200]), 0).unwrap();
+    assert_eq!(device.fetch().unwrap(), Some(0));
+    device.balloon
+}
+
 fn descriptor(pfn: u64, flags: u16, next: u16) -> RawDescriptor {
     Descriptor::new(pfn << 12, 4096, flags, next).into()
 }

@@ -87,7 +87,7 @@ pub struct EngineOutcome {
     /// Processor time that this process took, all its threads: the guest's processors and the device's thread, in
     /// nanoseconds. What others ran on the machine meanwhile is not in it. `None` where the counter counts instructions.
     pub cpu_ns: Option<u64>,
-    /// What the host did for reports, of the whole trial.
+    /// What the host did for reports.
     pub spent: Spent,
     /// What the host saw itself when the guest had come to rest; nothing of a guest that never says so.
     pub looked: Looked,

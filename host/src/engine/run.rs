@@ -19,9 +19,10 @@ use super::settled::Examiner;
 use super::spec::EngineSpec;
 use super::watch::{Look, Watch};
 use crate::fault::Planted;
-use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placement, Processor};
+use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placed, Placement, Processor};
 use crate::probe::Facts;
-use crate::trial::{self, Assembly, Common, Part, Seat, TrialError, Wanted, team};
+use crate::trial::team::{self, Deadline};
+use crate::trial::{self, Assembly, Common, Part, Seat, TrialError, Wanted};
 
 /// What a guest may take without a sign of progress for each page of its memory, beside what it was told to take.
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(200);
@@ -29,8 +30,8 @@ const PATIENCE_PER_PAGE: Duration = Duration::from_micros(200);
 /// Runs one trial of the engine. `facts` are [`crate::probe::probe()`]'s. When `stop` becomes true the guest is kicked out
 /// and [`TrialError::Stopped`] returned within some milliseconds.
 ///
-/// A guest of one virtual processor is pinned as in every trial, and its device thread beside it; where there are
-/// more, all threads are the scheduler's business.
+/// Every virtual processor's thread and the device's are pinned, as in every trial; where there are more of them than
+/// cores, or than processors, the outcome says so.
 ///
 /// # Errors
 /// [`TrialError`].
@@ -92,16 +93,22 @@ fn run_guest(
     trial::unless_stopped(stop)?;
     spec.validate()?;
     spec.validate_processors(facts.max_vcpus)?;
-    let placement = if spec.vcpus == 1 { Placement::choose() } else { None };
-    let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
-    let mut assembly = assemble(spec, facts, guest, placement)?;
+    trial::steady(facts)?;
+    let placement = Placement::choose(spec.vcpus);
+    let pinned = Pinned::to(placement.vcpu(0));
+    let mut assembly = assemble(spec, facts, guest, &placement)?;
     let services = assembly.services()?;
     let (tsc_khz, offset) = assembly.clock()?;
+    let placed = assembly.placed(&pinned);
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
+    let (ram, boot) = (&Arc::clone(ram), *boot);
     ram.write_words(ENGINE, &engine_info(spec, guest.fault, tsc_khz).to_words())?;
 
     let map = spec.map();
-    let watch = spec.watch.map(|interval| Watch::start(ram, map, offset, interval)).transpose()?;
+    let watch = spec
+        .watch
+        .map(|interval| Watch::start(ram, map, offset, interval, placement.watchdog()))
+        .transpose()?;
     let mut session = Session {
         ram,
         services: &services,
@@ -124,12 +131,14 @@ fn run_guest(
     let seat = |vcpu| Seat::new(balloon, services.of(vcpu), |control, _, _| other(control, ram));
     let others = (1..spec.vcpus as usize).map(seat).collect();
     let mut first = Seat::new(balloon, services.of(0), |control, _, _| session.control(control));
-    let ran = team::run(machine, &mut first, others, guest.patience, stop);
+    let deadline = Deadline { patience: guest.patience, stop, placement: &placement };
+    let ran = team::run(machine, &mut first, others, &deadline);
     trial::ended(ran, services.error())?;
+    assembly.clock_stands(offset)?;
 
     let books = Books { ram, map, vcpus: spec.vcpus };
-    let known = Known { boot: *boot, tsc_khz, counter: facts.counter, elapsed: started.elapsed() };
-    outcome(&session, &books, &known)
+    let known = Known { boot, tsc_khz, counter: facts.counter, elapsed: started.elapsed(), placed };
+    outcome(&session, &books, known)
 }
 
 /// Builds what is asked for.
@@ -137,7 +146,7 @@ fn assemble(
     spec: &EngineSpec,
     facts: &Facts,
     guest: &Guest<'_>,
-    placement: Option<Placement>,
+    placement: &Placement,
 ) -> Result<Assembly, TrialError> {
     let EngineSpec { way, vcpus, offer_poison, .. } = *spec;
     let Guest { image, planted, .. } = *guest;
@@ -151,9 +160,10 @@ struct Known {
     tsc_khz: u32,
     counter: Counter,
     elapsed: Duration,
+    placed: Placed,
 }
 
-fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<EngineOutcome, TrialError> {
+fn outcome(session: &Session<'_>, books: &Books<'_>, known: Known) -> Result<EngineOutcome, TrialError> {
     let (begin, end) = session.part.marks()?;
     let served = session.services.served();
     trial::not_refused_by_kvm(books.counter(GuestCounter::Refused)?, &served.refused)?;
@@ -166,6 +176,8 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
             guest_ring: known.boot.guest_ring,
             counter: known.counter,
             tsc_khz: known.tsc_khz,
+            placed: known.placed,
+            stale_kicks: end.served.stale - begin.served.stale,
             witness: session.examiner.witness(),
             splits: session.splits,
             huge_share: session.huge_share,
@@ -190,7 +202,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: &Known) -> Result<En
         settled: session.settled.iter().map(|round| clock.settled(round)).collect(),
         idles: end.idles - begin.idles,
         cpu_ns: known.counter.nanoseconds(end.cpu.saturating_sub(begin.cpu)),
-        spent: served.spent,
+        spent: end.served.spent.since(&begin.served.spent),
         looked: session.looked.unwrap_or_default(),
         first_wrong: books.first_wrong()?,
     })

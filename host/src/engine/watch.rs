@@ -9,7 +9,7 @@ use abi::addr::PAGE_SIZE;
 use abi::engine::map::{Map, ZONE_FREE, ZONES};
 
 use super::settled::residency;
-use crate::kvm::{GuestTsc, HostTsc, TscOffset};
+use crate::kvm::{Cpu, GuestTsc, HostTsc, Pinned, TscOffset};
 use crate::memory::{GuestRam, RamError, Residency};
 use crate::trial::TrialError;
 
@@ -59,18 +59,23 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts the thread, which waits.
+    /// Starts the thread, on `place` if one is given; it waits.
     pub(super) fn start(
         ram: &Arc<GuestRam>,
         map: Map,
         offset: TscOffset,
         interval: Duration,
+        place: Option<Cpu>,
     ) -> Result<Self, TrialError> {
         let mut eye = Eye { residency: residency(ram, map)?, ram: Arc::clone(ram), map, offset };
         let (tell, told) = channel();
         let thread = std::thread::Builder::new()
             .name("watch".into())
-            .spawn(move || watch(&mut eye, Curve::new(interval), &told))
+            .spawn(move || {
+                // A new thread inherits the processor of the one that starts it, which runs the guest.
+                let _pinned = Pinned::to(place);
+                watch(&mut eye, Curve::new(interval), &told)
+            })
             .map_err(TrialError::Thread)?;
         Ok(Self { tell, thread })
     }
@@ -168,7 +173,7 @@ mod tests {
         let block = |index| map.block(index, Order::PAGE).gpa();
         ram.write(block(3), 1).unwrap();
         ram.write(map.zone(1).offset(ZONE_FREE), 5).unwrap();
-        let watch = Watch::start(&ram, map, TscOffset(0), Duration::from_secs(3600)).unwrap();
+        let watch = Watch::start(&ram, map, TscOffset(0), Duration::from_secs(3600), None).unwrap();
         watch.begin();
         std::thread::sleep(Duration::from_millis(100));
         ram.write(block(4), 1).unwrap();
@@ -183,7 +188,8 @@ mod tests {
     #[test]
     fn a_watch_that_never_began_has_seen_nothing() {
         let ram = Arc::new(GuestRam::new(ARENA.0 + (32 << 20)).unwrap());
-        let watch = Watch::start(&ram, Map::new(1 << 13), TscOffset(0), Duration::from_millis(1)).unwrap();
+        let watch =
+            Watch::start(&ram, Map::new(1 << 13), TscOffset(0), Duration::from_millis(1), None).unwrap();
         assert_eq!(watch.end().unwrap(), []);
     }
 }

@@ -1,80 +1,105 @@
-//! Where the two threads that are timed run: each on a processor of its own, if there are two.
+//! Sets of processors, and which of them a thread may run on.
 
 #![expect(unsafe_code, reason = "sched_getaffinity and sched_setaffinity")]
 
-use std::mem;
-
-/// The processors of a trial's threads, chosen before either is pinned: a new thread inherits the processors
-/// of the one that starts it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Placement {
-    /// For the thread that runs the guest: the last processor allowed, away from the first, which takes most
-    /// interrupts.
-    pub(crate) vcpu: Cpu,
-    /// For the thread that serves the ring: the one before.
-    pub(crate) device: Cpu,
-}
+use std::io;
+use std::marker::PhantomData;
 
 /// One processor, by the kernel's number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Cpu(usize);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Cpu(pub(crate) usize);
 
-impl Placement {
-    /// Two of the processors the calling thread may use; `None` if it has only one, where the scheduler is
-    /// left to decide.
-    pub(crate) fn choose() -> Option<Self> {
-        let allowed = allowed()?;
-        let processors: Vec<_> = (0..libc::CPU_SETSIZE as usize)
-            // SAFETY: the index is below the size of the set.
-            .filter(|processor| unsafe { libc::CPU_ISSET(*processor, &allowed) })
-            .collect();
-        match processors.as_slice() {
-            [.., device, vcpu] => Some(Self { vcpu: Cpu(*vcpu), device: Cpu(*device) }),
-            _ => None,
+const BITS: usize = u64::BITS as usize;
+/// Words of a set of 1024 processors: what the kernel is asked with first.
+const WORDS: usize = 1024 / BITS;
+/// Words of the largest set that the kernel is asked with: far more processors than Linux can be built for.
+const MOST_WORDS: usize = WORDS << 10;
+
+/// Some processors, however many there may be: the C library's own set ends at 1024.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct CpuSet(Vec<u64>);
+
+impl CpuSet {
+    /// Those that the calling thread may run on; empty if the kernel does not say.
+    pub(crate) fn allowed() -> Self {
+        let mut words = vec![0; WORDS];
+        while let Err(error) = get(&mut words) {
+            // The kernel refuses a set that is smaller than its own.
+            if error.raw_os_error() != Some(libc::EINVAL) || words.len() >= MOST_WORDS {
+                return Self::default();
+            }
+            words = vec![0; words.len() * 2];
         }
+        Self(words)
+    }
+
+    /// The processors, in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Cpu> {
+        (0..self.0.len() * BITS).map(Cpu).filter(|cpu| self.contains(*cpu))
+    }
+
+    /// Whether it has this one.
+    pub(crate) fn contains(&self, Cpu(number): Cpu) -> bool {
+        self.0.get(number / BITS).is_some_and(|word| word >> (number % BITS) & 1 == 1)
     }
 }
 
-/// Keeps the calling thread on a processor until dropped.
+impl FromIterator<Cpu> for CpuSet {
+    fn from_iter<I: IntoIterator<Item = Cpu>>(cpus: I) -> Self {
+        let mut words = Vec::new();
+        for Cpu(number) in cpus {
+            let word = number / BITS;
+            words.resize(words.len().max(word + 1), 0);
+            words[word] |= 1 << (number % BITS);
+        }
+        Self(words)
+    }
+}
+
+/// Keeps the calling thread on a processor until dropped. It stays with that thread.
 #[derive(Debug)]
 pub(crate) struct Pinned {
-    before: Option<libc::cpu_set_t>,
+    before: CpuSet,
+    refused: Option<io::Error>,
+    /// Neither sent nor shared: dropped by another thread it would move that one.
+    of_this_thread: PhantomData<*const ()>,
 }
 
 impl Pinned {
     /// Pins the calling thread. Where the kernel refuses, the scheduler decides, as it does for everybody.
     pub(crate) fn to(processor: Option<Cpu>) -> Self {
-        let before = allowed();
-        if let Some(Cpu(number)) = processor {
-            // SAFETY: all zeroes is the empty set.
-            let mut one: libc::cpu_set_t = unsafe { mem::zeroed() };
-            // SAFETY: the number was found in a set of this size.
-            unsafe { libc::CPU_SET(number, &mut one) };
-            set(&one);
-        }
-        Self { before }
+        let before = CpuSet::allowed();
+        let refused = processor.and_then(|cpu| set(&CpuSet::from_iter([cpu])).err());
+        Self { before, refused, of_this_thread: PhantomData }
+    }
+
+    /// Why the thread is not where it was to be, if it is not.
+    pub(crate) const fn refused(&self) -> Option<&io::Error> {
+        self.refused.as_ref()
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            set(before);
+        if !self.before.0.is_empty() {
+            // It was allowed before. Should that have changed meanwhile, there is nothing to be done.
+            let _ = set(&self.before);
         }
     }
 }
 
-fn allowed() -> Option<libc::cpu_set_t> {
-    // SAFETY: all zeroes is the empty set.
-    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
-    // SAFETY: the pointer is to a set of the size given; 0 is the calling thread.
-    let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
-    (result == 0).then_some(set)
+fn get(words: &mut [u64]) -> io::Result<()> {
+    // SAFETY: the pointer is to as many writable bytes as are given; 0 is the calling thread.
+    let result = unsafe { libc::sched_getaffinity(0, size_of_val(words), words.as_mut_ptr().cast()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn set(processors: &libc::cpu_set_t) {
-    // SAFETY: the pointer is to a set of the size given; 0 is the calling thread. A refusal changes nothing.
-    unsafe { libc::sched_setaffinity(0, size_of_val(processors), processors) };
+fn set(processors: &CpuSet) -> io::Result<()> {
+    let words = processors.0.as_slice();
+    // SAFETY: the pointer is to as many readable bytes as are given; 0 is the calling thread. A refusal changes
+    // nothing.
+    let result = unsafe { libc::sched_setaffinity(0, size_of_val(words), words.as_ptr().cast()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -82,12 +107,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_set_has_no_largest_processor() {
+        let cpus = [Cpu(0), Cpu(63), Cpu(64), Cpu(1023), Cpu(1024), Cpu(4095)];
+        let set = CpuSet::from_iter(cpus);
+        assert_eq!(set.iter().collect::<Vec<_>>(), cpus);
+        assert!(!set.contains(Cpu(1)) && !set.contains(Cpu(1 << 20)));
+        assert_eq!(CpuSet::default().iter().count(), 0);
+    }
+
+    #[test]
     fn a_pin_ends_with_its_guard() {
-        let Some(placement) = Placement::choose() else { return };
-        assert_ne!(placement.vcpu, placement.device);
-        let pinned = Pinned::to(Some(placement.vcpu));
-        assert_eq!(Placement::choose(), None, "only one left");
+        let before = CpuSet::allowed();
+        let last = before.iter().last().unwrap();
+        let pinned = Pinned::to(Some(last));
+        assert!(pinned.refused().is_none());
+        assert_eq!(CpuSet::allowed().iter().collect::<Vec<_>>(), [last]);
         drop(pinned);
-        assert_eq!(Placement::choose(), Some(placement));
+        assert_eq!(CpuSet::allowed(), before);
+    }
+
+    #[test]
+    fn a_pin_that_the_kernel_refuses_says_so() {
+        let before = CpuSet::allowed();
+        let pinned = Pinned::to(Some(Cpu(100_000)));
+        assert!(pinned.refused().is_some());
+        assert_eq!(CpuSet::allowed(), before);
     }
 }

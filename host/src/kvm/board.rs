@@ -27,7 +27,7 @@ pub(crate) trait Board {
     /// The guest reads the virtio registers.
     fn read(&mut self, offset: u64, data: &mut [u8]);
     /// The guest writes the virtio registers.
-    fn write(&mut self, offset: u64, data: &[u8]);
+    fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), Self::Error>;
 }
 
 /// What the guest sent with its doorbell: see [`abi::calls`]. Nothing of it is checked.

@@ -25,6 +25,11 @@ pub enum BuildError {
     /// This KVM cannot forward hypercalls.
     #[error("this KVM has no KVM_CAP_EXIT_HYPERCALL (Linux 5.19): use --doorbell port")]
     NoHypercallExit,
+    /// This KVM polls for machines as it likes.
+    #[error(
+        "this KVM has no KVM_CAP_HALT_POLL (Linux 5.5), and spins for halted processors as its module says: use --halt-poll host"
+    )]
+    NoHaltPoll,
 }
 
 /// Why the vCPU stopped running.
@@ -95,6 +100,11 @@ pub enum ExitError {
     /// Somebody wanted to stop.
     #[error("stopped before the end")]
     Stopped,
+    /// The guest waits to take a queue away, and a chain of it is in hand for as long as the guest was given.
+    #[error(
+        "the guest takes its queue away and waits for a chain that the device has in hand, which it has not given back within the deadline"
+    )]
+    InHand,
     /// The device thread gave up; it has the reason.
     #[error("the device thread gave up")]
     Device,

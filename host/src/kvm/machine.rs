@@ -11,12 +11,14 @@ use vmm_sys_util::eventfd::EventFd;
 use super::board::Board;
 use super::clock::TscOffset;
 use super::error::{BuildError, ExitError};
+use super::exits::Counts;
 use super::open::KvmError;
 use super::processor::Processor;
 use super::stats::Statistics;
 use super::watch::{Running, Stopped};
 use super::watchdog::Pulse;
 use super::{boot, image, wiring};
+use crate::axes::HaltPoll;
 use crate::memory::GuestRam;
 
 /// What to build.
@@ -30,6 +32,8 @@ pub(crate) struct Blueprint<'a> {
     pub(crate) vcpus: u32,
     /// Whether the doorbell is an ioeventfd.
     pub(crate) ioeventfd: bool,
+    /// Whether KVM spins before a processor that halts sleeps.
+    pub(crate) halt_poll: HaltPoll,
 }
 
 /// A machine ready to run.
@@ -50,8 +54,11 @@ pub(crate) struct Machine {
 impl Machine {
     /// Builds a machine; every processor is at its first instruction.
     pub(crate) fn new(blueprint: &Blueprint<'_>) -> Result<Self, BuildError> {
-        let Blueprint { kvm, ram, image, boot, vcpus, ioeventfd } = blueprint;
+        let Blueprint { kvm, ram, image, boot, vcpus, ioeventfd, halt_poll } = blueprint;
         let vm = kvm.create_vm().map_err(KvmError::ioctl("no virtual machine can be made"))?;
+        if *halt_poll == HaltPoll::Never {
+            wiring::never_poll(&vm)?;
+        }
         wiring::memory(&vm, ram)?;
         if matches!(boot.bell, Bell::Vmcall | Bell::Vmmcall) {
             wiring::hypercalls(&vm)?;
@@ -77,6 +84,11 @@ impl Machine {
     /// KVM's statistics of the first processor, if it keeps any.
     pub(crate) fn statistics(&self) -> Option<Statistics> {
         self.first.statistics()
+    }
+
+    /// The exits of the first processor.
+    pub(crate) fn first_counts(&self) -> Arc<Counts> {
+        self.first.counts()
     }
 
     /// The offset between the first processor's clock and ours, if KVM states it.

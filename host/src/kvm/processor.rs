@@ -7,7 +7,7 @@ use abi::addr::Gpa;
 use abi::axes::{Bell, GuestRing, Program};
 use abi::boot::BootInfo;
 use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT};
-use abi::control::{CONTROL_PORT, Control, IDLE_PORT};
+use abi::control::{CONTROL_PORT, Control, IDLE_MOST, IDLE_PORT};
 use abi::layout::{self, CALL_MMIO, VIRTIO_MMIO};
 use abi::wire::page;
 use abi::wire::virtio::balloon::REPORTING_QUEUE;
@@ -25,7 +25,7 @@ use super::{image, ioctl};
 use crate::memory::GuestRam;
 
 /// The longest a guest may give its processor away at a time: how late it may notice that it is to stop.
-const LONGEST_IDLE: Duration = Duration::from_millis(10);
+const LONGEST_IDLE: Duration = Duration::from_micros(IDLE_MOST);
 
 /// One virtual processor.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Processor {
                         {
                             board.call::<W>(&Request::KICK, at)?;
                         }
-                        Some(Device::Virtio(offset)) => board.write(offset, data),
+                        Some(Device::Virtio(offset)) => board.write(offset, data)?,
                         Some(Device::Call) => {
                             let word = word(data);
                             self.call::<W, B>(board, word, at)?;

@@ -8,8 +8,8 @@ use abi::layout::{INTERRUPT_VECTOR, VIRTIO_MMIO};
 use abi::wire::virtio::balloon::REPORTING_QUEUE;
 use abi::wire::virtio::mmio;
 use kvm_bindings::{
-    KVM_CAP_EXIT_HYPERCALL, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
-    kvm_irq_routing_msi,
+    KVM_CAP_EXIT_HYPERCALL, KVM_CAP_HALT_POLL, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap,
+    kvm_irq_routing_entry, kvm_irq_routing_msi,
 };
 use kvm_ioctls::{IoEventAddress, VmFd};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
@@ -41,6 +41,12 @@ pub(crate) fn hypercalls(vm: &VmFd) -> Result<(), BuildError> {
         ..Default::default()
     };
     vm.enable_cap(&enable).map_err(|_| BuildError::NoHypercallExit)
+}
+
+/// Has KVM put a processor that halts to sleep at once.
+pub(crate) fn never_poll(vm: &VmFd) -> Result<(), BuildError> {
+    let enable = kvm_enable_cap { cap: KVM_CAP_HALT_POLL, ..Default::default() };
+    vm.enable_cap(&enable).map_err(|_| BuildError::NoHaltPoll)
 }
 
 /// Routes the balloon's line as a message with its vector, as MSI-X does: no status register to read, no exit.

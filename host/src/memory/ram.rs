@@ -87,6 +87,14 @@ impl GuestRam {
         Ok(Self { memory, mapping, whole })
     }
 
+    /// Has the kernel take all pages that are still to come from this memory node.
+    ///
+    /// # Errors
+    /// What the kernel says: the node is not there, or not for us.
+    pub(crate) fn bind(&self, node: usize) -> io::Result<()> {
+        self.mapping.bind(node)
+    }
+
     /// The view that vm-memory's users take: loader and queues.
     #[must_use]
     pub const fn memory(&self) -> &GuestMemoryMmap {

@@ -1,8 +1,12 @@
 //! What this host can do: the KVM flavour, its capabilities, what its counter counts, which doorbells answer
 //! and at what cost.
 
+use super::clock_source::ClockSource;
 use crate::axes::{Bell, Doorbell, GuestRing, Way};
-use crate::kvm::{Counter, Flavour};
+use crate::kvm::{Counter, Flavour, Placed};
+
+/// KVM's name for what halt polling is set by.
+pub(super) const HALT_POLL: &str = "KVM_CAP_HALT_POLL";
 
 /// What a doorbell did when it was tried with a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +61,10 @@ pub struct Facts {
     pub tsc_offset: Option<i64>,
     /// What the payload image was built for: `x86_64-unknown-none`, or the host's target as a fallback.
     pub payload_target: &'static str,
+    /// Where the threads of a trial with one virtual processor run.
+    pub placed: Placed,
+    /// What the kernel makes of the time stamp counter.
+    pub clock_source: ClockSource,
 }
 
 impl Facts {
@@ -78,5 +86,11 @@ impl Facts {
         self.doorbells
             .iter()
             .any(|fact| fact.doorbell == doorbell && matches!(fact.answered, Answered::After { .. }))
+    }
+
+    /// Whether halt polling can be set for a machine of its own.
+    #[must_use]
+    pub fn sets_halt_poll(&self) -> bool {
+        self.capabilities.contains(&(HALT_POLL, true))
     }
 }

@@ -27,7 +27,7 @@ impl Serve for Server {
     #[inline]
     fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
         match self {
-            Self::Vcpu(service) => service.serve::<W>(request, at),
+            Self::Vcpu(service) => service.serve::<W>(request, at, 1),
             // The doorbell does not come here then; a guest that calls all the same is told so.
             Self::Device(_) | Self::Kernel(_) => Ok(Answer::NoSuchCall),
         }

@@ -30,6 +30,15 @@ impl Spent {
         self.discard += other.discard;
         self.complete += other.complete;
     }
+
+    /// What was spent since there was `before`.
+    pub(crate) const fn since(&self, before: &Self) -> Self {
+        Self {
+            fetch: self.fetch - before.fetch,
+            discard: self.discard - before.discard,
+            complete: self.complete - before.complete,
+        }
+    }
 }
 
 /// Serves the calls that come over one transport, on one thread.
@@ -40,6 +49,9 @@ pub(crate) struct Service {
     batch: Batch,
     refused: Refused,
     spent: Spent,
+    /// Calls that were found before their doorbells rang, and whose doorbells have not been heard yet.
+    ahead: u64,
+    stale: u64,
     planted: Planted,
     /// With [`Fault::AcknowledgeFirst`]: what was acknowledged and is still to be discarded.
     late: Batch,
@@ -59,20 +71,31 @@ impl Service {
             batch: Batch::default(),
             refused: Refused::default(),
             spent: Spent::default(),
+            ahead: 0,
+            stale: 0,
             planted,
             late: Batch::default(),
         }
     }
 
-    /// Serves everything one doorbell stands for. `picked_up` is when the thread began to run for it.
+    /// Serves everything that is there, because `doorbells` have rung since the last time. `picked_up` is when the
+    /// thread began to run for them.
+    ///
+    /// A doorbell may be that of a call which was found before it rang, by looking once more after another call. What is
+    /// found at such a stale doorbell was not rung for yet either: the guest may have made it known only after the thread
+    /// began to run.
     pub(crate) fn serve<W: Watch>(
         &mut self,
         request: &Request,
         picked_up: HostTsc,
+        doorbells: u64,
     ) -> Result<Answer, RingError> {
         let mut answer = Answer::Done { refused: 0 };
-        let (mut picked_up, mut unrung) = (picked_up, false);
+        let late = self.ahead.min(doorbells);
+        self.ahead -= late;
+        let (mut picked_up, mut rung, mut found) = (picked_up, doorbells - late, false);
         loop {
+            let unrung = rung == 0;
             if !unrung {
                 self.planted.slow(Fault::SlowDispatch);
             }
@@ -83,6 +106,7 @@ impl Service {
             fault::detour();
             self.batch.clear();
             if self.transport.fetch(request, &mut self.batch)? == Fetched::Nothing {
+                self.stale += u64::from(!found);
                 return Ok(answer);
             }
             let more = self.transport.queues();
@@ -107,7 +131,9 @@ impl Service {
             if !more {
                 return Ok(answer);
             }
-            (picked_up, unrung) = (W::now(), true);
+            self.ahead += u64::from(unrung);
+            rung = rung.saturating_sub(1);
+            (picked_up, found) = (W::now(), true);
         }
     }
 
@@ -137,8 +163,118 @@ impl Service {
         self.spent
     }
 
+    /// Doorbells so far at which there was nothing to do.
+    pub(crate) const fn stale(&self) -> u64 {
+        self.stale
+    }
+
     /// What was refused so far.
     pub(crate) const fn refused(&self) -> Refused {
         self.refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::timed::trace::{CallRecord, ReportRecord};
+
+    use super::*;
+    use crate::axes::{Coalesce, Discard};
+    use crate::kvm::{Running, TscOffset};
+    use crate::memory::GuestRam;
+    use crate::transport::Fetched;
+
+    /// A ring in which so many calls are found at each look.
+    struct Scripted {
+        /// The last first.
+        looks: Vec<bool>,
+    }
+
+    impl Transport for Scripted {
+        fn fetch(&mut self, _: &Request, _: &mut Batch) -> Result<Fetched, RingError> {
+            Ok(if self.looks.pop() == Some(true) { Fetched::Call } else { Fetched::Nothing })
+        }
+
+        fn complete(&mut self, _: &Batch) -> Result<Answer, RingError> {
+            Ok(Answer::Done { refused: 0 })
+        }
+
+        fn queues(&self) -> bool {
+            true
+        }
+    }
+
+    fn service(looks: &[bool]) -> Service {
+        let ram = Arc::new(GuestRam::new(1 << 20).unwrap());
+        let reclaimer = Reclaimer::new(ram, Discard::None, Coalesce::Each, Planted::NONE);
+        let looks = looks.iter().rev().copied().collect();
+        Service::new(Box::new(Scripted { looks }), reclaimer, Arc::default(), Planted::NONE)
+    }
+
+    /// Which calls were found before they were rung for, after wake-ups of so many doorbells each.
+    fn unrung(looks: &[bool], wake_ups: &[u64]) -> (Vec<bool>, u64) {
+        let mut service = service(looks);
+        for doorbells in wake_ups {
+            service.serve::<Running>(&Request::KICK, HostTsc::now(), *doorbells).unwrap();
+        }
+        let stamps = &service.stamps;
+        ((0..stamps.pushed()).map(|number| stamps.get(number).unrung).collect(), service.stale())
+    }
+
+    #[test]
+    fn a_call_is_rung_for_if_its_own_doorbell_rang() {
+        assert_eq!(unrung(&[true, false, true, false], &[1, 1]), (vec![false; 2], 0));
+        assert_eq!(
+            unrung(&[true, true, true, false], &[3]),
+            (vec![false; 3], 0),
+            "signals that were added up"
+        );
+    }
+
+    #[test]
+    fn a_doorbell_that_comes_late_is_not_the_next_calls() {
+        // The second call is found by looking once more; then its doorbell rings, and a third is found at it.
+        assert_eq!(unrung(&[true, true, false, true, false], &[1, 1]), (vec![false, true, true], 0));
+        // The same with the third's own doorbell heard together with the late one.
+        assert_eq!(unrung(&[true, true, false, true, false], &[1, 2]), (vec![false, true, false], 0));
+        // The late one finds nothing, and the next is as if nothing had been.
+        assert_eq!(
+            unrung(&[true, true, false, false, true, false], &[1, 1, 1]),
+            (vec![false, true, false], 1)
+        );
+    }
+
+    #[test]
+    fn doorbells_without_calls_do_not_hide_late_ones() {
+        assert_eq!(unrung(&[false, true, true, false, true], &[5, 1, 1]), (vec![false, true, true], 1));
+    }
+
+    /// What failed whole trials: a report that is found at the doorbell of the one before has begun after the thread ran.
+    #[test]
+    fn a_report_found_at_a_stale_doorbell_gives_a_sample() {
+        let mut service = service(&[true, true, false, true, false]);
+        service.serve::<Running>(&Request::KICK, HostTsc::now(), 1).unwrap();
+        let picked_up = HostTsc::now();
+        let prepared = HostTsc::now().0.max(picked_up.0 + 1);
+        while HostTsc::now().0 <= prepared {}
+        service.serve::<Running>(&Request::KICK, picked_up, 1).unwrap();
+        let stamp = service.stamps.get(2);
+        let acknowledged = HostTsc::now().0;
+        let guest = CallRecord { prepared, notified: prepared + 1, acknowledged };
+        let report =
+            ReportRecord { begun: prepared, ended: acknowledged, calls: 1, ..ReportRecord::default() };
+        let pair = |stamp| {
+            let call = crate::timed::Call { guest, host: Some(stamp) };
+            crate::timed::sample(&report, std::iter::once(call), TscOffset(0))
+        };
+        assert!(pair(stamp).is_some(), "{stamp:?} {guest:?}");
+        assert!(pair(Stamp { unrung: false, ..stamp }).is_none(), "taken for rung, it is out of order");
+    }
+
+    #[test]
+    fn what_was_spent_before_the_window_is_not_spent_in_it() {
+        let before = Spent { fetch: 5, discard: 70, complete: 2 };
+        let after = Spent { fetch: 8, discard: 100, complete: 3 };
+        assert_eq!(after.since(&before), Spent { fetch: 3, discard: 30, complete: 1 });
     }
 }

@@ -60,7 +60,7 @@ impl Serve for Share {
     #[inline]
     fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, RingError> {
         match &self.0 {
-            Some(service) => lock(service).serve::<W>(request, at),
+            Some(service) => lock(service).serve::<W>(request, at, 1),
             // The doorbell does not come here then; a guest that calls all the same is told so.
             None => Ok(Answer::NoSuchCall),
         }
@@ -73,6 +73,7 @@ pub(crate) struct Served {
     pub(crate) taken: Taken,
     pub(crate) refused: Refused,
     pub(crate) spent: Spent,
+    pub(crate) stale: u64,
 }
 
 impl Served {
@@ -80,6 +81,7 @@ impl Served {
         self.taken.add(&service.taken());
         self.refused.add(&service.refused());
         self.spent.add(&service.spent());
+        self.stale += service.stale();
     }
 }
 

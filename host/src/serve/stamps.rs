@@ -19,7 +19,7 @@ pub(crate) struct Stamp {
     pub discarded: HostTsc,
     /// The acknowledgement is given.
     pub completed: HostTsc,
-    /// Whether it was found by looking once more after another call, and not because its doorbell rang: then it
+    /// Whether it was found by looking once more after another call, or at a doorbell of a call that had been: then it
     /// may have been found, and even served, before the guest got to ring.
     pub unrung: bool,
 }

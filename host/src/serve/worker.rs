@@ -91,7 +91,7 @@ impl Shared {
 
     fn serve(&self, pulse: &Pulse) -> Result<(), WorkerError> {
         loop {
-            self.kick.read().map_err(WorkerError::Kick)?;
+            let kicks = self.kick.read().map_err(WorkerError::Kick)?;
             self.planted.slow(Fault::SlowWake);
             let picked_up = HostTsc::now();
             // Relaxed: the flag carries nothing with it.
@@ -99,7 +99,7 @@ impl Shared {
                 return Ok(());
             }
             let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-            service.serve::<Running>(&Request::KICK, picked_up)?;
+            service.serve::<Running>(&Request::KICK, picked_up, kicks)?;
             pulse.beat();
         }
     }

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use abi::addr::{PageRange, bytes_of};
@@ -41,9 +42,9 @@ impl Knocker {
     /// # Errors
     /// [`TrialError`] if the choices do not go together or the guest does not come up.
     pub fn new(spec: &TimedSpec, facts: &Facts) -> Result<Self, TrialError> {
-        let placement = Processors::choose();
-        let pinned = Pinned::to(placement.map(|placement| placement.vcpu));
-        let assembly = assemble(spec, facts, Program::Knock, PAYLOAD, Planted::NONE, placement)?;
+        let placement = Processors::choose(1);
+        let pinned = Pinned::to(placement.vcpu(0));
+        let assembly = assemble(spec, facts, Program::Knock, PAYLOAD, Planted::NONE, &placement)?;
         let (server, _) = assembly.server()?;
         let mut knocker = Self { server, assembly, _pinned: pinned };
         knocker.up_to_ready()?;
@@ -88,9 +89,9 @@ impl Knocker {
     }
 
     fn watched<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, TrialError>) -> Result<T, TrialError> {
-        self.assembly.machine.pulse.beat();
-        let _watchdog = watched(&self.assembly.machine.pulse, PATIENCE, &Arc::default())?;
-        run(self)
+        let (pulse, place) = (Arc::clone(&self.assembly.machine.pulse), self.assembly.placement.watchdog());
+        pulse.beat();
+        watched(&pulse, PATIENCE, &AtomicBool::default(), place, || run(self))
     }
 }
 

@@ -4,6 +4,7 @@
 //! write anything into guest memory, as a hostile guest would.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use abi::addr::PageRange;
@@ -49,7 +50,7 @@ impl Rig {
     /// # Errors
     /// As [`Rig::new`].
     pub fn with_image(spec: &TimedSpec, facts: &Facts, image: &[u8]) -> Result<Self, TrialError> {
-        let assembly = assemble(spec, facts, Program::Obey, image, Planted::NONE, Placement::choose())?;
+        let assembly = assemble(spec, facts, Program::Obey, image, Planted::NONE, &Placement::choose(1))?;
         let (server, stamps) = assembly.server()?;
         let mut rig = Self { server, stamps, assembly, exits: Exits::default(), patience: PATIENCE };
         rig.resume()?;
@@ -78,7 +79,7 @@ impl Rig {
     /// [`TrialError`] if it does neither.
     pub fn resume(&mut self) -> Result<(), TrialError> {
         let Self { server, assembly: Assembly { machine, ram, balloon, .. }, exits, patience, .. } = self;
-        let _watchdog = watched(&machine.pulse, *patience, &Arc::default())?;
+        let pulse = Arc::clone(&machine.pulse);
         let mut seat = Seat::new(balloon, &mut *server, |control, so_far, _| {
             *exits = *so_far;
             match control {
@@ -87,7 +88,7 @@ impl Rig {
                 _ => Ok(Flow::Resume),
             }
         });
-        let ran = machine.run(&mut seat);
+        let ran = watched(&pulse, *patience, &AtomicBool::default(), None, || machine.run(&mut seat));
         ended(ran, server.error())
     }
 

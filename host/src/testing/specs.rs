@@ -27,6 +27,7 @@ pub const TIMED: TimedSpec = TimedSpec {
     arena: Some(ARENA),
     warmup: 4,
     reports: 32,
+    idle: 0,
     seed: SEED,
     stopwatch: Stopwatch::Used,
 };

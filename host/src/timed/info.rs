@@ -17,6 +17,7 @@ pub(super) fn boot_info(spec: &TimedSpec, facts: &Facts, program: Program) -> Bo
         arena_pages: spec.arena_pages(),
         warmup: spec.warmup,
         reports: spec.reports,
+        idle: spec.idle.into(),
         seed: spec.seed,
         ..told(&spec.way, facts, program)
     }

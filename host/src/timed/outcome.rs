@@ -41,6 +41,8 @@ pub struct Outcome {
     pub calls: u64,
     /// Reports whose stamps were not in order: must be 0, or the clocks do not agree.
     pub disordered: u64,
+    /// Exits by which the guest gave its processor away ([`abi::control::IDLE_PORT`]); in no other count.
+    pub idles: u64,
     /// Fingerprint of the pages the guest reported, in the whole trial ([`abi::digest`]).
     pub reported_digest: u64,
     /// Fingerprint of the pages the host took, in the whole trial; equal to the guest's or something is wrong.

@@ -19,7 +19,7 @@ use super::spec::TimedSpec;
 use super::stopwatch::{Bursts, Stopwatch};
 use crate::balloon::SharedBalloon;
 use crate::fault::Planted;
-use crate::kvm::{Machine, PAYLOAD, Pinned, Placement, idle};
+use crate::kvm::{Machine, PAYLOAD, Pinned, Placed, Placement, idle};
 use crate::memory;
 use crate::probe::Facts;
 use crate::serve::{Server, Service};
@@ -55,19 +55,23 @@ pub fn run_planted(
 ) -> Result<Outcome, TrialError> {
     let started = Instant::now();
     trial::unless_stopped(stop)?;
-    let placement = Placement::choose();
-    let _pinned = Pinned::to(placement.map(|placement| placement.vcpu));
+    trial::steady(facts)?;
+    let placement = Placement::choose(1);
+    let pinned = Pinned::to(placement.vcpu(0));
     let program = match spec.stopwatch {
         Stopwatch::Used => planted.program(),
         Stopwatch::Weighed => Program::Weigh,
     };
-    let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, placement)?;
+    let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, &placement)?;
     let (server, stamps) = assembly.server()?;
     let (tsc_khz, offset) = assembly.clock()?;
+    let placed = assembly.placed(&pinned);
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
+    let boot = *boot;
     let mut session = Session {
         prover: Prover::new(ram, boot.arena_pages)?,
         statistics: machine.statistics(),
+        counts: machine.first_counts(),
         counter: facts.counter,
         offset,
         ram: Arc::clone(ram),
@@ -86,12 +90,15 @@ pub fn run_planted(
         calls_drained: 0,
         reports_drained: 0,
     };
-    let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE);
-    let watchdog = trial::watched(&machine.pulse, patience, stop)?;
-    let server = run_to_its_end(machine, balloon, server, &mut session)?;
-    drop(watchdog);
+    let idle = Duration::from_micros(spec.idle.into());
+    let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE) + idle;
+    let pulse = Arc::clone(&machine.pulse);
+    let server = trial::watched(&pulse, patience, stop, placement.watchdog(), || {
+        run_to_its_end(machine, balloon, server, &mut session)
+    })?;
     let registers = machine.fetch_registers(true);
-    outcome(&session, &server, boot, tsc_khz, registers)
+    assembly.clock_stands(offset)?;
+    outcome(&session, &server, Known { boot, tsc_khz, registers, placed })
 }
 
 /// Runs the guest until it is done; between bursts it leaves, so that the host's half of the stopwatch can change.
@@ -125,7 +132,7 @@ pub(crate) fn assemble(
     program: Program,
     image: &[u8],
     planted: Planted,
-    placement: Option<Placement>,
+    placement: &Placement,
 ) -> Result<Assembly, TrialError> {
     spec.validate()?;
     let boot = boot_info(spec, facts, program);
@@ -133,13 +140,16 @@ pub(crate) fn assemble(
     Assembly::new(&wanted, facts)
 }
 
-fn outcome(
-    session: &Session<'_>,
-    server: &Server,
-    boot: &BootInfo,
+/// What is known without the guest.
+struct Known {
+    boot: BootInfo,
     tsc_khz: u32,
+    /// Whether registers had to be fetched for a call.
     registers: bool,
-) -> Result<Outcome, TrialError> {
+    placed: Placed,
+}
+
+fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outcome, TrialError> {
     let Session { measured, counter, .. } = session;
     let (begin, end) = session.part.marks()?;
     let taken = end.taken.since(&begin.taken);
@@ -149,10 +159,12 @@ fn outcome(
     let statistics = session.statistics.as_ref();
     Ok(Outcome {
         common: Common {
-            bell: boot.bell,
-            guest_ring: boot.guest_ring,
+            bell: known.boot.bell,
+            guest_ring: known.boot.guest_ring,
             counter: *counter,
-            tsc_khz,
+            tsc_khz: known.tsc_khz,
+            placed: known.placed,
+            stale_kicks: end.stale - begin.stale,
             exits: end.exits.since(&begin.exits),
             kvm_stats: statistics
                 .map(|s| s.difference(&begin.statistics, &end.statistics))
@@ -168,18 +180,19 @@ fn outcome(
             elapsed_ns: counter.nanoseconds(session.started.elapsed()),
         },
         tsc_offset: session.offset.0,
-        stopwatch: session.bursts.as_ref().and_then(|bursts| bursts.weight(registers)),
+        stopwatch: session.bursts.as_ref().and_then(|bursts| bursts.weight(known.registers)),
         reports: measured.reports,
         ranges: measured.ranges,
         calls: measured.calls,
         disordered: measured.disordered,
+        idles: end.idles - begin.idles,
         reported_digest: note(notes::DIGEST_SUM)?,
         taken_digest: server.with(Service::taken).digest.sum,
         proof: session.prover.proof(),
         checked_pages: note(notes::CHECKED)?,
         interrupts: note(notes::INTERRUPTS)?,
         memory_beside_ram: memory::beside(&session.ram)?,
-        idle_ticks: idled(begin, end, tsc_khz),
+        idle_ticks: idled(begin, end, known.tsc_khz),
         boot_ns: counter.nanoseconds(session.booted),
     })
 }

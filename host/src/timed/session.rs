@@ -14,7 +14,7 @@ use super::proof::Prover;
 use super::sample::Observer;
 use super::stopwatch::Bursts;
 use crate::axes::Backing;
-use crate::kvm::{Counter, Exits, Flow, Statistics, TscOffset, idle};
+use crate::kvm::{Counter, Counts, Exits, Flow, Statistics, TscOffset, idle};
 use crate::memory::{GuestRam, Splits, require_huge};
 use crate::reclaim::Taken;
 use crate::serve::{Server, Service, Stamps};
@@ -29,6 +29,8 @@ pub(super) struct Mark {
     pub(super) exits: Exits,
     pub(super) statistics: Vec<u64>,
     pub(super) taken: Taken,
+    pub(super) stale: u64,
+    pub(super) idles: u64,
     /// How long the kernel had been idle, in nanoseconds of its clock; looked at only where instructions are
     /// counted, and `None` where it does not say.
     pub(super) slept: Option<u64>,
@@ -51,6 +53,7 @@ pub(super) struct Session<'a> {
     pub(super) stamps: Arc<Stamps>,
     /// [`crate::axes::Way::is_stamped`].
     pub(super) stamped: bool,
+    pub(super) counts: Arc<Counts>,
     pub(super) counter: Counter,
     pub(super) offset: TscOffset,
     pub(super) statistics: Option<Statistics>,
@@ -221,6 +224,8 @@ impl Session<'_> {
             exits: *exits,
             statistics: statistics.unwrap_or_default(),
             taken: server.with(Service::taken),
+            stale: server.with(Service::stale),
+            idles: self.counts.idles(),
             slept: if self.counter == Counter::Instructions { idle::slept() } else { None },
         })
     }

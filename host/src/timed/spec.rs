@@ -25,6 +25,9 @@ pub struct TimedSpec {
     pub warmup: u64,
     /// Reports that are measured, at least 1.
     pub reports: u64,
+    /// Microseconds for which the guest gives its processor away before each report; 0 to go on at once. Outside the
+    /// stopwatch.
+    pub idle: u32,
     /// Seed of the workload.
     pub seed: u64,
     /// What is done with the stopwatch. Where it is weighed, `reports` are the reports of one call each.

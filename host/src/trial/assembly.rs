@@ -1,5 +1,6 @@
 //! Puts the parts of a trial together: memory, machine, device, and whoever serves the doorbells.
 
+use std::io;
 use std::sync::Arc;
 
 use abi::addr::bytes_of;
@@ -10,8 +11,8 @@ use abi::layout::ARENA;
 use super::error::TrialError;
 use crate::axes::{Servicer, Way};
 use crate::balloon::{Balloon, SharedBalloon};
-use crate::fault::Planted;
-use crate::kvm::{self, Blueprint, Machine, Placement, TscOffset};
+use crate::fault::{Fault, Planted};
+use crate::kvm::{self, Blueprint, Machine, Pinned, Placed, Placement, TscOffset};
 use crate::memory::{GuestRam, back};
 use crate::probe::Facts;
 use crate::reclaim::Reclaimer;
@@ -32,8 +33,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) image: &'a [u8],
     /// The bug planted in the host, if any.
     pub(crate) planted: Planted,
-    /// Where the device thread runs, if it matters.
-    pub(crate) placement: Option<Placement>,
+    /// Where the threads run, and what memory is near to them.
+    pub(crate) placement: &'a Placement,
 }
 
 /// The parts, ready to run as soon as somebody serves.
@@ -45,7 +46,9 @@ pub(crate) struct Assembly {
     way: Way,
     vcpus: u32,
     planted: Planted,
-    placement: Option<Placement>,
+    pub(crate) placement: Placement,
+    /// Whether memory is bound to the node of the placement; `None` where there is but one.
+    bound: Option<io::Result<()>>,
 }
 
 impl Assembly {
@@ -56,16 +59,25 @@ impl Assembly {
         let kvm = kvm::open()?;
         // Everything below the arena, and the arena.
         let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(boot.arena_pages))?);
+        // Before the first page of it is touched.
+        let bound = placement.node().map(|node| ram.bind(node));
         back(&ram, way.backing)?;
         let ioeventfd = way.doorbell.is_ioeventfd();
-        let machine =
-            Machine::new(&Blueprint { kvm: &kvm, ram: Arc::clone(&ram), image, boot, vcpus, ioeventfd })?;
+        let machine = Machine::new(&Blueprint {
+            kvm: &kvm,
+            ram: Arc::clone(&ram),
+            image,
+            boot,
+            vcpus,
+            ioeventfd,
+            halt_poll: way.halt_poll,
+        })?;
 
         let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
         let balloon = Balloon::new(Arc::clone(&ram), interrupt, planted);
         let balloon = if offer_poison { balloon.offering_poison() } else { balloon };
-        let balloon = SharedBalloon::new(balloon);
-        Ok(Self { machine, ram, boot, balloon, way, vcpus, planted, placement })
+        let balloon = SharedBalloon::new(balloon, &machine.pulse);
+        Ok(Self { machine, ram, boot, balloon, way, vcpus, planted, placement: placement.clone(), bound })
     }
 
     /// Who serves the doorbell of the only processor, and where it stamps.
@@ -106,6 +118,28 @@ impl Assembly {
         Ok((self.machine.tsc_khz().ok_or(TrialError::NoClock)?, first))
     }
 
+    /// The relation of the clocks is still `offset`, as it was before.
+    pub(crate) fn clock_stands(&self, offset: TscOffset) -> Result<(), TrialError> {
+        let moved = if self.planted.is(Fault::ClockMoved) { 1000 } else { 0 };
+        match self.clock()?.1.0.wrapping_add(moved).abs_diff(offset.0) {
+            0 => Ok(()),
+            ticks => Err(TrialError::ClockMoved { ticks }),
+        }
+    }
+
+    /// Where everything is, as it is recorded; `pinned` is the first virtual processor's.
+    pub(crate) fn placed(&self, pinned: &Pinned) -> Placed {
+        let mut placed = self.placement.placed();
+        if let Some(error) = pinned.refused() {
+            placed.remarks.push(format!("the kernel does not pin threads ({error}): the scheduler decides"));
+        }
+        placed.bound = self.bound.as_ref().map(Result::is_ok);
+        if let Some(Err(error)) = &self.bound {
+            placed.remarks.push(format!("guest memory is not bound to its node: {error}"));
+        }
+        placed
+    }
+
     fn service(&self, stamps: Arc<Stamps>) -> Service {
         let Way { carrier, discard, coalesce, .. } = self.way;
         Service::new(
@@ -117,8 +151,7 @@ impl Assembly {
     }
 
     fn worker(&self, service: Service) -> Result<Worker, WorkerError> {
-        let processor = self.placement.map(|placement| placement.device);
-        Worker::start(service, &self.machine.kick, Arc::clone(&self.machine.pulse), processor)
+        Worker::start(service, &self.machine.kick, Arc::clone(&self.machine.pulse), self.placement.device())
     }
 }
 

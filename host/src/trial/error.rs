@@ -6,6 +6,7 @@ use std::io;
 use crate::balloon::RingError;
 use crate::kvm::{BuildError, ExitError, KvmError, panic_message};
 use crate::memory::{BackingError, GuestRam, RamError, ResidencyError, WitnessError};
+use crate::probe::Unsteady;
 use crate::serve::WorkerError;
 
 /// Why a trial has no outcome.
@@ -45,6 +46,17 @@ pub enum TrialError {
         "this KVM does not state the guest's clock offset or frequency (Linux 5.16 does): nothing could be timed"
     )]
     NoClock,
+    /// The time stamp counter tells no time.
+    #[error(transparent)]
+    Unsteady(#[from] Unsteady),
+    /// The relation of the guest's clock to ours is not what it was.
+    #[error(
+        "the guest's clock was moved by {ticks} ticks against the host's during the trial: nothing that was stamped by both can be compared; run it again, and if it happens again use a host that does not sleep and is not migrated meanwhile"
+    )]
+    ClockMoved {
+        /// By how much.
+        ticks: u64,
+    },
     /// The virtual processors' clocks differ.
     #[error(
         "the clocks of the guest's processors differ by {ticks} ticks, and what one has stamped means nothing to another: use --vcpus 1, or a host whose time stamp counters agree"

@@ -4,7 +4,7 @@ use abi::axes::{Bell, GuestRing};
 use abi::violation::Violation;
 
 use super::error::TrialError;
-use crate::kvm::{Counter, Exits};
+use crate::kvm::{Counter, Exits, Placed};
 use crate::memory::{Splits, WitnessKind};
 use crate::reclaim::Refused;
 use crate::serve::WorkerError;
@@ -21,6 +21,10 @@ pub struct Common {
     /// Frequency of the time stamp counter in kHz, as KVM states it. It says nothing where the counter counts
     /// instructions.
     pub tsc_khz: u32,
+    /// Where the threads ran.
+    pub placed: Placed,
+    /// Wake-ups of the device's thread that found nothing to do: their calls had been found by looking once more.
+    pub stale_kicks: u64,
     /// Exits by our count, all processors.
     pub exits: Exits,
     /// Change of KVM's own statistics, all processors, by KVM's names; empty where it has none.

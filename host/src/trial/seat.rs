@@ -51,7 +51,7 @@ where
         self.balloon.read(offset, data);
     }
 
-    fn write(&mut self, offset: u64, data: &[u8]) {
-        self.balloon.write(offset, data);
+    fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), TrialError> {
+        Ok(self.balloon.write(offset, data)?)
     }
 }

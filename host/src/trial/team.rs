@@ -6,24 +6,23 @@ use std::time::Duration;
 
 use super::deadline::watched;
 use super::error::TrialError;
-use crate::kvm::{Board, ExitError, Machine, Processor, Pulse, Running};
+use crate::kvm::{Board, ExitError, Machine, Pinned, Placement, Processor, Pulse, Running};
 
 /// Runs the first processor on this thread and the others each on its own, until every board has left.
 ///
-/// A guest that makes no progress for `patience` is stopped; giving a processor away is no progress.
+/// A guest that makes no progress within its deadline is stopped; giving a processor away is no progress.
 pub(crate) fn run<A, B>(
     machine: &mut Machine,
     first: &mut A,
     others: Vec<B>,
-    patience: Duration,
-    stop: &Arc<AtomicBool>,
+    deadline: &Deadline<'_>,
 ) -> Result<(), TrialError>
 where
     A: Board<Error = TrialError>,
     B: Board<Error = TrialError> + Send,
 {
     let pulse = Arc::clone(&machine.pulse);
-    let team = Team { pulse: &pulse, patience, stop, worst: Mutex::new(None) };
+    let team = Team { pulse: &pulse, deadline, worst: Mutex::new(None) };
     let (processor, processors) = machine.split();
     std::thread::scope(|scope| {
         for ((vcpu, processor), mut board) in (1..).zip(processors).zip(others) {
@@ -41,18 +40,27 @@ where
     }
 }
 
+/// How long the guest may take over nothing, and where its threads run.
+pub(crate) struct Deadline<'a> {
+    pub(crate) patience: Duration,
+    pub(crate) stop: &'a AtomicBool,
+    pub(crate) placement: &'a Placement,
+}
+
 struct Team<'a> {
-    pulse: &'a Arc<Pulse>,
-    patience: Duration,
-    stop: &'a Arc<AtomicBool>,
+    pulse: &'a Pulse,
+    deadline: &'a Deadline<'a>,
     /// What is to be reported, if anything failed.
     worst: Mutex<Option<TrialError>>,
 }
 
 impl Team<'_> {
     fn play<B: Board<Error = TrialError>>(&self, vcpu: u32, processor: &mut Processor, board: &mut B) {
-        let ended = watched(self.pulse, self.patience, self.stop)
-            .and_then(|_watchdog| processor.run::<Running, _>(board));
+        let Deadline { patience, stop, placement } = *self.deadline;
+        // The first processor's thread is pinned already, to the same place.
+        let _pinned = Pinned::to(placement.vcpu(vcpu as usize));
+        let run = || processor.run::<Running, _>(board);
+        let ended = watched(self.pulse, patience, stop, placement.watchdog(), run);
         if let Err(error) = ended {
             self.failed(vcpu, error);
         }
@@ -92,8 +100,9 @@ mod tests {
     use super::*;
 
     fn heard(errors: Vec<(u32, TrialError)>) -> String {
-        let (pulse, stop) = (Arc::default(), Arc::default());
-        let team = Team { pulse: &pulse, patience: Duration::ZERO, stop: &stop, worst: Mutex::new(None) };
+        let (pulse, stop, placement) = (Pulse::default(), AtomicBool::default(), Placement::default());
+        let deadline = Deadline { patience: Duration::ZERO, stop: &stop, placement: &placement };
+        let team = Team { pulse: &pulse, deadline: &deadline, worst: Mutex::new(None) };
         for (vcpu, error) in errors {
             team.failed(vcpu, error);
         }

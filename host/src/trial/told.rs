@@ -25,6 +25,7 @@ pub(crate) fn told(way: &Way, facts: &Facts, program: Program) -> BootInfo {
         arena_pages: 0,
         warmup: 0,
         reports: 0,
+        idle: 0,
         seed: 0,
         fenced: facts.is_fenced(guest_ring),
     }

@@ -4,9 +4,9 @@ use std::env;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use host::axes::{Bell, Carrier, Completion, Doorbell, Way};
-use host::kvm::{Counter, Flavour};
-use host::probe::Facts;
+use host::axes::{Bell, Carrier, Completion, Doorbell, HaltPoll, Way};
+use host::kvm::{Counter, Flavour, Placed};
+use host::probe::{ClockSource, Facts};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Set to 1 where a missing device is a failure, not a reason to skip.
@@ -56,6 +56,8 @@ fn nothing_known() -> Facts {
         tsc_khz: 0,
         tsc_offset: None,
         payload_target: "",
+        placed: Placed::default(),
+        clock_source: ClockSource::default(),
     }
 }
 
@@ -88,13 +90,15 @@ pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
         }
     };
     let new = Transport::new;
+    let virtio = new("virtio", Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Interrupt);
     vec![
         hypercall("hypercall-each", Carrier::Registers),
         hypercall("hypercall-batch", Carrier::Batch),
         hypercall("ring-hypercall", Carrier::Ring),
         new("ring-sync", Carrier::Ring, Doorbell::Mmio, Completion::Return),
         new("ring-async", Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll),
-        new("virtio", Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Interrupt),
+        Transport { name: "virtio-polled".into(), ..virtio.clone() },
+        Transport { way: Way { halt_poll: HaltPoll::Never, ..virtio.way }, ..virtio },
         new("registers-mmio", Carrier::Registers, Doorbell::Mmio, Completion::Return),
         new("batch-mmio", Carrier::Batch, Doorbell::Mmio, Completion::Return),
         new("ring-ioeventfd-port", Carrier::Ring, Doorbell::IoeventfdPort, Completion::Poll),

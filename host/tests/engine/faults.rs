@@ -56,6 +56,11 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         let test = move || the_host_sees(fault, facts);
         tests.push(Trial::test(format!("faults::the-host-sees::{name}"), test));
     }
+    tests.push(Trial::test("faults::clock-that-moved-meanwhile", move || {
+        let ended = planted(&SPEC, facts, Planted::new(Fault::ClockMoved), GuestFault::None);
+        let moved = matches!(ended, Err(host::trial::TrialError::ClockMoved { ticks: 1000 }));
+        if moved { Ok(()) } else { Err(format!("ended with {ended:?}").into()) }
+    }));
     let name = "faults::the-host-sees::unmap-only".to_owned();
     tests.push(if sees_frames() {
         Trial::test(name, move || the_host_has_nothing_back(facts))

@@ -1,6 +1,6 @@
 //! Exits to user space: as designed, and as KVM says.
 
-use host::axes::{Axis, Carrier, Completion, Doorbell, RingChoice, Way};
+use host::axes::{Axis, Carrier, Completion, Doorbell, HaltPoll, RingChoice, Way};
 use host::kvm::{Exits, Flavour};
 use host::probe::Facts;
 use host::testing::specs::timed_over;
@@ -27,6 +27,8 @@ fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let spec = timed_over(transport.way);
     // The floor carries no batch.
     let batches = if transport.way.carrier == Carrier::Empty { &BATCHES[..1] } else { &BATCHES };
+    // A guest that sleeps before each report: its naps are in no count of the transport's.
+    let idle = exits("idle".into(), TimedSpec { idle: 2000, batch: 1, ..spec });
     let batches =
         batches.iter().map(|batch| exits(format!("batch-{batch}"), TimedSpec { batch: *batch, ..spec }));
     let rings = [RingChoice::Zero, RingChoice::Three].map(|guest_ring| {
@@ -37,7 +39,7 @@ fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
             None => exits(what, TimedSpec { way, batch: 8, reports: 16, ..spec }),
         }
     });
-    batches.chain(rings).collect()
+    batches.chain(rings).chain([idle]).collect()
 }
 
 /// Why a trial cannot be run in a guest ring, if it cannot.
@@ -79,6 +81,7 @@ fn exits_are_as_designed(spec: &TimedSpec, facts: &Facts) -> Checked {
     } else {
         assert_eq!(outcome.interrupts, 0, "interrupts nobody asked for");
     }
+    assert_eq!(outcome.idles, if spec.idle == 0 { 0 } else { spec.reports }, "naps");
     agrees_with_kvm(spec, &outcome, facts);
     Ok(())
 }
@@ -91,8 +94,11 @@ pub(crate) fn agrees_with_kvm(spec: &TimedSpec, outcome: &Outcome, facts: &Facts
         println!("this KVM keeps no statistics");
         return;
     }
-    let returns = hypercall + port + mmio + control + interrupted;
+    let returns = hypercall + port + mmio + control + interrupted + outcome.idles;
     assert_eq!(said("fpu_reload"), Some(returns), "returns to user space, by KVM's count and ours");
+    if spec.way.halt_poll == HaltPoll::Never {
+        assert_eq!(said("halt_successful_poll"), Some(0), "halts that KVM spun for");
+    }
     assert_eq!(said("mmio_exits"), Some(mmio), "MMIO exits, by KVM's count and ours");
     if matches!(facts.flavour, Flavour::Vmx | Flavour::Svm) {
         // Those that KVM answers itself are in its count and in no exit of ours.

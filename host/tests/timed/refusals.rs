@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use abi::addr::Order;
 use abi::layout::ARENA_MAX_PAGES;
-use host::axes::{Carrier, Completion, Doorbell, RingChoice, Servicer, Way};
-use host::probe::Facts;
+use host::axes::{Carrier, Completion, Doorbell, HaltPoll, RingChoice, Servicer, Way};
+use host::fault::{Fault, Planted};
+use host::kvm::Counter;
+use host::probe::{ClockSource, Facts, Unsteady};
 use host::testing::specs::{TIMED, timed_over};
 use host::timed::{self, TimedSpec, TimedSpecError};
 use host::trial::TrialError;
@@ -35,7 +37,20 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             |ended| matches!(ended, TrialError::NoKernelHypercall),
         ),
     ];
-    specs.chain(ways).chain(hypercalls).collect()
+    let moved = Trial::test("refuses::clock-that-moved-meanwhile", move || {
+        let planted = Planted::new(Fault::ClockMoved);
+        let ended = timed::run_planted(&TIMED, facts, &Arc::default(), &mut Samples::default(), planted);
+        assert!(matches!(ended, Err(TrialError::ClockMoved { ticks: 1000 })), "ended with {ended:?}");
+        Ok(())
+    });
+    let unsteady = Trial::test("refuses::counter-that-is-not-steady", move || {
+        let clock_source = ClockSource { invariant: Some(false), emulated: false, ..ClockSource::default() };
+        let facts = Facts { clock_source, counter: Counter::Time, ..facts.clone() };
+        let ended = ended(&TIMED, &facts)?;
+        assert!(matches!(ended, TrialError::Unsteady(Unsteady::NotInvariant)), "ended with {ended:?}");
+        Ok(())
+    });
+    specs.chain([moved, unsteady]).chain(ways).chain(hypercalls).collect()
 }
 
 const KIB: u64 = 1 << 10;
@@ -105,6 +120,12 @@ const WAYS: &[WayCase] = &[
         |_| Way::plain(Carrier::Registers, Doorbell::IoeventfdPort, Completion::Return),
         "doorbell ioeventfd-port and carrier registers do not go together: an eventfd carries no registers; use \
          --carrier ring or empty",
+    ),
+    (
+        "sleep-without-a-halt",
+        |way| Way { halt_poll: HaltPoll::Never, ..way },
+        "completion return and halt-poll 0 do not go together: a guest that never halts is never polled for; use \
+         --halt-poll host",
     ),
     (
         "batch-with-an-interrupt",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::axes::Axis;
-use host::axes::{Discard, GuestRing};
+use host::axes::{Completion, Discard, GuestRing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub struct CellSummary {
     pub net: Option<Net>,
     /// Exits to user space for every thousand ranges.
     pub exits_per_1000_ranges: f64,
+    /// What became of the vCPU's halts, a report; absent if it never halts, or KVM does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub halts: Option<Halts>,
     /// Every phase of a report.
     pub phases: BTreeMap<Named<Phase>, PhaseSummary>,
     /// Share of the summed cost that the phases explain.
@@ -57,6 +60,15 @@ pub struct CellSummary {
     pub refault_per_page: f64,
     /// What the kernel said, in pages.
     pub proof: ProofCounts,
+}
+
+/// What became of a halted vCPU, by KVM's statistics, a report.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Halts {
+    /// KVM spun, and the interrupt came meanwhile: nobody slept.
+    pub polls: f64,
+    /// It slept, and was woken.
+    pub wake_ups: f64,
 }
 
 /// One phase of a cell.
@@ -203,6 +215,7 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
         per_report: cost(Phase::Total),
         net: None,
         exits_per_1000_ranges: 1000.0 * ratio(float(exits), float(ranges)),
+        halts: halts(group),
         explained: 1.0 - ratio(mean(Phase::Remainder), whole),
         refault_per_page: ratio(cost(Phase::Refault).p50, pages_a_report),
         phases,
@@ -220,6 +233,16 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
 fn block(measured: &TimedMeasured) -> Block {
     let p50 = |phase| measured.phase(phase).p50;
     Block { total: p50(Phase::Total), discard: p50(Phase::Discard), refault: p50(Phase::Refault) }
+}
+
+fn halts(group: &Group<'_, Timed>) -> Option<Halts> {
+    if group.choices.way.completion.0 != Completion::Interrupt {
+        return None;
+    }
+    let reports: u64 = group.measured().map(|m| m.reports).sum();
+    let sum = |name| group.measured().map(|m| m.counts.kvm_stats.get(name).copied()).sum::<Option<u64>>();
+    let a_report = |name| Some(ratio(float(sum(name)?), float(reports)));
+    Some(Halts { polls: a_report("halt_successful_poll")?, wake_ups: a_report("halt_wakeup")? })
 }
 
 fn flushes(group: &Group<'_, Timed>) -> Option<f64> {

@@ -20,6 +20,8 @@ interval over blocks. Without a mark the two are shown to differ (an exact sign-
 cost a report on this host. It is weighed on empty calls in every block and taken off all other figures of the table, block by block; the table of \
 phases has it in.
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
+- *polls* and *wake-ups* are how often a report's interrupt found KVM spinning for the halted vCPU, and how often it had to wake it, by \
+KVM's statistics.
 - *unmapped* is the share of reported pages in no page table of the host afterwards, *back* the share whose frames the host
   can give to others; looked at in reports made for this. Part of a transparent huge page is unmapped and not back.
 - *refault* is what touching a reported page again cost over touching a resident one.

@@ -208,7 +208,9 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
 /// How much of the whole is transport at all, and what a dearer discard is put down to.
 fn transport(found: &Found) -> Vec<String> {
     let shares = found.apart.iter().filter_map(|apart| {
-        if ![Rung::HypercallEach, Rung::HypercallBatch, Rung::Virtio].contains(&apart.rung.0) {
+        if ![Rung::HypercallEach, Rung::HypercallBatch, Rung::VirtioPolled, Rung::Virtio]
+            .contains(&apart.rung.0)
+        {
             return None;
         }
         Some(format!("{} for {}", part(&apart.share), apart.rung))

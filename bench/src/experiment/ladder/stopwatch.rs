@@ -51,7 +51,7 @@ pub fn cells(keys: &Keys, call: CallBy) -> impl Iterator<Item = Spec> {
     let others = keys.rungs().any(|rung| rung != Rung::InKernel).then_some(Rung::Floor);
     kernel.into_iter().chain(others).map(move |rung| {
         let spec = Keys { discard, ..keys.clone() }.timed(rung.transport(call));
-        Spec::Timed(TimedSpec { stopwatch: Stopwatch::Weighed, reports: REPORTS, ..spec })
+        Spec::Timed(TimedSpec { stopwatch: Stopwatch::Weighed, reports: REPORTS, idle: 0, ..spec })
     })
 }
 

@@ -45,7 +45,7 @@ pub struct EngineMeasured {
     pub memory: Memory,
     /// Exits by which a processor gave itself away; in no other count.
     pub idles: u64,
-    /// Ticks of the host for reports, of the whole trial.
+    /// Ticks of the host for reports.
     pub spent: HostTicks,
     /// Pages that the host looked at itself when the guest had come to rest; how many of these were there and read from
     /// end to end; how many were wrong.

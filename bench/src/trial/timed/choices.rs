@@ -28,6 +28,9 @@ pub struct Choices {
     pub warmup: u64,
     /// Reports that are measured.
     pub reports: u64,
+    /// Microseconds for which the guest slept before each.
+    #[serde(default)]
+    pub idle_us: u32,
     /// What is done with the stopwatch; left out where it times reports.
     #[serde(default = "used", skip_serializing_if = "is_used")]
     pub stopwatch: Named<Stopwatch>,
@@ -44,7 +47,8 @@ fn is_used(stopwatch: &Named<Stopwatch>) -> bool {
 impl From<&TimedSpec> for Choices {
     fn from(spec: &TimedSpec) -> Self {
         let arena_pages = spec.arena_pages();
-        let TimedSpec { way, workload, order, batch, arena: _, warmup, reports, seed: _, stopwatch } = *spec;
+        let TimedSpec { way, workload, order, batch, arena: _, warmup, reports, idle, seed: _, stopwatch } =
+            *spec;
         Self {
             way: way.into(),
             workload: Named(workload),
@@ -53,6 +57,7 @@ impl From<&TimedSpec> for Choices {
             arena_pages,
             warmup,
             reports,
+            idle_us: idle,
             stopwatch: Named(stopwatch),
         }
     }
@@ -118,6 +123,7 @@ impl Choices {
     #[must_use]
     pub fn tag(&self) -> String {
         let weighed = if self.times_reports() { "" } else { "-weighed" };
-        format!("{}{weighed}.{}.b{}", self.label(), self.way.discard, self.batch)
+        let idle = if self.idle_us == 0 { String::new() } else { format!(".i{}", self.idle_us) };
+        format!("{}{weighed}.{}.b{}{idle}", self.label(), self.way.discard, self.batch)
     }
 }

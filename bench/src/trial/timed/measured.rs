@@ -24,6 +24,9 @@ pub struct TimedMeasured {
     /// What the stopwatch weighs; only of a trial that weighs it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopwatch: Option<StopwatchWeight>,
+    /// Exits by which the guest gave its processor away; in no other count.
+    #[serde(default)]
+    pub idles: u64,
     /// Reports measured.
     pub reports: u64,
     /// Ranges in them.
@@ -73,6 +76,7 @@ impl TimedMeasured {
             counts,
             tsc_offset: outcome.tsc_offset,
             stopwatch: outcome.stopwatch.map(|weight| StopwatchWeight::new(&weight, clock)),
+            idles: outcome.idles,
             reports: outcome.reports,
             ranges: outcome.ranges,
             calls: outcome.calls,

@@ -61,13 +61,13 @@ pub fn compare(doorbell: Doorbell, trial: &TimedMeasured) -> Vec<Row> {
     let answered_by_kvm = |by| if doorbell == by { trial.calls } else { 0 };
     let by_port = answered_by_kvm(Doorbell::IoeventfdPort);
     let by_hypercall = answered_by_kvm(Doorbell::HypercallKernel);
-    let mut ports = row("port writes", "io_exits", total([exits.port, exits.control, by_port]));
+    let mut ports = row("port writes", "io_exits", total([exits.port, exits.control, trial.idles, by_port]));
     ports.kvm = ports.kvm.filter(|count| *count > 0);
     vec![
         row(
             "returns to user space",
             "fpu_reload",
-            total([exits.transport(), exits.control, exits.interrupted]),
+            total([exits.transport(), exits.control, exits.interrupted, trial.idles]),
         ),
         row("hypercalls", "hypercalls", total([exits.hypercall, by_hypercall])),
         row("MMIO accesses", "mmio_exits", exits.mmio),

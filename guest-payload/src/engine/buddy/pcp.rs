@@ -16,7 +16,7 @@
 //! `PCPF_FREE_HIGH_BATCH`); and a processor that finds no memory empties its own lists, and nobody else's.
 
 use abi::addr::{Gpa, Order};
-use abi::engine::map::{PCP_BYTES, ZONES};
+use abi::engine::map::PCP_BYTES;
 
 use super::allocator::{DMA, DMA32};
 use super::page::State;
@@ -48,7 +48,8 @@ const _: () = assert!(HEADS + LISTS * list::BYTES <= PCP_BYTES);
 pub struct PageLists<const REPORTS: bool> {
     allocator: Allocator<REPORTS>,
     vcpu: u32,
-    limits: [Limits; ZONES as usize],
+    /// Of zone DMA and of zone DMA32.
+    limits: [Limits; 2],
 }
 
 impl<const REPORTS: bool> PageLists<REPORTS> {
@@ -94,7 +95,7 @@ impl<const REPORTS: bool> PageLists<REPORTS> {
         let mut held = 0;
         let taken = [DMA32, DMA].into_iter().find_map(|zone| {
             let list = self.list(zone, index);
-            self.resize(metal, zone, |size| size.asked());
+            self.resize(metal, zone, Size::asked);
             if list.first(metal).is_none() {
                 held += self.refill(metal, books, zone, list, order, migrate_type);
             }

@@ -23,6 +23,7 @@ pub(crate) fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
         arena_pages: 512,
         warmup: 3,
         reports: 60,
+        idle: 0,
         seed: 7,
         fenced: true,
     }
@@ -128,6 +129,17 @@ fn an_empty_call_that_is_refused_is_counted_where_there_is_an_answer() {
         metal.answer_with(unknown);
         run(&mut metal, &info(Carrier::Empty, Afterwards::Kept), Empty::new(bell));
         assert_eq!(metal.load(notes::REFUSED), refused, "{bell:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_idles_does_so_before_each_report_and_not_during_one() {
+    for (idle, naps) in [(0, 0), (1, 1), (10_000, 1), (25_000, 3)] {
+        let mut metal = Fake::new(|_, _| {});
+        let info = BootInfo { idle, ..info(Carrier::Batch, Afterwards::Kept) };
+        run(&mut metal, &info, BatchPage::of(0));
+        // Not before the two proofs, which nobody times.
+        assert_eq!(metal.idled, naps * 63, "{idle}");
     }
 }
 

@@ -159,9 +159,9 @@ fn a_reset_does_not_overtake_the_device_thread() {
     let mut device = Device::up(&ram, &ring);
     ring.add_desc_chains(&chain(0, &[0x200]), 0).unwrap();
     device.fetch().unwrap();
-    let balloon = SharedBalloon::new(device.balloon);
+    let balloon = SharedBalloon::new(device.balloon, &Arc::default());
     std::thread::scope(|scope| {
-        let reset = scope.spawn(|| balloon.write(mmio::STATUS, &[0; 4]));
+        let reset = scope.spawn(|| balloon.write(mmio::STATUS, &[0; 4]).unwrap());
         std::thread::sleep(Duration::from_millis(20));
         assert!(!reset.is_finished(), "the pages are still being discarded");
         assert_eq!(balloon.lock().status(), UP);
