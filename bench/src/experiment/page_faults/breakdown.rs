@@ -1,7 +1,7 @@
 //! Where an operation's time goes, so that a slowdown is explained and not guessed at.
 //!
 //! The guest stamps every phase of its loop; what it does not stamp is the remainder. So the phases of an operation add
-//! up to its time, and their changes to its change.
+//! up to its time, and their changes to its change. The oracle's time is in none of them: no real guest has one.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +34,6 @@ pub enum LoadPhase {
     PutBack,
     /// The reporting core: what is between these.
     Core,
-    /// The oracle: looking and stamping.
-    Oracle,
     /// Waiting with nothing to do.
     Idle,
     /// What nobody stamped: loops, interrupts, time that the host gave to others.
@@ -52,7 +50,6 @@ impl Axis for LoadPhase {
         Self::Transport,
         Self::PutBack,
         Self::Core,
-        Self::Oracle,
         Self::Idle,
         Self::Remainder,
     ];
@@ -66,7 +63,6 @@ impl Axis for LoadPhase {
             Self::Transport => "transport",
             Self::PutBack => "put-back",
             Self::Core => "core",
-            Self::Oracle => "oracle",
             Self::Idle => "idle",
             Self::Remainder => "remainder",
         }
@@ -87,7 +83,6 @@ impl LoadPhase {
             }
             Self::PutBack => "reporting core: putting back and marking",
             Self::Core => "reporting core: what is between walk, transport and put-back",
-            Self::Oracle => "the oracle: looking and stamping; no part of a real guest",
             Self::Idle => "waiting with nothing to do",
             Self::Remainder => "not stamped: loops, interrupts, processor time that went to others",
         }
@@ -105,11 +100,10 @@ impl LoadPhase {
             Self::Transport => sum(GuestCounter::TransportTicks),
             Self::PutBack => sum(GuestCounter::PutBackTicks),
             Self::Core => sum(GuestCounter::ReportTicks) - reporting.map(sum).iter().sum::<f64>(),
-            Self::Oracle => sum(GuestCounter::OracleTicks),
             Self::Idle => sum(GuestCounter::IdleTicks),
             Self::Remainder => {
                 let stamped = Self::ALL.iter().filter(|phase| **phase != Self::Remainder);
-                sum(GuestCounter::WindowTicks) - stamped.map(|phase| phase.ticks(measured)).sum::<f64>()
+                measured.work_ticks() - stamped.map(|phase| phase.ticks(measured)).sum::<f64>()
             }
         }
     }
@@ -124,8 +118,7 @@ pub fn cost(measured: &EngineMeasured, phase: LoadPhase) -> f64 {
 /// Nanoseconds of an operation altogether.
 #[must_use]
 pub fn whole(measured: &EngineMeasured) -> f64 {
-    let ticks = float(measured.sum(GuestCounter::WindowTicks));
-    ratio(measured.counts.clock.figure(ticks), float(measured.sum(GuestCounter::Operations)))
+    ratio(measured.counts.clock.figure(measured.work_ticks()), float(measured.sum(GuestCounter::Operations)))
 }
 
 /// By how much an operation takes longer than in another group, and where. Nanoseconds.

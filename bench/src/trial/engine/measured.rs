@@ -201,18 +201,25 @@ impl EngineMeasured {
         total(self.counters.iter().map(|counters| one(counters, counter)))
     }
 
-    /// The share of its window that the guest spent in the reporting core.
+    /// Ticks of the window, all virtual processors together, less the oracle's: no real guest has one, and it has more to
+    /// look at where something is reported.
     #[must_use]
-    pub fn core_share(&self) -> f64 {
-        ratio(float(self.sum(GuestCounter::ReportTicks)), float(self.sum(GuestCounter::WindowTicks)))
+    pub fn work_ticks(&self) -> f64 {
+        self.counters.iter().map(work_ticks).sum()
     }
 
-    /// The share of its window by which touching took longer where something had been reported. As [`Self::core_share`]
+    /// The share of its work that the guest spent in the reporting core.
+    #[must_use]
+    pub fn core_share(&self) -> f64 {
+        ratio(float(self.sum(GuestCounter::ReportTicks)), self.work_ticks())
+    }
+
+    /// The share of its work by which touching took longer where something had been reported. As [`Self::core_share`]
     /// it needs no other trial to compare with, and so has nothing in it that two trials differ in by chance. `None`
     /// where hardly anything was touched that had not been reported: there is nothing to compare with then.
     #[must_use]
     pub fn refault_share(&self) -> Option<f64> {
-        Some(ratio(self.refault_ticks()?, float(self.sum(GuestCounter::WindowTicks))))
+        Some(ratio(self.refault_ticks()?, self.work_ticks()))
     }
 
     /// Ticks by which touching took longer where something had been reported; `None` as above.
@@ -225,12 +232,12 @@ impl EngineMeasured {
         (all - units >= LEAST_RESIDENT * all).then_some(slow - units * resident)
     }
 
-    /// Operations a second: what every virtual processor did in its window, added up.
+    /// Operations a second of work: what every virtual processor did, added up.
     #[must_use]
     pub fn operations_a_second(&self) -> f64 {
         let rate = |counters: &BTreeMap<Named<GuestCounter>, u64>| {
-            let window_ns = self.counts.clock.figure(float(one(counters, GuestCounter::WindowTicks)));
-            ratio(float(one(counters, GuestCounter::Operations)) * 1e9, window_ns)
+            let work_ns = self.counts.clock.figure(work_ticks(counters));
+            ratio(float(one(counters, GuestCounter::Operations)) * 1e9, work_ns)
         };
         self.counters.iter().map(rate).sum()
     }
@@ -243,4 +250,10 @@ impl EngineMeasured {
 
 fn one(counters: &BTreeMap<Named<GuestCounter>, u64>, counter: GuestCounter) -> u64 {
     counters.get(&Named(counter)).copied().unwrap_or_default()
+}
+
+fn work_ticks(counters: &BTreeMap<Named<GuestCounter>, u64>) -> f64 {
+    let [window, oracle] =
+        [GuestCounter::WindowTicks, GuestCounter::OracleTicks].map(|counter| one(counters, counter));
+    float(window.saturating_sub(oracle))
 }
