@@ -6,3 +6,4 @@ pub mod emulated;
 pub mod environment;
 pub mod machine;
 pub mod noise;
+pub mod placement;

@@ -17,7 +17,7 @@ use crate::figure::time::Utc;
 use crate::figure::unit::{Clock, float};
 use crate::site::emulated::Described;
 use crate::site::machine::Machine;
-use crate::trial::counts::Placement;
+use crate::site::placement::Placement;
 
 /// `environment.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]

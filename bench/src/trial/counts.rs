@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use host::axes::{Bell, GuestRing};
-use host::kvm::{Exits, Placed};
+use host::kvm::Exits;
 use host::memory::WitnessKind;
 use host::reclaim::Refused;
 use host::trial::Common;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::axes::named::Named;
 use crate::figure::unit::Clock;
+use crate::site::placement::Placement;
 
 /// What every kind of trial counts, in its measured part unless said otherwise.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -101,35 +102,6 @@ impl Memory {
             splits_deferred: found.splits.map(|splits| splits.deferred),
             splits_done: found.splits.map(|splits| splits.done),
         }
-    }
-}
-
-/// [`Placed`] as it is written. Processors and nodes are by the kernel's numbers.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Placement {
-    /// The processor of each virtual processor's thread; empty where the scheduler decided.
-    pub vcpus: Vec<usize>,
-    /// The processor of the device's thread, should there be one.
-    pub device: Option<usize>,
-    /// The processor of the threads that only look.
-    pub watchdog: Option<usize>,
-    /// The memory node of the first virtual processor's.
-    pub node: Option<usize>,
-    /// Whether guest memory was bound to that node; absent where there is but one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub bound: Option<bool>,
-    /// Whether two of the threads that are measured were hyper-threads of one core.
-    pub siblings: bool,
-    /// Whether two of them had to share one processor.
-    pub shared: bool,
-    /// What was not as it should be, in words.
-    pub remarks: Vec<String>,
-}
-
-impl From<&Placed> for Placement {
-    fn from(placed: &Placed) -> Self {
-        let Placed { vcpus, device, watchdog, node, bound, siblings, shared, remarks } = placed.clone();
-        Self { vcpus, device, watchdog, node, bound, siblings, shared, remarks }
     }
 }
 
