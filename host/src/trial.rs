@@ -27,6 +27,6 @@ pub use outcome::Common;
 pub(crate) use assembly::{Assembly, Wanted};
 pub(crate) use deadline::{patience, steady, unless_stopped, watched};
 pub(crate) use outcome::{ended, not_refused_by_kvm, violations};
-pub(crate) use part::Part;
+pub(crate) use part::{Part, processor_time};
 pub(crate) use seat::Seat;
 pub(crate) use told::told;

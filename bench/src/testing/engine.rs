@@ -207,6 +207,7 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
             tsc_khz: 2_000_000,
             placed: super::timed::placed(),
             stale_kicks: 0,
+            cpu_ns: Some(1_000_000),
             witness: WitnessKind::Frames,
             splits: None,
             huge_share: 1.0,
@@ -243,7 +244,6 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
             wrong: if wrong == Some(Wrong::SeenByTheHost) { 2 } else { 0 },
         },
         first_wrong: None,
-        cpu_ns: Some(1_000_000),
     }
 }
 

@@ -250,6 +250,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             ],
             placed: placed(),
             stale_kicks: 0,
+            cpu_ns: timed(30_000_000),
             madvise_calls: if discards { calls } else { 0 },
             discarded_pages: 0,
             madvise_failures: 0,

@@ -34,6 +34,10 @@ pub struct Counts {
     pub exits: ExitCounts,
     /// Change of KVM's own statistics, by KVM's names; without its durations where nothing tells the time.
     pub kvm_stats: BTreeMap<String, u64>,
+    /// Processor time of the runner in the measured part, all its threads, in nanoseconds; absent where nothing tells
+    /// the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_ns: Option<u64>,
     /// `madvise` calls made for reports.
     pub madvise_calls: u64,
     /// Pages in them.
@@ -65,6 +69,7 @@ impl Counts {
             clock,
             exits: found.exits.into(),
             kvm_stats: statistics(&found.kvm_stats, clock),
+            cpu_ns: found.cpu_ns,
             madvise_calls: found.madvise_calls,
             discarded_pages: found.discarded_pages,
             madvise_failures: found.madvise_failures,

@@ -84,9 +84,6 @@ pub struct EngineOutcome {
     pub settled: Vec<Settled>,
     /// Exits by which a processor gave itself away ([`abi::control::IDLE_PORT`]); in no other count.
     pub idles: u64,
-    /// Processor time that this process took, all its threads: the guest's processors and the device's thread, in
-    /// nanoseconds. What others ran on the machine meanwhile is not in it. `None` where the counter counts instructions.
-    pub cpu_ns: Option<u64>,
     /// What the host did for reports.
     pub spent: Spent,
     /// What the host saw itself when the guest had come to rest; nothing of a guest that never says so.

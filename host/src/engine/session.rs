@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use abi::control::Control;
 use abi::engine::books::shared;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::contents::{Contents, Looked};
 use super::outcome::Settled;
@@ -15,7 +14,7 @@ use crate::axes::Backing;
 use crate::kvm::{Counts, Exits, Flow, GuestTsc, HostTsc, Statistics, TscOffset};
 use crate::memory::{GuestRam, Splits, require_huge};
 use crate::serve::{Served, Services};
-use crate::trial::{Part, TrialError};
+use crate::trial::{Part, TrialError, processor_time};
 
 /// What the measured part begins or ends with, of all processors.
 #[derive(Clone, Debug)]
@@ -136,13 +135,6 @@ impl Session<'_> {
         }
         sums
     }
-}
-
-/// What all threads of this process have run so far.
-fn processor_time() -> Duration {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
-    // Neither part is ever negative, and there are less than 10^9 nanoseconds in the second.
-    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// What another processor says: that it has nothing left to do, or that it panicked.

@@ -169,6 +169,7 @@ fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outco
             kvm_stats: statistics
                 .map(|s| s.difference(&begin.statistics, &end.statistics))
                 .unwrap_or_default(),
+            cpu_ns: counter.nanoseconds(end.cpu.saturating_sub(begin.cpu)),
             madvise_calls: taken.madvise_calls,
             discarded_pages: taken.discarded_pages,
             madvise_failures: taken.madvise_failures,

@@ -18,7 +18,7 @@ use crate::kvm::{Counter, Counts, Exits, Flow, Statistics, TscOffset, idle};
 use crate::memory::{GuestRam, Splits, require_huge};
 use crate::reclaim::Taken;
 use crate::serve::{Server, Service, Stamps};
-use crate::trial::{Part, TrialError};
+use crate::trial::{Part, TrialError, processor_time};
 
 /// How long the device thread may take to read its clock after it has acknowledged.
 const LAST_STAMP: Duration = Duration::from_secs(1);
@@ -27,6 +27,7 @@ const LAST_STAMP: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
     pub(super) exits: Exits,
+    pub(super) cpu: Duration,
     pub(super) statistics: Vec<u64>,
     pub(super) taken: Taken,
     pub(super) stale: u64,
@@ -222,6 +223,7 @@ impl Session<'_> {
             self.statistics.as_ref().map(Statistics::read).transpose().map_err(TrialError::Statistics)?;
         Ok(Mark {
             exits: *exits,
+            cpu: processor_time(),
             statistics: statistics.unwrap_or_default(),
             taken: server.with(Service::taken),
             stale: server.with(Service::stale),

@@ -29,6 +29,9 @@ pub struct Common {
     pub exits: Exits,
     /// Change of KVM's own statistics, all processors, by KVM's names; empty where it has none.
     pub kvm_stats: Vec<(String, u64)>,
+    /// Processor time that this process took, all its threads: the guest's processors and the device's thread, in
+    /// nanoseconds. What others ran on the machine meanwhile is not in it. `None` where the counter counts instructions.
+    pub cpu_ns: Option<u64>,
     /// `madvise` calls made for reports.
     pub madvise_calls: u64,
     /// Pages in them.

@@ -1,5 +1,9 @@
 //! The measured part of a trial, which a guest begins once and ends once after that.
 
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
 use super::error::TrialError;
 
 /// What was marked at its beginning and at its end.
@@ -53,6 +57,13 @@ impl<M> Part<M> {
         let marks = self.begin.as_ref().zip(self.end.as_ref());
         marks.ok_or(TrialError::Protocol { what: "it was done without a measured part" })
     }
+}
+
+/// What all threads of this process have run so far.
+pub(crate) fn processor_time() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    // Neither part is ever negative, and there are less than 10^9 nanoseconds in the second.
+    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -41,6 +41,10 @@ pub struct CellSummary {
     pub net: Option<Net>,
     /// Exits to user space for every thousand ranges.
     pub exits_per_1000_ranges: f64,
+    /// Processor time a report, of all threads of the runner, in nanoseconds: with choosing, touching and checking its
+    /// pages, which every rung does alike. Absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub processor_time: Option<f64>,
     /// What became of the vCPU's halts, a report; absent if it never halts, or KVM does not say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub halts: Option<Halts>,
@@ -215,6 +219,7 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
         per_report: cost(Phase::Total),
         net: None,
         exits_per_1000_ranges: 1000.0 * ratio(float(exits), float(ranges)),
+        processor_time: processor_time(group),
         halts: halts(group),
         explained: 1.0 - ratio(mean(Phase::Remainder), whole),
         refault_per_page: ratio(cost(Phase::Refault).p50, pages_a_report),
@@ -235,12 +240,22 @@ fn block(measured: &TimedMeasured) -> Block {
     Block { total: p50(Phase::Total), discard: p50(Phase::Discard), refault: p50(Phase::Refault) }
 }
 
+fn processor_time(group: &Group<'_, Timed>) -> Option<f64> {
+    let ns: Option<Vec<u64>> = group.measured().map(|measured| measured.counts.cpu_ns).collect();
+    let reports = total(group.measured().map(|measured| measured.reports));
+    Some(ratio(float(total(ns?)), float(reports)))
+}
+
 fn halts(group: &Group<'_, Timed>) -> Option<Halts> {
     if group.choices.way.completion.0 != Completion::Interrupt {
         return None;
     }
-    let reports: u64 = group.measured().map(|m| m.reports).sum();
-    let sum = |name| group.measured().map(|m| m.counts.kvm_stats.get(name).copied()).sum::<Option<u64>>();
+    let reports = total(group.measured().map(|m| m.reports));
+    let sum = |name| {
+        let each: Option<Vec<u64>> =
+            group.measured().map(|m| m.counts.kvm_stats.get(name).copied()).collect();
+        each.map(total)
+    };
     let a_report = |name| Some(ratio(float(sum(name)?), float(reports)));
     Some(Halts { polls: a_report("halt_successful_poll")?, wake_ups: a_report("halt_wakeup")? })
 }

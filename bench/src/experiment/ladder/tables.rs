@@ -19,7 +19,7 @@ use crate::trial::timed::phases::Phase;
 #[must_use]
 pub fn ladder(found: &Found, discard: Discard) -> Grid {
     let unit = found.unit;
-    let columns: [Column<'_, &CellSummary>; 14] = [
+    let columns: [Column<'_, &CellSummary>; 15] = [
         ("", &|cell| cell.label().to_owned()),
         ("a range", &|cell| unit.show(cell.a_range().p50)),
         ("p99", &|cell| unit.show(cell.a_range().p99)),
@@ -29,6 +29,7 @@ pub fn ladder(found: &Found, discard: Discard) -> Grid {
             cell.net.as_ref().map_or_else(|| UNKNOWN.to_owned(), |net| unit.show(net.taken_off.mean))
         }),
         ("exits/1000", &|cell| format!("{:.0}", cell.exits_per_1000_ranges)),
+        ("processor time", &|cell| cell.processor_time.map_or_else(String::new, |ns| unit.show(ns))),
         ("polls", &|cell| cell.halts.map_or_else(String::new, |halts| format!("{:.2}", halts.polls))),
         ("wake-ups", &|cell| cell.halts.map_or_else(String::new, |halts| format!("{:.2}", halts.wake_ups))),
         ("to the rung before [95 %]", &|cell| {
@@ -48,7 +49,7 @@ pub fn ladder(found: &Found, discard: Discard) -> Grid {
         }),
     ];
     // Where nothing is discarded there is nothing to say of where the pages are.
-    let columns = if discard == Discard::None { &columns[..11] } else { &columns };
+    let columns = if discard == Discard::None { &columns[..12] } else { &columns };
     let what = format!("median and 99th percentile{}", counted(unit));
     let cells = found.cells.iter().filter(|cell| cell.discard() == discard);
     Grid::of(title(found, discard, &what), cells, columns)

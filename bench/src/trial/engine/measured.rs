@@ -53,9 +53,6 @@ pub struct EngineMeasured {
     /// Frame of the first page found wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_wrong: Option<u64>,
-    /// Processor time of the runner in the measured part, all its threads, in nanoseconds; absent as below.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cpu_ns: Option<u64>,
 }
 
 /// [`Settled`] as it is written, in pages.
@@ -191,7 +188,6 @@ impl EngineMeasured {
             spent: outcome.spent.into(),
             looked: outcome.looked.into(),
             first_wrong: outcome.first_wrong,
-            cpu_ns: outcome.cpu_ns,
         }
     }
 
