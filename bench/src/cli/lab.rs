@@ -16,12 +16,15 @@ use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
 use crate::experiment;
 use crate::experiment::contract::Experiment;
-use crate::lab::emulator::{Emulator, MEMORY};
+use crate::experiment::ladder::gate;
+use crate::lab::emulator::MEMORY;
 use crate::lab::errand::Errand;
 use crate::lab::error::LabError;
-use crate::lab::kernel::{Choice, Kernel, Store};
+use crate::lab::kernel::store::Store;
+use crate::lab::kernel::{Choice, Kernel};
 use crate::lab::packages;
 use crate::lab::parcel::Returned;
+use crate::lab::processor;
 use crate::lab::run::Lab;
 use crate::lab::supply::Supply;
 use crate::plan::PlanError;
@@ -31,7 +34,7 @@ use crate::run::journal::Journal;
 use crate::run::progress::Follower;
 use crate::run::signals;
 use crate::site::calls::Calls;
-use crate::site::emulated::{Described, LabClock};
+use crate::site::emulated::{Described, LabClock, LabCpu};
 
 /// The series whose kernel is booted if nothing else is said.
 const SERIES: &str = "6.1";
@@ -41,6 +44,9 @@ const SERIES: &str = "6.1";
 pub(super) struct LabOptions {
     /// What to find out: an experiment, by its command. [default: compare]
     experiment: Option<String>,
+    /// Whose processor: amd is emulated by QEMU, intel by Bochs, which is slower and counts instructions only.
+    #[arg(long, default_value_t = Named(LabCpu::Amd))]
+    cpu: Named<LabCpu>,
     /// What time is in the lab: instructions, which repeat exactly, or the clock on the wall, which is quicker.
     #[arg(long, default_value_t = Named(LabClock::Instructions))]
     clock: Named<LabClock>,
@@ -72,6 +78,11 @@ impl LabOptions {
 }
 
 pub(super) fn run(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
+    if !options.cpu.0.has(options.clock.0) {
+        let (cpu, emulator, clock) = (options.cpu, options.cpu.0.emulator(), options.clock);
+        let sentence = format!("{emulator}, which emulates {cpu}, has no clock {clock}: leave out --clock");
+        return Err(Usage(sentence).into());
+    }
     let Some((program, arguments)) = options.program.split_first() else { return run_plan(options, out) };
     if options.run != RunOptions::default() {
         return Err(Usage("flags of an experiment mean nothing to a program: give either".to_owned()).into());
@@ -133,6 +144,9 @@ fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     let directory = options.run.directory(&plan);
     Journal::check_writable(&directory)?;
     let reference = options.against.as_deref().map(Archive::open).transpose()?;
+    if let Some(reference) = &reference {
+        gate::same_processor(reference, options.cpu.0.flavour())?;
+    }
     let stop = signals::stop_flag()?;
     let lab = lab(options, reference.as_ref(), &stop)?;
     let (began, clock) = (SystemTime::now(), Instant::now());
@@ -175,9 +189,9 @@ fn lab(options: &LabOptions, reference: Option<&Archive>, stop: &AtomicBool) -> 
     // Standard error may be closed; that is no reason not to go on.
     let mut say = |line: &str| drop(writeln!(std::io::stderr(), "lab: {line}"));
     let mut supply = Supply { allowed: !options.offline, stop, say: &mut say };
-    let emulator = Emulator::new(packages::emulator(&mut supply)?)?;
+    let emulator = processor::emulator(options.cpu.0, &mut supply)?;
     let kernel = kernel(options, reference, &mut supply)?;
-    say(&format!("{}, {} {}, clock {}", emulator.version, kernel.package, kernel.version, options.clock));
+    say(&format!("{}, {} {}, clock {}", emulator.version(), kernel.package, kernel.version, options.clock));
     Ok(Lab { kernel, emulator, clock: options.clock.0, deadline: Duration::from_secs(options.deadline) })
 }
 
@@ -188,7 +202,7 @@ fn kernel(
     reference: Option<&Archive>,
     supply: &mut Supply<'_>,
 ) -> Result<Kernel, LabError> {
-    let store = Store::of_user();
+    let store = Store::of_user(options.cpu.0);
     if let Some(choice) = &options.kernel {
         return store.kernel(choice, supply);
     }
@@ -254,6 +268,8 @@ mod tests {
         let lab = Described {
             clock: Named(LabClock::Instructions),
             emulator: String::new(),
+            processor: String::new(),
+            kernel_parameters: String::new(),
             kernel_package: String::new(),
             kernel_version: String::new(),
             took_s: 0.0,
