@@ -61,7 +61,7 @@ impl Bochs {
         if !models.lines().any(|line| line.trim() == model) {
             return Err(format!("{version} has no processor {model}"));
         }
-        if plugins(&models).is_some_and(|plugins| !plugins.join(format!("libbx_{DISPLAY}.so")).exists()) {
+        if plugins(&models).is_some_and(|plugins| !plugins.join(format!("libbx_{DISPLAY}_gui.so")).exists()) {
             return Err(format!("{version} has no display {DISPLAY}"));
         }
         let firmware = |names: &[&str]| {

@@ -95,9 +95,8 @@ global_asm!(
     "mov gs, ax",
     "mov ss, ax",
     "mov sp, {stack}",                // a stack,
-    "push {entry}",                   // and to be entered 0x200 bytes into it
-    "push 0",
-    "retf",
+    ".byte 0xea",                     // and to be entered 0x200 bytes into it: a far jump, whose address is
+    ".word 0, {entry}",               // 0 in that segment
     ".org pagehint_boot_sector + {descriptors_at}",
     ".word 15",                       // no descriptor is the first; what LGDT reads lies in its place: the limit,
     ".long {descriptors}",            // the address
@@ -180,6 +179,7 @@ mod tests {
         let sector = with([Load { first: 1, sectors: 1, address: 0 }; ROWS]);
         let holds = |bytes: &[u8]| sector[..DESCRIPTORS].windows(bytes.len()).any(|window| window == bytes);
         assert!(holds(&[0xbe, 0xc0, 0x7d]), "mov si, table with an operand of two bytes");
+        assert!(holds(&[0xea, 0, 0, 0x20, 0x90]), "jmp 0x9020:0 with an address of two");
         let mut prefixes = sector[..DESCRIPTORS].windows(4).filter(|window| window[3] == 0x6d);
         let rep_insd = prefixes.next().expect("ins");
         for prefix in [0xf3, 0x66, 0x67] {
