@@ -54,9 +54,11 @@ impl Bochs {
     /// What is not there.
     pub fn here() -> Result<Self, String> {
         let program = find(PROGRAM).ok_or_else(|| format!("{PROGRAM} is not installed"))?;
-        let said = |words: &[&str]| printed(Command::new(&program).args(words)).map_err(|error| error.to_string());
+        let said =
+            |words: &[&str]| printed(Command::new(&program).args(words)).map_err(|error| error.to_string());
         let (help, models) = (said(&["--help"])?, said(&["--help", "cpu"])?);
-        let version = version(&models).ok_or_else(|| format!("{PROGRAM} does not say which version it is"))?;
+        let version =
+            version(&models).ok_or_else(|| format!("{PROGRAM} does not say which version it is"))?;
         let model = LabCpu::Intel.model();
         if !models.lines().any(|line| line.trim() == model) {
             return Err(format!("{version} has no processor {model}"));
@@ -186,7 +188,9 @@ fn firmware(program: &Path, names: &[&str]) -> Option<PathBuf> {
     let places = [share.as_deref().map(Path::as_os_str), Some(own.as_os_str())];
     let usual = ["/usr/share/bochs", "/usr/share/vgabios"].map(|place| Some(OsStr::new(place)));
     let files = places.into_iter().chain(usual).flatten();
-    files.flat_map(|place| names.iter().map(move |name| Path::new(place).join(name))).find(|file| file.is_file())
+    files
+        .flat_map(|place| names.iter().map(move |name| Path::new(place).join(name)))
+        .find(|file| file.is_file())
 }
 
 #[cfg(test)]

@@ -289,7 +289,8 @@ mod tests {
 
     #[test]
     fn the_label_of_the_lab_says_what_is_emulated_left_out_and_counted() {
-        let in_lab = |cpu| Machine { lab: Some(Named(cpu)), kernel: "6.1.0".into(), cores: 1, ..Machine::default() };
+        let in_lab =
+            |cpu| Machine { lab: Some(Named(cpu)), kernel: "6.1.0".into(), cores: 1, ..Machine::default() };
         let counted = label(Flavour::Svm, Clock::Instructions, &in_lab(LabCpu::Amd));
         let lab = "the lab: kvm_amd on max emulated by QEMU TCG, Linux 6.1.0, 1 cpu";
         assert_eq!(counted, format!("{lab}, counted in instructions"));

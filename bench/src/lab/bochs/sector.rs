@@ -154,11 +154,8 @@ mod tests {
     fn loads(sector: &[u8; SECTOR]) -> Vec<Load> {
         let field = |row: &[u8], at: usize| u32::from_le_bytes(row[at..at + 4].try_into().unwrap());
         let rows = sector[TABLE..].chunks_exact(ROW);
-        let rows = rows.map(|row| Load {
-            first: field(row, 0),
-            sectors: field(row, 4),
-            address: field(row, 8),
-        });
+        let rows =
+            rows.map(|row| Load { first: field(row, 0), sectors: field(row, 4), address: field(row, 8) });
         rows.take_while(|load| load.sectors > 0).collect()
     }
 

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_package_says_what_it_is_and_has_a_kernel() {
-        let control = tar(&[("./control", b"Package: linux-image-x\nVersion: 6.1.192-2\nInstalled-Size: 3\n")]);
+        let control =
+            tar(&[("./control", b"Package: linux-image-x\nVersion: 6.1.192-2\nInstalled-Size: 3\n")]);
         let data = tar(&[("./boot/vmlinuz-x", b"MZ"), ("./boot/System.map", b"no")]);
         let read = package(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &data)]);
         let read = read.unwrap();

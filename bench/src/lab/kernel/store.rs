@@ -98,7 +98,8 @@ impl Store {
     /// The kernel as it was kept; `None` if any of its files is gone, so that it is fetched again.
     fn kept(&self, package: &str) -> Option<Kernel> {
         let directory = self.directory.join(package);
-        let mut manifest: Manifest = serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()?;
+        let mut manifest: Manifest =
+            serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()?;
         let names = manifest.modules.remove(processor::module(self.cpu))?;
         let module = |name: String| {
             let file = directory.join(MODULES).join(&name);
@@ -219,6 +220,7 @@ fn is_abandoned(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::kernel::SUFFIX;
     use std::sync::atomic::AtomicBool;
 
     /// Where nothing may be fetched.
