@@ -1,9 +1,9 @@
 //! The lab: KVM on hardware virtualisation, without the hardware.
 //!
-//! QEMU emulates an AMD processor with nested SVM, instruction by instruction. Debian's own kernel boots on it
-//! with the kvm-amd of its package, where `vmmcall` really exits; and the first process of that machine is this
-//! very program, with the payload in it. Counted in instructions, one tick is one
-//! instruction of guest, KVM, kernel and pagehint together, and a run repeats to the last of them.
+//! A processor with nested virtualisation is emulated, instruction by instruction: AMD's by QEMU, Intel's by Bochs.
+//! Debian's own kernel boots on it with the kvm-amd or kvm-intel of its package, where a hypercall really exits; and
+//! the first process of that machine is this very program, with the payload in it. Counted in instructions, one tick
+//! is one instruction of guest, KVM, kernel and pagehint together, and a run repeats to the last of them.
 //!
 //! | file | what |
 //! |---|---|
@@ -11,15 +11,17 @@
 //! | [`kernel`], [`module`] | Debian's kernel and the modules KVM needs, fetched once and kept |
 //! | [`libraries`] | what a program is linked with |
 //! | [`initramfs`] | all of it in one archive |
-//! | [`emulator`] | QEMU: its command line and its process |
+//! | [`emulator`] | what the lab asks of an emulator, and its process |
+//! | [`qemu`], [`bochs`], [`processor`] | the two there are, and which is whose |
 //! | [`run`] | one errand, from the archive to what comes back |
 //! | [`console`] | what the machine says while it runs |
 //! | [`errand`], [`parcel`], [`places`] | what is to be done inside, what comes back, and where things lie |
 //! | [`inside`] | the first process of the machine |
 //!
-//! Nothing is left behind: the archive and what comes back are files without a name, and the emulator dies with
+//! Nothing is left behind: the archive, a disk and what comes back are files without a name, and the emulator dies with
 //! the thread that started it.
 
+pub mod bochs;
 pub mod command;
 pub mod console;
 pub mod emulator;
@@ -34,5 +36,7 @@ mod mortal;
 pub mod packages;
 pub mod parcel;
 pub mod places;
+pub mod processor;
+pub mod qemu;
 pub mod run;
 pub mod supply;

@@ -135,6 +135,8 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["page-faults", "--plan", "/no/such/plan.toml"], "cannot be read"),
         (&["lab", "--kernel", "newest"], "a series such as 6.1"),
         (&["lab", "--clock", "moon"], "instructions, wall"),
+        (&["lab", "--cpu", "mips"], "amd, intel"),
+        (&["lab", "--cpu", "intel", "--clock", "wall"], "no clock wall"),
         (&["lab", "--batch", "0"], "1 to 511"),
         (&["lab", "--plan", "quick", "--", "/bin/true"], "mean nothing to a program"),
         (&["lab", "walk", "--", "/bin/true"], "cannot be used with"),
@@ -150,16 +152,23 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
 #[test]
 fn without_an_emulator_the_lab_says_how_to_have_one() {
     let nothing = tempfile::tempdir().unwrap();
-    let output = Command::cargo_bin("pagehint")
-        .unwrap()
-        .env("PATH", nothing.path())
-        .args(["lab", "--offline", "--out", "/no/such/run"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(77));
-    let said = text(&output.stderr);
-    let way_out = "apt-get update && apt-get install --no-install-recommends qemu-system-x86";
-    assert!(said.contains("qemu-system-x86_64 is not installed") && said.contains(way_out), "{said}");
+    let cpus = [
+        ("amd", "qemu-system-x86_64", "qemu-system-x86 ("),
+        ("intel", "bochs", "bochs bochs-term bochsbios vgabios ("),
+    ];
+    for (cpu, program, packages) in cpus {
+        let output = Command::cargo_bin("pagehint")
+            .unwrap()
+            .env("PATH", nothing.path())
+            .args(["lab", "--offline", "--cpu", cpu, "--out", "/no/such/run"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(77));
+        let said = text(&output.stderr);
+        let way_out = format!("apt-get update && apt-get install --no-install-recommends {packages}");
+        assert!(said.contains(&format!("{program} is not installed")) && said.contains(&way_out), "{said}");
+        assert!(said.contains("Fedora: dnf install") && said.contains("NixOS: nix-shell"), "{said}");
+    }
 }
 
 #[test]

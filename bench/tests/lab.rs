@@ -35,8 +35,11 @@ fn main() {
         ("a-lab-that-nobody-listens-to-ends", nobody_listens),
         ("a-directory-that-cannot-be-written-is-refused-first", unwritable_out_is_refused_first),
         ("a-lab-that-hangs-is-ended-at-its-deadline", hung_lab_is_ended),
-        ("a-lab-that-is-killed-leaves-nothing", || leaves_nothing("KILL")),
-        ("a-lab-that-is-stopped-leaves-nothing", || leaves_nothing("TERM")),
+        ("a-lab-that-is-killed-leaves-nothing", || leaves_nothing("KILL", &["--clock", "wall"])),
+        ("a-lab-that-is-stopped-leaves-nothing", || leaves_nothing("TERM", &["--clock", "wall"])),
+        ("an-intel-lab-that-is-killed-leaves-nothing", || leaves_nothing("KILL", &["--cpu", "intel"])),
+        ("an-intel-lab-that-is-stopped-leaves-nothing", || leaves_nothing("TERM", &["--cpu", "intel"])),
+        ("a-reference-of-the-other-processor-is-refused-first", other_processors_reference_is_refused),
     ];
     let missing = if arguments.list { None } else { missing() };
     let required = std::env::var_os("PAGEHINT_REQUIRE_LAB").is_some_and(|value| value == "1");
@@ -62,10 +65,15 @@ fn output(command: &mut Command) -> Result<Output, Failed> {
     Ok(command.output()?)
 }
 
-/// Why the lab cannot be had, in its own words.
+/// Why the lab cannot be had with either processor, in its own words.
 fn missing() -> Option<String> {
-    let true_ = lab(&["--clock", "wall", "--", "/bin/true"]).output().ok()?;
-    (true_.status.code() == Some(77)).then(|| String::from_utf8_lossy(&true_.stderr).trim().to_owned())
+    let refused = |cpu: &[&str]| {
+        // Whether it is there is known before it has booted.
+        let program = ["--deadline", "1", "--", "/bin/true"];
+        let output = lab(cpu).args(program).output().ok()?;
+        (output.status.code() == Some(77)).then(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    };
+    refused(&[]).or_else(|| refused(&["--cpu", "intel"]))
 }
 
 fn expect(what: &str, holds: bool, output: &Output) -> Checked {
@@ -148,12 +156,23 @@ fn hung_lab_is_ended() -> Checked {
     expect("in time", began.elapsed() < Duration::from_secs(8) + PATIENCE, &output)
 }
 
-/// Ends a lab in the middle with a signal: no emulator runs on, and no file is left.
-fn leaves_nothing(signal: &str) -> Checked {
+fn other_processors_reference_is_refused() -> Checked {
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/reference/lab-check");
+    let (began, place) = (Instant::now(), tempfile::tempdir()?);
+    let mut command = lab(&["--cpu", "intel", "--plan", "lab-check", "--against", reference, "--out"]);
+    let output = output(command.arg(place.path().join("run")))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    expect("it says so", said.contains("the reference is of KVM's svm"), &output)?;
+    expect("at once", began.elapsed() < Duration::from_secs(3) && !said.contains("trials"), &output)
+}
+
+/// Ends a lab in the middle with a signal: no emulator runs on, and no file is left, nor a lock of one.
+fn leaves_nothing(signal: &str, choices: &[&str]) -> Checked {
     let files = tempfile::tempdir()?;
     // It never ends by itself: that it is gone is our doing.
-    let mut command = lab(&["--clock", "wall", "--", "/bin/sh", "-c", "while :; do :; done"]);
-    command.env("TMPDIR", files.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = lab(choices);
+    command.args(["--", "/bin/sh", "-c", "while :; do :; done"]);
+    command.env("TMPDIR", files.path()).current_dir(files.path()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut lab = command.spawn()?;
     let emulator = within(|| child_of(&lab)).ok_or("no emulator was started")?;
     // It has begun to boot.
@@ -183,8 +202,8 @@ fn within<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
 fn child_of(parent: &Child) -> Option<u32> {
     let children = format!("/proc/{0}/task/{0}/children", parent.id());
     let children = fs::read_to_string(children).ok()?;
-    let is_emulator = |child: &u32| {
-        fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|words| words.contains("-initrd"))
-    };
+    let has_machine = |words: String| words.contains("-initrd") || words.contains("\0-f\0/proc/");
+    let is_emulator =
+        |child: &u32| fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(has_machine);
     children.split_whitespace().filter_map(|child| child.parse().ok()).find(is_emulator)
 }

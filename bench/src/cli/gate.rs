@@ -25,7 +25,8 @@ impl Gate {
         for ((what, then), (_, now)) in
             reference.environment.made_by().into_iter().zip(now.environment.made_by())
         {
-            if then != now {
+            // An old reference does not say all of it.
+            if then != now && !then.is_empty() {
                 let sentence = format!("{what} is not the reference's: {then} there, {now} here");
                 terminal::bullet(out, "note:", &sentence)?;
             }

@@ -18,12 +18,14 @@ use crate::axes::rung::CallBy;
 use crate::experiment;
 use crate::experiment::contract::Experiment;
 use crate::experiment::ladder::gate;
-use crate::lab::emulator::{Emulator, MEMORY};
+use crate::lab::emulator::MEMORY;
 use crate::lab::errand::Errand;
 use crate::lab::error::LabError;
-use crate::lab::kernel::{Choice, Kernel, Store};
+use crate::lab::kernel::store::Store;
+use crate::lab::kernel::{Choice, Kernel};
 use crate::lab::packages;
 use crate::lab::parcel::Returned;
+use crate::lab::processor;
 use crate::lab::run::Lab;
 use crate::lab::supply::Supply;
 use crate::plan::PlanError;
@@ -33,7 +35,7 @@ use crate::run::journal::Journal;
 use crate::run::progress::Follower;
 use crate::run::signals;
 use crate::site::calls::Calls;
-use crate::site::emulated::{Described, LabClock};
+use crate::site::emulated::{Described, LabClock, LabCpu};
 
 /// The series whose kernel is booted if nothing else is said.
 const SERIES: &str = "6.1";
@@ -43,6 +45,9 @@ const SERIES: &str = "6.1";
 pub(super) struct LabOptions {
     /// What to find out: an experiment, by its command. [default: compare]
     experiment: Option<String>,
+    /// Whose processor: amd is emulated by QEMU, intel by Bochs, which is slower and counts instructions only.
+    #[arg(long, default_value_t = Named(LabCpu::Amd))]
+    cpu: Named<LabCpu>,
     /// What time is in the lab: instructions, which repeat exactly, or the clock on the wall, which is quicker.
     #[arg(long, default_value_t = Named(LabClock::Instructions))]
     clock: Named<LabClock>,
@@ -71,6 +76,20 @@ impl LabOptions {
         self.program.split_first().map(|(program, arguments)| (Path::new(program), arguments))
     }
 
+    /// Whether the emulator of the processor has the clock.
+    fn clock_is_there(&self) -> anyhow::Result<()> {
+        let (cpu, clock) = (self.cpu.0, self.clock);
+        if cpu.has(clock.0) {
+            return Ok(());
+        }
+        let sentence = format!(
+            "{}, which emulates {}, has no clock {clock}: leave out --clock",
+            cpu.emulator(),
+            self.cpu
+        );
+        Err(Usage(sentence).into())
+    }
+
     fn experiment(&self) -> Result<&'static dyn Experiment, PlanError> {
         let name = self.experiment.as_deref().unwrap_or("compare");
         let by_command = experiment::ALL.into_iter().find(|experiment| experiment.command() == name);
@@ -85,6 +104,7 @@ pub(super) fn run_program(
     arguments: &[String],
     out: &mut dyn Write,
 ) -> anyhow::Result<Code> {
+    options.clock_is_there()?;
     if options.run != RunOptions::default() {
         return Err(Usage("flags of an experiment mean nothing to a program: give either".to_owned()).into());
     }
@@ -121,6 +141,7 @@ fn found(program: &Path) -> Result<PathBuf, LabError> {
 
 /// Runs an experiment in the lab.
 pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
+    options.clock_is_there()?;
     let experiment = options.experiment()?;
     // The machine inside resolves it; here it is only checked, before anything is fetched.
     let plan = options.run.plan(experiment, if experiment.has_plan("lab") { "lab" } else { "default" })?;
@@ -138,6 +159,7 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
     let reference = options.against.as_deref().map(Archive::open).transpose()?;
     if let Some(reference) = &reference {
         gate::comparable(reference, &plan, options.clock.0 == LabClock::Instructions)?;
+        gate::same_processor(reference, options.cpu.0.flavour())?;
     }
     let stop = signals::stop_flag()?;
     let lab = lab(options, reference.as_ref(), &stop)?;
@@ -181,9 +203,9 @@ fn lab(options: &LabOptions, reference: Option<&Archive>, stop: &AtomicBool) -> 
     // Standard error may be closed; that is no reason not to go on.
     let mut say = |line: &str| drop(writeln!(std::io::stderr(), "lab: {line}"));
     let mut supply = Supply { allowed: !options.offline, stop, say: &mut say };
-    let emulator = Emulator::new(packages::emulator(&mut supply)?)?;
+    let emulator = processor::emulator(options.cpu.0, &mut supply)?;
     let kernel = kernel(options, reference, &mut supply)?;
-    say(&format!("{}, {} {}, clock {}", emulator.version, kernel.package, kernel.version, options.clock));
+    say(&format!("{}, {} {}, clock {}", emulator.version(), kernel.package, kernel.version, options.clock));
     Ok(Lab { kernel, emulator, clock: options.clock.0, deadline: Duration::from_secs(options.deadline) })
 }
 
@@ -194,7 +216,7 @@ fn kernel(
     reference: Option<&Archive>,
     supply: &mut Supply<'_>,
 ) -> Result<Kernel, LabError> {
-    let store = Store::of_user();
+    let store = Store::of_user(options.cpu.0);
     if let Some(choice) = &options.kernel {
         return store.kernel(choice, supply);
     }
@@ -263,6 +285,8 @@ mod tests {
         let lab = Described {
             clock: Named(LabClock::Instructions),
             emulator: String::new(),
+            processor: String::new(),
+            kernel_parameters: String::new(),
             kernel_package: String::new(),
             kernel_version: String::new(),
             took_s: 0.0,

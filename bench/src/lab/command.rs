@@ -19,6 +19,17 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>, LabError> {
     }
 }
 
+/// Runs a command to its end; all it printed on both its outputs, however it ended.
+///
+/// # Errors
+/// [`LabError::Command`] if it does not start.
+pub fn printed(command: &mut Command) -> Result<String, LabError> {
+    let output = command
+        .output()
+        .map_err(|error| LabError::Command { command: describe(command), said: error.to_string() })?;
+    Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
 /// A command as it would be typed.
 pub(super) fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

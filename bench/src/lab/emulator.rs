@@ -1,35 +1,52 @@
-//! QEMU: its command line, and a process that never outlives us.
+//! A program that emulates a machine with hardware virtualisation: what the lab asks of any, and a process that never
+//! outlives us.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, PipeReader, Read, Seek};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use super::command::output;
+use abi::axes::Axis;
+
 use super::console::Console;
 use super::error::LabError;
 use super::mortal;
+use super::packages::Software;
 use super::places::{FIRST_PROCESS, PAGEHINT};
-use crate::site::emulated::LabClock;
+use crate::site::emulated::{LabClock, LabCpu};
 
 /// Memory of the machine in MiB.
 pub const MEMORY: u32 = 1500;
-/// What the machine draws its random numbers from, and when it begins: both always the same.
-const SEED: u32 = 1;
-const EPOCH: &str = "2026-01-01";
+/// When the machine begins, always the same: as a date, and in seconds since 1970.
+pub const EPOCH: (&str, u32) = ("2026-01-01", 1_767_225_600);
 /// Kernel parameters. What would differ from boot to boot (addresses) or costs instructions before we begin
-/// (self-tests of ciphers) is turned off; mitigations of processor flaws stay as the kernel chooses them.
-const KERNEL: &str = "console=ttyS0 quiet panic=-1 nokaslr norandmaps cryptomgr.notests";
+/// (self-tests of ciphers) is turned off; mitigations of processor flaws stay as the kernel chooses them, but for
+/// those in [`LabCpu::switched_off`].
+const KERNEL: &str = "quiet panic=-1 nokaslr norandmaps cryptomgr.notests";
+/// How many bytes of what an emulator said are shown if its machine failed.
+const COMPLAINTS: usize = 2000;
 
-/// The emulator of this machine.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Emulator {
-    /// The program.
-    pub program: PathBuf,
-    /// What it says its version is.
-    pub version: String,
+/// An emulator.
+pub trait Emulator {
+    /// What it says it is, with its version.
+    fn version(&self) -> &str;
+
+    /// The processor it is asked for, in its own words.
+    fn processor(&self) -> String;
+
+    /// How another is had.
+    fn software(&self) -> &'static Software;
+
+    /// What the kernel is told, all of it.
+    fn kernel_parameters(&self) -> String;
+
+    /// Starts a machine. It is ended when the calling thread ends, however that happens.
+    ///
+    /// # Errors
+    /// [`LabError::File`] if it does not start.
+    fn start(&self, machine: &Emulated<'_>) -> Result<Running, LabError>;
 }
 
 /// What a machine is made of.
@@ -45,84 +62,88 @@ pub struct Emulated<'a> {
     pub clock: LabClock,
 }
 
+/// Kernel parameters of a lab's machine: where its console is, what only this emulator's kernel is told, what all
+/// are, and who the first process is.
+#[must_use]
+pub fn kernel_parameters(cpu: LabCpu, console: &str, own: &[&str]) -> String {
+    let mut words = vec![format!("console={console}"), KERNEL.to_owned()];
+    words.extend(cpu.switched_off().iter().map(|off| off.parameter.to_owned()));
+    words.extend(own.iter().map(|&word| word.to_owned()));
+    words.push(format!("{}{}", LabCpu::PARAMETER, cpu.name()));
+    words.push(format!("rdinit={PAGEHINT} -- {FIRST_PROCESS}"));
+    words.join(" ")
+}
+
+/// A file of ours that may have no name, as another process of ours finds it.
+#[must_use]
+pub fn path(file: &impl AsRawFd) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+}
+
+/// A file without a name.
+///
+/// # Errors
+/// [`LabError::File`].
+pub fn unnamed() -> Result<File, LabError> {
+    tempfile::tempfile()
+        .map_err(LabError::file("no temporary file can be made (TMPDIR names another directory)"))
+}
+
 /// A machine that runs. Dropped, it is ended.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
     /// What it says.
     pub console: Console,
-}
-
-impl Emulator {
-    /// Asks the program for its version.
-    ///
-    /// # Errors
-    /// [`LabError::Command`] if it does not start.
-    pub fn new(program: PathBuf) -> Result<Self, LabError> {
-        let said = output(Command::new(&program).arg("--version"))?;
-        let version = String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned();
-        Ok(Self { program, version })
-    }
-
-    /// Starts a machine. It is ended when the calling thread ends, however that happens.
-    ///
-    /// # Errors
-    /// [`LabError::File`] if it does not start.
-    pub fn start(&self, machine: &Emulated<'_>) -> Result<Running, LabError> {
-        let failed = || LabError::file(format!("{} cannot be started", self.program.display()));
-        let (reader, writer) = io::pipe().map_err(failed())?;
-        let mut command = Command::new(&self.program);
-        command.args(arguments(machine)).stdin(Stdio::null());
-        command.stdout(writer.try_clone().map_err(failed())?).stderr(writer);
-        // Of a group of its own: an interrupt from the terminal is ours to handle.
-        command.process_group(0);
-        mortal::dies_with_us(&mut command);
-        // The listener first: a machine that has been started is always in a `Running`.
-        let console = Console::listen(reader).map_err(failed())?;
-        // The command goes with this statement, and with it our ends of the pipe: the console ends with the machine.
-        let child = { command }.spawn().map_err(failed())?;
-        Ok(Running { child, console })
-    }
-}
-
-/// The command line, without the program.
-#[must_use]
-pub fn arguments(machine: &Emulated<'_>) -> Vec<String> {
-    let accelerator = match machine.clock {
-        // One instruction is one nanosecond of virtual time and one tick of the time stamp counter; an idle
-        // machine jumps to its next timer.
-        LabClock::Instructions => vec!["-accel", "tcg", "-icount", "shift=0,sleep=off"],
-        LabClock::Wall => vec!["-accel", "tcg,thread=single"],
-    };
-    let memory = MEMORY.to_string();
-    let seed = SEED.to_string();
-    let clock = format!("base={EPOCH},clock=vm");
-    let back = format!("file,id=back,path={}", path(machine.back));
-    let initramfs = path(machine.initramfs);
-    let image = machine.image.display().to_string();
-    let parameters = format!("{KERNEL} rdinit={PAGEHINT} -- {FIRST_PROCESS}");
-    let mut words = accelerator;
-    // Nothing that is not asked for: no display, no disk, no network.
-    words.extend(["-nodefaults", "-display", "none", "-no-reboot", "-smp", "1", "-m", &memory]);
-    words.extend(["-cpu", "max,+svm,la57=off", "-seed", &seed, "-rtc", &clock]);
-    words.extend(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
-    words.extend(["-chardev", &back, "-serial", "chardev:back"]);
-    words.extend(["-kernel", &image, "-initrd", &initramfs, "-append", &parameters]);
-    words.into_iter().map(str::to_owned).collect()
-}
-
-/// A file of ours that may have no name, as another process of ours finds it.
-fn path(file: &File) -> String {
-    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+    /// What the emulator itself says, where that is not on the console.
+    complaints: Option<File>,
+    /// Files the emulator opens by their numbers here, when it comes to them.
+    _lent: Vec<File>,
 }
 
 impl Running {
+    /// Starts an emulator, whose console comes out of a pipe. Of the pipe's other end only the emulator is to have one
+    /// in the end: the console ends with it.
+    ///
+    /// # Errors
+    /// [`LabError::File`].
+    pub fn start(
+        mut command: Command,
+        console: PipeReader,
+        complaints: Option<File>,
+        lent: Vec<File>,
+    ) -> Result<Self, LabError> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let failed = || LabError::file(format!("{name} cannot be started"));
+        // Of a group of its own: an interrupt from the terminal is ours to handle.
+        command.stdin(Stdio::null()).process_group(0);
+        mortal::dies_with_us(&mut command);
+        // The listener first: a machine that has been started is always in a `Running`.
+        let console = Console::listen(console).map_err(failed())?;
+        // The command goes with this statement, and with it its ends of the pipe.
+        let child = { command }.spawn().map_err(failed())?;
+        Ok(Self { child, console, complaints, _lent: lent })
+    }
+
     /// Waits for the machine to end.
     ///
     /// # Errors
     /// As the system's.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
+    }
+
+    /// The last that was heard of it: from its console, and from the emulator.
+    #[must_use]
+    pub fn tail(&mut self) -> String {
+        let mut said = Vec::new();
+        if let Some(file) = &mut self.complaints {
+            // What cannot be read is not shown.
+            let _ = file.rewind().and_then(|()| file.read_to_end(&mut said));
+        }
+        let said = String::from_utf8_lossy(&said[said.len().saturating_sub(COMPLAINTS)..]).into_owned();
+        let lines = said.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("\n  {line}"));
+        self.console.tail() + &lines.collect::<String>()
     }
 }
 

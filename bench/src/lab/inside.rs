@@ -15,6 +15,9 @@ use super::errand::Errand;
 use super::parcel;
 use super::places::{BACK, ERRAND, FIRST_PROCESS, MODULES, MOUNTS, RUN};
 
+/// Bits a second of the serial line: the most that every line can.
+const SPEED: u32 = 115_200;
+
 /// Does everything and powers off. It returns only if this is not the first process of a lab.
 ///
 /// # Errors
@@ -82,6 +85,8 @@ fn send(bytes: &[u8]) -> anyhow::Result<()> {
     let mut line = OpenOptions::new().write(true).open(BACK)?;
     let mut settings = tcgetattr(&line)?;
     settings.make_raw();
+    // An emulator may take as long over a byte as a line of this speed does.
+    settings.set_speed(SPEED)?;
     tcsetattr(&line, OptionalActions::Now, &settings)?;
     line.write_all(bytes)?;
     Ok(tcdrain(&line)?)

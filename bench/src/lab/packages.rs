@@ -7,31 +7,52 @@ use super::command::output;
 use super::error::LabError;
 use super::supply::Supply;
 
-/// The emulator, and the package that has it.
-const EMULATOR: [&str; 2] = ["qemu-system-x86_64", "qemu-system-x86"];
+/// Something to be installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Software {
+    /// Debian's packages that have it.
+    pub packages: &'static [&'static str],
+    /// The lines to type on other systems.
+    pub elsewhere: &'static str,
+}
 
-/// The emulator on the path, installed first if that is allowed and possible.
-///
-/// # Errors
-/// [`LabError::Missing`] with the command that installs it.
-pub fn emulator(supply: &mut Supply<'_>) -> Result<PathBuf, LabError> {
-    let [program, package] = EMULATOR;
-    let remedy = format!("apt-get update && apt-get install --no-install-recommends {package}");
-    let missing =
-        || LabError::Missing { what: format!("{program} is not installed"), remedy: remedy.clone() };
-    if let Some(found) = find(program) {
-        return Ok(found);
+impl Software {
+    /// What `look` finds; installed first if it is not there, and that is allowed and possible.
+    ///
+    /// # Errors
+    /// [`LabError::Missing`] with the command that installs it.
+    pub fn provide<T>(
+        &self,
+        supply: &mut Supply<'_>,
+        look: impl Fn() -> Result<T, String>,
+    ) -> Result<T, LabError> {
+        let missing = |what| LabError::Missing { what, remedy: self.remedy() };
+        let lacking = match look() {
+            Ok(found) => return Ok(found),
+            Err(what) => what,
+        };
+        if !supply.allowed || !is_root() || find("apt-get").is_none() {
+            return Err(missing(lacking));
+        }
+        (supply.say)(&format!("installing {}: {}", self.packages.join(" "), self.line()));
+        supply.fetch(Command::new("apt-get").arg("update"))?;
+        // Not to be ended in the middle, by nobody: what is half installed is broken.
+        let mut install = Command::new("apt-get");
+        install.args(["install", "--yes", "--no-install-recommends"]).args(self.packages);
+        output(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
+        look().map_err(missing)
     }
-    if !supply.allowed || !is_root() || find("apt-get").is_none() {
-        return Err(missing());
+
+    /// How it is had, on whatever system.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        format!("{} ({})", self.line(), self.elsewhere)
     }
-    (supply.say)(&format!("installing {package}: {remedy}"));
-    supply.fetch(Command::new("apt-get").arg("update"))?;
-    // Not to be ended in the middle, by nobody: what is half installed is broken.
-    let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--no-install-recommends", package]);
-    output(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
-    find(program).ok_or_else(missing)
+
+    /// As root types it on Debian.
+    fn line(&self) -> String {
+        format!("apt-get update && apt-get install --no-install-recommends {}", self.packages.join(" "))
+    }
 }
 
 /// A program on the path.
@@ -54,7 +75,20 @@ pub fn is_root() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
+
+    #[test]
+    fn what_is_missing_comes_with_the_lines_to_type() {
+        let software = Software { packages: &["one", "two"], elsewhere: "Fedora: dnf install one" };
+        let mut supply = Supply { allowed: false, stop: &AtomicBool::new(false), say: &mut |_| () };
+        assert_eq!(software.provide(&mut supply, || Ok(7)).unwrap(), 7);
+        let error = software.provide(&mut supply, || Err::<(), _>("no one".to_owned())).unwrap_err();
+        assert!(matches!(error, LabError::Missing { .. }));
+        let said = error.to_string();
+        assert!(said.contains("no one") && said.contains("recommends one two (Fedora: dnf"), "{said}");
+    }
 
     #[test]
     fn programs_are_found_on_the_path() {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::console::Heard;
-use super::emulator::{Emulated, Emulator, Running};
+use super::emulator::{Emulated, Emulator, Running, unnamed};
 use super::errand::Errand;
 use super::error::LabError;
 use super::initramfs::Initramfs;
@@ -21,12 +21,15 @@ use crate::site::emulated::{Described, LabClock};
 /// How often a run looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What the first process says where the module for KVM finds no processor for it: EOPNOTSUPP.
+const UNSUPPORTED: &str = "(os error 95)";
+
 /// A lab ready to run errands.
 pub struct Lab {
     /// What the machine boots.
     pub kernel: Kernel,
     /// What emulates it.
-    pub emulator: Emulator,
+    pub emulator: Box<dyn Emulator>,
     /// What time is in it.
     pub clock: LabClock,
     /// How long an errand may take, by the clock on the wall.
@@ -45,7 +48,9 @@ impl Lab {
     pub fn described(&self, took: Duration) -> Described {
         Described {
             clock: Named(self.clock),
-            emulator: self.emulator.version.clone(),
+            emulator: self.emulator.version().to_owned(),
+            processor: self.emulator.processor(),
+            kernel_parameters: self.emulator.kernel_parameters(),
             kernel_package: self.kernel.package.clone(),
             kernel_version: self.kernel.version.clone(),
             took_s: took.as_secs_f64(),
@@ -64,10 +69,6 @@ impl Lab {
         stop: &AtomicBool,
         hear: &mut dyn FnMut(&str),
     ) -> Result<Returned, LabError> {
-        let unnamed = || {
-            tempfile::tempfile()
-                .map_err(LabError::file("no temporary file can be made (TMPDIR names another directory)"))
-        };
         let mut initramfs = Initramfs::new(unnamed()?);
         initramfs.kernel_modules(&self.kernel)?;
         initramfs.errand(errand)?;
@@ -85,11 +86,18 @@ impl Lab {
             clock: self.clock,
         })?;
         let ended = self.wait(machine, stop, hear)?;
-        parcel::unpack(&contents(&mut back)?).map_err(|error| LabError::Lost {
-            status: ended.status,
-            reason: error.to_string(),
-            tail: ended.tail,
-        })
+        parcel::unpack(&contents(&mut back)?).map_err(|error| self.lost(&ended, &error))
+    }
+
+    /// Why nothing came back. An emulator may be built without what the lab is for.
+    fn lost(&self, ended: &Ended, error: &std::io::Error) -> LabError {
+        if ended.tail.lines().any(|line| line.contains("module kvm_") && line.contains(UNSUPPORTED)) {
+            return LabError::Missing {
+                what: format!("{} emulates no hardware virtualisation", self.emulator.version()),
+                remedy: self.emulator.software().remedy(),
+            };
+        }
+        LabError::Lost { status: ended.status, reason: error.to_string(), tail: ended.tail.clone() }
     }
 
     fn wait(
@@ -110,7 +118,7 @@ impl Lab {
                 Heard::End => {
                     let status =
                         machine.wait().map_err(LabError::file("the emulator cannot be waited for"))?;
-                    return Ok(Ended { status, tail: machine.console.tail() });
+                    return Ok(Ended { status, tail: machine.tail() });
                 }
             }
             // Relaxed: the flag carries nothing with it.
@@ -118,7 +126,7 @@ impl Lab {
                 return Err(LabError::Stopped);
             }
             if began.elapsed() > self.deadline {
-                return Err(LabError::Deadline { after: self.deadline, tail: machine.console.tail() });
+                return Err(LabError::Deadline { after: self.deadline, tail: machine.tail() });
             }
         }
     }

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use abi::axes::Axis;
+
 use super::summary::Shown;
 use crate::figure::check::Check;
 use crate::figure::curve;
 use crate::figure::table::Grid;
+use crate::site::emulated::LabCpu;
 use crate::site::environment::Environment;
 
 /// What the file is called.
@@ -89,7 +92,9 @@ fn again(shown: &Shown, environment: &Environment) -> String {
     let typed = environment.command.iter().skip(1).map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     let command = shown.experiment.command();
     let command = environment.lab.as_ref().map_or(command.to_owned(), |lab| {
-        format!("lab {command} --clock {} --kernel {}", lab.clock, quoted(&lab.kernel_package))
+        let cpu = LabCpu::ALL.iter().find(|cpu| cpu.flavour() == environment.kvm.flavour.0);
+        let cpu = cpu.map_or_else(String::new, |cpu| format!(" --cpu {}", cpu.name()));
+        format!("lab {command}{cpu} --clock {} --kernel {}", lab.clock, quoted(&lab.kernel_package))
     });
     format!(
         "```\npagehint {typed}\n```\n\nThe resolved plan is `plan.toml` beside this file; `pagehint {command} --plan plan.toml` runs the same trials in the same order.\n\
@@ -114,13 +119,14 @@ mod tests {
         environment.lab = Some(Described {
             clock: Named(LabClock::Instructions),
             emulator: String::new(),
+            processor: String::new(),
+            kernel_parameters: String::new(),
             kernel_package: "linux-image-6.1.0-1".to_owned(),
             kernel_version: String::new(),
             took_s: 0.0,
         });
         let text = again(&shown, &environment);
-        let command =
-            "`pagehint lab compare --clock instructions --kernel linux-image-6.1.0-1 --plan plan.toml`";
+        let command = "`pagehint lab compare --cpu intel --clock instructions --kernel linux-image-6.1.0-1 --plan plan.toml`";
         assert!(text.contains(command) && text.contains("pagehint lab --out 'it'\\''s'\n"), "{text}");
     }
 }

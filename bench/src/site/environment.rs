@@ -173,6 +173,8 @@ impl Environment {
         ];
         if let Some(lab) = &self.lab {
             made_by.push(("the emulator", lab.emulator.clone()));
+            made_by.push(("the processor it was asked for", lab.processor.clone()));
+            made_by.push(("what the kernel was told", lab.kernel_parameters.clone()));
             made_by.push(("the kernel", format!("{} {}", lab.kernel_package, lab.kernel_version)));
         }
         made_by
@@ -223,6 +225,8 @@ impl Environment {
         // One processor is all there is where instructions are counted, and which thread has it changes no count.
         let placement = self.placement.iter().filter(|_| self.kvm.clock.tells_time());
         notes.extend(placement.flat_map(|placement| placement.remarks.iter().cloned()));
+        let off = self.machine.lab.iter().flat_map(|lab| lab.0.switched_off());
+        notes.extend(off.map(|off| format!("{}: {}", off.parameter, off.why)));
         if cfg!(feature = "detour") {
             notes.push("this pagehint was built with a detour, to test the gate on path length".to_owned());
         }
@@ -247,16 +251,26 @@ fn module(flavour: Flavour) -> &'static str {
 }
 
 fn label(flavour: Flavour, clock: Clock, machine: &Machine) -> String {
-    let Machine { cpu, kernel, cores, .. } = machine;
-    let kvm = module(flavour);
+    let Machine { kernel, cores, .. } = machine;
     debug_assert!(!flavour.name().is_empty());
+    let place = place(module(flavour), machine);
     let system = format!("Linux {kernel}, {cores} cpu{}", if *cores == 1 { "" } else { "s" });
-    let counted = "counted in instructions";
     match (machine.is_emulated(), clock) {
-        (false, Clock::Time { .. }) => format!("{kvm} on {cpu}, {system}"),
-        (false, Clock::Instructions) => format!("{kvm} on {cpu}, {system}, {counted}"),
-        (true, Clock::Time { .. }) => format!("the lab: {kvm} emulated by QEMU TCG, {system}, wall clock"),
-        (true, Clock::Instructions) => format!("the lab: {kvm} emulated by QEMU TCG, {system}, {counted}"),
+        (_, Clock::Instructions) => format!("{place}, {system}, counted in instructions"),
+        (false, Clock::Time { .. }) => format!("{place}, {system}"),
+        (true, Clock::Time { .. }) => format!("{place}, {system}, wall clock"),
+    }
+}
+
+/// Which KVM runs on what. An emulated processor's own name would pass for a real one's.
+fn place(kvm: &str, machine: &Machine) -> String {
+    match machine.lab {
+        Some(Named(cpu)) => {
+            let off: String = cpu.switched_off().iter().map(|off| format!(", {}", off.parameter)).collect();
+            format!("the lab: {kvm} on {} emulated by {}{off}", cpu.model(), cpu.emulator())
+        }
+        None if machine.is_emulated() => format!("{kvm} emulated by QEMU TCG"),
+        None => format!("{kvm} on {}", machine.cpu),
     }
 }
 
@@ -268,6 +282,7 @@ fn thousandths(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::emulated::LabCpu;
     use host::kvm::Counter;
 
     const TIME: Clock = Clock::Time { tsc_khz: 2_000_000 };
@@ -281,15 +296,30 @@ mod tests {
     }
 
     #[test]
-    fn the_label_of_the_lab_says_what_is_counted() {
-        let hypervisor = Some("QEMU".to_owned());
-        let machine = Machine { hypervisor, kernel: "6.1.0".into(), cores: 1, ..Machine::default() };
-        let lab = "the lab: kvm_amd emulated by QEMU TCG, Linux 6.1.0, 1 cpu";
-        let counted = label(Flavour::Svm, Clock::Instructions, &machine);
+    fn the_label_of_the_lab_says_what_is_emulated_left_out_and_counted() {
+        let in_lab =
+            |cpu| Machine { lab: Some(Named(cpu)), kernel: "6.1.0".into(), cores: 1, ..Machine::default() };
+        let counted = label(Flavour::Svm, Clock::Instructions, &in_lab(LabCpu::Amd));
+        let lab = "the lab: kvm_amd on max emulated by QEMU TCG, Linux 6.1.0, 1 cpu";
         assert_eq!(counted, format!("{lab}, counted in instructions"));
-        assert_eq!(label(Flavour::Svm, TIME, &machine), format!("{lab}, wall clock"));
+        assert_eq!(label(Flavour::Svm, TIME, &in_lab(LabCpu::Amd)), format!("{lab}, wall clock"));
+        let intel = label(Flavour::Vmx, Clock::Instructions, &in_lab(LabCpu::Intel));
+        assert!(
+            intel.starts_with("the lab: kvm_intel on broadwell_ult emulated by Bochs, l1tf=off, Linux"),
+            "{intel}"
+        );
         let elsewhere = label(Flavour::Svm, Clock::Instructions, &Machine::default());
         assert!(elsewhere.ends_with(", counted in instructions"), "{elsewhere}");
+    }
+
+    #[test]
+    fn what_the_labs_kernel_leaves_out_is_noted_with_the_reason() {
+        let mut environment = crate::testing::timed::environment();
+        environment.machine.lab = Some(Named(LabCpu::Intel));
+        let notes = environment.notes();
+        assert!(notes.iter().any(|note| note.starts_with("l1tf=off: ")), "{notes:?}");
+        environment.machine.lab = Some(Named(LabCpu::Amd));
+        assert!(environment.notes().iter().all(|note| !note.contains("=off")));
     }
 
     #[test]

@@ -8,6 +8,9 @@ use procfs::{Current, LoadAverage, Meminfo};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::emulated::LabCpu;
+use crate::axes::named::Named;
+
 /// The machine. What cannot be read is empty or absent.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
@@ -21,6 +24,9 @@ pub struct Machine {
     pub invariant_tsc: bool,
     /// Who runs this machine, if it is a virtual one; `QEMU` if that emulates its processor (TCG).
     pub hypervisor: Option<String>,
+    /// The lab's processor, if this machine is the lab's; absent in files of before there was a choice.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lab: Option<Named<LabCpu>>,
     /// Processors this process may use.
     pub cores: usize,
     /// Kernel release.
@@ -53,7 +59,9 @@ impl Machine {
     /// This one, now.
     #[must_use]
     pub fn here() -> Self {
+        let lab = line("/proc/cmdline").and_then(|line| LabCpu::of_command_line(&line));
         let mut machine = Self {
+            lab: lab.map(Named),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: line("/proc/sys/kernel/osrelease").unwrap_or_default(),
             thp: thp(),
@@ -78,11 +86,11 @@ impl Machine {
         machine
     }
 
-    /// Whether its processor is emulated: QEMU calls itself hypervisor (`TCGTCGTCGTCG` in leaf 0x4000_0000) only
-    /// where it executes every instruction itself.
+    /// Whether its processor is emulated. Bochs does not say so: the lab's machine is told. QEMU calls itself
+    /// hypervisor (`TCGTCGTCGTCG` in leaf 0x4000_0000) only where it executes every instruction itself.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
-        self.hypervisor.as_deref() == Some("QEMU")
+        self.lab.is_some() || self.hypervisor.as_deref() == Some("QEMU")
     }
 
     fn read_processor(&mut self) {
@@ -168,10 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn only_qemu_itself_is_an_emulator() {
+    fn the_labs_machines_are_emulated_and_of_others_only_qemus_own() {
         let run_by = |name: &str| Machine { hypervisor: Some(name.into()), ..Machine::default() };
         assert!(run_by("QEMU").is_emulated());
         assert!(!run_by("KVM").is_emulated() && !Machine::default().is_emulated());
+        assert!(Machine { lab: Some(Named(LabCpu::Intel)), ..Machine::default() }.is_emulated());
     }
 
     #[test]

@@ -6,7 +6,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use abi::axes::Axis;
 use host::axes::Discard;
+use host::kvm::Flavour;
 
 use super::Ladder;
 use super::cell::{CellSummary, find};
@@ -35,6 +37,17 @@ pub enum GrowthError {
         which: &'static str,
         /// Its unit.
         unit: Unit,
+    },
+    /// Runs on KVMs of different vendors: other paths, whatever the code.
+    #[error(
+        "the reference is of KVM's {} and the new run of its {}: give --cpu the reference's, or --against a reference of this one",
+        reference.name(), new.name()
+    )]
+    OtherProcessor {
+        /// The reference's.
+        reference: Flavour,
+        /// That of the new run.
+        new: Flavour,
     },
     /// Runs of different plans.
     #[error(
@@ -129,6 +142,15 @@ fn is_same(reference: &Plan, now: &Plan) -> bool {
     (&reference.experiment, &reference.choices) == (&now.experiment, &now.choices)
 }
 
+/// Whether a reference is of the processor that KVM runs on.
+///
+/// # Errors
+/// [`GrowthError::OtherProcessor`] if it is of another.
+pub fn same_processor(reference: &Archive, new: Flavour) -> Result<(), GrowthError> {
+    let reference = reference.environment.kvm.flavour.0;
+    if reference == new { Ok(()) } else { Err(GrowthError::OtherProcessor { reference, new }) }
+}
+
 /// Every rung of the reference against the same one now.
 ///
 /// # Errors
@@ -139,6 +161,7 @@ pub fn changes(reference: &Archive, now: &Archive) -> Result<Vec<Change>, Growth
             return Err(GrowthError::NotInstructions { which, unit: archive.unit() });
         }
     }
+    same_processor(reference, now.environment.kvm.flavour.0)?;
     if !is_same(&reference.plan, &now.plan) {
         return Err(GrowthError::OtherPlan);
     }
@@ -196,6 +219,12 @@ mod tests {
         timed.environment = crate::testing::timed::environment();
         let error = changes(&counted(1000), &timed).unwrap_err();
         assert_eq!(error, GrowthError::NotInstructions { which: "new", unit: Unit::Nanoseconds });
+        let mut other = counted(1000);
+        other.environment.kvm.flavour = Named(Flavour::Svm);
+        let reference = counted(1000);
+        let error = changes(&reference, &other).unwrap_err();
+        assert!(matches!(error, GrowthError::OtherProcessor { new: Flavour::Svm, .. }), "{error}");
+        assert!(error.to_string().contains("svm"), "{error}");
         let mut planned = counted(1000);
         planned.plan.choices.seed = Some(7);
         assert_eq!(comparable(&counted(1000), &planned.plan, true), Err(GrowthError::OtherPlan));
