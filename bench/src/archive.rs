@@ -202,7 +202,7 @@ fn read_trials(path: &Path, remarks: &mut Vec<String>) -> Result<Vec<TrialRecord
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         if line.ends_with(b"\n") {
             let trial = parse(line, path, index + 1)?;
-            coherent(&trial, index).map_err(|fault| ArchiveError::Damaged {
+            coherent(&trial, trials.last()).map_err(|fault| ArchiveError::Damaged {
                 path: path.to_owned(),
                 line: index + 1,
                 source: serde_json::Error::custom(fault),
@@ -219,9 +219,9 @@ fn read_trials(path: &Path, remarks: &mut Vec<String>) -> Result<Vec<TrialRecord
 }
 
 /// Whether what a record says twice it says alike, and whether it says all of what is measured.
-fn coherent(record: &TrialRecord, index: usize) -> Result<(), String> {
-    if usize::try_from(record.trial) != Ok(index) {
-        return Err(format!("trial is {}, in the place of {index}", record.trial));
+fn coherent(record: &TrialRecord, before: Option<&TrialRecord>) -> Result<(), String> {
+    if let Some(before) = before.filter(|before| before.trial >= record.trial) {
+        return Err(format!("trial is {}, after {}", record.trial, before.trial));
     }
     if record.rung != record.choices().rung().map(Named) {
         return Err("rung is another than that of the choices".to_owned());
