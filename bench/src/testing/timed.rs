@@ -142,9 +142,8 @@ impl FakeExecutor {
     fn sample(&self, spec: &TimedSpec, report: u64) -> Sample {
         let ranges = if spec.way.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) };
         let calls = if spec.way.carrier == Carrier::Registers { ranges } else { 1 };
-        // Some spread within a trial, and a drift from trial to trial, which the mirrored order of every other block takes
-        // back.
-        let noise = (report * 7919) % 100 + self.ran as u64;
+        // Some spread within a trial, and from block to block.
+        let noise = (report * 7919) % 100 + abi::digest::mix(spec.seed) % 40;
         let mut sample =
             Sample { ranges, calls, touch: 900 * ranges, retouch: 100 * ranges, ..Sample::default() };
         sample.prepare = 20 * ranges;

@@ -1,5 +1,7 @@
 //! How often a comparison of a cell with itself was called different.
 
+use rand_pcg::Pcg64Mcg;
+use rand_pcg::rand_core::SeedableRng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,7 @@ use crate::archive::Archive;
 use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check};
 use crate::figure::interval::{ALPHA, Interval, MARGIN, Verdict};
+use crate::figure::random::below;
 use crate::figure::table::{Grid, strings};
 use crate::figure::unit::{float, percent, ratio};
 use crate::trial::kind::Timed;
@@ -57,12 +60,14 @@ impl Findings for Found {
         let totals: Vec<f64> =
             archive.trials.iter().filter_map(|trial| trial.measured::<Timed>()).map(total).collect();
         let mut found = Self::default();
+        let mut rng = Pcg64Mcg::seed_from_u64(archive.plan.seed());
         for comparison in totals.chunks_exact(2 * PAIRS) {
-            // As the ladder holds every second block the other way round: A B, B A, and so on.
-            let pairs = comparison.chunks_exact(2).enumerate();
-            let more: Vec<f64> = pairs
-                .map(|(index, pair)| if index % 2 == 0 { pair[1] - pair[0] } else { pair[0] - pair[1] })
-                .collect();
+            // Which of the two is called the first is drawn, as the order of a block is.
+            let mut difference = |pair: &[f64]| {
+                let at = below(&mut rng, 2);
+                pair[at] - pair[1 - at]
+            };
+            let more: Vec<f64> = comparison.chunks_exact(2).map(&mut difference).collect();
             let mean = ratio(comparison.iter().sum(), float(comparison.len() as u64));
             let Some(interval) = Interval::of(&more, archive.sampling()) else { continue };
             found.comparisons += 1;
