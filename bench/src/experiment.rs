@@ -4,6 +4,7 @@
 
 pub mod contract;
 pub mod engine;
+mod flags;
 pub mod ladder;
 pub mod memhog;
 pub mod page_faults;
@@ -19,16 +20,15 @@ use std::path::Path;
 
 use abi::layout::VCPUS_MAX;
 use host::engine::Load;
-use serde::Deserialize;
 
 use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
 use crate::figure::number::mib;
-use crate::figure::unit::float;
+use crate::figure::unit::{Unit, float};
 use crate::plan::keys::Keys;
 use crate::plan::schedule::{Slot, interleaved};
-use crate::plan::{MAX_TRIALS, Plan, PlanError, bad, table};
+use crate::plan::{MAX_TRIALS, Plan, PlanError, bad, keys_of, table};
 use crate::site::calls::Calls;
 use crate::trial::checks::Planned;
 use crate::trial::spec::Spec;
@@ -152,42 +152,6 @@ impl dyn Experiment + '_ {
         Ok(Plan { choices: keys_of(all)?, ..plan })
     }
 
-    /// The same with choices that a user makes for this run: each must change a trial, or be one that another value of
-    /// would.
-    ///
-    /// # Errors
-    /// [`PlanError::ChangesNothing`] too.
-    pub fn with_flags(&self, plan: Plan, flags: &Keys) -> Result<Plan, PlanError> {
-        let (before, with) = (table(&plan.choices)?, self.with(plan, flags)?);
-        let trials = |keys: toml::Table| {
-            let mut keys = keys_of(keys).ok()?;
-            self.fill(&mut keys, 1, &Calls::untried(CallBy::Hypercall));
-            Some(self.cells(&keys, CallBy::Hypercall))
-        };
-        let now = table(&with.choices)?;
-        for (key, given) in table(flags)? {
-            let others = [before.get(&key).cloned(), Some(another(&given))];
-            let others = others.into_iter().filter(|other| other.as_ref() != Some(&given));
-            let mut others = others.map(|other| {
-                let mut keys = now.clone();
-                keys.remove(&key);
-                keys.extend(other.map(|other| (key.clone(), other)));
-                trials(keys)
-            });
-            let is_of_the_schedule = ["blocks", "seed", "minutes"].contains(&key.as_str());
-            let trials = trials(now.clone());
-            // Of a name that is the plan's own there is no other to try.
-            if let Some(first) = others.next().filter(|_| !is_of_the_schedule)
-                && first == trials
-                && others.all(|other| other == trials)
-            {
-                let looked_at_by = looked_at_by(&key);
-                return Err(PlanError::ChangesNothing { key, looked_at_by });
-            }
-        }
-        Ok(with)
-    }
-
     /// Whether it can be asked of a machine whose counter counts instructions.
     ///
     /// # Errors
@@ -223,7 +187,10 @@ impl dyn Experiment + '_ {
         let memory = keys
             .memory
             .map(|memory| format!("{} vCPUs and {} of memory", keys.vcpus.unwrap_or(1), mib(float(memory))));
-        reports.into_iter().chain(memory).collect::<Vec<_>>().join(", ")
+        let asleep = keys.idle_us.filter(|idle| *idle > 0);
+        let asleep = asleep
+            .map(|idle| format!("{} of sleep before each", Unit::Nanoseconds.show(f64::from(idle) * 1e3)));
+        reports.into_iter().chain(asleep).chain(memory).collect::<Vec<_>>().join(", ")
     }
 
     /// The trials of a plan in their order; more of them than there is time for, if it goes by time.
@@ -272,34 +239,6 @@ fn blocks(plan: &Plan, cells: &[Spec]) -> u64 {
     let Some(time) = plan.time() else { return u64::from(plan.blocks()) };
     let a_block: u128 = cells.iter().map(|spec| spec.least_time().as_millis()).sum();
     u64::try_from(time.as_millis() / a_block.max(1) + 1).unwrap_or(u64::MAX)
-}
-
-/// Another value of the kind, if it is one of numbers or of yes and no; else the same.
-fn another(value: &toml::Value) -> toml::Value {
-    match value {
-        toml::Value::Integer(number) => number.saturating_mul(2).saturating_add(1).into(),
-        toml::Value::Boolean(is) => (!is).into(),
-        toml::Value::Array(values) => values.iter().map(another).collect::<Vec<_>>().into(),
-        other => other.clone(),
-    }
-}
-
-/// What a trial must have to look at a choice that not all do: see [`host::engine::EngineSpec::neutral`].
-fn looked_at_by(key: &str) -> &'static str {
-    match key {
-        "queue-size" | "offer-poison" => "a rung with a ring",
-        "shuffle" | "shuffles" | "high-water" | "budget" | "watermark" => "a walk of lists",
-        "capacity" | "capacities" | "delay-ms" | "delays-ms" => "a walk that is not synchronous",
-        "warmup-ms" | "window-ms" => "a load that is timed",
-        "rounds" => "load memhog",
-        "vcpus" => "a load that is no comb",
-        _ => "something",
-    }
-}
-
-fn keys_of(table: toml::Table) -> Result<Keys, PlanError> {
-    Keys::deserialize(table)
-        .map_err(|source| PlanError::Syntax { origin: "the choices".to_owned(), source: Box::new(source) })
 }
 
 fn parse(name: &str, text: &str) -> Result<Keys, PlanError> {
@@ -391,39 +330,6 @@ mod tests {
             let value = if key == "load" { "\"memhog\"" } else { "[\"churn\", \"memhog\"]" };
             let said = refused(name, &format!("{key} = {value}"));
             assert!(said.starts_with(&format!("{key} is memhog: this takes loads that go on")), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_choice_that_changes_nothing_is_refused() {
-        let [ladder, memhog] = ["ladder", "memhog"].map(|name| named(name).unwrap());
-        let over = |experiment: &dyn Experiment, keys: &str| {
-            let keys = toml::from_str(keys).unwrap();
-            let plan = experiment.with_flags(experiment.plan(None).unwrap(), &keys);
-            plan.map(|plan| plan.choices).map_err(|error| error.to_string())
-        };
-        let error = over(ladder, "rounds = 3").unwrap_err();
-        assert!(error.contains("rounds means nothing to compare"), "{error}");
-        // What the default is may be said; what is passed over may not.
-        for keys in
-            ["batch = 32", "batch = 9", "seed = 1", "blocks = 2", "discards = [\"none\", \"dontneed\"]"]
-        {
-            over(ladder, keys).unwrap();
-        }
-        for (keys, looked_at_by) in [
-            ("rungs = [\"hypercall-batch\"]\nqueue-size = 64", Some("--queue-size changes no trial")),
-            ("rungs = [\"hypercall-batch\", \"virtio\"]\nqueue-size = 64", None),
-            ("walk = \"synchronous\"\nbudget = 16", Some("choose a walk of lists")),
-            ("walk = \"synchronous\"\nshuffle = \"compaction\"", Some("choose a walk of lists")),
-            ("walk = \"rotation\"\nbudget = 16\nvcpus = 1\nhigh-water = 1\nshuffle = \"none\"", None),
-        ] {
-            let said = over(memhog, keys);
-            match looked_at_by {
-                Some(part) => {
-                    assert!(said.as_ref().is_err_and(|said| said.contains(part)), "{keys}: {said:?}");
-                }
-                None => assert!(said.is_ok(), "{keys}: {said:?}"),
-            }
         }
     }
 

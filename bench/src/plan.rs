@@ -1,13 +1,13 @@
 //! A plan: an experiment and its choices. Layers, each over the one before: the built-in plan of the experiment
 //! (`bench/plans`), another built-in one or a plan file, flags.
 
+mod error;
 pub mod estimate;
 pub mod keys;
 pub mod schedule;
 pub mod spec;
 
-use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use abi::addr::Order;
@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
-use crate::axes::rung::Rung;
-use crate::trial::spec::SpecError;
+pub use error::{MAX_TRIALS, PlanError, bad};
 use keys::Keys;
 
 /// The most blocks a plan may have.
@@ -28,8 +27,6 @@ const MAX_BLOCKS: u32 = 10_000;
 const MAX_MINUTES: f64 = 24.0 * 60.0;
 /// The same.
 const MAX_DELAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// The most trials a plan may have: all of them are in memory before the first, and all their records in a report.
-pub const MAX_TRIALS: u64 = 1_000_000;
 
 /// Which trials to run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -43,129 +40,6 @@ pub struct Plan {
     pub name: String,
     /// Everything that can be chosen.
     pub choices: Keys,
-}
-
-/// Why there is no plan. The message says what to change.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// The file cannot be read.
-    #[error("the plan {} cannot be read: {source}; {change}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-        /// What to change.
-        change: String,
-    },
-    /// The file is no plan.
-    #[error("{origin} is not a plan: {source}see `pagehint schema plan` for the keys and their values", source = .source.to_string().trim_end().to_owned() + "\n")]
-    Syntax {
-        /// Where the text came from.
-        origin: String,
-        /// Line and reason.
-        source: Box<toml::de::Error>,
-    },
-    /// No experiment has that name.
-    #[error("there is no experiment {name}: `pagehint list` shows them")]
-    NoSuchExperiment {
-        /// The name.
-        name: String,
-    },
-    /// A plan for something else.
-    #[error("{origin} is a plan for {found}, not for {asked}: run {found}, or give another plan")]
-    Other {
-        /// Where it came from.
-        origin: String,
-        /// What it is for.
-        found: &'static str,
-        /// What was asked for.
-        asked: &'static str,
-    },
-    /// A choice that the experiment does not look at.
-    #[error("{key} means nothing to {experiment}: leave it out")]
-    Meaningless {
-        /// The key.
-        key: String,
-        /// The experiment.
-        experiment: &'static str,
-    },
-    /// A choice that no trial looks at, as the others are.
-    #[error(
-        "--{key} changes no trial of this plan: leave it out, or choose {looked_at_by}, which looks at it"
-    )]
-    ChangesNothing {
-        /// The key.
-        key: String,
-        /// What would look at it.
-        looked_at_by: &'static str,
-    },
-    /// The same trial more than once a block.
-    #[error(
-        "{experiment} would run the same trial twice a block ({cell}): values that are listed differ in nothing it looks at; name one of them"
-    )]
-    Twice {
-        /// The experiment.
-        experiment: &'static str,
-        /// Which trial.
-        cell: String,
-    },
-    /// More trials than can be kept.
-    #[error("the plan has {trials} trials, and {MAX_TRIALS} are the most: use fewer {unit}, or compare less")]
-    TooMany {
-        /// So many.
-        trials: u64,
-        /// What they are made of.
-        unit: &'static str,
-    },
-    /// A key has a value that cannot be used.
-    #[error("{key} is {value}: {change}")]
-    Value {
-        /// The key.
-        key: Cow<'static, str>,
-        /// Its value.
-        value: String,
-        /// What to change.
-        change: String,
-    },
-    /// The same, of a file.
-    #[error("{}: {source}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<Self>,
-    },
-    /// A rung that the plan names cannot be run on this host.
-    #[error(
-        "{rung} cannot be run on this host ({reason}); leave {rung} out of rungs, or use a host with kvm_intel or kvm_amd"
-    )]
-    NotHere {
-        /// The rung.
-        rung: Named<Rung>,
-        /// What happened when it was tried.
-        reason: String,
-    },
-    /// A trial of the plan cannot be run.
-    #[error("a trial of {experiment} cannot be run ({cell}): {source}")]
-    Trial {
-        /// The experiment.
-        experiment: &'static str,
-        /// Which trial.
-        cell: String,
-        /// Why not.
-        source: SpecError,
-    },
-    /// The machine counts instructions, and the question is one of time.
-    #[error(
-        "{experiment} cannot be asked of a machine that counts instructions ({why}): use a real one, or `pagehint lab --clock wall`"
-    )]
-    Instructions {
-        /// The experiment.
-        experiment: &'static str,
-        /// Why not.
-        why: &'static str,
-    },
 }
 
 impl Plan {
@@ -251,7 +125,8 @@ impl Plan {
         {
             return bad("minutes", minutes, &format!("use more than 0, up to {MAX_MINUTES}"));
         }
-        for (key, values) in lists(keys) {
+        for (key, value) in table(keys)? {
+            let Some(values) = value.as_array() else { continue };
             let different = values.iter().enumerate().filter(|(at, value)| !values[..*at].contains(value));
             let (different, len) = (different.count(), values.len());
             if different == 0 || different != len {
@@ -288,14 +163,6 @@ pub fn given<S: Serializer>(plan: &Plan, serializer: S) -> Result<S::Ok, S::Erro
     toml::Table::try_from(plan).map_err(S::Error::custom)?.serialize(serializer)
 }
 
-/// A key with a value that cannot be used.
-///
-/// # Errors
-/// Always: [`PlanError::Value`].
-pub fn bad<T>(key: &'static str, value: impl ToString, change: &str) -> Result<T, PlanError> {
-    Err(PlanError::Value { key: key.into(), value: value.to_string(), change: change.to_owned() })
-}
-
 /// Refuses rungs beside the first, where one is asked of.
 ///
 /// # Errors
@@ -316,28 +183,6 @@ pub fn timed_loads(key: &'static str, loads: &[Named<Load>]) -> Result<(), PlanE
         Some(load) => bad(key, load, "this takes loads that go on for a window: page_fault1, churn"),
         None => Ok(()),
     }
-}
-
-/// Every key that is a list and is given, its values as they are written.
-fn lists(keys: &Keys) -> Vec<(&'static str, Vec<String>)> {
-    fn words<T: ToString>(key: &'static str, list: Option<&Vec<T>>) -> Option<(&'static str, Vec<String>)> {
-        Some((key, list?.iter().map(ToString::to_string).collect()))
-    }
-    [
-        words("rungs", keys.rungs.as_ref()),
-        words("discards", keys.discards.as_ref()),
-        words("units", keys.units.as_ref()),
-        words("walks", keys.walks.as_ref()),
-        words("shuffles", keys.shuffles.as_ref()),
-        words("lengths", keys.lengths.as_ref()),
-        words("orders", keys.orders.as_ref()),
-        words("capacities", keys.capacities.as_ref()),
-        words("delays-ms", keys.delays_ms.as_ref()),
-        words("loads", keys.loads.as_ref()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 /// Whether a directory can be called after it.
@@ -372,9 +217,19 @@ pub fn table(keys: &Keys) -> Result<toml::Table, PlanError> {
     })
 }
 
+/// The keys of such a table.
+///
+/// # Errors
+/// [`PlanError::Syntax`] if one has a value of another kind.
+pub fn keys_of(table: toml::Table) -> Result<Keys, PlanError> {
+    Keys::deserialize(table)
+        .map_err(|source| PlanError::Syntax { origin: "the choices".to_owned(), source: Box::new(source) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axes::rung::Rung;
 
     fn plan() -> Plan {
         let choices = Keys { blocks: Some(2), batch: Some(7), arena: Some(64 << 20), ..Keys::default() };
@@ -406,6 +261,7 @@ mod tests {
         assert!(
             refused(&|plan| plan.choices.rungs = rungs(&[Rung::Floor; 2])).contains("1 of them different")
         );
+        assert!(refused(&|plan| plan.choices.pcps = Some(vec![])).contains("pcps is a list of 0"));
         assert!(refused(&|plan| plan.choices.units = Some(vec![11])).contains("order 11"));
     }
 

@@ -48,7 +48,7 @@ const EMULATED_TICKS: f64 = 50.0;
 /// [`KvmError`] if there is no usable KVM at all.
 pub fn probe() -> Result<Facts, KvmError> {
     let kvm = kvm::open()?;
-    let placement = Placement::choose(1);
+    let placement = Placement::choose(1, Servicer::Vcpu);
     let _pinned = Pinned::to(placement.vcpu(0));
     let instruction_ticks = [GuestRing::Zero, GuestRing::Three].map(|ring| instruction_ticks(&kvm, ring));
     let ring0_emulated = instruction_ticks[0].is_some_and(|ticks| ticks > EMULATED_TICKS);

@@ -22,7 +22,7 @@ pub const fn of(managed: u64, zone: u64) -> Watermarks {
     let kib = (managed * PAGE_KIB * 16).isqrt();
     let kib = if kib < 128 { 128 } else { kib };
     let kib = if kib > 262_144 { 262_144 } else { kib };
-    let min = kib / PAGE_KIB * zone / managed;
+    let min = (kib / PAGE_KIB).saturating_mul(zone) / managed;
     Watermarks { min, low: min + min / 4 }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use host::axes::RULES;
 use host::axes::{
-    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, RingChoice, Servicer, Workload,
+    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer, Workload,
 };
 
 use super::exit::Code;
@@ -27,6 +27,7 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
     axis::<Doorbell>(out)?;
     axis::<Servicer>(out)?;
     axis::<Completion>(out)?;
+    axis::<HaltPoll>(out)?;
     axis::<Discard>(out)?;
     axis::<Coalesce>(out)?;
     axis::<Backing>(out)?;

@@ -6,13 +6,15 @@ pub mod published;
 pub mod state;
 
 use host::axes::Discard;
-use host::engine::{EngineSpec, Reporting};
+use host::engine::{EngineSpec, PerCpuLists, Reporting, Walk};
 
 use super::contract::Asks;
 use super::engine;
+use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::order;
+use crate::plan::{PlanError, bad};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -31,6 +33,18 @@ impl Asks for PageFaults {
     const BESIDE: &'static [&'static str] = &["vcpus", "high-water", "footprint", "queue-size"];
 
     type Found = Found;
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        let is_linux = keys.pcps.iter().flatten().any(|pcp| pcp.0 == PerCpuLists::Linux);
+        if is_linux && keys.walk == Some(Named(Walk::Synchronous)) {
+            return bad(
+                "pcps",
+                Named(PerCpuLists::Linux),
+                "walk synchronous reports before anything is on a list: use off",
+            );
+        }
+        Ok(())
+    }
 
     fn cells(keys: &Keys, call: CallBy) -> Vec<Spec> {
         let mut cells = Vec::new();

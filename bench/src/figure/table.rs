@@ -25,16 +25,21 @@ impl Grid {
         Self { title: title.into(), header, rows, is_elsewhere: false }
     }
 
-    /// A table with a row for each of `rows`.
+    /// A table with a row for each of `rows`. A column in which no row has anything to say is left out: what is not
+    /// measured on this host, or means nothing to these rows.
     #[must_use]
     pub fn of<R>(
         title: impl Into<String>,
         rows: impl IntoIterator<Item = R>,
         columns: &[Column<'_, R>],
     ) -> Self {
-        let header = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
         let row = |row: R| columns.iter().map(|(_, cell)| cell(&row)).collect();
-        Self::new(title, header, rows.into_iter().map(row).collect())
+        let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
+        let says = |column: &usize| rows.iter().any(|row| !row[*column].is_empty());
+        let kept: Vec<usize> = (0..columns.len()).filter(says).collect();
+        let header = kept.iter().map(|column| columns[*column].0.to_owned()).collect();
+        let of_row = |row: &Vec<String>| kept.iter().map(|column| row[*column].clone()).collect();
+        Self::new(title, header, rows.iter().map(of_row).collect())
     }
 
     /// The same, with figures of other hosts than the run's.
@@ -78,4 +83,19 @@ impl Grid {
 
 pub(crate) fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_says_nothing_is_left_out() {
+        let of = |rows: [&'static str; 2]| {
+            Grid::of("", rows, &[("name", &|row| (*row).to_owned()), ("more", &|row| row[1..].to_owned())])
+                .to_text()
+        };
+        assert!(!of(["a", "b"]).contains("more"));
+        assert!(of(["a", "bc"]).contains("more"));
+    }
 }

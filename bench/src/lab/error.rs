@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+/// A file that is not what it should be.
+pub(super) fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
+
 /// Why the lab brought nothing back. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {

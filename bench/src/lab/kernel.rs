@@ -29,6 +29,11 @@ pub enum Choice {
     File(PathBuf),
 }
 
+/// Whether a kernel's package can be called so. Its directory in the cache is, so that it is no path.
+fn is_package(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+}
+
 impl FromStr for Choice {
     type Err = LabError;
 
@@ -37,8 +42,7 @@ impl FromStr for Choice {
             && text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
         if Path::new(text).extension().is_some_and(|extension| extension == "deb") {
             Ok(Self::File(PathBuf::from(text)))
-        } else if text.starts_with(PREFIX) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
-        {
+        } else if is_package(text) {
             Ok(Self::Package(text.to_owned()))
         } else if is_series {
             Ok(Self::Series(text.to_owned()))

@@ -45,20 +45,30 @@ impl Modules {
     /// The name of a module that is not there or cannot be read.
     pub fn with_dependencies(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
         let mut ordered = Vec::new();
-        self.visit(&canonical(name), &mut ordered)?;
+        self.visit(&canonical(name), &mut Vec::new(), &mut ordered)?;
         Ok(ordered)
     }
 
-    fn visit(&self, name: &str, ordered: &mut Vec<(String, Vec<u8>)>) -> Result<(), String> {
+    /// `waiting` are those that need this one, directly or not.
+    fn visit(
+        &self,
+        name: &str,
+        waiting: &mut Vec<String>,
+        ordered: &mut Vec<(String, Vec<u8>)>,
+    ) -> Result<(), String> {
         if ordered.iter().any(|(known, _)| known == name) {
             return Ok(());
         }
+        if waiting.iter().any(|other| other == name) {
+            return Err(format!("module {name} that does not need itself"));
+        }
+        waiting.push(name.to_owned());
         let file = self.files.get(name).ok_or_else(|| format!("module {name}"))?;
         let bytes = file.unpacked().map_err(|error| format!("readable module {name} ({error})"))?;
-        // A module cannot depend on itself, and the kernel's build refuses circles.
         for dependency in dependencies(&bytes).ok_or_else(|| format!("readable module {name}"))? {
-            self.visit(&canonical(&dependency), ordered)?;
+            self.visit(&canonical(&dependency), waiting, ordered)?;
         }
+        waiting.pop();
         ordered.push((name.to_owned(), bytes));
         Ok(())
     }

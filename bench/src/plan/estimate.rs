@@ -29,7 +29,7 @@ const UNKNOWN: Duration = Duration::from_micros(50);
 #[must_use]
 pub fn duration(slots: &[Slot<Spec>], facts: &Facts) -> Option<Duration> {
     let trial = |slot: &Slot<Spec>| match &slot.cell {
-        Spec::Timed(spec) => timed(spec, facts),
+        Spec::Timed(spec) => timed(spec, facts).saturating_add(slot.cell.least_time()),
         Spec::Engine(spec) => engine(spec),
     };
     (facts.counter == Counter::Time)

@@ -109,8 +109,9 @@ mod tests {
     #[test]
     fn the_schedule_of_a_seed_is_what_it_has_always_been() {
         let slots = interleaved((0..14_u8).collect(), 2, 1);
-        let order: Vec<u8> = slots[..14].iter().map(|slot| slot.cell).collect();
-        assert_eq!(order, [12, 4, 10, 6, 2, 0, 8, 9, 13, 3, 7, 5, 1, 11]);
+        let order: Vec<u8> = slots.iter().map(|slot| slot.cell).collect();
+        assert_eq!(order[..14], [12, 4, 10, 6, 2, 0, 8, 9, 13, 3, 7, 5, 1, 11]);
+        assert_eq!(order[14..], [6, 12, 11, 13, 2, 4, 10, 8, 1, 9, 3, 7, 5, 0]);
         assert_eq!([slots[0].seed, slots[14].seed], [3_045_933_958_955_360, 7_661_272_369_888_881]);
     }
 

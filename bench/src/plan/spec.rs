@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use abi::addr::{Order, PAGE_SIZE};
 use abi::engine::map::Map;
-use host::axes::{Backing, Coalesce, Discard, RingChoice, Way, Workload};
+use host::axes::{Backing, Coalesce, Completion, Discard, HaltPoll, RingChoice, Way, Workload};
 use host::engine::{EngineSpec, Load, PerCpuLists, Reporting, Shuffle, Walk};
 use host::timed::{Stopwatch, TimedSpec};
 
@@ -37,11 +37,14 @@ impl Keys {
     /// A way to report over this transport; a choice that is made beside it is never replaced.
     fn way(&self, transport: Transport, discard: Discard, backing: Backing) -> Way {
         let Transport { carrier, doorbell, servicer, completion, halt_poll } = transport;
+        let completion = self.completion.map_or(completion, |given| given.0);
+        // Who does not halt is not to sleep either: no choice of the user's.
+        let halt_poll = if completion == Completion::Interrupt { halt_poll } else { HaltPoll::Host };
         Way {
             carrier: self.carrier.map_or(carrier, |given| given.0),
             doorbell: self.doorbell.map_or(doorbell, |given| given.0),
             servicer: self.servicer.map_or(servicer, |given| given.0),
-            completion: self.completion.map_or(completion, |given| given.0),
+            completion,
             halt_poll: self.halt_poll.map_or(halt_poll, |given| given.0),
             discard: self.discard.map_or(discard, |given| given.0),
             coalesce: self.coalesce.map_or(Coalesce::Each, |given| given.0),

@@ -163,10 +163,14 @@ fn in_scope(on: &str, blocks: &RangeInclusive<usize>, comparisons: usize, unit: 
     let (blocks, most) = (*blocks.start(), *blocks.end());
     let over = if blocks == most { blocks.to_string() } else { format!("{blocks} to {most}") };
     let mut sentence = format!("{on}, over {over} block{}; ", plural(most));
-    if blocks < blocks_needed(1) {
+    let least = blocks_needed(1);
+    if most < least {
         return sentence + "too few to show a difference, and no interval is given.";
     }
     sentence.push_str("intervals are 95 %");
+    if blocks < least {
+        sentence.push_str(&format!(" (none is given for cells of fewer than {least} blocks)"));
+    }
     if comparisons > 0 {
         sentence.push_str(
             ", and what is called different is so by a test that calls one table in twenty of like things so",
@@ -209,6 +213,8 @@ mod tests {
 
     #[test]
     fn what_blocks_cannot_show_is_said() {
+        let uneven = in_scope("Here", &(5..=6), 0, Unit::Nanoseconds);
+        assert!(uneven.contains("over 5 to 6 blocks; intervals are 95 % (none"), "{uneven}");
         let said = |blocks, comparisons| in_scope("Here", &(blocks..=blocks), comparisons, Unit::Nanoseconds);
         assert!(said(1, 0).starts_with("Here, over 1 block; too few to show a difference"));
         assert!(!said(5, 14).contains("intervals are 95 %"));

@@ -124,9 +124,8 @@ fn halts(environment: &Environment) -> Finding {
         "KVM spins before a halted vCPU sleeps as kvm.halt_poll_ns has it ({host}); for one machine that {} be set",
         if can { "can" } else { "cannot" }
     );
-    let change = (!can).then_some(
-        "rung virtio needs KVM_CAP_HALT_POLL (Linux 5.5): use --rungs without it, or --halt-poll host",
-    );
+    let change = (!can)
+        .then_some("rung virtio needs KVM_CAP_HALT_POLL (Linux 5.5): use --rungs virtio-polled in its place");
     finding("halt polling", found, change)
 }
 

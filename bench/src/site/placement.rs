@@ -15,7 +15,7 @@ pub struct Placement {
     pub watchdog: Option<usize>,
     /// The memory node of the first virtual processor's.
     pub node: Option<usize>,
-    /// Whether guest memory was bound to that node; absent where there is but one.
+    /// Whether guest memory was bound to that node; absent where there is but one, or the scheduler decides.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bound: Option<bool>,
     /// Whether two of the threads that are measured were hyper-threads of one core.

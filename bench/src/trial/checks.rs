@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use abi::violation::Violation;
+use host::axes::HaltPoll;
 
 use super::counts::Counts;
 use super::record::TrialRecord;
@@ -27,13 +28,15 @@ const AFTER_THE_LAST: Duration = Duration::from_secs(1);
 pub fn all(planned: Planned, trials: &[TrialRecord]) -> Vec<Check> {
     let measured: Vec<(&TrialRecord, &Counts)> =
         trials.iter().filter_map(|trial| Some((trial, trial.counts()?))).collect();
-    vec![
+    let mut checks = vec![
         complete(planned, trials),
         oracle(&measured),
         refused(&measured),
         one_mode(&measured),
         placed(&measured),
-    ]
+    ];
+    checks.extend(sleeps(&measured));
+    checks
 }
 
 impl Planned {
@@ -112,17 +115,42 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
     )
 }
 
+/// Where a vCPU is to sleep as soon as it halts, KVM must not have spun for it.
+fn sleeps(measured: &[(&TrialRecord, &Counts)]) -> Option<Check> {
+    let is_sleeper = |record: &TrialRecord| record.choices().way().halt_poll.0 == HaltPoll::Never;
+    let sleepers: Vec<_> = measured.iter().filter(|(record, _)| is_sleeper(record)).collect();
+    sleepers.first()?;
+    let (mut faults, mut silent, mut wake_ups) = (Vec::new(), 0, 0_u64);
+    for (record, counts) in &sleepers {
+        let stat = |name| counts.kvm_stats.get(name).copied();
+        let (Some(polls), Some(woken)) = (stat("halt_successful_poll"), stat("halt_wakeup")) else {
+            silent += 1;
+            continue;
+        };
+        if polls > 0 {
+            faults.push(format!("{polls} times in trial {} ({})", record.trial, record.choices().tag()));
+        }
+        wake_ups = wake_ups.saturating_add(woken);
+    }
+    let what = "a vCPU with halt-poll 0 was never spun for";
+    if faults.is_empty() && silent > 0 {
+        let detail = format!("KVM keeps no statistics of halts in {silent} of {} trials", sleepers.len());
+        return Some(check(what, Standing::Unknown, detail));
+    }
+    Some(none_of(what, Standing::Fails, &faults, wake_ups, format!("{wake_ups} wake-ups")))
+}
+
 /// Threads that run in each other's way cost each other time that is no transport's.
 fn placed(measured: &[(&TrialRecord, &Counts)]) -> Check {
-    let what = "every thread had a core of its own, on one memory node";
+    let what = "every thread that is measured had a core of its own, on one memory node";
     // One processor is all there is where instructions are counted, and which thread has it changes no count.
     let timed = measured.iter().filter(|(_, counts)| counts.clock.tells_time());
     let placements: Vec<_> = timed.map(|(_, counts)| counts.placement.as_ref()).collect();
-    if placements.is_empty() || placements.contains(&None) {
-        return check(what, Standing::Unknown, "it was not recorded, or changes nothing".to_owned());
-    }
     let remarks: BTreeSet<&String> = placements.iter().flatten().flat_map(|placed| &placed.remarks).collect();
     let faults: Vec<String> = remarks.into_iter().cloned().collect();
+    if placements.is_empty() || (faults.is_empty() && placements.contains(&None)) {
+        return check(what, Standing::Unknown, "it was not recorded, or changes nothing".to_owned());
+    }
     none_of(
         what,
         Standing::Doubtful,
@@ -156,6 +184,8 @@ fn one_mode(measured: &[(&TrialRecord, &Counts)]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axes::named::Named;
+    use crate::trial::record::{Body, Ending};
 
     #[test]
     fn of_nothing_nothing_holds() {
@@ -164,6 +194,41 @@ mod tests {
         let (record, _) = crate::testing::timed::trial(0, 1000);
         let sound = all(Planned::Trials(1), &[record]);
         assert!(sound.iter().all(|check| check.standing == Standing::Holds), "{sound:#?}");
+    }
+
+    /// The check on trials of `virtio` of which KVM says so.
+    fn slept(stats: &[&[(&str, u64)]]) -> Standing {
+        let of = |stats: &&[(&str, u64)]| {
+            let (mut record, _) = crate::testing::timed::trial(0, 1000);
+            let Body::Timed { choices, ending: Ending::Measured(found) } = &mut record.body else {
+                unreachable!()
+            };
+            choices.way.halt_poll = Named(HaltPoll::Never);
+            found.counts.kvm_stats = stats.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+            record
+        };
+        let records: Vec<TrialRecord> = stats.iter().map(of).collect();
+        let measured: Vec<_> = records.iter().map(|record| (record, record.counts().unwrap())).collect();
+        sleeps(&measured).unwrap().standing
+    }
+
+    #[test]
+    fn a_vcpu_that_kvm_spun_for_has_not_slept() {
+        let sleeper: &[(&str, u64)] = &[("halt_successful_poll", 0), ("halt_wakeup", 400)];
+        let spun: &[(&str, u64)] = &[("halt_successful_poll", 1), ("halt_wakeup", 399)];
+        assert_eq!(slept(&[sleeper, sleeper]), Standing::Holds);
+        assert_eq!(slept(&[spun]), Standing::Fails);
+        assert_eq!(
+            slept(&[&[("halt_successful_poll", 0), ("halt_wakeup", 0)]]),
+            Standing::Unknown,
+            "it never halted"
+        );
+        assert_eq!(slept(&[&[], sleeper]), Standing::Unknown);
+        for both in [[&[][..], spun], [spun, &[]]] {
+            assert_eq!(slept(&both), Standing::Fails, "a silent trial hides nothing");
+        }
+        let (record, _) = crate::testing::timed::trial(0, 1000);
+        assert!(sleeps(&[(&record, record.counts().unwrap())]).is_none(), "who may be spun for is not asked");
     }
 
     #[test]

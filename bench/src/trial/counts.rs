@@ -24,7 +24,7 @@ pub struct Counts {
     /// Where its threads ran; absent in files of before that was recorded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub placement: Option<Placement>,
-    /// Wake-ups of the device's thread that found nothing to do.
+    /// Times somebody was called to the ring and found nothing in it.
     #[serde(default)]
     pub stale_kicks: u64,
     /// What a tick is: the unit of the figures and, for time, the frequency of the time stamp counter.

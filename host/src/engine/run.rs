@@ -94,7 +94,7 @@ fn run_guest(
     spec.validate()?;
     spec.validate_processors(facts.max_vcpus)?;
     trial::steady(facts)?;
-    let placement = Placement::choose(spec.vcpus);
+    let placement = Placement::choose(spec.vcpus, spec.way.servicer);
     let pinned = Pinned::to(placement.vcpu(0));
     let mut assembly = assemble(spec, facts, guest, &placement)?;
     let services = assembly.services()?;

@@ -1,9 +1,11 @@
 //! Which processor each thread of a trial runs on: cores of their own, on one memory node, if there are as many.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::affinity::{Cpu, CpuSet};
 use super::topology::{Place, SYSFS, Topology};
+use crate::axes::Servicer;
 
 /// The processors of a trial's threads, chosen before any is pinned: a new thread inherits the processors of the one
 /// that starts it.
@@ -24,13 +26,13 @@ pub(crate) struct Placement {
 pub struct Placed {
     /// The processor of each virtual processor's thread; empty where the scheduler decided.
     pub vcpus: Vec<usize>,
-    /// The processor of the device's thread, should there be one.
+    /// The processor of the device's thread, if there is one.
     pub device: Option<usize>,
     /// The processor of the watchdog's threads.
     pub watchdog: Option<usize>,
     /// The memory node of the first virtual processor's.
     pub node: Option<usize>,
-    /// Whether guest memory was bound to that node; `None` where there is but one.
+    /// Whether guest memory was bound to that node; `None` where there is but one, or the scheduler decides.
     pub bound: Option<bool>,
     /// Whether two of the threads, the watchdog's aside, were hyper-threads of one core.
     pub siblings: bool,
@@ -42,14 +44,14 @@ pub struct Placed {
 
 impl Placement {
     /// Processors for a machine with so many virtual processors, among those the calling thread may use.
-    pub(crate) fn choose(vcpus: u32) -> Self {
-        Self::of(&Topology::read(Path::new(SYSFS), &CpuSet::allowed()), vcpus as usize)
+    pub(crate) fn choose(vcpus: u32, servicer: Servicer) -> Self {
+        Self::of(&Topology::read(Path::new(SYSFS), &CpuSet::allowed()), vcpus as usize, servicer)
     }
 
     /// The choice. The node is the one with the most cores; on it cores come first in which no thread has been placed,
     /// from the last one on and the one of processor 0, which takes most interrupts, after all others; then their second
     /// threads; then all of them again.
-    fn of(topology: &Topology, vcpus: usize) -> Self {
+    fn of(topology: &Topology, vcpus: usize, servicer: Servicer) -> Self {
         let Topology { places, nodes, known } = topology;
         let mut placement = Self { nodes: *nodes, ..Self::default() };
         if !known {
@@ -61,20 +63,20 @@ impl Placement {
         };
         let mut turns = order.iter().cycle().copied();
         placement.vcpus = turns.by_ref().take(vcpus).collect();
-        placement.device = turns.next();
+        placement.device = turns.next().filter(|_| servicer == Servicer::Device);
         let timed: Vec<Place> = placement.timed().collect();
         let is_free = |place: &&Place| timed.iter().all(|taken| taken.cpu != place.cpu);
         let spare = |place: &&Place| timed.iter().all(|taken| taken.core != place.core);
         let elsewhere = || places.iter().rev().filter(is_free);
-        // A core of its own, else a processor of its own, else the device's: never a virtual processor's, if there is
-        // another at all.
+        // A core of its own, else a processor of its own, else that of the thread placed last, which is the device's if
+        // there is one.
         placement.watchdog = order
             .iter()
             .find(spare)
             .or(elsewhere().find(spare))
             .or(elsewhere().next())
             .copied()
-            .or(placement.device);
+            .or(timed.last().copied());
         if placement.shared() {
             let (threads, there) = (timed.len(), order.len());
             placement.remark(&format!("{threads} threads share {there} processors of one node"));
@@ -144,10 +146,10 @@ impl Placement {
 fn order(places: &[Place]) -> Option<Vec<Place>> {
     let on = |node: usize| places.iter().filter(move |place| place.node == node);
     let cores = |node| on(node).filter(|place| is_first(places, place)).count();
-    let node =
-        places.iter().map(|place| place.node).max_by_key(|node| (cores(*node), on(*node).count(), *node))?;
+    let nodes: BTreeSet<usize> = places.iter().map(|place| place.node).collect();
+    let node = nodes.into_iter().max_by_key(|node| (cores(*node), on(*node).count(), *node))?;
     let mut order: Vec<Place> = on(node).copied().collect();
-    order.sort_by_key(|place| {
+    order.sort_by_cached_key(|place| {
         let second = !is_first(places, place);
         (second, place.core == Cpu(0), std::cmp::Reverse(place.cpu))
     });
@@ -165,13 +167,13 @@ mod tests {
     use super::*;
 
     fn chosen(topology: &Topology, vcpus: usize) -> (Vec<usize>, Option<usize>, Option<usize>) {
-        let placed = Placement::of(topology, vcpus).placed();
+        let placed = Placement::of(topology, vcpus, Servicer::Device).placed();
         (placed.vcpus, placed.device, placed.watchdog)
     }
 
     /// Whether two threads are of one core, whether two share a processor.
     fn marks(topology: &Topology, vcpus: usize) -> (bool, bool) {
-        let placed = Placement::of(topology, vcpus).placed();
+        let placed = Placement::of(topology, vcpus, Servicer::Device).placed();
         assert_eq!(placed.remarks.is_empty(), !placed.siblings && !placed.shared, "{placed:?}");
         (placed.siblings, placed.shared)
     }
@@ -201,14 +203,21 @@ mod tests {
     fn all_threads_are_on_the_node_with_the_most_cores() {
         let numa = machine(10, single, &["0-5", "6-9"]);
         assert_eq!(chosen(&numa, 1), (vec![5], Some(4), Some(3)));
-        assert_eq!(Placement::of(&numa, 1).node(), Some(0));
+        assert_eq!(Placement::of(&numa, 1, Servicer::Device).node(), Some(0));
         let even = machine(8, single, &["0-3", "4-7"]);
-        assert_eq!((chosen(&even, 1).0, Placement::of(&even, 1).node()), (vec![7], Some(1)));
+        assert_eq!(
+            (chosen(&even, 1).0, Placement::of(&even, 1, Servicer::Device).node()),
+            (vec![7], Some(1))
+        );
         // A core a node: two nodes are worse than one core.
         let far = machine(4, adjacent, &["0-1", "2-3"]);
         assert_eq!(chosen(&far, 1), (vec![2], Some(3), Some(1)));
         assert_eq!(marks(&far, 1), (true, false));
-        assert_eq!(Placement::of(&machine(2, single, &["0-1"]), 1).node(), None, "nothing to bind");
+        assert_eq!(
+            Placement::of(&machine(2, single, &["0-1"]), 1, Servicer::Device).node(),
+            None,
+            "nothing to bind"
+        );
     }
 
     #[test]
@@ -264,14 +273,14 @@ mod tests {
     fn a_machine_that_does_not_tell_is_marked() {
         let nowhere = tempfile::tempdir().unwrap();
         let topology = Topology::read(nowhere.path(), &[0, 1].into_iter().map(Cpu).collect());
-        let placed = Placement::of(&topology, 1).placed();
+        let placed = Placement::of(&topology, 1, Servicer::Device).placed();
         assert_eq!((placed.vcpus.as_slice(), placed.device), ([1].as_slice(), Some(0)));
         assert!(placed.remarks[0].contains("does not say"), "{placed:?}");
     }
 
     #[test]
     fn this_machine_has_a_place_for_every_thread_or_a_remark() {
-        let placed = Placement::choose(1).placed();
+        let placed = Placement::choose(1, Servicer::Device).placed();
         assert!(
             placed.vcpus.len() == 1 && placed.device != Some(placed.vcpus[0]) || !placed.remarks.is_empty()
         );

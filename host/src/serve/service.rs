@@ -163,7 +163,7 @@ impl Service {
         self.spent
     }
 
-    /// Doorbells so far at which there was nothing to do.
+    /// Times somebody was called to the ring and found nothing in it.
     pub(crate) const fn stale(&self) -> u64 {
         self.stale
     }

@@ -42,7 +42,7 @@ impl Knocker {
     /// # Errors
     /// [`TrialError`] if the choices do not go together or the guest does not come up.
     pub fn new(spec: &TimedSpec, facts: &Facts) -> Result<Self, TrialError> {
-        let placement = Processors::choose(1);
+        let placement = Processors::choose(1, spec.way.servicer);
         let pinned = Pinned::to(placement.vcpu(0));
         let assembly = assemble(spec, facts, Program::Knock, PAYLOAD, Planted::NONE, &placement)?;
         let (server, _) = assembly.server()?;

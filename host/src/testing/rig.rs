@@ -50,7 +50,14 @@ impl Rig {
     /// # Errors
     /// As [`Rig::new`].
     pub fn with_image(spec: &TimedSpec, facts: &Facts, image: &[u8]) -> Result<Self, TrialError> {
-        let assembly = assemble(spec, facts, Program::Obey, image, Planted::NONE, &Placement::choose(1))?;
+        let assembly = assemble(
+            spec,
+            facts,
+            Program::Obey,
+            image,
+            Planted::NONE,
+            &Placement::choose(1, spec.way.servicer),
+        )?;
         let (server, stamps) = assembly.server()?;
         let mut rig = Self { server, stamps, assembly, exits: Exits::default(), patience: PATIENCE };
         rig.resume()?;

@@ -55,8 +55,9 @@ pub fn run_planted(
 ) -> Result<Outcome, TrialError> {
     let started = Instant::now();
     trial::unless_stopped(stop)?;
+    spec.validate()?;
     trial::steady(facts)?;
-    let placement = Placement::choose(1);
+    let placement = Placement::choose(1, spec.way.servicer);
     let pinned = Pinned::to(placement.vcpu(0));
     let program = match spec.stopwatch {
         Stopwatch::Used => planted.program(),

@@ -51,7 +51,7 @@ pub enum TrialError {
     Unsteady(#[from] Unsteady),
     /// The relation of the guest's clock to ours is not what it was.
     #[error(
-        "the guest's clock was moved by {ticks} ticks against the host's during the trial: nothing that was stamped by both can be compared; run it again, and if it happens again use a host that does not sleep and is not migrated meanwhile"
+        "the guest's clock was moved by {ticks} ticks against the host's during the trial: nothing that was stamped by both can be compared; run it again, and if it happens again use a host that does not sleep meanwhile"
     )]
     ClockMoved {
         /// By how much.

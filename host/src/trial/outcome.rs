@@ -23,7 +23,7 @@ pub struct Common {
     pub tsc_khz: u32,
     /// Where the threads ran.
     pub placed: Placed,
-    /// Wake-ups of the device's thread that found nothing to do: their calls had been found by looking once more.
+    /// Times somebody was called to the ring and found nothing in it.
     pub stale_kicks: u64,
     /// Exits by our count, all processors.
     pub exits: Exits,

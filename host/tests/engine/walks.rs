@@ -6,7 +6,7 @@ use std::time::Duration;
 use abi::addr::{Order, PAGE_SIZE};
 use host::axes::Axis;
 use host::engine::{
-    EngineOutcome, EngineSpec, GuestCounter, Inhibited, Load, Reporting, Shuffle, Tally, Walk,
+    EngineOutcome, EngineSpec, GuestCounter, Inhibited, Load, PerCpuLists, Reporting, Shuffle, Tally, Walk,
 };
 use host::probe::Facts;
 use libtest_mimic::Trial;
@@ -28,7 +28,7 @@ const BESIDE: u64 = 8;
 const ATTEMPTS: u32 = 3;
 
 /// The rungs of the ladder that report something.
-const RUNGS: usize = 6;
+const RUNGS: usize = 7;
 
 type Test = fn(&Facts) -> Checked;
 
@@ -52,6 +52,8 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             ("memhog-of-several", EngineSpec { vcpus: 4, footprint: 8 << 20, ..spec }),
             ("page-faults-of-several", several(Load::PageFault1, spec)),
             ("small-pages-of-several", several(Load::PageFault1, pages)),
+            ("small-pages-in-processors-lists", listed(several(Load::PageFault1, pages))),
+            ("churn-in-processors-lists", listed(several(Load::Churn, spec))),
         ] {
             let name = format!("{}::{name}", transport.name);
             tests.push(Trial::test(name, move || is_sound(&spec, facts)));
@@ -83,6 +85,11 @@ pub(crate) fn several(load: Load, spec: EngineSpec) -> EngineSpec {
     let (warmup, window) = (Duration::from_millis(20), Duration::from_millis(100));
     let (min_order, delay) = (Order::new(4).unwrap_or_default(), Duration::from_micros(200));
     EngineSpec { load, vcpus: 4, footprint: 8 << 20, warmup, window, min_order, delay, ..spec }.neutral()
+}
+
+/// The same with lists of free pages of each processor's own.
+fn listed(spec: EngineSpec) -> EngineSpec {
+    EngineSpec { pcp: PerCpuLists::Linux, ..spec }
 }
 
 /// The sum of a counter over the processors.

@@ -219,7 +219,7 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
         per_report: cost(Phase::Total),
         net: None,
         exits_per_1000_ranges: 1000.0 * ratio(float(exits), float(ranges)),
-        processor_time: processor_time(group),
+        processor_time: a_report(group, |measured| measured.counts.cpu_ns),
         halts: halts(group),
         explained: 1.0 - ratio(mean(Phase::Remainder), whole),
         refault_per_page: ratio(cost(Phase::Refault).p50, pages_a_report),
@@ -230,7 +230,7 @@ pub fn cell(group: &Group<'_, Timed>) -> CellSummary {
             .filter_map(|trial| Some((trial.block, block(trial.measured::<Timed>()?))))
             .collect(),
         step: None,
-        flushes: flushes(group),
+        flushes: statistic(group, "tlb_flush"),
         proof: measured().fold(ProofCounts::default(), |sum, m| sum.plus(m.proof)),
     }
 }
@@ -240,31 +240,23 @@ fn block(measured: &TimedMeasured) -> Block {
     Block { total: p50(Phase::Total), discard: p50(Phase::Discard), refault: p50(Phase::Refault) }
 }
 
-fn processor_time(group: &Group<'_, Timed>) -> Option<f64> {
-    let ns: Option<Vec<u64>> = group.measured().map(|measured| measured.counts.cpu_ns).collect();
-    let reports = total(group.measured().map(|measured| measured.reports));
-    Some(ratio(float(total(ns?)), float(reports)))
+/// What was counted, a report; `None` if some trial has not counted it.
+fn a_report(group: &Group<'_, Timed>, count: impl Fn(&TimedMeasured) -> Option<u64>) -> Option<f64> {
+    let counts: Option<Vec<u64>> = group.measured().map(count).collect();
+    Some(ratio(float(total(counts?)), float(total(group.measured().map(|measured| measured.reports)))))
+}
+
+/// One of KVM's statistics, a report.
+fn statistic(group: &Group<'_, Timed>, name: &str) -> Option<f64> {
+    a_report(group, |measured| measured.counts.kvm_stats.get(name).copied())
 }
 
 fn halts(group: &Group<'_, Timed>) -> Option<Halts> {
     if group.choices.way.completion.0 != Completion::Interrupt {
         return None;
     }
-    let reports = total(group.measured().map(|m| m.reports));
-    let sum = |name| {
-        let each: Option<Vec<u64>> =
-            group.measured().map(|m| m.counts.kvm_stats.get(name).copied()).collect();
-        each.map(total)
-    };
-    let a_report = |name| Some(ratio(float(sum(name)?), float(reports)));
-    Some(Halts { polls: a_report("halt_successful_poll")?, wake_ups: a_report("halt_wakeup")? })
-}
-
-fn flushes(group: &Group<'_, Timed>) -> Option<f64> {
-    let counted: Option<Vec<u64>> =
-        group.measured().map(|m| m.counts.kvm_stats.get("tlb_flush").copied()).collect();
-    let reports = total(group.measured().map(|m| m.reports));
-    Some(ratio(float(total(counted?)), float(reports)))
+    let [polls, wake_ups] = ["halt_successful_poll", "halt_wakeup"].map(|name| statistic(group, name));
+    Some(Halts { polls: polls?, wake_ups: wake_ups? })
 }
 
 /// Median cost a range in each block, of all without the stopwatch or of all with it: what has it and what has not are

@@ -17,8 +17,8 @@ const HOW_TO_READ: &str = "\
 interval over blocks. Without a mark the two are shown to differ (an exact sign-flip test, corrected for the comparisons of the table); `=` marks two that are equal within 5 %, \
 `~` that neither can be said. Where instructions are counted the ends are the least and the largest block.
 - *stopwatch* is what our own stamps, and the registers that are fetched where a port write stands in for a hypercall, \
-cost a report on this host. It is weighed on empty calls in every block and taken off all other figures of the table, block by block; the table of \
-phases has it in.
+cost a report on this host. It is weighed on empty calls in every block and taken off *a range*, *a report* and the steps, block by block; all else has it in.
+- *processor time* is that of all threads of the runner, a report: stopwatch, choosing, touching and checking its pages included.
 - *exits/1000* are exits to user space for every thousand ranges, by our count.
 - *polls* and *wake-ups* are how often a report's interrupt found KVM spinning for the halted vCPU, and how often it had to wake it, by \
 KVM's statistics.

@@ -63,7 +63,7 @@ pub struct Row {
     pub rate: Interval,
     /// By what share more than absent, paired by block.
     pub change: Interval,
-    /// The share of the window that the trials themselves account for as the cost of reporting, as a loss: the next two.
+    /// The share of their work that the trials themselves account for as the cost of reporting, as a loss: the next two.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accounted: Option<Interval>,
     /// The reporting core's share ([`EngineMeasured::core_share`]), as a loss.
@@ -73,7 +73,7 @@ pub struct Row {
     pub refault: Option<Interval>,
     /// By how much an operation takes longer, and where.
     pub breakdown: Breakdown,
-    /// Pages reported a second.
+    /// Pages reported a second of work.
     pub reported_pages_s: f64,
     /// The share of the allocated units that had been reported.
     pub taken_reported: f64,
@@ -112,8 +112,8 @@ fn row(group: &Group<'_, Engine>, absent: &Group<'_, Engine>, how: Sampling) -> 
         (Reporting::On, Discard::DontNeed) => State::WithDiscard,
     };
     let [resident, reported] = [Tally::TouchResident, Tally::TouchReported].map(|tally| group.tally(tally));
-    let windows = group.clock().figure(float(group.sum(GuestCounter::WindowTicks)));
-    let seconds = windows / 1e9 / f64::from(group.choices.vcpus);
+    let work = group.clock().figure(group.measured().map(EngineMeasured::work_ticks).sum());
+    let seconds = work / 1e9 / f64::from(group.choices.vcpus);
     Some(Row {
         rung: group.choices.rung().map(Named),
         state: Named(state),

@@ -14,7 +14,7 @@ use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check, none_of};
-use crate::figure::interval::{Interval, Sampling, Verdict};
+use crate::figure::interval::{Interval, Sampling};
 use crate::figure::number;
 use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, float, percent, ratio, total};
@@ -144,9 +144,13 @@ impl Found {
             return None;
         };
         let worst = self.cells.iter().map(|cell| cell.deviation.mean.abs()).fold(0.0, f64::max);
-        let agreement = if worst <= TOLERANCE { "as" } else { "not as" };
+        let agreement = match self.cells.iter().map(Rate::standing).max() {
+            None | Some(Standing::Holds) => "as delay, budget and capacity say",
+            Some(Standing::Unknown) => "and whether that is as delay, budget and capacity say cannot be told",
+            Some(Standing::Doubtful | Standing::Fails) => "not as delay, budget and capacity say",
+        };
         Some(format!(
-            "Memory was reported at {} a second ({}) to {} a second ({}), {agreement} delay, budget and capacity say: at most {} off.",
+            "Memory was reported at {} a second ({}) to {} a second ({}), {agreement}: at most {} off.",
             number::mib(slow.observed.mean),
             slow.title(),
             number::mib(fast.observed.mean),
@@ -181,7 +185,7 @@ impl Rate {
         let is_within = low > -TOLERANCE && high < TOLERANCE;
         if is_beyond(TOLERANCE) || is_beyond(UNEXPLAINED) && self.deviation.shows_difference() {
             Standing::Fails
-        } else if is_within && self.deviation.verdict(TOLERANCE) != Verdict::CannotSay {
+        } else if is_within && self.deviation.is_known() {
             Standing::Holds
         } else {
             Standing::Unknown
@@ -342,6 +346,11 @@ mod tests {
         assert_eq!(of(&[0.001, -0.001, 0.002, -0.002, 0.001, -0.001]), Standing::Holds);
         assert_eq!(of(&[0.027, 0.026, 0.028, 0.029, 0.026, 0.027]), Standing::Fails, "and excludes 0");
         assert_eq!(of(&[0.004, 0.005, 0.003, 0.004, 0.005, 0.004]), Standing::Holds, "it is small");
+        assert_eq!(
+            of(&[0.01, -0.01, 0.02, -0.02, 0.01, -0.01]),
+            Standing::Holds,
+            "nothing is shown, within 5 %"
+        );
         assert_eq!(of(&[0.09, -0.08, 0.07, -0.09, 0.08, -0.07]), Standing::Unknown);
         assert_eq!(of(&[0.001, -0.001]), Standing::Unknown, "too few");
         assert_eq!(of(&[-0.5, -0.5]), Standing::Fails, "far beyond");

@@ -4,6 +4,7 @@
 //! the list over capacity times the budget's divisor, rounded up. What is left waits for the next pass, a delay later.
 
 use abi::addr::Order;
+use abi::engine::books::PASSES;
 
 /// Free blocks of one order, zone and type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,13 +44,15 @@ pub fn reports_a_pass(list: &List, limits: Limits) -> u64 {
     }
 }
 
-/// Every pass until the lists of all zones are reported, if nothing is allocated or freed meanwhile. A batch goes on from
+/// Every pass until the lists of all zones are reported, if nothing is allocated or freed meanwhile, as many as a guest
+/// keeps a record of ([`PASSES`]). A batch goes on from
 /// list to list of a zone, and what is left of it at the end is a report of its own.
 #[must_use]
 pub fn passes(zones: &[Vec<List>], limits: Limits) -> Vec<Pass> {
     let mut zones = zones.to_vec();
     let mut passes = Vec::new();
-    while zones.iter().flatten().any(|list| list.unreported > 0) && limits.capacity > 0 {
+    let is_left = |zones: &[Vec<List>]| zones.iter().flatten().any(|list| list.unreported > 0);
+    while (passes.len() as u64) < PASSES && limits.capacity > 0 && is_left(&zones) {
         let mut pass = Pass::default();
         for lists in &mut zones {
             let mut in_batch = 0;
@@ -140,5 +143,12 @@ mod tests {
             let passes = |capacity| passes(&[vec![list(9, blocks)]], Limits { capacity, budget: 16 }).len();
             prop_assert!(passes(2 * capacity) <= passes(capacity) + 1);
         }
+    }
+
+    #[test]
+    fn no_more_passes_than_a_guest_keeps() {
+        let hostile = [vec![List { order: Order::PAGE, free: 1 << 50, unreported: 1 << 50 }]];
+        let limits = Limits { capacity: 1, budget: 1 << 62 };
+        assert_eq!(passes(&hostile, limits).len() as u64, PASSES);
     }
 }

@@ -57,11 +57,12 @@ impl Findings for Found {
     /// Of a run: its trials in the order they ran, two by two.
     fn of(archive: &Archive) -> Self {
         let total = |m: &crate::trial::timed::measured::TimedMeasured| m.phase(Phase::Total).p50;
-        let totals: Vec<f64> =
-            archive.trials.iter().filter_map(|trial| trial.measured::<Timed>()).map(total).collect();
         let mut found = Self::default();
         let mut rng = Pcg64Mcg::seed_from_u64(archive.plan.seed());
-        for comparison in totals.chunks_exact(2 * PAIRS) {
+        for trials in archive.trials.chunks_exact(2 * PAIRS) {
+            let totals = trials.iter().map(|trial| trial.measured::<Timed>().map(total));
+            // A trial that failed leaves no pair out of step: its comparison is not made.
+            let Some(comparison) = totals.collect::<Option<Vec<f64>>>() else { continue };
             // Which of the two is called the first is drawn, as the order of a block is.
             let mut difference = |pair: &[f64]| {
                 let at = below(&mut rng, 2);

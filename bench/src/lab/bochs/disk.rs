@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
+use crate::lab::emulator::MEMORY;
+use crate::lab::error::invalid;
+
 use super::sector::{self, HEAP_END, Load, SECTOR, SETUP_SEGMENT};
 
 /// Sectors of a cylinder, of which a disk has a whole number: 16 heads, 63 sectors each.
@@ -10,6 +13,8 @@ const CYLINDER: usize = 16 * 63;
 /// Where Linux wants its parts (Linux Documentation/arch/x86/boot.rst); of the initramfs it only wants to know.
 const SETUP: u32 = SETUP_SEGMENT << 4;
 const COMMAND_LINE: u32 = SETUP + 0xe000;
+/// Where the BIOS's own memory may begin.
+const CONVENTIONAL_END: u32 = 0x9_fc00;
 const KERNEL: u32 = 0x10_0000;
 const INITRAMFS: u32 = 0x800_0000;
 
@@ -32,17 +37,23 @@ pub fn write(
 
     // The first sector is known last.
     let mut next = 1;
-    let mut place = |bytes: usize, address| {
+    let mut place = |bytes: usize, address, end: u32| {
+        let room = (end - address) as usize;
+        if bytes == 0 || bytes > room {
+            return Err(invalid(&format!(
+                "a part of it has {bytes} bytes, and there is room for 1 to {room}"
+            )));
+        }
         let sectors = u32::try_from(bytes.div_ceil(SECTOR)).map_err(|_| invalid("too large"))?;
         let load = Load { first: next, sectors, address };
         next += sectors;
         io::Result::Ok(load)
     };
     let loads = [
-        place(setup.bytes.len(), SETUP)?,
-        place(parameters.len(), COMMAND_LINE)?,
-        place(kernel.len(), KERNEL)?,
-        place(length as usize, INITRAMFS)?,
+        place(setup.bytes.len(), SETUP, COMMAND_LINE)?,
+        place(parameters.len(), COMMAND_LINE, CONVENTIONAL_END)?,
+        place(kernel.len(), KERNEL, INITRAMFS)?,
+        place(length as usize, INITRAMFS, MEMORY << 20)?,
     ];
     disk.set_len(((next as usize).next_multiple_of(CYLINDER) * SECTOR) as u64)?;
     disk.rewind()?;
@@ -90,10 +101,6 @@ impl Setup {
     fn set(&mut self, at: usize, bytes: &[u8]) {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     }
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
 #[cfg(test)]
@@ -159,5 +166,12 @@ mod tests {
             assert!(Setup::of(kernel, "", 0).is_err());
         }
         assert!(Setup::of(&kernel(), &"x".repeat(2048), 0).is_err());
+        let mut sizes = [vec![], kernel()[..3 * SECTOR].to_vec(), kernel()].into_iter();
+        let write = |kernel: &[u8], initramfs: &[u8]| {
+            write(&mut tempfile::tempfile().unwrap(), kernel, "", &mut Cursor::new(initramfs))
+        };
+        assert!(sizes.next().is_some_and(|kernel| write(&kernel, b"I").is_err()));
+        assert!(sizes.next().is_some_and(|kernel| write(&kernel, b"I").is_err()), "nothing behind the setup");
+        assert!(write(&kernel(), b"").is_err() && write(&kernel(), b"I").is_ok());
     }
 }

@@ -2,15 +2,23 @@
 //! package says of itself and what it installs.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use lzma_rust2::XzReader;
 
+use crate::lab::error::invalid;
 use crate::lab::module::Modules;
 
 /// What the kernel's file name begins with.
 pub const IMAGE: &str = "vmlinuz";
+
+/// What an `ar` archive begins with.
+const MAGIC: &[u8; 8] = b"!<arch>\n";
+/// The bytes before each of its members.
+const HEADER: usize = 60;
+/// The most that is unpacked of a member: Debian's kernels for cloud machines have a fifth of it.
+const MOST: u64 = 1 << 30;
 
 /// What the lab needs of a package.
 pub struct Package {
@@ -30,16 +38,23 @@ impl Package {
     /// # Errors
     /// When it is no package, or compressed in a way that is not known here: Debian's are by xz.
     pub fn read(file: &Path) -> io::Result<Self> {
-        let mut archive = ar::Archive::new(File::open(file)?);
+        let mut archive = BufReader::new(File::open(file)?);
+        let mut magic = [0; MAGIC.len()];
+        archive.read_exact(&mut magic)?;
+        if magic != *MAGIC {
+            return Err(invalid("it is no ar archive"));
+        }
         let (mut about, mut contents) = (None, None);
-        while let Some(member) = archive.next_entry() {
-            let member = member?;
-            let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
+        while let Some((name, bytes)) = next_member(&mut archive)? {
+            let mut member = archive.by_ref().take(bytes);
             match name.split_once('.') {
-                Some(("control", ending)) => about = Some(control(unpacked(member, ending)?)?),
-                Some(("data", ending)) => contents = Some(data(unpacked(member, ending)?)?),
+                Some(("control", ending)) => about = Some(control(unpacked(&mut member, ending)?)?),
+                Some(("data", ending)) => contents = Some(data(unpacked(&mut member, ending)?)?),
                 _ => {}
             }
+            // What nobody read, and a byte more to an even place.
+            io::copy(&mut member, &mut io::sink())?;
+            io::copy(&mut archive.by_ref().take(bytes % 2), &mut io::sink())?;
         }
         let about = about.ok_or_else(|| invalid("it does not say what it is"))?;
         let (image, modules) = contents.ok_or_else(|| invalid("it has no contents"))?;
@@ -48,11 +63,24 @@ impl Package {
     }
 }
 
-/// A member of the package, whose name ends so.
+/// Name and length of the member that comes next in an `ar` archive (ar(5)); `None` at its end.
+fn next_member(archive: &mut impl Read) -> io::Result<Option<(String, u64)>> {
+    let mut header = Vec::new();
+    archive.take(HEADER as u64).read_to_end(&mut header)?;
+    if header.is_empty() {
+        return Ok(None);
+    }
+    let text = str::from_utf8(&header).ok().filter(|text| text.len() == HEADER && text.ends_with("`\n"));
+    let fields = text.and_then(|text| Some((text.get(..16)?, text.get(48..58)?.trim().parse().ok()?)));
+    let (name, bytes) = fields.ok_or_else(|| invalid("its ar archive is damaged"))?;
+    Ok(Some((name.trim_end().trim_end_matches('/').to_owned(), bytes)))
+}
+
+/// A member of the package, whose name ends so; no more of it than any kernel's package has.
 fn unpacked<'r>(member: impl Read + 'r, ending: &str) -> io::Result<Box<dyn Read + 'r>> {
     match ending {
-        "tar" => Ok(Box::new(member)),
-        "tar.xz" => Ok(Box::new(XzReader::new(member, true))),
+        "tar" => Ok(Box::new(member.take(MOST))),
+        "tar.xz" => Ok(Box::new(XzReader::new(member, true).take(MOST))),
         other => Err(invalid(&format!("it holds a {other}, and only tar and tar.xz are read here"))),
     }
 }
@@ -96,10 +124,6 @@ fn data(archive: impl Read) -> io::Result<(Option<Vec<u8>>, Modules)> {
     Ok((image, modules))
 }
 
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,15 +138,21 @@ mod tests {
         archive.into_inner().unwrap()
     }
 
-    fn package(members: &[(&str, &[u8])]) -> io::Result<Package> {
+    fn read(archive: &[u8]) -> io::Result<Package> {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("x.deb");
-        let mut archive = ar::Builder::new(File::create(&file).unwrap());
-        for (name, bytes) in members {
-            let header = ar::Header::new(name.as_bytes().to_vec(), bytes.len() as u64);
-            archive.append(&header, *bytes).unwrap();
-        }
+        std::fs::write(&file, archive).unwrap();
         Package::read(&file)
+    }
+
+    fn package(members: &[(&str, &[u8])]) -> io::Result<Package> {
+        let mut archive = MAGIC.to_vec();
+        for (name, bytes) in members {
+            archive.extend(format!("{name:<48}{:<10}`\n", bytes.len()).bytes());
+            archive.extend(*bytes);
+            archive.extend(vec![b'\n'; bytes.len() % 2]);
+        }
+        read(&archive)
     }
 
     #[test]
@@ -146,6 +176,24 @@ mod tests {
             &[("control.tar.lzma", &control)],
         ] {
             assert!(package(members).is_err());
+        }
+    }
+
+    #[test]
+    fn a_damaged_archive_is_refused_and_not_believed() {
+        let header = |name: &str, bytes: &str| {
+            [MAGIC.as_slice(), format!("{name:<48}{bytes:<10}`\n").as_bytes()].concat()
+        };
+        for archive in [
+            b"no archive".to_vec(),
+            MAGIC.to_vec(),
+            header("/9", "0"),
+            header("//", "9999999999"),
+            header("control.tar", "-1"),
+            header("control.tar", "99"),
+            header("control.tar", "0")[..50].to_vec(),
+        ] {
+            assert!(read(&archive).is_err());
         }
     }
 }

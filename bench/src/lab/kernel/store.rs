@@ -9,7 +9,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::package::{IMAGE, Package};
-use super::{Choice, Kernel, PREFIX, by_version, is_of_series, missing, none_of};
+use super::{Choice, Kernel, PREFIX, by_version, is_of_series, is_package, missing, none_of};
 use crate::lab::command::output;
 use crate::lab::error::LabError;
 use crate::lab::packages;
@@ -146,7 +146,7 @@ impl Store {
         let unreadable = LabError::file(format!("the kernel package {} cannot be read", file.display()));
         let Package { name, version, image, modules } = Package::read(file).map_err(unreadable)?;
         let incomplete = |what: String| LabError::Incomplete { package: name.clone(), what };
-        if !name.starts_with(PREFIX) {
+        if !is_package(&name) {
             return Err(LabError::NoSuchKernel { choice: file.display().to_string() });
         }
         let image = image.ok_or_else(|| incomplete("kernel".to_owned()))?;

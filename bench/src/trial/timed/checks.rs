@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use abi::axes::Axis;
 use abi::timed::burst::Burst;
-use host::axes::{Discard, HaltPoll, Servicer};
+use host::axes::{Discard, Servicer};
 
 use super::choices::Choices;
 use super::measured::{ProofCounts, TimedMeasured};
@@ -45,7 +45,6 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
     checks.extend(unmapped(&measured));
     checks.extend(back(&measured));
     checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
-    checks.extend(sleeps(&measured));
     checks.extend(idle(&measured));
     checks.push(memory(&measured));
     checks
@@ -228,26 +227,6 @@ fn clocks(measured: &[Measured<'_>]) -> Check {
     none_of(what, Standing::Fails, &faults, reports, format!("{reports} reports"))
 }
 
-/// Where a vCPU is to sleep as soon as it halts, KVM must not have spun for it.
-fn sleeps(measured: &[Measured<'_>]) -> Option<Check> {
-    let sleepers: Vec<_> = measured.iter().filter(|m| m.choices.way.halt_poll.0 == HaltPoll::Never).collect();
-    sleepers.first()?;
-    let what = "a vCPU with halt-poll 0 was never spun for";
-    let (mut faults, mut wake_ups) = (Vec::new(), 0);
-    for m in &sleepers {
-        let stat = |name| m.found.counts.kvm_stats.get(name).copied();
-        let Some(polls) = stat("halt_successful_poll") else {
-            let detail = "this KVM keeps no statistics of halts".to_owned();
-            return Some(check(what, Standing::Unknown, detail));
-        };
-        if polls > 0 {
-            faults.push(format!("{polls} times in trial {} ({})", m.trial, m.choices.title()));
-        }
-        wake_ups += stat("halt_wakeup").unwrap_or_default();
-    }
-    Some(none_of(what, Standing::Fails, &faults, sleepers.len() as u64, format!("{wake_ups} wake-ups")))
-}
-
 /// Where instructions are counted, an idle machine moves the counter on without executing any.
 fn idle(measured: &[Measured<'_>]) -> Option<Check> {
     let counted = |m: &&Measured<'_>| m.found.counts.clock.unit() == Unit::Instructions;
@@ -363,29 +342,5 @@ mod tests {
         let check = |exits| of(&[weighing(exits)], "exits a report").standing;
         assert_eq!(check(400 * Burst::ALL.len() as u64), Standing::Unknown, "nothing but the stopwatch");
         assert_eq!(check(1), Standing::Fails);
-    }
-
-    /// The check on a trial of `virtio` of which KVM says so.
-    fn slept(stats: &[(&str, u64)]) -> Standing {
-        let (mut record, _) = trial(0, 1000);
-        let Body::Timed { choices, ending: Ending::Measured(found) } = &mut record.body else {
-            unreachable!()
-        };
-        choices.way.halt_poll = Named(HaltPoll::Never);
-        found.counts.kvm_stats = stats.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        sleeps(&[Measured::of(&record).unwrap()]).unwrap().standing
-    }
-
-    #[test]
-    fn a_vcpu_that_kvm_spun_for_has_not_slept() {
-        assert_eq!(slept(&[("halt_successful_poll", 0), ("halt_wakeup", 400)]), Standing::Holds);
-        assert_eq!(slept(&[("halt_successful_poll", 1), ("halt_wakeup", 399)]), Standing::Fails);
-        assert_eq!(slept(&[("halt_wakeup", 400)]), Standing::Unknown);
-    }
-
-    #[test]
-    fn who_may_be_spun_for_is_not_asked() {
-        let (record, _) = trial(0, 1000);
-        assert!(sleeps(&[Measured::of(&record).unwrap()]).is_none());
     }
 }

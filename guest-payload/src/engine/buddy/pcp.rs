@@ -64,7 +64,7 @@ impl<const REPORTS: bool> PageLists<REPORTS> {
     }
 
     /// Allocates a block, from a list if there is one for its order. Says too for how many ticks a lock was held.
-    /// `freed` hears of every block that goes to the zone for it, under the zone's lock.
+    /// `freed` hears of every block that goes to the zone for it: from a list under the zone's lock, else after it.
     pub fn alloc<M: Metal>(
         self,
         metal: &mut M,

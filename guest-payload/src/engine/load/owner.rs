@@ -24,6 +24,17 @@ use crate::engine::shared;
 use crate::engine::witness::{Witness, touch};
 use crate::metal::Metal;
 
+/// What a processor that waits for others may spend time on.
+const MEANWHILE: [Counter; 7] = [
+    Counter::IdleTicks,
+    Counter::FreeTicks,
+    Counter::OracleTicks,
+    Counter::ReportTicks,
+    Counter::WalkTicks,
+    Counter::TransportTicks,
+    Counter::PutBackTicks,
+];
+
 /// The virtual processor that speaks to the host for all.
 const LEADER: u32 = 0;
 /// How often a processor that waits for the others looks before it takes naps.
@@ -207,8 +218,11 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
             metal.control(Control::Begin);
         }
         self.meet(metal);
-        // The wait for the others is no part of what is measured; what was reported meanwhile the host has counted.
-        self.books.clear(metal, Counter::IdleTicks);
+        // The wait for the others is no part of what is measured, nor the time of what was done in it; what was reported
+        // meanwhile the host has counted.
+        for ticks in MEANWHILE {
+            self.books.clear(metal, ticks);
+        }
         self.began = metal.clock();
     }
 

@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn a_pinned_thread_counts_the_others_too() {
         let all = online().unwrap();
-        let _pinned = Pinned::to(Placement::choose(1).vcpu(0));
+        let _pinned = Pinned::to(Placement::choose(1, crate::axes::Servicer::Vcpu).vcpu(0));
         assert_eq!(online().unwrap(), all);
     }
 }

@@ -12,7 +12,7 @@ use crate::metal::Metal;
 
 impl<const REPORTS: bool> Allocator<REPORTS> {
     /// Every list of every processor: what is on it must be allocated, as far as the zone is concerned. What is on two
-    /// lists has the wrong neighbours in one of them.
+    /// lists has the wrong neighbours in one of them or, alone on both, is listed more often than allocated.
     pub(in crate::engine::buddy) fn audit_lists<M: Metal>(self, metal: &M, audit: &mut Audit) {
         for (vcpu, zone) in (0..VCPUS_MAX).flat_map(|vcpu| [DMA32, DMA].map(|zone| (vcpu, zone))) {
             let lists = PageLists::new(self, vcpu, 1);
