@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use host::axes::Carrier;
 use host::probe::Facts;
 use host::testing::specs::timed_over;
-use host::timed::{self, Sample, TimedSpec};
+use host::timed::{self, TimedSpec};
 use host::trial::TrialError;
 use libtest_mimic::Trial;
 
@@ -19,10 +19,12 @@ use crate::sound;
 const PROMPT: Duration = Duration::from_millis(500);
 /// What the harness may have beside guest memory.
 const MEMORY: u64 = 64 << 20;
-/// Reports of a long trial, and how much its end may differ from its beginning, in percent.
+/// Reports of a long trial, the slices it is cut into, and how much dearer than the cheapest slice of its first half the
+/// cheapest of its second may be, in percent.
 const LONG: u64 = 20_000;
+const SLICES: usize = 20;
 const DRIFT: u64 = 10;
-/// A busy machine may slow either end of a long trial.
+/// A busy machine may slow a whole half of a long trial.
 const ATTEMPTS: u32 = 3;
 
 /// The tests of limits.
@@ -32,7 +34,10 @@ pub(crate) fn tests(transports: &[Transport], facts: &'static Facts) -> Vec<Tria
     let spec = timed_over(ring.way);
     // First of all: a panic of another test would leave its backtrace in memory.
     let name = format!("{}::20000-reports-without-growth-or-drift", ring.name);
-    let mut tests = vec![Trial::test(name, move || neither_grows_nor_drifts(spec, facts))];
+    let mut tests = vec![
+        Trial::test(name, move || neither_grows_nor_drifts(spec, facts)),
+        Trial::test("drift-is-told-from-a-machine-of-two-speeds", drift_is_told_from_two_speeds),
+    ];
     for transport in transports {
         let spec = TimedSpec { reports: u64::MAX, ..timed_over(transport.way) };
         for (name, after) in [("stops-when-told", 150), ("stops-when-told-before", 0)] {
@@ -65,24 +70,50 @@ fn stops_promptly(spec: &TimedSpec, facts: &Facts, after: Duration) -> Checked {
 
 fn neither_grows_nor_drifts(spec: TimedSpec, facts: &Facts) -> Checked {
     let spec = TimedSpec { batch: 1, arena: None, warmup: 500, reports: LONG, ..spec };
-    let mut medians = Vec::new();
+    let mut halves = Vec::new();
     for _ in 0..ATTEMPTS {
         let (outcome, samples) = sound(&spec, facts)?;
         let beside = outcome.memory_beside_ram;
         assert!(beside < MEMORY, "{beside} bytes beside guest memory");
-        let tenth = samples.len() / 10;
-        let first = median(&samples[..tenth]);
-        let last = median(&samples[samples.len() - tenth..]);
-        if first.abs_diff(last) * 100 <= first * DRIFT {
+        let totals: Vec<_> = samples.iter().map(|sample| sample.total).collect();
+        let (first, second) = cheapest_of_halves(&totals);
+        if !drifts(first, second) {
             return Ok(());
         }
-        medians.push((first, last));
+        halves.push((first, second));
     }
-    Err(format!("medians of first and last tenth in ticks: {medians:?}").into())
+    Err(format!("cheapest slices of first and second half in ticks: {halves:?}").into())
 }
 
-fn median(samples: &[Sample]) -> u64 {
-    let mut totals: Vec<_> = samples.iter().map(|sample| sample.total).collect();
+/// What grows with the reports makes every later slice dearer; a machine that changes its speed leaves a cheap slice in
+/// either half.
+fn drifts(first: u64, second: u64) -> bool {
+    second * 100 > first * (100 + DRIFT)
+}
+
+/// The lowest median of the slices of either half.
+fn cheapest_of_halves(totals: &[u64]) -> (u64, u64) {
+    let medians: Vec<_> = totals.chunks(totals.len().div_ceil(SLICES)).map(median).collect();
+    let (first, second) = medians.split_at(medians.len() / 2);
+    let cheapest = |half: &[u64]| half.iter().copied().min().unwrap_or_default();
+    (cheapest(first), cheapest(second))
+}
+
+fn median(totals: &[u64]) -> u64 {
+    let mut totals = totals.to_vec();
     totals.sort_unstable();
     totals[totals.len() / 2]
+}
+
+fn drift_is_told_from_two_speeds() -> Checked {
+    // As seen: all of the first tenth at one speed, all of the last at the other.
+    let two_speeds = |report: u64| if report / 1500 % 2 == 0 { 77_000 } else { 108_000 };
+    let growing = |report: u64| two_speeds(report) + report;
+    let told = |cost: &dyn Fn(u64) -> u64| {
+        let (first, second) = cheapest_of_halves(&(0..LONG).map(cost).collect::<Vec<_>>());
+        drifts(first, second)
+    };
+    assert!(!told(&two_speeds), "two speeds are no drift");
+    assert!(told(&growing), "a quarter dearer at the end, and not noticed");
+    Ok(())
 }
