@@ -31,6 +31,8 @@ pub fn first_process() -> anyhow::Result<()> {
         // The console is all there is; whoever started the machine shows its last lines.
         let _ = writeln!(io::stderr(), "pagehint: {error:#}");
     }
+    // What waits in a serial line when the power goes is never heard. What is no terminal has nothing waiting.
+    let _ = tcdrain(io::stderr());
     reboot(RebootCommand::PowerOff).context("the machine does not power off")
 }
 

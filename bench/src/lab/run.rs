@@ -91,7 +91,7 @@ impl Lab {
 
     /// Why nothing came back. An emulator may be built without what the lab is for.
     fn lost(&self, ended: &Ended, error: &std::io::Error) -> LabError {
-        if ended.tail.lines().any(|line| line.contains("module kvm_") && line.contains(UNSUPPORTED)) {
+        if lacks_virtualisation(&ended.tail) {
             return LabError::Missing {
                 what: format!("{} emulates no hardware virtualisation", self.emulator.version()),
                 remedy: self.emulator.software().remedy(),
@@ -143,6 +143,11 @@ fn without_farewell(line: &str) -> Option<&str> {
     }
 }
 
+/// Whether the last that was heard of a machine is that its processor is none for KVM.
+fn lacks_virtualisation(tail: &str) -> bool {
+    tail.lines().any(|line| line.contains("module kvm_") && line.contains(UNSUPPORTED))
+}
+
 /// How a machine ended.
 struct Ended {
     status: ExitStatus,
@@ -167,6 +172,17 @@ mod tests {
         assert_eq!(without_farewell("foo[    2.574264] reboot: Power down"), Some("foo"));
         for said in ["", "foo", "[x] reboot: Power down", "reboot: Power down"] {
             assert_eq!(without_farewell(said), Some(said));
+        }
+    }
+
+    #[test]
+    fn a_processor_without_virtualisation_is_told_from_other_ends() {
+        // As heard of a Bochs whose processor had no VMX.
+        let said = "  [    1.306867] kvm: no hardware support for 'kvm_intel'\n  \
+                    pagehint: module kvm_intel.ko: Operation not supported on transport endpoint (os error 95)";
+        assert!(lacks_virtualisation(said));
+        for other in ["", "pagehint: module kvm.ko: Exec format error (os error 8)", "(os error 95)"] {
+            assert!(!lacks_virtualisation(other), "{other}");
         }
     }
 }
