@@ -9,6 +9,11 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use host::engine::{EngineOutcome, EngineSpec};
+use host::kvm::{Counter, KvmError};
+use host::timed::{Observer, Outcome, TimedSpec};
+use host::trial::TrialError;
+
 use crate::archive::Archive;
 use crate::experiment;
 use crate::figure::check::Standing;
@@ -89,6 +94,38 @@ fn built_in_plans_have_the_blocks_to_show_the_differences_they_ask_for() {
             let needed = if found.comparisons() == 0 { 1 } else { blocks_needed(found.comparisons()) };
             assert!(asked.blocks() as usize >= needed, "{}-{name} needs {needed} blocks", experiment.name());
         }
+    }
+}
+
+/// A machine none of whose trials has an outcome.
+struct Broken;
+
+impl Executor for Broken {
+    fn timed(&mut self, _: &TimedSpec, _: &mut dyn Observer) -> Result<Outcome, TrialError> {
+        Err(TrialError::Kvm(KvmError::Missing))
+    }
+
+    fn engine(&mut self, _: &EngineSpec) -> Result<EngineOutcome, TrialError> {
+        Err(TrialError::Kvm(KvmError::Missing))
+    }
+
+    fn counter(&self) -> Counter {
+        Counter::Time
+    }
+}
+
+#[test]
+fn of_trials_without_an_outcome_nothing_holds_and_nothing_is_concluded() {
+    for experiment in experiment::ALL {
+        let plan = plan(experiment.name(), &Keys::default());
+        let directory = tempfile::tempdir().unwrap();
+        let most = plan.time().map(|_| Duration::ZERO);
+        let tally = run(directory.path(), &timed::environment(), &plan, most, &mut Broken);
+        assert!(tally.measured == 0 && tally.failed > 0, "{tally:?}");
+        let Summary { checks, answer, .. } = rebuild(directory.path()).unwrap().summary;
+        let holds: Vec<_> = checks.iter().filter(|check| check.standing == Standing::Holds).collect();
+        assert!(holds.is_empty(), "{}: {holds:#?}", experiment.name());
+        assert_eq!(answer, ["There is no answer: no trial has an outcome."], "{}", experiment.name());
     }
 }
 

@@ -6,20 +6,24 @@
 //! A driver that fills free pages with something may say with what, if that is offered (5.5.6.7). A device that
 //! leaves zeroes must then leave pages alone that are filled with anything else: their report is acknowledged, and
 //! nothing is discarded, as QEMU does it.
+//!
+//! The reporting queue has the number that the driver gives it: that of the specification, or the next after the queues
+//! that exist. Nothing else is offered that could have either.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU16, Ordering, fence};
 
 use abi::addr::Gpa;
 use abi::wire::split_ring::AVAIL_NO_INTERRUPT;
-use abi::wire::virtio::balloon::{QUEUES, REPORTING_QUEUE};
+use abi::wire::virtio::balloon::{QUEUES, REPORTING_QUEUE, REPORTING_QUEUE_FIXED};
 use abi::wire::virtio::{feature, mmio, status};
 use virtio_queue::{Error as QueueError, Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::fault::{Fault, Planted};
+use crate::kvm::Listener;
 use crate::memory::GuestRam;
 use crate::reclaim::Batch;
 
@@ -59,6 +63,11 @@ pub enum RingError {
         /// What went wrong.
         what: String,
     },
+    /// Reports would come by either of two queues.
+    #[error(
+        "the driver has set up a reporting queue {REPORTING_QUEUE} and a reporting queue {REPORTING_QUEUE_FIXED}, and there is one"
+    )]
+    TwoReportingQueues,
     /// The interrupt could not be raised.
     #[error("the interrupt of the balloon cannot be raised: {0}")]
     Interrupt(io::Error),
@@ -70,6 +79,13 @@ pub(crate) struct Balloon {
     ram: Arc<GuestRam>,
     queues: [Queue; QUEUES as usize],
     setups: [Setup; QUEUES as usize],
+    /// Number of the reporting queue. Relaxed wherever it is read or written: it changes under the lock, before the driver
+    /// is told that the queue is ready, and nothing is ordered by it.
+    reporting: Arc<AtomicU16>,
+    /// Whether both numbers were set up and nobody has been told.
+    two_reporting: bool,
+    /// What hears kicks without an exit, if anything does.
+    listener: Option<Listener>,
     /// Head of the chain of the reporting queue that is fetched and not completed.
     in_hand: Option<u16>,
     interrupt: EventFd,
@@ -98,6 +114,9 @@ impl Balloon {
             ram,
             queues: std::array::from_fn(|_| fresh_queue()),
             setups: [Setup::default(); QUEUES as usize],
+            reporting: Arc::new(AtomicU16::new(REPORTING_QUEUE)),
+            two_reporting: false,
+            listener: None,
             in_hand: None,
             interrupt,
             planted,
@@ -119,6 +138,16 @@ impl Balloon {
         Self { offered: self.offered | feature::PAGE_POISON, ..self }
     }
 
+    /// The same whose kicks are heard by a listener, which has to listen for the right queue.
+    pub(crate) fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
+    }
+
+    /// Number of the reporting queue, as the driver has it.
+    pub(crate) fn reporting_queue(&self) -> u16 {
+        self.reporting.load(Ordering::Relaxed)
+    }
+
     /// Device status (2.1).
     #[cfg(any(test, feature = "test-support"))]
     pub(crate) const fn status(&self) -> u32 {
@@ -136,12 +165,14 @@ impl Balloon {
     /// # Errors
     /// [`RingError`], after which the device needs a reset.
     pub(crate) fn fetch(&mut self, batch: &mut Batch) -> Result<Option<u16>, RingError> {
-        if !self.is_live(REPORTING_QUEUE) {
-            return Ok(None);
+        let reporting = self.reporting_queue();
+        if !self.is_live(reporting) {
+            let two = std::mem::take(&mut self.two_reporting);
+            return if two { Err(self.broken(RingError::TwoReportingQueues)) } else { Ok(None) };
         }
-        match self.next_head(REPORTING_QUEUE) {
+        match self.next_head(reporting) {
             Ok(Some(head)) => {
-                let queue = &self.queues[usize::from(REPORTING_QUEUE)];
+                let queue = &self.queues[usize::from(reporting)];
                 chain::walk(&self.ram, Gpa(queue.desc_table()), queue.size(), head, batch);
                 batch.kept = self.poison != 0;
                 self.in_hand = Some(head);
@@ -162,9 +193,10 @@ impl Balloon {
         if self.in_hand.take() != Some(head) {
             return Ok(());
         }
-        self.give_back(REPORTING_QUEUE, head)?;
+        let reporting = self.reporting_queue();
+        self.give_back(reporting, head)?;
         if self.planted.is(Fault::UsedTwice) {
-            self.give_back(REPORTING_QUEUE, head)?;
+            self.give_back(reporting, head)?;
         }
         Ok(())
     }
@@ -264,6 +296,9 @@ impl Balloon {
     fn reset(&mut self) {
         self.queues = std::array::from_fn(|_| fresh_queue());
         self.setups = [Setup::default(); QUEUES as usize];
+        // What was listened for will be again: it was before.
+        let _ = self.listen(REPORTING_QUEUE);
+        self.two_reporting = false;
         self.in_hand = None;
         self.status = 0;
         self.accepted = 0;

@@ -57,3 +57,4 @@ pub(crate) use processor::Processor;
 pub(crate) use stats::Statistics;
 pub(crate) use watch::{Running, Watch};
 pub(crate) use watchdog::{Kicked, Pulse, watched};
+pub(crate) use wiring::Listener;

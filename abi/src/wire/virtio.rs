@@ -98,8 +98,9 @@ pub mod mmio {
 
 /// The balloon's queues and configuration (5.5.2, 5.5.4).
 ///
-/// The specification gives the queues fixed numbers; every driver and monitor numbers the ones that exist
-/// densely. With reporting as the only optional queue it comes third.
+/// The specification gives the queues fixed numbers; Linux and the monitors number the ones that exist densely. With
+/// reporting as the only optional queue it comes third. There are drivers that go by the specification: our device
+/// serves either, our driver is as Linux's.
 pub mod balloon {
     /// Gives pages to the host. Always exists.
     pub const INFLATE_QUEUE: u16 = 0;
@@ -107,8 +108,10 @@ pub mod balloon {
     pub const DEFLATE_QUEUE: u16 = 1;
     /// Reports free pages; dense number.
     pub const REPORTING_QUEUE: u16 = 2;
-    /// Number of queues.
-    pub const QUEUES: u16 = 3;
+    /// The same by the number of the specification.
+    pub const REPORTING_QUEUE_FIXED: u16 = 4;
+    /// One more than the largest number of a queue.
+    pub const QUEUES: u16 = 5;
     /// Smallest reporting ring the driver of Linux accepts (`PAGE_REPORTING_CAPACITY`).
     pub const REPORTING_QUEUE_MIN: u16 = 32;
     /// Largest ring we offer.

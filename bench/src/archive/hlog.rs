@@ -4,11 +4,11 @@
 //! timed one. A comment line before them gives the trial's number, which other programs skip and [`merge`] goes by.
 //! Values are ticks, because turning buckets into nanoseconds would round them a second time; `trials.jsonl` has the
 //! frequency. Where ticks are instructions nothing tells the time: the stamps that the format wants of every line are 0
-//! there.
+//! there. Where something does, the log starts with its first trial: readers pass over what is stamped earlier.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use hdrhistogram::Histogram;
@@ -17,7 +17,6 @@ use hdrhistogram::serialization::interval_log::{
 };
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializeError, V2DeflateSerializer};
 
-use crate::figure::unit::Clock;
 use crate::trial::record::TrialRecord;
 use crate::trial::spec::{Choices, Series};
 
@@ -26,21 +25,21 @@ pub const FILE: &str = "histograms.hlog";
 
 const TRIAL: &str = "[Trial: ";
 
-/// Writes the head of the log: what its values are, and when it was begun if anything tells the time.
+/// Writes the head of the log: what its values are, and when its first trial began if anything tells the time.
 ///
 /// # Errors
 /// As the writer's.
-pub fn begin(out: &mut impl Write, clock: Clock, started: SystemTime) -> io::Result<()> {
+pub fn begin(out: &mut impl Write, first: &TrialRecord) -> io::Result<()> {
     let mut log = IntervalLogWriterBuilder::new();
-    match clock {
-        Clock::Time { .. } => log
+    match first.started_s {
+        Some(_) => log
             .add_comment(
                 "[pagehint: one line a trial and phase or tally; values are ticks of the time stamp counter]",
             )
             .add_comment("[to nanoseconds: value * 1000000 / tsc_khz, which is in trials.jsonl]")
-            .with_start_time(started)
-            .with_base_time(SystemTime::UNIX_EPOCH),
-        Clock::Instructions => log
+            .with_start_time(UNIX_EPOCH + seconds(first.started_s))
+            .with_base_time(UNIX_EPOCH),
+        None => log
             .add_comment("[pagehint: one line a trial and phase or tally; values are executed instructions]")
             .add_comment("[nothing tells the time there: start and length of every line are 0]"),
     };
@@ -60,14 +59,18 @@ pub fn append<'a>(
     let mut log = IntervalLogWriterBuilder::new()
         .add_comment(&format!("{TRIAL}{}]", trial.trial))
         .begin_log_with(out, &mut serializer)?;
-    let [started, took] = [trial.started_s, trial.took_s]
-        .map(|seconds| Duration::from_secs_f64(seconds.unwrap_or_default().max(0.0)));
+    let (started, took) = (seconds(trial.started_s), seconds(trial.took_s));
     let cell = trial.choices().tag();
     for (series, histogram) in histograms {
         let tag = format!("{cell}.{}", series.name());
         log.write_histogram(histogram, started, took, Tag::new(&tag)).map_err(io_error)?;
     }
     Ok(())
+}
+
+/// The stamp of a line, and of the head alike: no rounding comes between them.
+fn seconds(of: Option<f64>) -> Duration {
+    Duration::from_secs_f64(of.unwrap_or_default().max(0.0))
 }
 
 fn io_error(error: IntervalLogWriterError<V2DeflateSerializeError>) -> io::Error {
@@ -168,7 +171,7 @@ mod tests {
 
     fn log_of(totals: &[u64]) -> (Vec<u8>, BTreeMap<u32, Choices>) {
         let mut log = Vec::new();
-        begin(&mut log, Clock::Time { tsc_khz: 1 }, SystemTime::UNIX_EPOCH).unwrap();
+        begin(&mut log, &testing::trial(0, 1).0).unwrap();
         let mut cells = BTreeMap::new();
         for (trial, total) in (0..).zip(totals) {
             let (record, histograms) = testing::trial(trial, *total);
@@ -193,9 +196,9 @@ mod tests {
     #[test]
     fn a_log_of_instructions_tells_no_time() {
         let mut log = Vec::new();
-        begin(&mut log, Clock::Instructions, SystemTime::now()).unwrap();
         let (mut record, histograms) = testing::trial(0, 1000);
         (record.started_s, record.took_s) = (None, None);
+        begin(&mut log, &record).unwrap();
         write(&mut log, &record, &histograms);
         let text = String::from_utf8(log).unwrap();
         assert!(text.contains("values are executed instructions"), "{text}");

@@ -21,7 +21,9 @@ const REFAULT: Duration = Duration::from_micros(10);
 /// Touching a page twice that is there.
 const TOUCH: Duration = Duration::from_micros(1);
 /// Passes that a round of a load that is not timed may need.
-const PASSES: u32 = 5;
+const PASSES: u64 = 5;
+/// In a second.
+const NANOS: u128 = 1_000_000_000;
 /// A doorbell the probe has no figure for.
 const UNKNOWN: Duration = Duration::from_micros(50);
 
@@ -38,28 +40,34 @@ pub fn duration(slots: &[Slot<Spec>], facts: &Facts) -> Option<Duration> {
 
 /// What a load is told to take, or a delay for each pass it may need, and every page touched once before.
 fn engine(spec: &EngineSpec) -> Duration {
-    let pages = u32::try_from(spec.memory / PAGE_SIZE).unwrap_or(u32::MAX);
-    let rounds = u32::try_from(spec.rounds).unwrap_or(u32::MAX);
+    let pages = spec.memory / PAGE_SIZE;
     let working = spec.warmup.saturating_add(spec.window);
-    let settling = if spec.load.is_timed() { Duration::ZERO } else { spec.delay * PASSES };
+    let settling = if spec.load.is_timed() { Duration::ZERO } else { times(spec.delay, PASSES) };
     AROUND
-        .saturating_add(TOUCH * pages)
+        .saturating_add(times(TOUCH, pages))
         .saturating_add(working)
-        .saturating_add(settling.saturating_mul(rounds))
+        .saturating_add(times(settling, spec.rounds))
 }
 
 fn timed(spec: &TimedSpec, facts: &Facts) -> Duration {
-    let ranges = u32::from(spec.batch);
+    let ranges = u64::from(spec.batch);
     let calls = match spec.way.carrier {
         Carrier::Empty => 1,
-        _ => ranges.div_ceil(u32::from(spec.capacity().max(1))),
+        _ => ranges.div_ceil(spec.capacity().max(1).into()),
     };
-    let pages = ranges.saturating_mul(u32::try_from(spec.order.pages()).unwrap_or(u32::MAX));
+    let pages = ranges.saturating_mul(spec.order.pages());
     let gone = spec.way.discard != Discard::None && spec.way.carrier != Carrier::Empty;
     let touched = if gone { REFAULT } else { TOUCH };
-    let report = round_trip(spec, facts).saturating_mul(calls).saturating_add(touched.saturating_mul(pages));
-    let reports = u32::try_from(spec.warmup.saturating_add(spec.reports)).unwrap_or(u32::MAX);
-    AROUND.saturating_add(report.saturating_mul(reports))
+    let report = times(round_trip(spec, facts), calls).saturating_add(times(touched, pages));
+    AROUND.saturating_add(times(report, spec.warmup.saturating_add(spec.reports)))
+}
+
+/// So many times as long; what is longer than can be said is as long as can be said.
+fn times(once: Duration, count: u64) -> Duration {
+    let nanos = once.as_nanos().saturating_mul(count.into());
+    // The rest of the division is below 10^9.
+    let part = u32::try_from(nanos % NANOS).unwrap_or_default();
+    u64::try_from(nanos / NANOS).map_or(Duration::MAX, |seconds| Duration::new(seconds, part))
 }
 
 /// The slowest ring counts: which one the trial will use is the runner's business.
@@ -97,7 +105,10 @@ mod tests {
         assert!(once > AROUND * 3);
         assert_eq!(estimate(400, 6), once * 2);
         assert!(estimate(4000, 3) > once);
-        assert!(estimate(u64::MAX, 3) >= estimate(u64::from(u32::MAX), 3), "it never wraps");
+        let (many, most) = (estimate(1 << 40, 3), estimate(u64::MAX, 3));
+        assert!(many > estimate(1 << 39, 3) && most > many * 1_000_000, "it neither wraps nor ends early");
+        assert_eq!(times(Duration::MAX, u64::MAX), Duration::MAX);
+        assert_eq!(times(Duration::from_nanos(1_500_000_001), 3), Duration::from_nanos(4_500_000_003));
     }
 
     #[test]

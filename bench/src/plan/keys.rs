@@ -13,17 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::figure::size::bytes;
+use crate::figure::size::{bytes, whole};
 
 /// The choices of a plan. What is left out is as in the built-in plan of the experiment.
 #[derive(Args, Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Keys {
     /// Rounds; every block runs every cell once.
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u32>)]
     pub blocks: Option<u32>,
     /// From which the order of trials and the workloads follow.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_parser = whole::<u64>)]
     pub seed: Option<u64>,
     /// Minutes to go on for.
     #[arg(long)]
@@ -35,7 +35,7 @@ pub struct Keys {
     #[arg(long, value_delimiter = ',', value_name = "DISCARD,…", help_heading = "What is compared")]
     pub discards: Option<Vec<Named<Discard>>>,
     /// Orders of the workload's blocks, separated by commas.
-    #[arg(long, value_delimiter = ',', value_name = "ORDER,…", help_heading = "What is compared")]
+    #[arg(long, value_parser = whole::<u8>, value_delimiter = ',', value_name = "ORDER,…", help_heading = "What is compared")]
     pub units: Option<Vec<u8>>,
     /// Walk strategies, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "WALK,…", help_heading = "What is compared")]
@@ -44,16 +44,16 @@ pub struct Keys {
     #[arg(long, value_delimiter = ',', value_name = "SHUFFLE,…", help_heading = "What is compared")]
     pub shuffles: Option<Vec<Named<Shuffle>>>,
     /// Lengths of the free list, separated by commas.
-    #[arg(long, value_delimiter = ',', value_name = "BLOCKS,…", help_heading = "What is compared")]
+    #[arg(long, value_parser = whole::<u64>, value_delimiter = ',', value_name = "BLOCKS,…", help_heading = "What is compared")]
     pub lengths: Option<Vec<u64>>,
     /// Orders reported, separated by commas.
-    #[arg(long, value_delimiter = ',', value_name = "ORDER,…", help_heading = "What is compared")]
+    #[arg(long, value_parser = whole::<u8>, value_delimiter = ',', value_name = "ORDER,…", help_heading = "What is compared")]
     pub orders: Option<Vec<u8>>,
     /// Blocks a report holds, separated by commas.
-    #[arg(long, value_delimiter = ',', value_name = "BLOCKS,…", help_heading = "What is compared")]
+    #[arg(long, value_parser = whole::<u16>, value_delimiter = ',', value_name = "BLOCKS,…", help_heading = "What is compared")]
     pub capacities: Option<Vec<u16>>,
     /// From request to pass, in milliseconds, separated by commas.
-    #[arg(long, value_delimiter = ',', value_name = "MS,…", help_heading = "What is compared")]
+    #[arg(long, value_parser = whole::<u64>, value_delimiter = ',', value_name = "MS,…", help_heading = "What is compared")]
     pub delays_ms: Option<Vec<u64>>,
     /// Workloads, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "LOAD,…", help_heading = "What is compared")]
@@ -81,7 +81,7 @@ pub struct Keys {
     #[arg(long, help_heading = "Transport")]
     pub halt_poll: Option<Named<HaltPoll>>,
     /// Entries of the split ring. [default: the least that holds the capacity, at least 32]
-    #[arg(long, help_heading = "Transport")]
+    #[arg(long, value_parser = whole::<u16>, help_heading = "Transport")]
     pub queue_size: Option<u16>,
     /// What the host does with a range.
     #[arg(long, help_heading = "Transport")]
@@ -96,13 +96,13 @@ pub struct Keys {
     #[arg(long, help_heading = "Guest")]
     pub guest_ring: Option<Named<RingChoice>>,
     /// Virtual processors. [default: those of the host, at most 8]
-    #[arg(long, help_heading = "Guest")]
+    #[arg(long, value_parser = whole::<u32>, help_heading = "Guest")]
     pub vcpus: Option<u32>,
     /// Memory of the engine, such as 512M, its books included.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Guest")]
     pub memory: Option<u64>,
     /// The byte free pages are filled with. [default: they are not filled]
-    #[arg(long, value_name = "BYTE", help_heading = "Guest")]
+    #[arg(long, value_parser = whole::<u8>, value_name = "BYTE", help_heading = "Guest")]
     pub poison: Option<u8>,
     /// Whether the balloon offers VIRTIO_BALLOON_F_PAGE_POISON. [default: false]
     #[arg(long, help_heading = "Guest")]
@@ -112,7 +112,7 @@ pub struct Keys {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pcp: Option<Named<PerCpuLists>>,
     /// Ranges in a report, 1 to 511.
-    #[arg(long, value_name = "RANGES", help_heading = "Reports")]
+    #[arg(long, value_parser = whole::<u16>, value_name = "RANGES", help_heading = "Reports")]
     pub batch: Option<u16>,
     /// log2 of the pages in a range, 0 to 10.
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10), help_heading = "Reports")]
@@ -121,13 +121,13 @@ pub struct Keys {
     #[arg(long, help_heading = "Reports")]
     pub workload: Option<Named<Workload>>,
     /// Reports before the measured ones, a trial.
-    #[arg(long, value_name = "REPORTS", help_heading = "Reports")]
+    #[arg(long, value_parser = whole::<u64>, value_name = "REPORTS", help_heading = "Reports")]
     pub warmup: Option<u64>,
     /// Measured reports, a trial.
-    #[arg(long, help_heading = "Reports")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Reports")]
     pub reports: Option<u64>,
     /// Microseconds for which the guest sleeps before each report. [default: 0]
-    #[arg(long, value_name = "US", help_heading = "Reports")]
+    #[arg(long, value_parser = whole::<u32>, value_name = "US", help_heading = "Reports")]
     pub idle_us: Option<u32>,
     /// Memory that is freed and reported, such as 64M; by default the smallest that serves.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Reports")]
@@ -142,19 +142,19 @@ pub struct Keys {
     #[arg(long, help_heading = "Reporting core")]
     pub shuffle: Option<Named<Shuffle>>,
     /// The least order reported.
-    #[arg(long, help_heading = "Reporting core")]
+    #[arg(long, value_parser = whole::<u8>, help_heading = "Reporting core")]
     pub min_order: Option<u8>,
     /// Blocks a report holds.
-    #[arg(long, help_heading = "Reporting core")]
+    #[arg(long, value_parser = whole::<u16>, help_heading = "Reporting core")]
     pub capacity: Option<u16>,
     /// From request to pass, in milliseconds; Linux has 2000.
-    #[arg(long, value_name = "MS", help_heading = "Reporting core")]
+    #[arg(long, value_parser = whole::<u64>, value_name = "MS", help_heading = "Reporting core")]
     pub delay_ms: Option<u64>,
     /// Unreported blocks on a list that request a pass. [default: 1; 32 for walk boundary, as its versions had]
-    #[arg(long, value_name = "BLOCKS", help_heading = "Reporting core")]
+    #[arg(long, value_parser = whole::<u64>, value_name = "BLOCKS", help_heading = "Reporting core")]
     pub high_water: Option<u64>,
     /// Passes' worth of reports to a list; 0 for no limit.
-    #[arg(long, help_heading = "Reporting core")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Reporting core")]
     pub budget: Option<u64>,
     /// Whether a zone without much to spare is left alone.
     #[arg(long, help_heading = "Reporting core")]
@@ -163,24 +163,24 @@ pub struct Keys {
     #[arg(long, help_heading = "Workload")]
     pub load: Option<Named<Load>>,
     /// Order of its blocks.
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u8>, help_heading = "Workload")]
     pub unit: Option<u8>,
     /// Memory each virtual processor has allocated at the most; of a comb, all together. [default: by the memory]
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Workload")]
     pub footprint: Option<u64>,
     /// Rounds of a load that is not timed.
-    #[arg(long, help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Workload")]
     pub rounds: Option<u64>,
     /// Warm-up of a load that is timed, in milliseconds.
-    #[arg(long, value_name = "MS", help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, value_name = "MS", help_heading = "Workload")]
     pub warmup_ms: Option<u64>,
     /// Its measured part, in milliseconds.
-    #[arg(long, value_name = "MS", help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, value_name = "MS", help_heading = "Workload")]
     pub window_ms: Option<u64>,
     /// How long reporting may take to settle after each round, in milliseconds.
-    #[arg(long, value_name = "MS", help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, value_name = "MS", help_heading = "Workload")]
     pub settle_ms: Option<u64>,
     /// How often resident memory is looked at meanwhile, in milliseconds.
-    #[arg(long, value_name = "MS", help_heading = "Workload")]
+    #[arg(long, value_parser = whole::<u64>, value_name = "MS", help_heading = "Workload")]
     pub watch_ms: Option<u64>,
 }

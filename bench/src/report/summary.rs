@@ -17,7 +17,7 @@ use crate::figure::unit::Unit;
 use crate::plan::schedule::Slot;
 use crate::plan::{self, Plan, PlanError};
 use crate::trial;
-use crate::trial::checks::Planned;
+use crate::trial::checks::{COMPLETE, Planned};
 use crate::trial::record::TrialRecord;
 use crate::trial::spec::{Choices, Spec};
 
@@ -45,7 +45,7 @@ pub struct Summary {
     pub failed: BTreeMap<u32, String>,
     /// Every cell that has a trial with an outcome.
     pub cells: Vec<Cell>,
-    /// The answer, in sentences that the intervals support.
+    /// The answer, in sentences that the intervals support; why there is none, if a check has refuted what they rest on.
     pub answer: Vec<String>,
     /// What must hold, and whether it does.
     pub checks: Vec<Check>,
@@ -85,17 +85,19 @@ impl Shown {
         let planned = experiment.planned(plan, environment.call());
         let slots = experiment.schedule(plan, environment.call());
         let cells = cells(archive);
-        let mut answer = found.sentences();
-        let scope = experiment.scope(&plan.choices);
-        if !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
-            let on = format!("On this host ({}), with {scope}", environment.host);
-            answer.insert(0, in_scope(&on, &over_blocks(&cells), found.comparisons(), archive.unit()));
-        }
         let mut checks = trial::checks::all(planned, trials);
         checks.push(of_the_plan(&slots, trials));
         checks.extend(trial::timed::checks::all(trials));
         checks.extend(trial::engine::checks::all(trials));
+        let withheld = no_answer(&checks, trials);
+        // By its own checks an experiment judges what it says: they are no reason to say nothing.
         checks.extend(found.checks());
+        let mut answer = withheld.clone().map_or_else(|| found.sentences(), |why| vec![why]);
+        let scope = experiment.scope(&plan.choices);
+        if withheld.is_none() && !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
+            let on = format!("On this host ({}), with {scope}", environment.host);
+            answer.insert(0, in_scope(&on, &over_blocks(&cells), found.comparisons(), archive.unit()));
+        }
         let summary = Summary {
             schema_version: SCHEMA_VERSION,
             host: environment.host.clone(),
@@ -137,8 +139,17 @@ fn of_the_plan(slots: &[Slot<Spec>], trials: &[TrialRecord]) -> Check {
         (!slot.is_some_and(is_slots)).then(|| format!("trial {trial} is another than the plan's"))
     });
     let faults: Vec<String> = faults.collect();
-    let count = trials.len() as u64;
+    let count = trials.iter().filter(|trial| trial.error().is_none()).count() as u64;
     none_of("every trial is one of the plan's", Standing::Fails, &faults, count, format!("{count} trials"))
+}
+
+/// Why nothing is concluded from the trials: there are none, or what must hold of those that are there does not.
+fn no_answer(checks: &[Check], trials: &[TrialRecord]) -> Option<String> {
+    if trials.iter().all(|trial| trial.error().is_some()) {
+        return Some("There is no answer: no trial has an outcome.".to_owned());
+    }
+    let refuted = checks.iter().find(|check| check.standing == Standing::Fails && check.what != COMPLETE)?;
+    Some(format!("There is no answer, for it would rest on what a check has refuted: {}.", refuted.what))
 }
 
 fn cells(archive: &Archive) -> Vec<Cell> {

@@ -87,6 +87,14 @@ impl Samples {
     }
 }
 
+/// When a run began, by either clock. The one on the wall may be set back meanwhile, and no trial may seem to have begun
+/// before the one before it: it is read once.
+#[derive(Clone, Copy)]
+struct Began {
+    at: SystemTime,
+    clock: Instant,
+}
+
 /// Runs a schedule, up to the first trial that begins after `most` if there is such a limit. Every trial is in the
 /// run directory before the next one starts; a trial that fails is recorded with its error and the run goes on.
 ///
@@ -100,15 +108,16 @@ pub fn run_all(
     journal: &mut Journal,
     listener: &mut dyn Listener,
 ) -> Result<Tally, JournalError> {
-    let began = Instant::now();
+    let began = Began { at: SystemTime::now(), clock: Instant::now() };
     let mut samples = Samples::new(slots, executor.counter());
     let mut tally = Tally::default();
     for (done, slot) in slots.iter().enumerate() {
-        if done > 0 && most.is_some_and(|most| began.elapsed() >= most) {
+        if done > 0 && most.is_some_and(|most| began.clock.elapsed() >= most) {
             break;
         }
         // Relaxed: the flag carries nothing with it.
-        let ended = if stop.load(Ordering::Relaxed) { None } else { run_one(slot, executor, &mut samples) };
+        let ended =
+            if stop.load(Ordering::Relaxed) { None } else { run_one(slot, began, executor, &mut samples) };
         let Some(record) = ended else {
             tally.missing = if most.is_some() { 1 } else { slots.len() - done };
             break;
@@ -124,10 +133,15 @@ pub fn run_all(
 }
 
 /// Runs one trial and makes its record; `None` if it was stopped.
-fn run_one(slot: &Slot<Spec>, executor: &mut dyn Executor, samples: &mut Samples) -> Option<TrialRecord> {
+fn run_one(
+    slot: &Slot<Spec>,
+    began: Began,
+    executor: &mut dyn Executor,
+    samples: &mut Samples,
+) -> Option<TrialRecord> {
     let spec = slot.cell.seeded(slot.seed);
-    let started = SystemTime::now();
     let clock = Instant::now();
+    let started = began.at + clock.duration_since(began.clock);
     let body = match measure(&spec, executor, samples) {
         Ok(body) => body,
         Err(TrialError::Stopped) => return None,

@@ -1,9 +1,8 @@
 //! Writing a run directory while the run goes on.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use hdrhistogram::Histogram;
 
@@ -86,8 +85,7 @@ impl Journal {
         let path = directory.join(file::TRIALS);
         let trials = File::create(&path).map_err(failed(&path))?;
         let path = directory.join(hlog::FILE);
-        let mut histograms = File::create(&path).map_err(failed(&path))?;
-        hlog::begin(&mut histograms, environment.kvm.clock, SystemTime::now()).map_err(failed(&path))?;
+        let histograms = File::create(&path).map_err(failed(&path))?;
         Ok(Self { directory: directory.to_owned(), trials, histograms })
     }
 
@@ -107,7 +105,10 @@ impl Journal {
         };
         if record.error().is_none() {
             let mut lines = Vec::new();
-            hlog::append(&mut lines, record, histograms)
+            self.histograms
+                .stream_position()
+                .and_then(|at| if at == 0 { hlog::begin(&mut lines, record) } else { Ok(()) })
+                .and_then(|()| hlog::append(&mut lines, record, histograms))
                 .and_then(|()| self.histograms.write_all(&lines))
                 .and_then(|()| self.histograms.sync_data())
                 .map_err(failed(hlog::FILE))?;
@@ -127,6 +128,27 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::keys::Keys;
+    use crate::testing::{plan, timed as testing};
+
+    /// Other programs pass over what is stamped earlier than the log itself.
+    #[test]
+    fn a_log_starts_with_its_first_trial_whenever_its_file_was_made() {
+        let place = tempfile::tempdir().unwrap();
+        let plan = plan("ladder", &Keys::default());
+        let mut journal = Journal::create(&place.path().join("run"), &testing::environment(), &plan).unwrap();
+        for started in [1000.25, 1001.5] {
+            let (mut record, histograms) = testing::trial(0, 1000);
+            record.started_s = Some(started);
+            let series = histograms.series().map(|(phase, histogram)| (Series::Phase(phase), histogram));
+            journal.append(&record, series).unwrap();
+        }
+        let log = fs::read_to_string(journal.directory().join(hlog::FILE)).unwrap();
+        let starts: Vec<_> = log.lines().filter(|line| line.contains("StartTime")).collect();
+        assert_eq!(starts, ["#[StartTime: 1000.250 (seconds since epoch)]"]);
+        let stamped = |at: &str| log.lines().filter(|line| line.contains(&format!(",{at},"))).count();
+        assert!(stamped("1000.250") > 0 && stamped("1000.250") == stamped("1001.500"));
+    }
 
     #[test]
     fn looking_whether_a_directory_can_be_written_leaves_nothing() {

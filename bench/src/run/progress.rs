@@ -51,7 +51,7 @@ impl Progress {
 /// As long as the trials so far took on average, in words.
 fn left(elapsed: Duration, done: usize, trials: usize) -> String {
     let [done, trials] = [done.max(1), trials].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-    format!(", {} s left", (elapsed / done * trials).as_secs_f64().ceil())
+    format!(", {} s left", (elapsed / done).saturating_mul(trials).as_secs_f64().ceil())
 }
 
 /// Whether standard error is a terminal that can draw.

@@ -241,6 +241,8 @@ fn a_violated_oracle_fails_by_name() {
     let check = summary.checks.iter().find(|check| check.standing == Standing::Fails).unwrap();
     assert!(check.detail.contains("scrambled 1 times in trial 5"), "{check:?}");
     assert!(summary.failed());
+    let [answer] = summary.answer.as_slice() else { panic!("{:?}", summary.answer) };
+    assert!(answer.starts_with("There is no answer") && answer.contains("no byte was lost"), "{answer}");
 }
 
 /// A run that discards badly.

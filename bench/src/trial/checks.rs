@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use abi::violation::Violation;
 use host::axes::HaltPoll;
+use host::engine::GuestCounter;
 
 use super::counts::Counts;
+use super::kind::{Engine, Timed};
 use super::record::TrialRecord;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::unit::total;
@@ -19,6 +21,9 @@ pub enum Planned {
     /// As many as there was time for.
     For(Duration),
 }
+
+/// What is asked of the run as a whole: what is missing is no fault of what is there.
+pub const COMPLETE: &str = "every trial of the plan ran to its end";
 
 /// What is written down after the last trial is part of a run's time, and of no trial's.
 const AFTER_THE_LAST: Duration = Duration::from_secs(1);
@@ -70,13 +75,7 @@ fn complete(planned: Planned, trials: &[TrialRecord]) -> Check {
     let standing = if failed.is_empty() { Standing::Doubtful } else { Standing::Fails };
     let measured = trials.len() - failed.len();
     let faults: Vec<String> = failed.into_iter().chain(planned.stopped(trials)).collect();
-    none_of(
-        "every trial of the plan ran to its end",
-        standing,
-        &faults,
-        measured as u64,
-        format!("{measured} trials"),
-    )
+    none_of(COMPLETE, standing, &faults, measured as u64, format!("{measured} trials"))
 }
 
 /// What the guest's oracle found.
@@ -106,13 +105,21 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
         }
     }
     let calls = total(measured.iter().map(|(_, counts)| counts.madvise_calls));
+    let reported = total(measured.iter().map(|(trial, _)| ranges(trial)));
     none_of(
         "no range was refused and no madvise failed",
         Standing::Fails,
         &faults,
-        measured.len() as u64,
+        reported,
         format!("{} trials, {calls} madvise calls", measured.len()),
     )
+}
+
+/// Ranges that the guest reported.
+fn ranges(trial: &TrialRecord) -> u64 {
+    let timed = trial.measured::<Timed>().map(|found| found.ranges);
+    let engine = trial.measured::<Engine>().map(|found| found.sum(GuestCounter::Reported));
+    timed.or(engine).unwrap_or_default()
 }
 
 /// Where a vCPU is to sleep as soon as it halts, KVM must not have spun for it.

@@ -1,6 +1,12 @@
 //! The balloon's virtio-mmio registers, version 2 (4.2.2), and its status machine (2.1, 3.1.1).
 
-use abi::wire::virtio::balloon::{CONFIG_ACTUAL, CONFIG_POISON, CONFIG_SIZE, QUEUE_MAX, REPORTING_QUEUE};
+use std::io;
+use std::sync::atomic::Ordering;
+
+use abi::wire::virtio::balloon::{
+    CONFIG_ACTUAL, CONFIG_POISON, CONFIG_SIZE, DEFLATE_QUEUE, INFLATE_QUEUE, QUEUE_MAX, REPORTING_QUEUE,
+    REPORTING_QUEUE_FIXED,
+};
 use abi::wire::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
 use virtio_queue::{Queue, QueueT};
 
@@ -74,9 +80,13 @@ impl Balloon {
         self.queues.get(usize::from(self.selected_queue)).filter(|_| self.exists(self.selected_queue))
     }
 
-    /// Whether there is such a queue: the reporting queue only if reporting was accepted (5.5.2).
+    /// Whether there is such a queue: the reporting queue only if reporting was accepted (5.5.2), by either number.
     const fn exists(&self, queue: u16) -> bool {
-        queue < REPORTING_QUEUE || queue == REPORTING_QUEUE && self.accepted & feature::PAGE_REPORTING != 0
+        match queue {
+            INFLATE_QUEUE | DEFLATE_QUEUE => true,
+            REPORTING_QUEUE | REPORTING_QUEUE_FIXED => self.accepted & feature::PAGE_REPORTING != 0,
+            _ => false,
+        }
     }
 
     /// Feature bits may be accepted until FEATURES_OK, and only such as were offered.
@@ -112,7 +122,7 @@ impl Balloon {
     fn notified(&mut self, queue: u32) {
         // The reporting queue is served by whoever owns the transport; see `machine`.
         if let Ok(queue) = u16::try_from(queue)
-            && queue != REPORTING_QUEUE
+            && queue != self.reporting_queue()
         {
             self.ignore(queue);
         }
@@ -127,7 +137,7 @@ impl Balloon {
         }
         if offset == mmio::QUEUE_READY && value == 0 {
             self.queues[selected] = fresh_queue();
-            if self.selected_queue == REPORTING_QUEUE {
+            if self.selected_queue == self.reporting_queue() {
                 self.in_hand = None;
             }
         }
@@ -137,16 +147,42 @@ impl Balloon {
         if offset == mmio::QUEUE_READY && value == 1 {
             // A queue that is none does not become ready, and the driver reads that back.
             self.queues[selected] = self.setups[selected].queue().unwrap_or_else(fresh_queue);
+            if self.number().is_err() {
+                // Nobody would hear its kicks.
+                self.queues[selected] = fresh_queue();
+            }
         } else {
             self.setups[selected].write(offset, value);
         }
+    }
+
+    /// Looks by which number reports come, now that another queue is ready. By both, the device is of no use until it is
+    /// reset (2.1.2); whoever asks it for reports is told why.
+    fn number(&mut self) -> io::Result<()> {
+        let [dense, fixed] =
+            [REPORTING_QUEUE, REPORTING_QUEUE_FIXED].map(|queue| self.queues[usize::from(queue)].ready());
+        if dense && fixed {
+            self.two_reporting = true;
+            self.status |= status::DEVICE_NEEDS_RESET;
+        }
+        self.listen(if fixed { REPORTING_QUEUE_FIXED } else { REPORTING_QUEUE })
+    }
+
+    /// Has reports come by this number.
+    pub(super) fn listen(&mut self, queue: u16) -> io::Result<()> {
+        let before = self.reporting_queue();
+        if let Some(listener) = self.listener.as_ref().filter(|_| before != queue) {
+            listener.listen(before, queue)?;
+        }
+        self.reporting.store(queue, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether a write takes the queue of the chain in hand away. It has to wait until that chain is completed:
     /// the driver may use the pages for other things as soon as the write is done (2.4.1, 4.2.2.2).
     pub(crate) fn must_wait(&self, offset: u64, data: &[u8]) -> bool {
         let reset = offset == mmio::STATUS;
-        let stop = offset == mmio::QUEUE_READY && self.selected_queue == REPORTING_QUEUE;
+        let stop = offset == mmio::QUEUE_READY && self.selected_queue == self.reporting_queue();
         self.in_hand.is_some() && (reset || stop) && data == [0; 4]
     }
 }

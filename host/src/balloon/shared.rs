@@ -1,6 +1,7 @@
 //! The balloon as two threads have it: the processor's, which reads and writes its registers, and the one that serves
 //! its queue.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Balloon;
@@ -10,19 +11,29 @@ use crate::kvm::{ExitError, Kicked, Pulse};
 #[derive(Clone, Debug)]
 pub(crate) struct SharedBalloon {
     balloon: Arc<Mutex<Balloon>>,
+    /// Number of its reporting queue.
+    reporting: Arc<AtomicU16>,
     /// Of the machine it belongs to: says when nothing is to be waited for any more.
     pulse: Arc<Pulse>,
 }
 
 impl SharedBalloon {
     pub(crate) fn new(balloon: Balloon, pulse: &Arc<Pulse>) -> Self {
-        Self { balloon: Arc::new(Mutex::new(balloon)), pulse: Arc::clone(pulse) }
+        let reporting = Arc::clone(&balloon.reporting);
+        Self { balloon: Arc::new(Mutex::new(balloon)), reporting, pulse: Arc::clone(pulse) }
     }
 
     /// The balloon itself. One whose lock was poisoned by a panic elsewhere is still a state machine in a valid state:
     /// every method leaves it in one.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Balloon> {
         self.balloon.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a kick of this queue is one about reports.
+    #[inline]
+    pub(crate) fn is_kick(&self, queue: u32) -> bool {
+        // Relaxed: see the balloon.
+        queue == u32::from(self.reporting.load(Ordering::Relaxed))
     }
 
     /// The driver reads a register.

@@ -2,6 +2,7 @@
 
 use abi::calls::{Answer, Operation};
 use abi::control::Control;
+use abi::wire::virtio::balloon::REPORTING_QUEUE;
 
 use super::clock::HostTsc;
 use super::error::ExitError;
@@ -22,6 +23,11 @@ pub(crate) trait Board {
 
     /// The doorbell rang; `at` is when `KVM_RUN` returned.
     fn call<W: Watch>(&mut self, request: &Request, at: HostTsc) -> Result<Answer, Self::Error>;
+    /// Whether a kick of this queue is one about reports.
+    #[inline]
+    fn is_kick(&self, queue: u32) -> bool {
+        queue == u32::from(REPORTING_QUEUE)
+    }
     /// The guest says where it stands.
     fn control(&mut self, control: Control, exits: &Exits) -> Result<Flow, Self::Error>;
     /// The guest reads the virtio registers.

@@ -1,5 +1,6 @@
 //! A virtual machine: its processors, and what they share.
 
+use std::io;
 use std::sync::Arc;
 
 use abi::axes::Bell;
@@ -17,7 +18,8 @@ use super::processor::Processor;
 use super::stats::Statistics;
 use super::watch::{Running, Stopped};
 use super::watchdog::Pulse;
-use super::{boot, image, wiring};
+use super::wiring::{self, Listener};
+use super::{boot, image};
 use crate::axes::HaltPoll;
 use crate::memory::GuestRam;
 
@@ -42,7 +44,9 @@ pub(crate) struct Machine {
     // The processors and their machine go before the memory they use.
     first: Processor,
     others: Vec<Processor>,
-    _vm: VmFd,
+    vm: Arc<VmFd>,
+    /// Whether kicks are heard by an ioeventfd of the notify register.
+    listens: bool,
     _ram: Arc<GuestRam>,
     /// Signalled by the guest's kicks, if the doorbell is an ioeventfd.
     pub(crate) kick: EventFd,
@@ -55,7 +59,7 @@ impl Machine {
     /// Builds a machine; every processor is at its first instruction.
     pub(crate) fn new(blueprint: &Blueprint<'_>) -> Result<Self, BuildError> {
         let Blueprint { kvm, ram, image, boot, vcpus, ioeventfd, halt_poll } = blueprint;
-        let vm = kvm.create_vm().map_err(KvmError::ioctl("no virtual machine can be made"))?;
+        let vm = Arc::new(kvm.create_vm().map_err(KvmError::ioctl("no virtual machine can be made"))?);
         if *halt_poll == HaltPoll::Never {
             wiring::never_poll(&vm)?;
         }
@@ -78,7 +82,13 @@ impl Machine {
         };
         let first = make(0)?;
         let others = (1..*vcpus).map(make).collect::<Result<_, _>>()?;
-        Ok(Self { first, others, _vm: vm, _ram: Arc::clone(ram), kick, interrupt, pulse })
+        let listens = *ioeventfd && boot.bell == Bell::NotifyRegister;
+        Ok(Self { first, others, vm, listens, _ram: Arc::clone(ram), kick, interrupt, pulse })
+    }
+
+    /// What hears its kicks of one queue of several, if that has to be told which.
+    pub(crate) fn listener(&self) -> io::Result<Option<Listener>> {
+        self.listens.then(|| Listener::new(&self.vm, &self.kick)).transpose()
     }
 
     /// KVM's statistics of the first processor, if it keeps any.

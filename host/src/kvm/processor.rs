@@ -10,7 +10,6 @@ use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT};
 use abi::control::{CONTROL_PORT, Control, IDLE_MOST, IDLE_PORT};
 use abi::layout::{self, CALL_MMIO, VIRTIO_MMIO};
 use abi::wire::page;
-use abi::wire::virtio::balloon::REPORTING_QUEUE;
 use abi::wire::virtio::mmio;
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 
@@ -148,9 +147,7 @@ impl Processor {
                 Ok(VcpuExit::MmioWrite(gpa, data)) => {
                     self.counts.mmio.up();
                     match device(gpa) {
-                        Some(Device::Virtio(mmio::QUEUE_NOTIFY))
-                            if word(data) == u32::from(REPORTING_QUEUE) =>
-                        {
+                        Some(Device::Virtio(mmio::QUEUE_NOTIFY)) if board.is_kick(word(data)) => {
                             board.call::<W>(&Request::KICK, at)?;
                         }
                         Some(Device::Virtio(offset)) => board.write(offset, data)?,

@@ -1,6 +1,7 @@
 //! What is wired to a virtual machine before it runs: memory, hypercalls, the interrupt, the kick.
 
 use std::io;
+use std::sync::Arc;
 
 use abi::axes::Bell;
 use abi::calls::{HYPERCALL_NUMBER, KICK_PORT};
@@ -80,6 +81,28 @@ pub(crate) fn kick(vm: &VmFd, bell: Option<Bell>) -> Result<EventFd, KvmError> {
     vm.register_ioevent(&kick, &address, u32::from(REPORTING_QUEUE))
         .map_err(KvmError::ioctl("KVM_IOEVENTFD"))?;
     Ok(kick)
+}
+
+/// The ioeventfd of the notify register, which hears of one queue.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    vm: Arc<VmFd>,
+    kick: EventFd,
+}
+
+impl Listener {
+    /// Of a machine whose kicks go there.
+    pub(crate) fn new(vm: &Arc<VmFd>, kick: &EventFd) -> io::Result<Self> {
+        Ok(Self { vm: Arc::clone(vm), kick: kick.try_clone()? })
+    }
+
+    /// Listens for another queue.
+    pub(crate) fn listen(&self, before: u16, queue: u16) -> io::Result<()> {
+        let address = IoEventAddress::Mmio(VIRTIO_MMIO.0 + mmio::QUEUE_NOTIFY);
+        // KVM knows an ioeventfd by the file, which the duplicate is too.
+        self.vm.register_ioevent(&self.kick, &address, u32::from(queue))?;
+        Ok(self.vm.unregister_ioevent(&self.kick, &address, u32::from(before))?)
+    }
 }
 
 fn eventfd() -> Result<EventFd, KvmError> {

@@ -144,6 +144,12 @@ impl Rig {
         self.exits
     }
 
+    /// Number of the reporting queue, as the driver has it.
+    #[must_use]
+    pub fn reporting_queue(&self) -> u16 {
+        self.assembly.balloon.lock().reporting_queue()
+    }
+
     /// Status of the balloon (virtio 2.1).
     #[must_use]
     pub fn device_status(&self) -> u32 {

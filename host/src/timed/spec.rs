@@ -41,7 +41,7 @@ pub enum TimedSpecError {
     #[error(transparent)]
     Way(#[from] WayError),
     /// No batch, or one larger than a batch page.
-    #[error("a batch has 1 to {BATCH_CAPACITY} ranges, not {batch}")]
+    #[error("a batch has 1 to {BATCH_CAPACITY} ranges, not {batch}: change --batch")]
     Batch {
         /// The batch size.
         batch: u16,
@@ -56,7 +56,7 @@ pub enum TimedSpecError {
     Weighing,
     /// The arena cannot hold two batches, is no power of two, or is too large.
     #[error(
-        "an arena of {bytes} bytes does not do: it must be a power of two from {min} bytes (a batch of blocks of this order) to {max}"
+        "an arena of {bytes} bytes does not do: it must be a power of two from {min} bytes (a batch of blocks of this order) to {max}; change --arena"
     )]
     Arena {
         /// Bytes asked for.

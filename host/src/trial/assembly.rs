@@ -76,6 +76,10 @@ impl Assembly {
         let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
         let balloon = Balloon::new(Arc::clone(&ram), interrupt, planted);
         let balloon = if offer_poison { balloon.offering_poison() } else { balloon };
+        let balloon = match machine.listener().map_err(WorkerError::Start)? {
+            Some(listener) => balloon.heard_by(listener),
+            None => balloon,
+        };
         let balloon = SharedBalloon::new(balloon, &machine.pulse);
         Ok(Self { machine, ram, boot, balloon, way, vcpus, planted, placement: placement.clone(), bound })
     }

@@ -43,6 +43,11 @@ where
         Ok(self.server.call::<W>(request, at)?)
     }
 
+    #[inline]
+    fn is_kick(&self, queue: u32) -> bool {
+        self.balloon.is_kick(queue)
+    }
+
     fn control(&mut self, control: Control, exits: &Exits) -> Result<Flow, TrialError> {
         (self.control)(control, exits, &self.server)
     }

@@ -6,7 +6,7 @@ use abi::addr::ByteRange;
 use abi::axes::Completion;
 use abi::notes;
 use abi::step::Step;
-use host::axes::{Coalesce, Way};
+use host::axes::{Coalesce, Doorbell, Way};
 use host::balloon::RingError;
 use host::memory::GuestRam;
 use host::probe::Facts;
@@ -31,6 +31,7 @@ pub(crate) struct Guest {
     pub(crate) rig: Rig,
     memory: Memory,
     interrupts: bool,
+    pub(crate) doorbell: Doorbell,
     refused: Refused,
 }
 
@@ -40,7 +41,7 @@ impl Guest {
         let rig = Rig::new(&TimedSpec { way: Way { coalesce, ..transport.way }, ..TIMED }, facts)?;
         let memory = Memory::stamp(&rig)?;
         let interrupts = transport.way.completion == Completion::Interrupt;
-        Ok(Self { rig, memory, interrupts, refused: NONE })
+        Ok(Self { rig, memory, interrupts, doorbell: transport.way.doorbell, refused: NONE })
     }
 
     /// Its memory.
@@ -88,7 +89,12 @@ impl Guest {
 
     /// Kicks the device about a ring that is broken; what it was broken by.
     pub(crate) fn break_ring(&mut self) -> Result<RingError, Failed> {
-        let mut ended = self.rig.step(KICK).map(drop);
+        self.break_ring_by(KICK)
+    }
+
+    /// The same by such a kick.
+    pub(crate) fn break_ring_by(&mut self, kick: Step) -> Result<RingError, Failed> {
+        let mut ended = self.rig.step(kick).map(drop);
         // A device thread has its time; the guest is told at one of its next steps.
         let patience = Instant::now() + Duration::from_secs(10);
         while ended.is_ok() && Instant::now() < patience {

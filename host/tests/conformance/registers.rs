@@ -7,9 +7,9 @@ use abi::axes::Carrier;
 use abi::layout::VIRTIO_MMIO;
 use abi::step::Step;
 use abi::wire::split_ring::DESC_WRITE;
-use abi::wire::virtio::balloon::{INFLATE_QUEUE, QUEUE_MAX, REPORTING_QUEUE};
+use abi::wire::virtio::balloon::{INFLATE_QUEUE, QUEUE_MAX, REPORTING_QUEUE, REPORTING_QUEUE_FIXED};
 use abi::wire::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
-use host::axes::{Coalesce, Servicer};
+use host::axes::{Coalesce, Doorbell, Servicer};
 use host::balloon::RingError;
 use host::probe::Facts;
 use host::trial::TrialError;
@@ -47,7 +47,8 @@ const CASES: &[Case] = &[
     }),
     ("queue-ready-before-features-ok", |guest, driver| {
         guest.ask_for(FEATURES)?;
-        guest.place(driver.placement().desc, driver.placement().avail, driver.placement().used)?;
+        let at = driver.placement();
+        guest.place(REPORTING_QUEUE, at.desc, at.avail, at.used)?;
         guest.set_ready(u32::from(driver.size()))?;
         equal("ready", guest.read(mmio::QUEUE_READY)?, 0)
     }),
@@ -80,7 +81,7 @@ const CASES: &[Case] = &[
     ("queue-moved-while-live", |guest, driver| {
         guest.write(mmio::QUEUE_SEL, REPORTING_QUEUE.into())?;
         guest.write(mmio::QUEUE_NUM, 1)?;
-        guest.place(page(100), page(200), page(300))?;
+        guest.place(REPORTING_QUEUE, page(100), page(200), page(300))?;
         guest.still_served(driver)
     }),
     ("status-bits-taken-back", |guest, driver| {
@@ -96,7 +97,10 @@ const CASES: &[Case] = &[
     ("kick-of-another-queue", |guest, driver| {
         driver.table(guest.ram(), &[OFFERED])?;
         driver.offer(guest.ram(), 0)?;
-        for queue in [INFLATE_QUEUE.into(), 1, 3, 0xffff, 0x1_0000 + u32::from(REPORTING_QUEUE), u32::MAX] {
+        let fixed = u32::from(REPORTING_QUEUE_FIXED);
+        for queue in
+            [INFLATE_QUEUE.into(), 1, 3, fixed, 0xffff, 0x1_0000 + u32::from(REPORTING_QUEUE), u32::MAX]
+        {
             guest.write(mmio::QUEUE_NOTIFY, queue)?;
         }
         equal("the used index", driver.used_index(guest.ram())?, 0)?;
@@ -104,6 +108,18 @@ const CASES: &[Case] = &[
         guest.call(&[KICK], 1)?;
         driver.used(guest.ram(), &[0])?;
         guest.expect(&[5..6], &NONE)
+    }),
+    ("reporting-queue-by-the-specification", |guest, driver| {
+        guest.bring_up_as(REPORTING_QUEUE_FIXED, driver)?;
+        equal("its number", guest.rig.reporting_queue(), REPORTING_QUEUE_FIXED)?;
+        driver.table(guest.ram(), &[OFFERED])?;
+        driver.offer(guest.ram(), 0)?;
+        guest.call(&[guest.kick_of(REPORTING_QUEUE_FIXED)], 1)?;
+        driver.used(guest.ram(), &[0])?;
+        guest.expect(&[5..6], &NONE)?;
+        driver.offer(guest.ram(), 0)?;
+        guest.write(mmio::QUEUE_NOTIFY, REPORTING_QUEUE.into())?;
+        equal("the used index", driver.used_index(guest.ram())?, 1)
     }),
     ("interrupt-status-is-acknowledged", |guest, driver| {
         guest.still_served(driver)?;
@@ -158,9 +174,22 @@ const BREAKS: &[Case] = &[
         equal("served while broken", guest.call(&[KICK], 0)?.len(), 1)?;
         guest.expect(&[], &NONE)
     }),
+    ("two-reporting-queues", |guest, driver| {
+        guest.negotiate(FEATURES)?;
+        driver.restart(guest.ram())?;
+        guest.make_ready(REPORTING_QUEUE, driver)?;
+        guest.make_ready(REPORTING_QUEUE_FIXED, driver)?;
+        guest.write(mmio::STATUS, LIVE)?;
+        equal("status", guest.read(mmio::STATUS)?, LIVE | status::DEVICE_NEEDS_RESET)?;
+        let kick = guest.kick_of(REPORTING_QUEUE_FIXED);
+        match guest.break_ring_by(kick)? {
+            RingError::TwoReportingQueues => guest.expect(&[], &NONE),
+            error => Err(format!("broken by another name: {error:?}").into()),
+        }
+    }),
     ("ring-outside-ram", |guest, driver| {
         guest.negotiate(FEATURES)?;
-        guest.place(RAM_END, RAM_END, RAM_END)?;
+        guest.place(REPORTING_QUEUE, RAM_END, RAM_END, RAM_END)?;
         guest.set_ready(u32::from(driver.size()))?;
         guest.write(mmio::STATUS, LIVE)?;
         let error = guest.break_ring()?;
@@ -232,9 +261,9 @@ impl Guest {
         Ok(self.write(mmio::STATUS, NEGOTIATED)?)
     }
 
-    /// Says where the reporting queue is.
-    fn place(&mut self, desc: Gpa, avail: Gpa, used: Gpa) -> Checked {
-        self.write(mmio::QUEUE_SEL, REPORTING_QUEUE.into())?;
+    /// Says where a queue is.
+    fn place(&mut self, queue: u16, desc: Gpa, avail: Gpa, used: Gpa) -> Checked {
+        self.write(mmio::QUEUE_SEL, queue.into())?;
         let parts = [mmio::QUEUE_DESC_LOW, mmio::QUEUE_DRIVER_LOW, mmio::QUEUE_DEVICE_LOW];
         for (low, at) in parts.into_iter().zip([desc, avail, used]) {
             let [low_bits, high_bits] = halves(at.0);
@@ -252,21 +281,40 @@ impl Guest {
 
     /// Everything as it should be.
     fn bring_up(&mut self, driver: &mut Driver) -> Checked {
+        self.bring_up_as(REPORTING_QUEUE, driver)
+    }
+
+    /// The same by a driver that gives the reporting queue this number.
+    fn bring_up_as(&mut self, queue: u16, driver: &mut Driver) -> Checked {
         self.negotiate(FEATURES)?;
         driver.restart(self.ram())?;
-        let at = driver.placement();
-        self.place(at.desc, at.avail, at.used)?;
-        self.set_ready(at.size.into())?;
-        equal("ready", self.read(mmio::QUEUE_READY)?, 1)?;
+        self.make_ready(queue, driver)?;
         self.write(mmio::STATUS, LIVE)?;
         equal("status", self.read(mmio::STATUS)?, LIVE)
+    }
+
+    fn make_ready(&mut self, queue: u16, driver: &Driver) -> Checked {
+        let at = driver.placement();
+        self.place(queue, at.desc, at.avail, at.used)?;
+        self.set_ready(at.size.into())?;
+        equal("ready", self.read(mmio::QUEUE_READY)?, 1)
+    }
+
+    /// A kick by the number of the queue, where kicks have one.
+    fn kick_of(&self, queue: u16) -> Step {
+        match self.doorbell {
+            Doorbell::Mmio | Doorbell::IoeventfdMmio => {
+                Step::Store { gpa: VIRTIO_MMIO.0 + mmio::QUEUE_NOTIFY, value: queue.into() }
+            }
+            _ => KICK,
+        }
     }
 
     /// Everything as it should be but the size: the queue does not become live, and nothing in it is served.
     fn queue_of(&mut self, size: u32, driver: &mut Driver) -> Checked {
         self.negotiate(FEATURES)?;
         let at = driver.placement();
-        self.place(at.desc, at.avail, at.used)?;
+        self.place(REPORTING_QUEUE, at.desc, at.avail, at.used)?;
         self.set_ready(size)?;
         equal("ready", self.read(mmio::QUEUE_READY)?, 0)?;
         self.write(mmio::STATUS, LIVE)?;

@@ -107,7 +107,7 @@ fn median(totals: &[u64]) -> u64 {
 
 fn drift_is_told_from_two_speeds() -> Checked {
     // As seen: all of the first tenth at one speed, all of the last at the other.
-    let two_speeds = |report: u64| if report / 1500 % 2 == 0 { 77_000 } else { 108_000 };
+    let two_speeds = |report: u64| if (report / 1500).is_multiple_of(2) { 77_000 } else { 108_000 };
     let growing = |report: u64| two_speeds(report) + report;
     let told = |cost: &dyn Fn(u64) -> u64| {
         let (first, second) = cheapest_of_halves(&(0..LONG).map(cost).collect::<Vec<_>>());

@@ -7,7 +7,7 @@ use crate::axes::rung::Rung;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::interval::{Interval, MARGIN, Sampling, Verdict};
 use crate::figure::number;
-use crate::figure::unit::{Unit, percent, ratio};
+use crate::figure::unit::{Unit, percent, ratio, total};
 use crate::trial::timed::phases::Phase;
 
 /// The least share of a report that should lie in its phases.
@@ -29,6 +29,7 @@ pub fn all(cells: &[CellSummary], unit: Unit, how: Sampling) -> Vec<Check> {
 }
 
 fn explained(cells: &[CellSummary]) -> Check {
+    let reports = total(cells.iter().map(|cell| cell.reports));
     let faults: Vec<String> = cells
         .iter()
         .filter(|cell| cell.explained < EXPLAINED)
@@ -38,13 +39,7 @@ fn explained(cells: &[CellSummary]) -> Check {
     // Gaps between neighbouring stamps are the phases by definition: that they add up says nothing about where the
     // stamps are. Delays planted beside each of them do: `host/tests/timed/phases.rs`.
     let what = format!("stamps telescope: at most {} of a report is in no phase", percent(1.0 - EXPLAINED));
-    none_of(
-        &what,
-        Standing::Doubtful,
-        &faults,
-        cells.len() as u64,
-        format!("at most {}", percent(1.0 - least)),
-    )
+    none_of(&what, Standing::Doubtful, &faults, reports, format!("at most {}", percent(1.0 - least)))
 }
 
 fn drift(cells: &[CellSummary]) -> Check {

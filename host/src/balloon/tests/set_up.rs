@@ -3,14 +3,56 @@
 use super::*;
 
 #[test]
-fn there_are_three_queues() {
+fn there_are_three_queues_and_a_second_number_for_one() {
     let mut device = Device::new(&ram());
     device.negotiate(OFFERED);
-    let sizes = [0, 1, 2, 3, 0xffff, 0x1_0000, 0x1_0002].map(|queue| {
+    let sizes = [0, 1, 2, 4, 3, 5, 0xffff, 0x1_0000, 0x1_0002].map(|queue| {
         device.write(mmio::QUEUE_SEL, queue);
         device.read(mmio::QUEUE_NUM_MAX)
     });
-    assert_eq!(sizes, [1024, 1024, 1024, 0, 0, 0, 0]);
+    assert_eq!(sizes, [1024, 1024, 1024, 1024, 0, 0, 0, 0, 0]);
+}
+
+/// A device whose driver has set up one ring as the reporting queue by each of these numbers.
+fn numbered(ram: &Arc<GuestRam>, ring: &Mock<'_>, numbers: &[u16]) -> Device {
+    let mut device = Device::new(ram);
+    device.negotiate(OFFERED);
+    for number in numbers {
+        device.place(*number, ring);
+        device.write(mmio::QUEUE_READY, 1);
+        assert_eq!(device.read(mmio::QUEUE_READY), 1);
+    }
+    device.write(mmio::STATUS, UP);
+    device
+}
+
+#[test]
+fn the_reporting_queue_has_the_number_that_the_driver_gives_it() {
+    for number in [REPORTING_QUEUE, REPORTING_QUEUE_FIXED] {
+        let ram = ram();
+        let ring = mock(&ram, 0x1000);
+        let mut device = numbered(&ram, &ring, &[number]);
+        assert_eq!(device.balloon.reporting_queue(), number);
+        ring.add_desc_chains(&chain(0, &[0x200]), 0).unwrap();
+        // A kick of the other number is one of a queue that is not there.
+        device.write(mmio::QUEUE_NOTIFY, (REPORTING_QUEUE + REPORTING_QUEUE_FIXED - number).into());
+        assert_eq!((ring.used().idx().load(), device.serve()), (0, vec![0]), "{number}");
+        device.write(mmio::STATUS, 0);
+        assert_eq!(device.balloon.reporting_queue(), REPORTING_QUEUE);
+    }
+}
+
+#[test]
+fn two_reporting_queues_need_a_reset_and_are_told_by_name() {
+    let ram = ram();
+    let ring = mock(&ram, 0x1000);
+    let mut device = numbered(&ram, &ring, &[REPORTING_QUEUE_FIXED, REPORTING_QUEUE]);
+    assert_eq!(device.status(), UP | NEEDS_RESET);
+    let error = device.fetch().unwrap_err();
+    assert!(matches!(error, RingError::TwoReportingQueues), "{error}");
+    assert!(device.fetch().unwrap().is_none(), "once is enough");
+    device.start(&ring);
+    assert_eq!(device.balloon.reporting_queue(), REPORTING_QUEUE);
 }
 
 #[test]

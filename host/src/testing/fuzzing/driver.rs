@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use abi::addr::Gpa;
 use abi::wire::split_ring::{AVAIL_ENTRY_SIZE, DESC_SIZE, ENTRIES, IDX, USED_ENTRY_SIZE};
-use abi::wire::virtio::balloon::{QUEUES, REPORTING_QUEUE};
+use abi::wire::virtio::balloon::{DEFLATE_QUEUE, INFLATE_QUEUE, REPORTING_QUEUE};
 use abi::wire::virtio::{feature, mmio, status};
 use virtio_queue::QueueT;
 use vm_memory::{Bytes as _, GuestAddress};
@@ -71,7 +71,7 @@ impl Driver {
         ] {
             self.balloon.write(offset, &value.to_le_bytes());
         }
-        for queue in 0..QUEUES {
+        for queue in [INFLATE_QUEUE, DEFLATE_QUEUE, REPORTING_QUEUE] {
             // The rings of the other queues lie behind the reporting queue's.
             let behind = if queue == REPORTING_QUEUE { 0 } else { 0x1000 * (1 + u64::from(queue)) };
             for (offset, value) in [
@@ -165,8 +165,9 @@ impl Driver {
     fn kick(&mut self, completed: bool) {
         self.batch.clear();
         let before = self.memory();
-        let ring = self.used_ring(REPORTING_QUEUE);
-        let entries = u64::from(self.balloon.queue_numbered(REPORTING_QUEUE).size());
+        let reporting = self.balloon.reporting_queue();
+        let ring = self.used_ring(reporting);
+        let entries = u64::from(self.balloon.queue_numbered(reporting).size());
         let fetched = self.balloon.fetch(&mut self.batch);
         check_untouched(&before, &self.memory(), &[]);
         check_ranges(&self.batch, &self.descriptors(&before));
@@ -202,7 +203,7 @@ impl Driver {
 
     /// Every address and length in the descriptor table of the reporting queue.
     fn descriptors(&self, memory: &[u8]) -> Vec<(u64, u64)> {
-        let queue = self.balloon.queue_numbered(REPORTING_QUEUE);
+        let queue = self.balloon.queue_numbered(self.balloon.reporting_queue());
         let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         let table =
             usize::try_from(queue.desc_table()).ok().and_then(|at| memory.get(at..)).unwrap_or_default();
