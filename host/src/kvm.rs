@@ -44,7 +44,7 @@ pub use image::ImageError;
 pub use open::{Flavour, KvmError};
 pub use placement::Placed;
 
-pub(crate) use affinity::{Cpu, Pinned};
+pub(crate) use affinity::{Cpu, Pin, Pinned};
 pub(crate) use board::{Board, Flow, Request};
 pub(crate) use clock::{GuestTsc, HostTsc, TscOffset, counter};
 pub(crate) use exits::Counts;
@@ -56,5 +56,7 @@ pub(crate) use placement::Placement;
 pub(crate) use processor::Processor;
 pub(crate) use stats::Statistics;
 pub(crate) use watch::{Running, Watch};
-pub(crate) use watchdog::{Kicked, Pulse, watched};
+#[cfg(test)]
+pub(crate) use watchdog::Kicked;
+pub(crate) use watchdog::{Pulse, watched};
 pub(crate) use wiring::Listener;

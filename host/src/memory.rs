@@ -17,13 +17,14 @@ mod ram;
 mod residency;
 mod witness;
 
+pub use advise::Advice;
 pub use backing::BackingError;
 pub use ram::{GuestRam, HostRange, RamError};
 pub use residency::ResidencyError;
 pub use witness::{Held, Kind as WitnessKind, Splits, WitnessError};
 
-pub(crate) use advise::{Advice, advise};
-pub(crate) use backing::{back, require_huge};
+pub(crate) use advise::advise;
+pub(crate) use backing::{back, require_huge, try_discard};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use grip::Grip;
 pub(crate) use residency::{Residency, beside};

@@ -49,7 +49,8 @@ const EMULATED_TICKS: f64 = 50.0;
 pub fn probe() -> Result<Facts, KvmError> {
     let kvm = kvm::open()?;
     let placement = Placement::choose(1, Servicer::Vcpu);
-    let _pinned = Pinned::to(placement.vcpu(0));
+    let pinned = Pinned::to(placement.vcpu(0));
+    let still = still(&kvm)?;
     let instruction_ticks = [GuestRing::Zero, GuestRing::Three].map(|ring| instruction_ticks(&kvm, ring));
     let ring0_emulated = instruction_ticks[0].is_some_and(|ticks| ticks > EMULATED_TICKS);
     let hypercall = hypercall_instruction();
@@ -60,10 +61,8 @@ pub fn probe() -> Result<Facts, KvmError> {
             doorbells.push(DoorbellFact { doorbell, guest_ring, answered });
         }
     }
-    let still = Probe::build(&kvm, probe_boot(Program::Obey, GuestRing::Three, Bell::CallPort), false);
-    let (tsc_khz, tsc_offset) = still.map_or((0, None), |probe| {
-        (probe.machine.tsc_khz().unwrap_or(0), probe.machine.tsc_offset().map(|offset| offset.0))
-    });
+    let mut placed = placement.placed();
+    placed.remarks.extend(pinned.pin().astray());
     Ok(Facts {
         flavour: kvm::flavour(),
         capabilities: capabilities(&kvm),
@@ -73,12 +72,28 @@ pub fn probe() -> Result<Facts, KvmError> {
         instruction_ticks,
         ring0_emulated,
         counter: counter(),
-        tsc_khz,
-        tsc_offset,
+        tsc_khz: still.tsc_khz().unwrap_or(0),
+        tsc_offset: still.tsc_offset().map(|offset| offset.0),
         payload_target: PAYLOAD_TARGET,
-        placed: placement.placed(),
+        placed,
         clock_source: ClockSource::here(),
     })
+}
+
+/// A machine whose guest has left again. Where not even that can be had, nothing is tried one by one: every doorbell
+/// would be said not to answer.
+fn still(kvm: &Kvm) -> Result<Machine, KvmError> {
+    let no_guest = |reason: &dyn std::fmt::Display| KvmError::NoGuest { reason: reason.to_string() };
+    let boot = probe_boot(Program::Obey, GuestRing::Three, Bell::CallPort);
+    let mut probe = Probe::build(kvm, boot, false).map_err(|error| no_guest(&error))?;
+    let mut nothing = Stopwatch::new(&probe.ram, Vec::new());
+    match probe.run(&mut nothing) {
+        Err(error @ (ProbeError::Watchdog(_) | ProbeError::Exit(ExitError::NoThread { .. }))) => {
+            Err(no_guest(&error))
+        }
+        // A guest that fails by itself may come up in another mode.
+        _ => Ok(probe.machine),
+    }
 }
 
 fn capabilities(kvm: &Kvm) -> Vec<(&'static str, bool)> {
@@ -166,7 +181,7 @@ enum ProbeError {
     Exit(#[from] ExitError),
     #[error("the payload panicked: {0}")]
     Panicked(String),
-    #[error("no deadline can be set: {0}")]
+    #[error(transparent)]
     Watchdog(#[from] io::Error),
 }
 

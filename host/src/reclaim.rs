@@ -1,5 +1,6 @@
 //! What is done with the ranges of a call, whichever way they came.
 
+use std::io;
 use std::sync::Arc;
 
 use abi::addr::{ByteRange, PageRange, RangeError};
@@ -71,6 +72,8 @@ pub(crate) struct Taken {
     pub(crate) discarded_pages: u64,
     /// Calls that failed.
     pub(crate) madvise_failures: u64,
+    /// What the kernel said to the first of them (`errno`).
+    pub(crate) madvise_error: Option<i32>,
 }
 
 impl Taken {
@@ -79,6 +82,15 @@ impl Taken {
         self.madvise_calls += other.madvise_calls;
         self.discarded_pages += other.discarded_pages;
         self.madvise_failures += other.madvise_failures;
+        if self.madvise_error.is_none() {
+            self.madvise_error = other.madvise_error;
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, error: &io::Error) {
+        self.madvise_failures += 1;
+        self.madvise_error = self.madvise_error.or(error.raw_os_error());
     }
 
     /// The calls made since `before`; the fingerprint is that of all.
@@ -88,6 +100,7 @@ impl Taken {
             madvise_calls: self.madvise_calls - before.madvise_calls,
             discarded_pages: self.discarded_pages - before.discarded_pages,
             madvise_failures: self.madvise_failures - before.madvise_failures,
+            madvise_error: self.madvise_error,
         }
     }
 }
@@ -142,19 +155,45 @@ impl Reclaimer {
         self.taken.madvise_calls += 1;
         self.taken.discarded_pages += range.pages();
         self.grip(range);
-        if advise(&self.ram, range, Advice::DontNeed).is_err() {
-            self.taken.madvise_failures += 1;
+        if let Err(error) = advise(&self.ram, range, Advice::DontNeed) {
+            self.taken.failed(&error);
         }
     }
 
     /// What a discard that only unmaps keeps back.
     #[cfg(any(test, feature = "test-support"))]
     fn grip(&mut self, range: PageRange) {
-        if self.planted.is(Fault::UnmapOnly) && self.grip.hold(&self.ram, range).is_err() {
-            self.taken.madvise_failures += 1;
+        if self.planted.is(Fault::UnmapOnly)
+            && let Err(error) = self.grip.hold(&self.ram, range)
+        {
+            self.taken.failed(&error);
         }
     }
 
     #[cfg(not(any(test, feature = "test-support")))]
     const fn grip(&self, _: PageRange) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::refuse::refused;
+    use abi::addr::{Gpa, PAGE_SIZE};
+
+    #[test]
+    fn what_the_kernel_said_to_the_first_failure_is_kept() {
+        let ram = Arc::new(GuestRam::new(4 << 20).unwrap());
+        let mut reclaimer = Reclaimer::new(ram.clone(), Discard::DontNeed, Coalesce::Each, Planted::NONE);
+        let mut take = || {
+            let mut batch = Batch::default();
+            batch.push(ByteRange { gpa: Gpa(0), len: PAGE_SIZE }, &ram);
+            reclaimer.take(&mut batch);
+            reclaimer.taken()
+        };
+        assert_eq!(take().madvise_error, None);
+        refused(libc::SYS_madvise, libc::EINVAL, &mut take);
+        let taken = refused(libc::SYS_madvise, libc::EPERM, &mut take);
+        let Taken { madvise_calls, madvise_failures, madvise_error, .. } = taken;
+        assert_eq!((madvise_calls, madvise_failures, madvise_error), (3, 2, Some(libc::EINVAL)));
+    }
 }

@@ -16,6 +16,7 @@ use crate::figure::interval::blocks_needed;
 use crate::figure::unit::Unit;
 use crate::plan::schedule::Slot;
 use crate::plan::{self, Plan, PlanError};
+use crate::site::environment::Environment;
 use crate::trial;
 use crate::trial::checks::{COMPLETE, Planned};
 use crate::trial::record::TrialRecord;
@@ -101,7 +102,7 @@ impl Shown {
         let summary = Summary {
             schema_version: SCHEMA_VERSION,
             host: environment.host.clone(),
-            notes: environment.notes(),
+            notes: notes(environment, trials),
             remarks: remarks.clone(),
             plan: plan.clone(),
             unit: archive.unit(),
@@ -118,6 +119,19 @@ impl Shown {
         };
         Ok(Self { summary, experiment, found })
     }
+}
+
+/// What every table says: of the host, and of trials that did not run as its threads were to be placed.
+fn notes(environment: &Environment, trials: &[TrialRecord]) -> Vec<String> {
+    let mut notes = environment.notes();
+    for counts in trials.iter().filter_map(TrialRecord::counts).filter(|counts| counts.clock.tells_time()) {
+        for remark in counts.placement.iter().flat_map(|placement| &placement.remarks) {
+            if !notes.contains(remark) {
+                notes.push(remark.clone());
+            }
+        }
+    }
+    notes
 }
 
 impl Summary {

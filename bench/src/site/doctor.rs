@@ -219,12 +219,11 @@ fn governor(machine: &Machine) -> Finding {
 }
 
 fn processors(environment: &Environment) -> Finding {
-    let Environment { machine, kvm, .. } = environment;
+    let machine = &environment.machine;
     let smt = machine.smt.as_deref().unwrap_or("not stated");
     let found = format!("{} usable, hyper-threading {smt}", machine.cores);
-    // An emulator that counts instructions has one processor, and more would not make its counts better.
-    let change = (machine.cores < 2 && kvm.clock.tells_time())
-        .then_some("the device thread of ring-async and virtio needs a core of its own: use two or more");
+    let crowded = environment.crowded().join("\n");
+    let change = (!crowded.is_empty()).then_some(crowded.as_str());
     finding("processors", found, change)
 }
 

@@ -205,6 +205,24 @@ impl Environment {
         }
     }
 
+    /// Why threads are in each other's way, if they are.
+    ///
+    /// One processor is all there is where instructions are counted, and which thread has it changes no count.
+    pub(super) fn crowded(&self) -> Vec<String> {
+        if !self.kvm.clock.tells_time() {
+            return Vec::new();
+        }
+        let mut crowded: Vec<String> =
+            self.placement.iter().flat_map(|placement| placement.remarks.iter().cloned()).collect();
+        if self.machine.cores < 2 {
+            crowded.push(
+                "the device thread of ring-async and virtio needs a core of its own: use two or more"
+                    .to_owned(),
+            );
+        }
+        crowded
+    }
+
     /// What every table of a run on this host says.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
@@ -222,9 +240,7 @@ impl Environment {
                     .to_owned(),
             );
         }
-        // One processor is all there is where instructions are counted, and which thread has it changes no count.
-        let placement = self.placement.iter().filter(|_| self.kvm.clock.tells_time());
-        notes.extend(placement.flat_map(|placement| placement.remarks.iter().cloned()));
+        notes.extend(self.crowded());
         let off = self.machine.lab.iter().flat_map(|lab| lab.0.switched_off());
         notes.extend(off.map(|off| format!("{}: {}", off.parameter, off.why)));
         if cfg!(feature = "detour") {

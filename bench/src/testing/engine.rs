@@ -222,6 +222,7 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
             madvise_calls: if discards { made.blocks } else { 0 },
             discarded_pages: if discards != (wrong == Some(Wrong::Discards)) { reported_pages } else { 0 },
             madvise_failures: 0,
+            madvise_error: None,
             refused: Refused::default(),
             violations,
             elapsed_ns: Some(1_000_000),

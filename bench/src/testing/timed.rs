@@ -253,6 +253,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             madvise_calls: if discards { calls } else { 0 },
             discarded_pages: 0,
             madvise_failures: 0,
+            madvise_error: None,
             refused: Refused::default(),
             witness: WitnessKind::Frames,
             splits: None,

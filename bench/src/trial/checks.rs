@@ -101,7 +101,9 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
             counts.refused.iter().map(|(reason, count)| format!("{reason}: {count} ranges in trial {trial}")),
         );
         if counts.madvise_failures > 0 {
-            faults.push(format!("madvise failed {} times in trial {trial}", counts.madvise_failures));
+            let said = counts.madvise_error.as_deref().unwrap_or("the reason was not recorded");
+            let times = counts.madvise_failures;
+            faults.push(format!("madvise(MADV_DONTNEED) failed {times} times in trial {trial}: {said}"));
         }
     }
     let calls = total(measured.iter().map(|(_, counts)| counts.madvise_calls));

@@ -1,6 +1,7 @@
 //! What every kind of trial counts.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use host::axes::{Bell, GuestRing};
 use host::kvm::Exits;
@@ -44,6 +45,9 @@ pub struct Counts {
     pub discarded_pages: u64,
     /// `madvise` calls that failed.
     pub madvise_failures: u64,
+    /// What the kernel said to the first that failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub madvise_error: Option<String>,
     /// Ranges refused, by reason, in the whole trial.
     pub refused: BTreeMap<String, u64>,
     /// Pages whose contents the guest checked, in the whole trial.
@@ -73,6 +77,7 @@ impl Counts {
             madvise_calls: found.madvise_calls,
             discarded_pages: found.discarded_pages,
             madvise_failures: found.madvise_failures,
+            madvise_error: found.madvise_error.map(|errno| io::Error::from_raw_os_error(errno).to_string()),
             refused: refusals(&found.refused),
             checked_pages,
             violations: violations.collect(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Balloon;
-use crate::kvm::{ExitError, Kicked, Pulse};
+use crate::kvm::{ExitError, Pulse};
 
 /// A balloon behind its lock.
 #[derive(Clone, Debug)]
@@ -52,13 +52,8 @@ impl SharedBalloon {
             }
             drop(device);
             // The watchdog's signal interrupts system calls; here there is none for it to interrupt.
-            match self.pulse.kicked() {
-                None => std::thread::yield_now(),
-                Some(Kicked::NoProgress) => return Err(ExitError::InHand),
-                Some(Kicked::Stopped) => return Err(ExitError::Stopped),
-                Some(Kicked::Sibling) => return Err(ExitError::Sibling),
-                Some(Kicked::Device) => return Err(ExitError::Device),
-            }
+            self.pulse.unless_kicked(ExitError::InHand)?;
+            std::thread::yield_now();
         }
     }
 }

@@ -95,11 +95,10 @@ fn run_guest(
     spec.validate_processors(facts.max_vcpus)?;
     trial::steady(facts)?;
     let placement = Placement::choose(spec.vcpus, spec.way.servicer);
-    let pinned = Pinned::to(placement.vcpu(0));
+    let _pinned = Pinned::to(placement.vcpu(0));
     let mut assembly = assemble(spec, facts, guest, &placement)?;
     let services = assembly.services()?;
     let (tsc_khz, offset) = assembly.clock()?;
-    let placed = assembly.placed(&pinned);
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
     let (ram, boot) = (&Arc::clone(ram), *boot);
     ram.write_words(ENGINE, &engine_info(spec, guest.fault, tsc_khz).to_words())?;
@@ -133,7 +132,8 @@ fn run_guest(
     let mut first = Seat::new(balloon, services.of(0), |control, _, _| session.control(control));
     let deadline = Deadline { patience: guest.patience, stop, placement: &placement };
     let ran = team::run(machine, &mut first, others, &deadline);
-    trial::ended(ran, services.error())?;
+    let astray = trial::ended(ran, services.error())?;
+    let placed = assembly.placed(astray.into_iter().chain(services.astray()));
     assembly.clock_stands(offset)?;
 
     let books = Books { ram, map, vcpus: spec.vcpus };
@@ -187,6 +187,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: Known) -> Result<Eng
             madvise_calls: taken.madvise_calls,
             discarded_pages: taken.discarded_pages,
             madvise_failures: taken.madvise_failures,
+            madvise_error: taken.madvise_error,
             refused: served.refused,
             violations: books.violations()?,
             elapsed_ns: known.counter.nanoseconds(known.elapsed),

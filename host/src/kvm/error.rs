@@ -108,6 +108,14 @@ pub enum ExitError {
     /// The device thread gave up; it has the reason.
     #[error("the device thread gave up")]
     Device,
+    /// KVM starts threads of its own in a machine's first `KVM_RUN` (Linux 6.14, for huge pages of the guest's).
+    #[error(
+        "KVM_RUN failed: {source}: KVM starts a thread for every machine and may not have one more; raise the limit that is reached: pids.max of the cgroup, `ulimit -u`, or /proc/sys/kernel/threads-max"
+    )]
+    NoThread {
+        /// What it said.
+        source: kvm_ioctls::Error,
+    },
     /// `KVM_RUN` itself failed.
     #[error("KVM_RUN failed at rip {rip:#x}: {source}")]
     Run {

@@ -41,6 +41,12 @@ pub enum KvmError {
         /// Of what.
         kind: &'static str,
     },
+    /// It opens, and no guest can be run whatever it is.
+    #[error("no guest can be run here: {reason}")]
+    NoGuest {
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// It does something else.
     #[error("/dev/kvm cannot be used: {what}: {source}")]
     Unusable {

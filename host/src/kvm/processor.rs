@@ -19,7 +19,7 @@ use super::error::ExitError;
 use super::exits::Counts;
 use super::stats::Statistics;
 use super::watch::Watch;
-use super::watchdog::{Kicked, Pulse};
+use super::watchdog::Pulse;
 use super::{image, ioctl};
 use crate::memory::GuestRam;
 
@@ -169,6 +169,8 @@ impl Processor {
                 other => {
                     let failure = Failure::of(other);
                     self.failed(failure)?;
+                    // An interruption is no progress.
+                    continue;
                 }
             }
             self.pulse.beat();
@@ -217,13 +219,7 @@ impl Processor {
             0 => std::thread::yield_now(),
             _ => std::thread::sleep(Duration::from_micros(microseconds.into()).min(LONGEST_IDLE)),
         }
-        match self.pulse.kicked() {
-            None => Ok(()),
-            Some(Kicked::NoProgress) => Err(ExitError::Waiting),
-            Some(Kicked::Stopped) => Err(ExitError::Stopped),
-            Some(Kicked::Sibling) => Err(ExitError::Sibling),
-            Some(Kicked::Device) => Err(ExitError::Device),
-        }
+        self.pulse.unless_kicked(ExitError::Waiting)
     }
 
     fn nothing_at(&self, gpa: u64) -> ExitError {
@@ -236,13 +232,11 @@ impl Processor {
         match failure {
             Failure::Interrupted => {
                 self.counts.interrupted.up();
-                match self.pulse.kicked() {
-                    None => Ok(()),
-                    Some(Kicked::NoProgress) => Err(ExitError::Deadline { rip }),
-                    Some(Kicked::Stopped) => Err(ExitError::Stopped),
-                    Some(Kicked::Sibling) => Err(ExitError::Sibling),
-                    Some(Kicked::Device) => Err(ExitError::Device),
-                }
+                self.pulse.unless_kicked(ExitError::Deadline { rip })
+            }
+            Failure::NoThread(source) => {
+                self.pulse.unless_kicked(ExitError::Deadline { rip })?;
+                Err(ExitError::NoThread { source })
             }
             Failure::Shutdown => Err(ExitError::TripleFault { rip }),
             Failure::Internal => {
@@ -272,9 +266,14 @@ impl Processor {
 /// An exit that is no service to the guest, with everything needed of it.
 enum Failure {
     Interrupted,
+    /// Not ours to repeat: no processor of ours waits for another to start it, for which KVM says the same.
+    NoThread(kvm_ioctls::Error),
     Shutdown,
     Internal,
-    Port { port: u16, bytes: usize },
+    Port {
+        port: u16,
+        bytes: usize,
+    },
     Other(String),
     Run(kvm_ioctls::Error),
 }
@@ -288,7 +287,8 @@ impl Failure {
             Ok(VcpuExit::IoIn(port, data)) => Self::Port { port, bytes: data.len() },
             Ok(VcpuExit::Intr) => Self::Interrupted,
             Ok(other) => Self::Other(format!("{other:?}")),
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Self::Interrupted,
+            Err(error) if error.errno() == libc::EINTR => Self::Interrupted,
+            Err(error) if error.errno() == libc::EAGAIN => Self::NoThread(error),
             Err(error) => Self::Run(error),
         }
     }
@@ -313,4 +313,17 @@ fn device(gpa: u64) -> Option<Device> {
 /// A 32-bit value as an exit carries it; any other width is no word of ours.
 fn word(data: &[u8]) -> u32 {
     data.try_into().map_or(u32::MAX, u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_signal_is_an_interruption() {
+        let of = |errno| Failure::of(Err(kvm_ioctls::Error::new(errno)));
+        assert!(matches!(of(libc::EINTR), Failure::Interrupted));
+        assert!(matches!(of(libc::EAGAIN), Failure::NoThread(_)));
+        assert!(matches!(of(libc::ENOMEM), Failure::Run(_)));
+    }
 }

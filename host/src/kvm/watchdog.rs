@@ -2,18 +2,24 @@
 //! no progress, or when somebody wants to stop.
 //!
 //! A kick is a signal to the thread in `KVM_RUN`. One that arrives just before `KVM_RUN` is entered is lost, so
-//! that it is repeated until the watchdog ends.
+//! that it is repeated until the watchdog ends. Nothing else ends a guest that never exits: KVM looks at
+//! `immediate_exit` only where it enters the guest. So that every thread is kicked once before it is watched.
 
 #![expect(unsafe_code, reason = "a signal to one thread, and the rank of another")]
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
+use vmm_sys_util::signal::{register_signal_handler, unblock_signal};
 
 use super::affinity::{Cpu, Pinned};
+use super::error::ExitError;
+
+/// What a kick is. Not one of the real-time signals, which need room in the user's queue (`ulimit -i`); and not one that
+/// ends a process, should it meet one without the handler.
+const SIGNAL: libc::c_int = libc::SIGURG;
 
 /// How often the watchdog looks. Rare enough not to disturb, often enough to stop promptly.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -61,6 +67,17 @@ impl Pulse {
         self.processor_failed.store(true, Ordering::Release);
     }
 
+    /// Whether to go on. One that is to leave because nothing moves says so in its own words, `hangs`.
+    pub(crate) fn unless_kicked(&self, hangs: ExitError) -> Result<(), ExitError> {
+        Err(match self.kicked() {
+            None => return Ok(()),
+            Some(Kicked::NoProgress) => hangs,
+            Some(Kicked::Stopped) => ExitError::Stopped,
+            Some(Kicked::Sibling) => ExitError::Sibling,
+            Some(Kicked::Device) => ExitError::Device,
+        })
+    }
+
     /// Why the vCPU is to leave, if it is.
     pub(crate) fn kicked(&self) -> Option<Kicked> {
         // Acquire: pairs with the releases of the four stores.
@@ -86,8 +103,8 @@ impl Pulse {
 /// thread that it kicks.
 ///
 /// # Errors
-/// When the signal handler or a thread that can run beside the calling one cannot be had; then nothing is run. When the
-/// calling thread could not be kicked.
+/// When the calling thread cannot be kicked, or a thread that can run beside it cannot be had; then nothing is run. When
+/// a kick failed.
 pub(crate) fn watched<T>(
     pulse: &Pulse,
     patience: Duration,
@@ -95,23 +112,25 @@ pub(crate) fn watched<T>(
     place: Option<Cpu>,
     run: impl FnOnce() -> T,
 ) -> io::Result<T> {
-    install_handler()?;
-    let rank = RealTime::of_this_thread();
     // SAFETY: has no preconditions.
     let watched = unsafe { libc::pthread_self() };
+    prove_kick(watched)?;
+    let rank = RealTime::of_this_thread();
     std::thread::scope(|scope| {
         // Dropped when `run` returns or panics, which ends the thread; the scope waits for that.
         let (quit, quitting) = channel::<()>();
         let (tell, told) = channel();
-        let watchdog =
-            std::thread::Builder::new().name("watchdog".into()).spawn_scoped(scope, move || {
+        let watchdog = std::thread::Builder::new()
+            .name("watchdog".into())
+            .spawn_scoped(scope, move || {
                 let ready = rank.map_or(Ok(()), RealTime::exceed);
                 // A new thread inherits the processor of the one it watches, and would take time from it.
                 let _pinned = Pinned::to(place);
                 // Should nobody listen any more, nothing is run, and the next line ends.
                 let _ = tell.send(ready);
                 watch(pulse, patience, stop, &quitting, || kick(watched))
-            })?;
+            })
+            .map_err(|error| said("no thread can be started for the watchdog", &error))?;
         // Waits: on the processor that it inherits the new thread may not run before this one sleeps.
         told.recv().map_err(io::Error::other)??;
         let ran = run();
@@ -121,6 +140,15 @@ pub(crate) fn watched<T>(
     })
 }
 
+/// What was tried, and what was said to it.
+fn said(tried: &str, error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{tried}: {error}"))
+}
+
+/// Looks every [`INTERVAL`] until it is to quit. Looks are counted, not time: while nobody runs, because the process is
+/// stopped, nobody could make progress.
+///
+/// A kick that fails is said at the end, and tried again meanwhile.
 fn watch(
     pulse: &Pulse,
     patience: Duration,
@@ -128,16 +156,16 @@ fn watch(
     quit: &Receiver<()>,
     kick: impl Fn() -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut seen = 0;
-    let mut since = Instant::now();
+    let (mut seen, mut waited, mut kicks) = (0, Duration::ZERO, Ok(()));
     while quit.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        waited += INTERVAL;
         // Relaxed: see `beat`.
         let beats = pulse.beats.load(Ordering::Relaxed);
         if beats != seen {
-            (seen, since) = (beats, Instant::now());
+            (seen, waited) = (beats, Duration::ZERO);
         }
         // Release: for whoever acquires in `kicked`.
-        if since.elapsed() >= patience {
+        if waited >= patience {
             pulse.no_progress.store(true, Ordering::Release);
         }
         // Relaxed: the flag carries nothing with it.
@@ -145,23 +173,55 @@ fn watch(
             pulse.stopped.store(true, Ordering::Release);
         }
         if pulse.kicked().is_some() {
-            match kick() {
-                // The user has too many signals queued: the next time there may be room.
-                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
-                kicked => kicked?,
-            }
+            kicks = kicks.and(kick());
         }
     }
-    Ok(())
+    kicks
 }
 
-/// Interrupts a system call of the watched thread.
+thread_local! {
+    /// Whether a kick has arrived on this thread.
+    static ARRIVED: AtomicBool = const { AtomicBool::new(false) };
+}
+
+/// Installs the handler: without `SA_RESTART`, so that `KVM_RUN` returns. Once more does no harm.
+fn install_handler() -> io::Result<()> {
+    // Safe in a signal handler: a constant of the thread, with nothing to make and nothing to drop.
+    extern "C" fn arrived(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // Relaxed: only ever looked at by the thread it runs on.
+        ARRIVED.with(|arrived| arrived.store(true, Ordering::Relaxed));
+    }
+    register_signal_handler(SIGNAL, arrived)
+        .map_err(|error| said("no kick can be received (sigaction of SIGURG)", &error))
+}
+
+/// Kicks the calling thread, which is `this`. What arrives once arrives again: nobody takes system calls away from a
+/// process that runs but the process itself.
+fn prove_kick(this: libc::pthread_t) -> io::Result<()> {
+    install_handler()?;
+    // Whoever started this process may have blocked it. Should it stay so, the kick does not arrive.
+    let _ = unblock_signal(SIGNAL);
+    // Relaxed, here and below: see the handler.
+    ARRIVED.with(|arrived| arrived.store(false, Ordering::Relaxed));
+    kick(this)?;
+    // A signal that a thread sends to itself arrives before the system call returns.
+    if ARRIVED.with(|arrived| arrived.load(Ordering::Relaxed)) {
+        Ok(())
+    } else {
+        Err(io::Error::other("a kick was sent (tgkill of SIGURG) and has not arrived: the signal is blocked"))
+    }
+}
+
+/// Interrupts a system call of that thread.
 fn kick(thread: libc::pthread_t) -> io::Result<()> {
-    // SAFETY: the watched thread is in `watched`, which does not return before the thread we are on has ended: it is
-    // alive. The handler of the signal is installed and does nothing.
-    match unsafe { libc::pthread_kill(thread, SIGRTMIN()) } {
+    // SAFETY: the thread is alive: it is the one we are on, or in `watched`, which does not return before the thread we
+    // are on has ended. The handler of the signal is installed, and a store is all it does.
+    match unsafe { libc::pthread_kill(thread, SIGNAL) } {
         0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
+        error => Err(said(
+            "no kick can be sent (tgkill of SIGURG), and a guest that hangs could not be stopped",
+            &io::Error::from_raw_os_error(error),
+        )),
     }
 }
 
@@ -197,17 +257,13 @@ fn set_real_time(priority: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Installs the handler: without `SA_RESTART`, so that `KVM_RUN` returns. Once more does no harm.
-fn install_handler() -> io::Result<()> {
-    extern "C" fn nothing(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
-    register_signal_handler(SIGRTMIN(), nothing).map_err(io::Error::from)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kvm::affinity::CpuSet;
+    use crate::testing::refuse::refused;
     use std::fs;
+    use std::time::Instant;
 
     /// The threads of this process with that name, and the processors each may run on.
     fn watchdogs() -> Vec<String> {
@@ -304,25 +360,67 @@ mod tests {
     }
 
     #[test]
-    fn a_kick_that_does_not_arrive_is_repeated_or_said() {
-        let ended = |errors: &[i32]| {
-            let (pulse, stop) = (Pulse::default(), AtomicBool::new(true));
-            let (quit, quitting) = channel::<()>();
-            let left = std::cell::RefCell::new((errors.iter(), Some(quit)));
-            let kick = || {
-                let (errors, quit) = &mut *left.borrow_mut();
-                match errors.next() {
-                    Some(error) => Err(io::Error::from_raw_os_error(*error)),
-                    None => {
-                        *quit = None;
-                        Ok(())
-                    }
+    fn a_kick_that_fails_is_repeated_and_said_in_the_end() {
+        let (pulse, stop) = (Pulse::default(), AtomicBool::new(true));
+        let (quit, quitting) = channel::<()>();
+        let left = std::cell::RefCell::new(([libc::EPERM, libc::EAGAIN].into_iter(), Some(quit)));
+        let kick = || {
+            let (errors, quit) = &mut *left.borrow_mut();
+            match errors.next() {
+                Some(error) => Err(io::Error::from_raw_os_error(error)),
+                None => {
+                    *quit = None;
+                    Ok(())
                 }
-            };
-            let watched = watch(&pulse, Duration::MAX, &stop, &quitting, kick);
-            (watched.map_err(|error| error.raw_os_error()), left.borrow().0.len())
+            }
         };
-        assert_eq!(ended(&[libc::EAGAIN, libc::EAGAIN]), (Ok(()), 0));
-        assert_eq!(ended(&[libc::ESRCH, libc::EAGAIN]), (Err(Some(libc::ESRCH)), 1));
+        let ended = watch(&pulse, Duration::MAX, &stop, &quitting, kick);
+        assert_eq!(ended.unwrap_err().raw_os_error(), Some(libc::EPERM), "the first is said");
+        assert_eq!(left.borrow().0.len(), 0);
+    }
+
+    /// Takes all room for queued signals from this process while a thread is to be stopped.
+    #[test]
+    fn a_kick_needs_no_room_among_the_users_signals() {
+        let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the pointer is to a writable `rlimit`.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_SIGPENDING, &raw mut before) }, 0);
+        let none = libc::rlimit { rlim_cur: 0, ..before };
+        // SAFETY: the pointers, here and below, are to readable `rlimit`s.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, &raw const none) }, 0);
+        let (pulse, stop) = (Pulse::default(), AtomicBool::new(false));
+        let slept = watched(&pulse, Duration::ZERO, &stop, None, || {
+            // What sleeps in one system call until it is interrupted, as a processor does in `KVM_RUN`.
+            // SAFETY: no descriptors; waits.
+            unsafe { libc::poll(std::ptr::null_mut(), 0, 10_000) }
+        });
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, &raw const before) }, 0);
+        assert_eq!(slept.unwrap(), -1, "nobody interrupted it");
+    }
+
+    #[test]
+    fn a_thread_that_inherits_the_signal_blocked_is_kicked_all_the_same() {
+        let blocked = || {
+            vmm_sys_util::signal::block_signal(SIGNAL).unwrap();
+            let (pulse, stop) = (Pulse::default(), AtomicBool::new(true));
+            watched(&pulse, Duration::MAX, &stop, None, || {
+                // SAFETY: no descriptors; waits.
+                unsafe { libc::poll(std::ptr::null_mut(), 0, 10_000) }
+            })
+        };
+        assert_eq!(std::thread::spawn(blocked).join().unwrap().unwrap(), -1);
+    }
+
+    #[test]
+    fn nothing_is_run_that_could_not_be_stopped() {
+        let run = || watched(&Pulse::default(), Duration::ZERO, &AtomicBool::new(false), None, || ());
+        for (call, named) in [(libc::SYS_tgkill, "tgkill"), (libc::SYS_rt_sigaction, "sigaction")] {
+            let error = refused(call, libc::EPERM, run).unwrap_err().to_string();
+            assert!(error.contains(named) && error.contains("os error 1"), "{error}");
+        }
+        // A sandbox may also say that it has done what it has not.
+        let error = refused(libc::SYS_tgkill, 0, run).unwrap_err().to_string();
+        assert!(error.contains("has not arrived"), "{error}");
     }
 }

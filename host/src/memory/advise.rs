@@ -19,7 +19,7 @@ use super::ram::{GuestRam, HostRange};
 
 /// What the kernel is advised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Advice {
+pub enum Advice {
     /// `MADV_DONTNEED`.
     DontNeed,
     /// `MADV_HUGEPAGE`.
@@ -29,6 +29,15 @@ pub(crate) enum Advice {
 }
 
 impl Advice {
+    /// The kernel's name of it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::DontNeed => "MADV_DONTNEED",
+            Self::HugePage => "MADV_HUGEPAGE",
+            Self::NoHugePage => "MADV_NOHUGEPAGE",
+        }
+    }
+
     const fn number(self) -> libc::c_int {
         match self {
             Self::DontNeed => libc::MADV_DONTNEED,

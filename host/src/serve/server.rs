@@ -50,6 +50,14 @@ impl Server {
         }
     }
 
+    /// Why the device thread is not on its processor, if it is not.
+    pub(crate) fn astray(&self) -> Option<String> {
+        match self {
+            Self::Device(worker) => worker.astray(),
+            Self::Vcpu(_) | Self::Kernel(_) => None,
+        }
+    }
+
     /// What the device thread gave up for, if it did.
     pub(crate) fn error(&self) -> Option<WorkerError> {
         match self {

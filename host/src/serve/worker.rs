@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use vmm_sys_util::eventfd::EventFd;
@@ -13,7 +13,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::service::Service;
 use crate::balloon::RingError;
 use crate::fault::{Fault, Planted};
-use crate::kvm::{Cpu, HostTsc, Pinned, Pulse, Request, Running};
+use crate::kvm::{Cpu, HostTsc, Pin, Pinned, Pulse, Request, Running};
 
 /// Why the device thread gave up.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum WorkerError {
     #[error("no device thread can be started: {0}")]
     Start(io::Error),
     /// The eventfd failed.
-    #[error("the kick of the device thread failed: {0}")]
+    #[error("the kick of the device thread cannot be read (eventfd): {0}")]
     Kick(io::Error),
     /// The driver broke the ring.
     #[error(transparent)]
@@ -40,6 +40,8 @@ struct Shared {
     kick: EventFd,
     quit: AtomicBool,
     error: Mutex<Option<WorkerError>>,
+    /// Where the thread was to run, once it does.
+    pin: OnceLock<Pin>,
     planted: Planted,
 }
 
@@ -58,6 +60,7 @@ impl Worker {
             kick,
             quit: AtomicBool::new(false),
             error: Mutex::new(None),
+            pin: OnceLock::new(),
         });
         let thread = {
             let shared = Arc::clone(&shared);
@@ -74,6 +77,11 @@ impl Worker {
         self.shared.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Why the thread is not on its processor, if it is not.
+    pub(crate) fn astray(&self) -> Option<String> {
+        self.shared.pin.get()?.astray()
+    }
+
     /// Looks at the service, between two of its calls.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&Service) -> T) -> T {
         look(&self.shared.service.lock().unwrap_or_else(PoisonError::into_inner))
@@ -82,7 +90,8 @@ impl Worker {
 
 impl Shared {
     fn work(&self, pulse: &Pulse, processor: Option<Cpu>) {
-        let _pinned = Pinned::to(processor);
+        let pinned = Pinned::to(processor);
+        self.pin.get_or_init(|| pinned.pin().clone());
         if let Err(error) = self.serve(pulse) {
             *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             pulse.device_failed();
@@ -91,7 +100,10 @@ impl Shared {
 
     fn serve(&self, pulse: &Pulse) -> Result<(), WorkerError> {
         loop {
-            let kicks = self.kick.read().map_err(WorkerError::Kick)?;
+            let kicks = match self.kick.read() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                kicks => kicks.map_err(WorkerError::Kick)?,
+            };
             self.planted.slow(Fault::SlowWake);
             let picked_up = HostTsc::now();
             // Relaxed: the flag carries nothing with it.
@@ -109,9 +121,8 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // Relaxed: see `serve`.
         self.shared.quit.store(true, Ordering::Relaxed);
-        // The counter of an eventfd cannot be full after some kicks.
-        let _ = self.shared.kick.write(1);
-        if let Some(thread) = self.thread.take() {
+        // A thread that cannot be woken is not waited for: it sleeps until the process ends.
+        if let (Some(thread), Ok(())) = (self.thread.take(), self.shared.kick.write(1)) {
             // A panic of the thread has been printed; there is nothing to add.
             let _ = thread.join();
         }

@@ -66,7 +66,6 @@ pub fn run_planted(
     let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, &placement)?;
     let (server, stamps) = assembly.server()?;
     let (tsc_khz, offset) = assembly.clock()?;
-    let placed = assembly.placed(&pinned);
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
     let boot = *boot;
     let mut session = Session {
@@ -97,7 +96,8 @@ pub fn run_planted(
     let server = trial::watched(&pulse, patience, stop, placement.watchdog(), || {
         run_to_its_end(machine, balloon, server, &mut session)
     })?;
-    let registers = machine.fetch_registers(true);
+    let placed = assembly.placed(pinned.pin().astray().into_iter().chain(server.astray()));
+    let registers = assembly.machine.fetch_registers(true);
     assembly.clock_stands(offset)?;
     outcome(&session, &server, Known { boot, tsc_khz, registers, placed })
 }
@@ -174,6 +174,7 @@ fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outco
             madvise_calls: taken.madvise_calls,
             discarded_pages: taken.discarded_pages,
             madvise_failures: taken.madvise_failures,
+            madvise_error: taken.madvise_error,
             refused,
             witness: session.prover.witness(),
             splits: session.splits,

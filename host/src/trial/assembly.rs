@@ -9,11 +9,11 @@ use abi::boot::BootInfo;
 use abi::layout::ARENA;
 
 use super::error::TrialError;
-use crate::axes::{Servicer, Way};
+use crate::axes::{Discard, HaltPoll, Servicer, Way};
 use crate::balloon::{Balloon, SharedBalloon};
 use crate::fault::{Fault, Planted};
-use crate::kvm::{self, Blueprint, Machine, Pinned, Placed, Placement, TscOffset};
-use crate::memory::{GuestRam, back};
+use crate::kvm::{self, Blueprint, BuildError, Machine, Placed, Placement, TscOffset};
+use crate::memory::{GuestRam, back, try_discard};
 use crate::probe::Facts;
 use crate::reclaim::Reclaimer;
 use crate::serve::{Server, Service, Services, Stamps, Worker, WorkerError};
@@ -56,12 +56,16 @@ impl Assembly {
     pub(crate) fn new(wanted: &Wanted<'_>, facts: &Facts) -> Result<Self, TrialError> {
         let Wanted { way, boot, vcpus, offer_poison, image, planted, placement } = *wanted;
         check_hypercall(&way, facts)?;
+        check_halt_poll(&way, facts)?;
         let kvm = kvm::open()?;
         // Everything below the arena, and the arena.
         let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(boot.arena_pages))?);
         // Before the first page of it is touched.
         let bound = placement.node().map(|node| ram.bind(node));
         back(&ram, way.backing)?;
+        if way.discard == Discard::DontNeed {
+            try_discard(&ram)?;
+        }
         let ioeventfd = way.doorbell.is_ioeventfd();
         let machine = Machine::new(&Blueprint {
             kvm: &kvm,
@@ -131,11 +135,13 @@ impl Assembly {
         }
     }
 
-    /// Where everything is, as it is recorded; `pinned` is the first virtual processor's.
-    pub(crate) fn placed(&self, pinned: &Pinned) -> Placed {
+    /// Where everything was, as it is recorded; of `astray` threads why they were elsewhere.
+    pub(crate) fn placed(&self, astray: impl IntoIterator<Item = String>) -> Placed {
         let mut placed = self.placement.placed();
-        if let Some(error) = pinned.refused() {
-            placed.remarks.push(format!("the kernel does not pin threads ({error}): the scheduler decides"));
+        for remark in astray {
+            if !placed.remarks.contains(&remark) {
+                placed.remarks.push(remark);
+            }
         }
         placed.bound = self.bound.as_ref().map(Result::is_ok);
         if let Some(Err(error)) = &self.bound {
@@ -156,6 +162,14 @@ impl Assembly {
 
     fn worker(&self, service: Service) -> Result<Worker, WorkerError> {
         Worker::start(service, &self.machine.kick, Arc::clone(&self.machine.pulse), self.placement.device())
+    }
+}
+
+/// Whether halt polling can be switched off here, if it is to be.
+fn check_halt_poll(way: &Way, facts: &Facts) -> Result<(), TrialError> {
+    match way.halt_poll {
+        HaltPoll::Never if !facts.sets_halt_poll() => Err(TrialError::Build(BuildError::NoHaltPoll)),
+        HaltPoll::Never | HaltPoll::Host => Ok(()),
     }
 }
 

@@ -115,8 +115,8 @@ pub enum TrialError {
     /// KVM's statistics cannot be read.
     #[error("KVM's statistics cannot be read: {0}")]
     Statistics(io::Error),
-    /// The watchdog cannot be had.
-    #[error("no watchdog can be started: {0}")]
+    /// No deadline can be set.
+    #[error("no guest is run without a deadline: {0}")]
     Watchdog(io::Error),
 }
 

@@ -38,6 +38,8 @@ pub struct Common {
     pub discarded_pages: u64,
     /// `madvise` calls that failed.
     pub madvise_failures: u64,
+    /// What the kernel said to the first that failed (`errno`), in the whole trial.
+    pub madvise_error: Option<i32>,
     /// Ranges refused, in the whole trial.
     pub refused: Refused,
     /// What the guest found wrong, in the whole trial; empty is right.
@@ -56,7 +58,7 @@ pub struct Common {
 }
 
 /// How a run ended: if the device thread gave up, that is why.
-pub(crate) fn ended(ran: Result<(), TrialError>, device: Option<WorkerError>) -> Result<(), TrialError> {
+pub(crate) fn ended<T>(ran: Result<T, TrialError>, device: Option<WorkerError>) -> Result<T, TrialError> {
     device.map_or(ran, |error| Err(error.into()))
 }
 

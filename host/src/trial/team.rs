@@ -10,19 +10,20 @@ use crate::kvm::{Board, ExitError, Machine, Pinned, Placement, Processor, Pulse,
 
 /// Runs the first processor on this thread and the others each on its own, until every board has left.
 ///
-/// A guest that makes no progress within its deadline is stopped; giving a processor away is no progress.
+/// A guest that makes no progress within its deadline is stopped; giving a processor away is no progress. Says why
+/// threads were not on their processors, if they were not.
 pub(crate) fn run<A, B>(
     machine: &mut Machine,
     first: &mut A,
     others: Vec<B>,
     deadline: &Deadline<'_>,
-) -> Result<(), TrialError>
+) -> Result<Vec<String>, TrialError>
 where
     A: Board<Error = TrialError>,
     B: Board<Error = TrialError> + Send,
 {
     let pulse = Arc::clone(&machine.pulse);
-    let team = Team { pulse: &pulse, deadline, worst: Mutex::new(None) };
+    let team = Team { pulse: &pulse, deadline, worst: Mutex::new(None), astray: Mutex::default() };
     let (processor, processors) = machine.split();
     std::thread::scope(|scope| {
         for ((vcpu, processor), mut board) in (1..).zip(processors).zip(others) {
@@ -36,7 +37,7 @@ where
     });
     match team.worst.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => Ok(()),
+        None => Ok(team.astray.into_inner().unwrap_or_else(PoisonError::into_inner)),
     }
 }
 
@@ -52,15 +53,18 @@ struct Team<'a> {
     deadline: &'a Deadline<'a>,
     /// What is to be reported, if anything failed.
     worst: Mutex<Option<TrialError>>,
+    /// Why threads were not on their processors.
+    astray: Mutex<Vec<String>>,
 }
 
 impl Team<'_> {
     fn play<B: Board<Error = TrialError>>(&self, vcpu: u32, processor: &mut Processor, board: &mut B) {
         let Deadline { patience, stop, placement } = *self.deadline;
         // The first processor's thread is pinned already, to the same place.
-        let _pinned = Pinned::to(placement.vcpu(vcpu as usize));
+        let pinned = Pinned::to(placement.vcpu(vcpu as usize));
         let run = || processor.run::<Running, _>(board);
         let ended = watched(self.pulse, patience, stop, placement.watchdog(), run);
+        self.astray.lock().unwrap_or_else(PoisonError::into_inner).extend(pinned.pin().astray());
         if let Err(error) = ended {
             self.failed(vcpu, error);
         }
@@ -102,7 +106,8 @@ mod tests {
     fn heard(errors: Vec<(u32, TrialError)>) -> String {
         let (pulse, stop, placement) = (Pulse::default(), AtomicBool::default(), Placement::default());
         let deadline = Deadline { patience: Duration::ZERO, stop: &stop, placement: &placement };
-        let team = Team { pulse: &pulse, deadline: &deadline, worst: Mutex::new(None) };
+        let team =
+            Team { pulse: &pulse, deadline: &deadline, worst: Mutex::new(None), astray: Mutex::default() };
         for (vcpu, error) in errors {
             team.failed(vcpu, error);
         }

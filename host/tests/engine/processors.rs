@@ -17,6 +17,7 @@ use host::kvm::ExitError;
 use host::probe::Facts;
 use host::trial::TrialError;
 use libtest_mimic::Trial;
+use vmm_sys_util::signal::Killable;
 
 use crate::SPEC;
 use crate::common::Checked;
@@ -38,10 +39,11 @@ const CALLS: EngineSpec = EngineSpec {
 type Test = fn(&Facts) -> Checked;
 
 pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
-    let tests: [(&str, Test); 9] = [
+    let tests: [(&str, Test); 10] = [
         ("each-has-its-own-answer", each_has_its_own_answer),
         ("idling-is-no-transport", idling_is_no_transport),
         ("one-that-hangs-is-named", one_that_hangs_is_named),
+        ("an-interruption-is-no-progress", an_interruption_is_no_progress),
         ("one-that-panics-is-named", one_that_panics_is_named),
         ("one-that-faults-is-named", one_that_faults_is_named),
         ("all-that-wait-are-stopped", all_that_wait_are_stopped),
@@ -128,6 +130,23 @@ fn is_of_the_third(ended: &Result<EngineOutcome, TrialError>, expected: fn(&Tria
 fn one_that_hangs_is_named(facts: &Facts) -> Checked {
     let ended = run(&beside_waiting(Code::default().hang()), facts);
     is_of_the_third(&ended, |error| matches!(error, TrialError::Exit(ExitError::Deadline { .. })));
+    Ok(())
+}
+
+fn an_interruption_is_no_progress(facts: &Facts) -> Checked {
+    let facts = facts.clone();
+    let hanging =
+        std::thread::spawn(move || run(&vec![Code::default().hang(); VCPUS as usize], &facts).err());
+    let deadline = Instant::now() + 20 * PATIENCE;
+    while !hanging.is_finished() {
+        assert!(Instant::now() < deadline, "every signal puts the deadline off");
+        // Ignored by whoever has no handler of it, and the kick of the watchdog, which has one.
+        hanging.kill(libc::SIGURG)?;
+        std::thread::sleep(PATIENCE / 20);
+    }
+    let ended = hanging.join().map_err(|_| "the trial panicked")?;
+    let said = ended.map(|error| error.to_string()).unwrap_or_default();
+    assert!(said.contains("made no progress within its deadline"), "{said}");
     Ok(())
 }
 
