@@ -6,6 +6,7 @@
 #   make check   what has to pass before a commit: format, lints, docs, benches compiled, tests
 #   make bench   criterion benches
 #   make doctor  what this host can do
+#   make signal-storm  runs that are stopped, killed and held up at random, MINUTES=10 of them: what is left can be read
 #
 # The lab: hardware virtualisation, emulated and counted in instructions; what it needs is fetched when root.
 #
@@ -27,7 +28,7 @@ CPUS = amd intel
 name = $(CHECK)$(if $(filter intel,$(1)),-intel)
 ladder = lab compare --cpu $(1) --plan $(CHECK) --against $(REFERENCES)/$(call name,$(1))
 
-.PHONY: run engine test check bench doctor lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-intel lab-detour lint tools
+.PHONY: run engine test check bench doctor signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-intel lab-detour lint tools
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -43,6 +44,11 @@ bench: tools
 
 doctor: tools
 	$(CARGO) run --release --locked -- doctor
+
+MINUTES = 10
+signal-storm: tools
+	PAGEHINT_REQUIRE_KVM=1 PAGEHINT_STORM_MINUTES=$(MINUTES) \
+		$(CARGO) test --locked -p pagehint --test leaving minutes_of_signals -- --ignored --nocapture
 
 lab: tools
 	$(CARGO) run --release --locked -- lab
@@ -65,8 +71,10 @@ lab-measured-on-%:
 	@test -f target/$(call name,$*)/summary.json || { echo "$* has not been measured: make -k lab-check"; exit 1; }
 
 lab-accept-on-%: lab-measured-on-%
+	rm -rf $(REFERENCES)/$(call name,$*).new
+	cp -R target/$(call name,$*) $(REFERENCES)/$(call name,$*).new
 	rm -rf $(REFERENCES)/$(call name,$*)
-	cp -R target/$(call name,$*) $(REFERENCES)/$(call name,$*)
+	mv $(REFERENCES)/$(call name,$*).new $(REFERENCES)/$(call name,$*)
 
 lab-detour: target/pagehint-detour $(CPUS:%=lab-detour-on-%)
 

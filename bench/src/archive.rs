@@ -1,5 +1,6 @@
 //! Reading a run directory, finished or not.
 
+pub mod file;
 pub mod group;
 pub mod hlog;
 
@@ -25,16 +26,6 @@ use crate::trial::record::TrialRecord;
 use crate::trial::spec::{Choices, Series};
 use crate::trial::timed::phases::Phase;
 use hlog::{HlogError, Merged};
-
-/// Names of the files of a run directory that are written while the run goes on; the histograms are [`hlog::FILE`].
-pub mod file {
-    /// Where the run took place.
-    pub const ENVIRONMENT: &str = "environment.json";
-    /// What was to be run.
-    pub const PLAN: &str = "plan.toml";
-    /// A line a trial.
-    pub const TRIALS: &str = "trials.jsonl";
-}
 
 /// A run as its directory tells it.
 pub struct Archive {
@@ -123,28 +114,36 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`] if it is no run directory or a file in it is damaged.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
-        let environment = Self::environment(directory)?;
-        let plan = Plan::read_valid(&directory.join(file::PLAN))?;
+        Self::read(directory, |name| fs::read(directory.join(name)))
+    }
+
+    /// The same of files that are had in another way, by their names; errors say where they belong.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn read(
+        directory: &Path,
+        file: impl Fn(&'static str) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, ArchiveError> {
+        let if_there = |name| match file(name) {
+            Err(error) if is_missing(&error) => Ok(None),
+            read => {
+                read.map(Some).map_err(|source| ArchiveError::Read { path: directory.join(name), source })
+            }
+        };
+        let environment = if_there(file::ENVIRONMENT)?;
+        let environment = environment.ok_or_else(|| ArchiveError::NotARun { path: directory.to_owned() })?;
+        let environment: Environment = parse(&environment, &directory.join(file::ENVIRONMENT), 1)?;
+        let plan = Plan::parse_valid(file(file::PLAN), &directory.join(file::PLAN))?;
         let mut remarks = Vec::new();
-        let trials: Vec<TrialRecord> = read_trials(&directory.join(file::TRIALS), &mut remarks)?;
+        let trials = if_there(file::TRIALS)?.unwrap_or_default();
+        let trials = read_trials(&trials, &directory.join(file::TRIALS), &mut remarks)?;
         if trials.is_empty() {
             return Err(ArchiveError::Empty { path: directory.to_owned() });
         }
         one_unit(directory, environment.kvm.clock.unit(), &trials)?;
-        let merged = read_histograms(directory, &trials, &mut remarks)?;
+        let merged = read_histograms(directory, if_there(hlog::FILE)?, &trials, &mut remarks)?;
         Ok(Self { environment, plan, trials, merged, remarks })
-    }
-
-    /// Reads where a run took place, and nothing else of it.
-    ///
-    /// # Errors
-    /// As [`Archive::open`].
-    pub fn environment(directory: &Path) -> Result<Environment, ArchiveError> {
-        let path = directory.join(file::ENVIRONMENT);
-        if !path.is_file() {
-            return Err(ArchiveError::NotARun { path: directory.to_owned() });
-        }
-        parse(&read(&path)?, &path, 1)
     }
 
     /// Where its figures come from.
@@ -163,8 +162,8 @@ impl Archive {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ArchiveError> {
-    fs::read(path).map_err(|source| ArchiveError::Read { path: path.to_owned(), source })
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Looks at the version before anything else: a file of another version may differ in everything but that.
@@ -193,11 +192,11 @@ fn one_unit(directory: &Path, expected: Unit, trials: &[TrialRecord]) -> Result<
 }
 
 /// The trials that ended, a line each; a torn last line is left out and remarked on.
-fn read_trials(path: &Path, remarks: &mut Vec<String>) -> Result<Vec<TrialRecord>, ArchiveError> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let text = read(path)?;
+fn read_trials(
+    text: &[u8],
+    path: &Path,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<TrialRecord>, ArchiveError> {
     let mut trials = Vec::new();
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         if line.ends_with(b"\n") {
@@ -236,15 +235,14 @@ fn coherent(record: &TrialRecord, before: Option<&TrialRecord>) -> Result<(), St
 
 fn read_histograms(
     directory: &Path,
+    log: Option<Vec<u8>>,
     trials: &[TrialRecord],
     remarks: &mut Vec<String>,
 ) -> Result<Merged, ArchiveError> {
-    let path = directory.join(hlog::FILE);
-    if !path.exists() {
+    let Some(log) = log else {
         remarks.push(format!("{} is missing: there are no quantiles", hlog::FILE));
         return Ok(Merged::default());
-    }
-    let log = read(&path)?;
+    };
     let cells: BTreeMap<u32, Choices> = trials.iter().map(|trial| (trial.trial, trial.choices())).collect();
     let merged = hlog::merge(&log, &cells)
         .map_err(|source| ArchiveError::Histograms { path: directory.to_owned(), source })?;

@@ -18,6 +18,7 @@ use clap_complete::Shell;
 
 use crate::figure::json;
 use crate::lab::{inside, places};
+use crate::run::signals;
 use crate::schema::Document;
 use audience::Audience;
 use exit::Code;
@@ -71,6 +72,7 @@ enum Command {
 /// # Errors
 /// A sentence for the user; [`exit::of`] turns it into an exit code.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Code> {
+    signals::outlive_file_limits()?;
     // A program in the lab is ended when nobody hears it; every other command comes to its end.
     if let Command::Lab(options) = &cli.command
         && let Some((program, arguments)) = options.program()

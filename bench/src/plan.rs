@@ -7,6 +7,7 @@ pub mod keys;
 pub mod schedule;
 pub mod spec;
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,13 +44,30 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan in a file, as it stands there. Its version is looked at before anything else: a file of another version
-    /// may differ in everything but that.
+    /// The plan in a file, as it stands there.
     ///
     /// # Errors
     /// [`PlanError`] if it cannot be read or is no plan; its values are not yet checked.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
-        let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read {
+        Self::parse(std::fs::read(path), path)
+    }
+
+    /// The plan in a file that has been read, with values that can be used.
+    ///
+    /// # Errors
+    /// As [`Self::read`] and [`Self::validate`], with the file.
+    pub fn parse_valid(text: io::Result<Vec<u8>>, path: &Path) -> Result<Self, PlanError> {
+        let plan = Self::parse(text, path)?;
+        let invalid = |source| PlanError::Invalid { path: path.to_owned(), source: Box::new(source) };
+        plan.validate().map_err(invalid)?;
+        Ok(plan)
+    }
+
+    /// The version is looked at before anything else: a file of another version may differ in everything but that.
+    fn parse(text: io::Result<Vec<u8>>, path: &Path) -> Result<Self, PlanError> {
+        let utf8 =
+            |text| String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+        let text = text.and_then(utf8).map_err(|source| PlanError::Read {
             path: path.to_owned(),
             source,
             change: "put the file back that the run began with".to_owned(),
@@ -62,17 +80,6 @@ impl Plan {
             Some(version) => bad_version(version, &path.display().to_string()),
             None => toml::from_str(&text).map_err(syntax),
         }
-    }
-
-    /// The plan in a file, with values that can be used.
-    ///
-    /// # Errors
-    /// As [`Self::read`] and [`Self::validate`], with the file.
-    pub fn read_valid(path: &Path) -> Result<Self, PlanError> {
-        let plan = Self::read(path)?;
-        let invalid = |source| PlanError::Invalid { path: path.to_owned(), source: Box::new(source) };
-        plan.validate().map_err(invalid)?;
-        Ok(plan)
     }
 
     /// The plan as a file.

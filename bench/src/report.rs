@@ -5,11 +5,10 @@ pub mod percentiles;
 pub mod summary;
 pub mod terminal;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, file};
 use crate::figure::curve::{self, Series};
 use crate::figure::json;
 use crate::plan::PlanError;
@@ -48,19 +47,26 @@ impl Report {
     /// # Errors
     /// [`ReportError`].
     pub fn of(directory: &Path) -> Result<Self, ReportError> {
-        let archive = Archive::open(directory)?;
-        let shown = Shown::of(&archive)?;
-        Ok(Self { files: files(&archive, &shown), shown })
+        Ok(Self::of_run(&Archive::open(directory)?)?)
     }
 
-    /// Writes its files.
+    /// Of a run that has been read.
+    ///
+    /// # Errors
+    /// [`PlanError`] if its plan is for no experiment of ours.
+    pub fn of_run(archive: &Archive) -> Result<Self, PlanError> {
+        let shown = Shown::of(archive)?;
+        Ok(Self { files: files(archive, &shown), shown })
+    }
+
+    /// Writes its files, each as a whole.
     ///
     /// # Errors
     /// [`ReportError::Write`].
     pub fn write(&self, directory: &Path) -> Result<(), ReportError> {
         self.files.iter().try_for_each(|(name, text)| {
             let path = directory.join(name);
-            fs::write(&path, text).map_err(|source| ReportError::Write { path, source })
+            file::write(&path, text.as_bytes()).map_err(|source| ReportError::Write { path, source })
         })
     }
 }

@@ -62,7 +62,8 @@ pub(crate) fn run(
     let mut journal = Journal::create(directory, environment, plan).unwrap();
     let slots = experiment::named(&plan.experiment).unwrap().schedule(plan, environment.call());
     let (stop, mut count) = (AtomicBool::new(false), Count(Vec::new()));
-    let tally = run_all(&slots, most, executor, &stop, &mut journal, &mut count).unwrap();
+    let (tally, kept) = run_all(&slots, most, executor, &stop, &mut journal, &mut count);
+    kept.unwrap();
     assert_eq!(count.0.len(), tally.measured + tally.failed);
     tally
 }

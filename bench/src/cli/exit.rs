@@ -1,6 +1,5 @@
 //! Exit codes: part of the interface, for scripts.
 
-use std::io;
 use std::process::ExitCode;
 
 use host::kvm::KvmError;
@@ -12,12 +11,13 @@ use crate::plan::PlanError;
 
 /// For `--help`.
 pub(super) const HELP: &str = "Exit codes: 0 fine, 1 error (a failed trial or check included), 2 usage (a plan \
-that cannot be run included), 3 a path has grown, 77 no usable KVM, or no lab.";
+that cannot be run included), 3 a path has grown, 77 no usable KVM, or no lab. Stopped by SIGINT, SIGTERM or SIGHUP, it \
+shows what had ended and dies by the signal, which shells report as 130, 143 and 129.";
 
 /// How the process ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
-    /// Everything went well, or nobody was listening any more.
+    /// Everything went well.
     Fine,
     /// Something did not.
     Error,
@@ -32,6 +32,11 @@ pub enum Code {
 }
 
 impl Code {
+    /// As a shell has it of a program that a signal ended.
+    pub(super) fn by(signal: i32) -> Self {
+        Self::Program(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+    }
+
     const fn number(self) -> u8 {
         match self {
             Self::Fine => 0,
@@ -58,12 +63,9 @@ pub struct Usage(pub String);
 /// The code of an error.
 #[must_use]
 pub fn of(error: &anyhow::Error) -> Code {
-    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     let no_kvm = |error: &TrialError| matches!(error, TrialError::Kvm(_));
     let no_lab = |error: &LabError| matches!(error, LabError::Missing { .. });
-    if error.downcast_ref::<io::Error>().is_some_and(closed) {
-        Code::Fine
-    } else if error.is::<PlanError>() || error.is::<GrowthError>() || error.is::<Usage>() {
+    if error.is::<PlanError>() || error.is::<GrowthError>() || error.is::<Usage>() {
         Code::Usage
     } else if error.is::<KvmError>()
         || error.downcast_ref::<TrialError>().is_some_and(no_kvm)
@@ -112,7 +114,7 @@ mod tests {
         assert_eq!(of(&TrialError::Stopped.into()), Code::Error);
         assert_eq!(of(&Usage("x".into()).into()), Code::Usage);
         assert_eq!(of(&PlanError::NoSuchExperiment { name: "x".into() }.into()), Code::Usage);
-        assert_eq!(of(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Code::Fine);
-        assert_eq!(of(&io::Error::from(io::ErrorKind::NotFound).into()), Code::Error);
+        // Of whom nobody hears: `Audience`. Any other pipe that breaks is an error like another.
+        assert_eq!(of(&std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()), Code::Error);
     }
 }

@@ -15,7 +15,7 @@ use crate::experiment::contract::Experiment;
 use crate::plan::{Plan, estimate};
 use crate::report::Report;
 use crate::run::executor::{KvmExecutor, run_all};
-use crate::run::journal::Journal;
+use crate::run::journal::{Journal, JournalError};
 use crate::run::listener::Tally;
 use crate::run::progress::Progress;
 use crate::run::signals;
@@ -32,8 +32,11 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
         return dry_run(*experiment, plan, processors, out);
     }
     let directory = options.directory(&plan);
-    Journal::check_empty(&directory)?;
-    let stop = signals::stop_flag()?;
+    Journal::check_writable(&directory)?;
+    let stop = signals::stop_flag(format!(
+        "ended at once, without a report; the trials that had ended are in {0}: pagehint report {0}",
+        directory.display()
+    ))?;
     let facts = host::probe::probe()?;
     if facts.counter == Counter::Instructions {
         experiment.can_be_counted()?;
@@ -45,12 +48,17 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
     let slots = experiment.schedule(&plan, environment.call());
     let mut executor = KvmExecutor { facts: &facts, stop: Arc::clone(&stop) };
     let mut progress = Progress::new(slots.len(), facts.counter);
-    let tally = run_all(&slots, plan.time(), &mut executor, &stop, &mut journal, &mut progress);
+    let (tally, kept) = run_all(&slots, plan.time(), &mut executor, &stop, &mut journal, &mut progress);
     progress.finish();
-    if options.no_report {
-        return unreported(&directory, tally?, out);
+    if tally.measured + tally.failed == 0 {
+        drop(journal);
+        anyhow::bail!("stopped before the first trial had ended; nothing is in {}", directory.display());
     }
-    finish(&directory, tally?, out)
+    if options.no_report {
+        let code = unreported(&directory, tally, out)?;
+        return kept.map(|()| code).map_err(Into::into);
+    }
+    finish(&journal, tally, kept, out)
 }
 
 /// Processors this process may use.
@@ -65,12 +73,22 @@ fn unreported(directory: &Path, tally: Tally, out: &mut dyn Write) -> anyhow::Re
     Ok(if failed + missing > 0 { Code::Error } else { Code::Fine })
 }
 
-/// Derives everything from the run directory, as `pagehint report` would, and prints it.
-fn finish(directory: &Path, tally: Tally, out: &mut dyn Write) -> anyhow::Result<Code> {
-    if tally.measured + tally.failed == 0 {
-        anyhow::bail!("stopped before the first trial had ended; nothing is in {}", directory.display());
+/// Derives everything from what was measured, as `pagehint report` would from the directory, and prints it.
+fn finish(
+    journal: &Journal,
+    tally: Tally,
+    kept: Result<(), JournalError>,
+    out: &mut dyn Write,
+) -> anyhow::Result<Code> {
+    let (directory, ended) = (journal.directory(), tally.measured + tally.failed);
+    let report = Report::of_run(&journal.archive()?)?;
+    if let Err(error) = kept {
+        report::print(&report, out)?;
+        let place = directory.display();
+        anyhow::bail!(
+            "{error}. What had ended is shown; of its {ended} trials all but the last are in {place}"
+        );
     }
-    let report = Report::of(directory)?;
     if let (0, Some(error)) = (tally.measured, report.shown.summary.failed.values().next()) {
         report.write(directory)?;
         anyhow::bail!("{error}");
@@ -81,11 +99,7 @@ fn finish(directory: &Path, tally: Tally, out: &mut dyn Write) -> anyhow::Result
             Some(time) => format!("before its {} s were over", time.as_secs_f64()),
             None => format!("with {} trials to go", tally.missing),
         };
-        anyhow::bail!(
-            "stopped by a signal {left}; the {} that ended are in {}",
-            tally.measured + tally.failed,
-            directory.display()
-        );
+        anyhow::bail!("stopped by a signal {left}; the {ended} that ended are in {}", directory.display());
     }
     Ok(report::code(&report.shown.summary))
 }

@@ -51,7 +51,7 @@ impl Gate {
         if self.changed {
             let (old, new) = (reference.display(), run.display());
             writeln!(out, "If that is meant to be, make this run the reference and say why in the commit:")?;
-            writeln!(out, "  rm -r {old} && cp -R {new} {old}")?;
+            writeln!(out, "  cp -R {new} {old}.new && rm -r {old} && mv {old}.new {old}")?;
         }
         Ok(())
     }

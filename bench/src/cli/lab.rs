@@ -1,8 +1,10 @@
 //! `pagehint lab`.
 
-use std::fs;
-use std::io::Write;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,7 +33,7 @@ use crate::lab::supply::Supply;
 use crate::plan::PlanError;
 use crate::report::Report;
 use crate::report::summary::Summary;
-use crate::run::journal::Journal;
+use crate::run::journal::{Journal, JournalError, Made};
 use crate::run::progress::Follower;
 use crate::run::signals;
 use crate::site::calls::Calls;
@@ -67,12 +69,12 @@ pub(super) struct LabOptions {
     run: RunOptions,
     /// Run this program in the lab instead, with its arguments; its exit code is ours.
     #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["experiment", "against"])]
-    program: Vec<String>,
+    program: Vec<OsString>,
 }
 
 impl LabOptions {
     /// The program to run instead of an experiment, and its arguments.
-    pub(super) fn program(&self) -> Option<(&Path, &[String])> {
+    pub(super) fn program(&self) -> Option<(&Path, &[OsString])> {
         self.program.split_first().map(|(program, arguments)| (Path::new(program), arguments))
     }
 
@@ -101,14 +103,14 @@ impl LabOptions {
 pub(super) fn run_program(
     options: &LabOptions,
     program: &Path,
-    arguments: &[String],
+    arguments: &[OsString],
     out: &mut dyn Write,
 ) -> anyhow::Result<Code> {
     options.clock_is_there()?;
     if options.run != RunOptions::default() {
         return Err(Usage("flags of an experiment mean nothing to a program: give either".to_owned()).into());
     }
-    let stop = signals::stop_flag()?;
+    let stop = stop_flag()?;
     let program = &found(program)?;
     let lab = lab(options, None, &stop)?;
     let errand = Errand::program(lab.module_names(), arguments);
@@ -121,18 +123,26 @@ pub(super) fn run_program(
         }
     };
     let returned = lab.run(&errand, Some(program), &stop, &mut hear);
-    closed?;
+    match closed {
+        // As it would have ended here, by the signal that ends writers nobody hears.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Code::by(libc::SIGPIPE)),
+        closed => closed?,
+    }
     let returned = returned?;
     Ok(Code::Program(u8::try_from(returned.exit).unwrap_or(u8::MAX)))
 }
 
+fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    signals::stop_flag("ended at once; the lab was ended and nothing of it is left".to_owned())
+}
+
 /// A program by its path or, as a shell has it, by its name.
 fn found(program: &Path) -> Result<PathBuf, LabError> {
-    let name = program.to_str().filter(|name| !name.contains('/'));
+    let is_name = !program.as_os_str().as_bytes().contains(&b'/');
     if program.is_file() {
         Ok(program.to_owned())
     } else {
-        name.and_then(packages::find).ok_or_else(|| LabError::Program {
+        is_name.then(|| packages::find(program)).flatten().ok_or_else(|| LabError::Program {
             program: program.to_owned(),
             reason: "there is no such file; give its path, or a name that is on the PATH".to_owned(),
         })
@@ -161,7 +171,7 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
         gate::comparable(reference, &plan, options.clock.0 == LabClock::Instructions)?;
         gate::same_processor(reference, options.cpu.0.flavour())?;
     }
-    let stop = signals::stop_flag()?;
+    let stop = stop_flag()?;
     let lab = lab(options, reference.as_ref(), &stop)?;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut follower = Follower::new();
@@ -169,9 +179,13 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
     let returned = lab.run(&errand, None, &stop, &mut |line| follower.hear(line))?;
     drop(follower);
     let memory = if experiment.looks_at("arena") { "--arena" } else { "--memory" };
-    bring_back(&returned, &directory, began, lab.described(clock.elapsed()), memory)?;
-    let report = Report::of(&directory)?;
-    report::show(&report, &directory, out)?;
+    let archive = brought_back(&returned, &directory, began, lab.described(clock.elapsed()), memory)?;
+    let report = Report::of_run(&archive)?;
+    // It is printed whatever becomes of the files.
+    let printed = report::print(&report, out);
+    keep(&returned, &archive, &directory)?;
+    report::write(&report, &directory, out)?;
+    printed?;
     if returned.exit != 0 {
         writeln!(
             out,
@@ -184,7 +198,7 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
     }
     match (&reference, &options.against) {
         (Some(reference), Some(old)) => {
-            let gate = Gate::of(reference, &Archive::open(&directory)?, out)?;
+            let gate = Gate::of(reference, &archive, out)?;
             gate.advise(old, &directory, out)?;
             Ok(gate.code())
         }
@@ -201,7 +215,7 @@ fn is_sound(exit: i32, summary: &Summary) -> bool {
 /// Everything it takes, fetched if it has to be.
 fn lab(options: &LabOptions, reference: Option<&Archive>, stop: &AtomicBool) -> Result<Lab, LabError> {
     // Standard error may be closed; that is no reason not to go on.
-    let mut say = |line: &str| drop(writeln!(std::io::stderr(), "lab: {line}"));
+    let mut say = |line: &str| drop(writeln!(io::stderr(), "lab: {line}"));
     let mut supply = Supply { allowed: !options.offline, stop, say: &mut say };
     let emulator = processor::emulator(options.cpu.0, &mut supply)?;
     let kernel = kernel(options, reference, &mut supply)?;
@@ -235,28 +249,35 @@ fn kernel(
     }
 }
 
-/// Writes what came back into the run directory, and completes what it says of where the run took place.
-fn bring_back(
+/// The run that came back, with what only this side knows of where it took place.
+fn brought_back(
     returned: &Returned,
     directory: &Path,
     began: SystemTime,
     lab: Described,
     memory: &str,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Archive> {
     let exit = returned.exit;
     anyhow::ensure!(
         returned.files.get(file::TRIALS).is_some_and(|trials| !trials.is_empty()),
         "the run in the lab ended with exit code {exit} before anything was measured; what it said is above. 137 is the kernel's for want of memory: the machine has {MEMORY} MiB, use a smaller {memory}"
     );
-    let failed = |path: &Path| LabError::file(format!("{} cannot be written", path.display()));
-    fs::create_dir_all(directory).map_err(failed(directory))?;
+    let file = |name| returned.files.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
+    let Archive { environment, plan, trials, merged, remarks } = Archive::read(directory, file)?;
+    Ok(Archive { environment: environment.brought_back(began, lab), plan, trials, merged, remarks })
+}
+
+/// Writes it into the run directory.
+fn keep(returned: &Returned, archive: &Archive, directory: &Path) -> Result<(), JournalError> {
+    let mut made = Made::directory(directory)?;
     for (name, bytes) in &returned.files {
-        let path = directory.join(name);
-        fs::write(&path, bytes).map_err(failed(&path))?;
+        if name == file::ENVIRONMENT {
+            made.file(directory.join(name), archive.environment.to_json().as_bytes())?;
+        } else {
+            made.file(directory.join(name), bytes)?;
+        }
     }
-    let environment = Archive::environment(directory)?.brought_back(began, lab);
-    let path = directory.join(file::ENVIRONMENT);
-    fs::write(&path, environment.to_json()).map_err(failed(&path))?;
+    made.keep();
     Ok(())
 }
 
@@ -293,8 +314,8 @@ mod tests {
         };
         for files in [[].into(), [(file::TRIALS.to_owned(), Vec::new())].into()] {
             let returned = Returned { exit: 137, files };
-            let error = bring_back(&returned, &directory, SystemTime::UNIX_EPOCH, lab.clone(), "--memory")
-                .unwrap_err();
+            let began = SystemTime::UNIX_EPOCH;
+            let error = brought_back(&returned, &directory, began, lab.clone(), "--memory").err().unwrap();
             assert!(error.to_string().contains("exit code 137"), "{error}");
             assert!(!directory.exists());
         }

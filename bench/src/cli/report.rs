@@ -14,10 +14,19 @@ pub(super) fn run(directory: &Path, out: &mut dyn Write) -> anyhow::Result<Code>
     Ok(code(&report.shown.summary))
 }
 
-/// Prints a report and then writes it down: what cannot be written has been read at least.
+/// Prints a report and then writes it down: what cannot be written has been read at least, and the other way round.
 pub(super) fn show(report: &Report, directory: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let printed = print(report, out);
+    write(report, directory, out)?;
+    printed
+}
+
+pub(super) fn print(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
     terminal::show(out, &report.shown)?;
-    out.flush()?;
+    Ok(out.flush()?)
+}
+
+pub(super) fn write(report: &Report, directory: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     report.write(directory)?;
     let names = report.files.iter().map(|(name, _)| *name).chain([hlog::FILE]).collect::<Vec<_>>();
     writeln!(out, "\n{}: {}", directory.display(), names.join(", "))?;

@@ -13,7 +13,7 @@ pub struct Errand {
     /// Kernel modules to load, in this order; files of [`super::places::MODULES`].
     pub modules: Vec<String>,
     /// A program and its arguments.
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
     /// What the program's environment holds beside the path.
     pub environment: BTreeMap<String, String>,
     /// Text files the program is to find, by path.
@@ -29,7 +29,7 @@ impl Errand {
         let command = [PAGEHINT, experiment, "--plan", PLAN, "--out", RUN, "--no-report"];
         Self {
             modules,
-            command: command.map(str::to_owned).to_vec(),
+            command: command.map(OsString::from).to_vec(),
             environment: BTreeMap::new(),
             files: BTreeMap::from([(PLAN.to_owned(), plan)]),
             shows_output: false,
@@ -38,11 +38,11 @@ impl Errand {
 
     /// To run a program that was taken along, with what our environment says to us and to tests.
     #[must_use]
-    pub fn program(modules: Vec<String>, arguments: &[String]) -> Self {
+    pub fn program(modules: Vec<String>, arguments: &[OsString]) -> Self {
         let ours = |name: &str| name.starts_with("PAGEHINT_") || name.starts_with("RUST_");
         Self {
             modules,
-            command: std::iter::once(PROGRAM.to_owned()).chain(arguments.iter().cloned()).collect(),
+            command: std::iter::once(PROGRAM.into()).chain(arguments.iter().cloned()).collect(),
             environment: texts(std::env::vars_os()).filter(|(name, _)| ours(name)).collect(),
             files: BTreeMap::new(),
             shows_output: true,
@@ -60,6 +60,14 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;
+
+    #[test]
+    fn an_argument_need_not_be_text() {
+        let odd = OsString::from_vec(vec![b'x', 0xff]);
+        let errand = Errand::program(Vec::new(), std::slice::from_ref(&odd));
+        let read: Errand = serde_json::from_slice(&serde_json::to_vec(&errand).unwrap()).unwrap();
+        assert_eq!(read.command[1], odd);
+    }
 
     #[test]
     fn a_variable_that_is_no_text_stays_here() {

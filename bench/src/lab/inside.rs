@@ -74,7 +74,7 @@ fn run(errand: &Errand) -> anyhow::Result<ExitStatus> {
     if !errand.shows_output {
         command.stdout(Stdio::null());
     }
-    command.status().with_context(|| program.clone())
+    command.status().with_context(|| program.display().to_string())
 }
 
 /// As shells have it.

@@ -2,6 +2,8 @@
 //!
 //! The program's own loader says so (`ld.so --list`, ld.so(8)): it knows where it looks.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,7 +59,7 @@ fn loader(program: &[u8]) -> Result<Option<PathBuf>, elf::ParseError> {
     };
     let path = file.segment_data(&header)?;
     let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
-    Ok(Some(PathBuf::from(String::from_utf8_lossy(path).into_owned())))
+    Ok(Some(PathBuf::from(OsStr::from_bytes(path))))
 }
 
 /// Lines such as `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`. The loader itself and the kernel's own

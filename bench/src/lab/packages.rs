@@ -57,9 +57,9 @@ impl Software {
 
 /// A program on the path.
 #[must_use]
-pub fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: impl AsRef<Path>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| is_program(file))
+    std::env::split_paths(&path).map(|directory| directory.join(&program)).find(|file| is_program(file))
 }
 
 fn is_program(file: &Path) -> bool {

@@ -96,10 +96,9 @@ struct Began {
 }
 
 /// Runs a schedule, up to the first trial that begins after `most` if there is such a limit. Every trial is in the
-/// run directory before the next one starts; a trial that fails is recorded with its error and the run goes on.
-///
-/// # Errors
-/// [`JournalError`] if the run directory cannot be written: then there is no point in going on.
+/// run directory before the next one starts; a trial that fails is recorded with its error and the run goes on. It does
+/// not if the run directory cannot be written, which is what comes beside the tally then; the last trial counts all the
+/// same.
 pub fn run_all(
     slots: &[Slot<Spec>],
     most: Option<Duration>,
@@ -107,7 +106,7 @@ pub fn run_all(
     stop: &AtomicBool,
     journal: &mut Journal,
     listener: &mut dyn Listener,
-) -> Result<Tally, JournalError> {
+) -> (Tally, Result<(), JournalError>) {
     let began = Began { at: SystemTime::now(), clock: Instant::now() };
     let mut samples = Samples::new(slots, executor.counter());
     let mut tally = Tally::default();
@@ -126,10 +125,14 @@ pub fn run_all(
             None => tally.measured += 1,
             Some(_) => tally.failed += 1,
         }
-        journal.append(&record, samples.series(&slot.cell))?;
-        listener.ended(&record, slots.len() - done - 1);
+        let left = slots.len() - done - 1;
+        if let Err(error) = journal.append(&record, samples.series(&slot.cell)) {
+            tally.missing = left;
+            return (tally, Err(error));
+        }
+        listener.ended(&record, left);
     }
-    Ok(tally)
+    (tally, Ok(()))
 }
 
 /// Runs one trial and makes its record; `None` if it was stopped.

@@ -289,12 +289,12 @@ fn every_way_a_directory_can_be_wrong_has_its_sentence() {
     assert!(matches!(refusal(directory.path()), ReportError::Archive(ArchiveError::NotARun { .. })));
 
     let run_at = directory.path().join("run");
-    drop(Journal::create(&run_at, &environment(), &ladder()).unwrap());
+    let killed = Journal::create(&run_at, &environment(), &ladder()).unwrap();
     assert!(matches!(refusal(&run_at), ReportError::Archive(ArchiveError::Empty { .. })));
     let again = Journal::create(&run_at, &environment(), &ladder()).err().unwrap();
     assert!(matches!(again, JournalError::NotEmpty { .. }));
 
-    fs::remove_dir_all(&run_at).unwrap();
+    drop(killed);
     run(&run_at, FakeExecutor::default());
     let trials = run_at.join(file::TRIALS);
     let good = fs::read_to_string(&trials).unwrap();
