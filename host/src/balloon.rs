@@ -69,7 +69,7 @@ pub enum RingError {
     )]
     TwoReportingQueues,
     /// The interrupt could not be raised.
-    #[error("the interrupt of the balloon cannot be raised: {0}")]
+    #[error("the balloon's interrupt cannot be raised: write to its eventfd: {0}")]
     Interrupt(io::Error),
 }
 

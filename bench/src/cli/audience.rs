@@ -24,6 +24,9 @@ impl<'a> Audience<'a> {
                 self.has_gone = true;
                 Ok(otherwise)
             }
+            Some(Err(error)) => {
+                Err(io::Error::new(error.kind(), format!("standard output cannot be written: {error}")))
+            }
             told => told.unwrap_or(Ok(otherwise)),
         }
     }

@@ -54,10 +54,10 @@ pub enum BootError {
     #[error(transparent)]
     Ram(#[from] RamError),
     /// KVM did not take a part of the state.
-    #[error("KVM does not accept the guest's {what}: {source}")]
+    #[error("the guest has no state to start in: {call}: {source}")]
     State {
-        /// Which part.
-        what: &'static str,
+        /// Which request.
+        call: &'static str,
         /// What it said.
         source: kvm_ioctls::Error,
     },
@@ -119,11 +119,11 @@ pub(crate) fn set_registers(
     entry: u64,
     number: u32,
 ) -> Result<(), BootError> {
-    let refused = |what| move |source| BootError::State { what, source };
-    let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(refused("CPUID"))?;
-    fd.set_cpuid2(&cpuid).map_err(refused("CPUID"))?;
+    let refused = |call| move |source| BootError::State { call, source };
+    let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(refused("KVM_GET_SUPPORTED_CPUID"))?;
+    fd.set_cpuid2(&cpuid).map_err(refused("KVM_SET_CPUID2"))?;
 
-    let mut special = fd.get_sregs().map_err(refused("system registers"))?;
+    let mut special = fd.get_sregs().map_err(refused("KVM_GET_SREGS"))?;
     let (code, data) = match ring {
         GuestRing::Zero => (code(KERNEL_CODE), data(KERNEL_DATA)),
         GuestRing::Three => (code(USER_CODE), data(USER_DATA)),
@@ -145,12 +145,12 @@ pub(crate) fn set_registers(
     special.cr4 = CR4_PAE_SSE;
     special.efer = EFER_LONG_MODE;
     special.apic_base = APIC_BASE | if number == 0 { APIC_BOOTSTRAP } else { 0 };
-    fd.set_sregs(&special).map_err(refused("system registers"))?;
+    fd.set_sregs(&special).map_err(refused("KVM_SET_SREGS"))?;
 
-    let mut apic = fd.get_lapic().map_err(refused("local APIC"))?;
+    let mut apic = fd.get_lapic().map_err(refused("KVM_GET_LAPIC"))?;
     apic.regs[APIC_SPURIOUS] = -1;
     apic.regs[APIC_SPURIOUS + 1] = 1;
-    fd.set_lapic(&apic).map_err(refused("local APIC"))?;
+    fd.set_lapic(&apic).map_err(refused("KVM_SET_LAPIC"))?;
 
     // The stack is aligned as after a call: the entry is an ordinary function.
     let registers = kvm_regs {
@@ -160,10 +160,10 @@ pub(crate) fn set_registers(
         rflags: RFLAGS,
         ..kvm_regs::default()
     };
-    fd.set_regs(&registers).map_err(refused("registers"))?;
+    fd.set_regs(&registers).map_err(refused("KVM_SET_REGS"))?;
     // All but the first would wait for a message from the first.
     let running = kvm_mp_state { mp_state: KVM_MP_STATE_RUNNABLE };
-    fd.set_mp_state(running).map_err(refused("multiprocessing state"))
+    fd.set_mp_state(running).map_err(refused("KVM_SET_MP_STATE"))
 }
 
 const fn table(base: Gpa, bytes: u16) -> kvm_dtable {

@@ -22,9 +22,16 @@ pub enum BuildError {
     /// No processor state.
     #[error(transparent)]
     Boot(#[from] BootError),
-    /// This KVM cannot forward hypercalls.
-    #[error("this KVM has no KVM_CAP_EXIT_HYPERCALL (Linux 5.19): use --doorbell port")]
-    NoHypercallExit,
+    /// This KVM does not do what it is to do for a machine.
+    #[error("KVM_ENABLE_CAP of {capability}: {source}; use {instead}")]
+    Capability {
+        /// By KVM's name.
+        capability: &'static str,
+        /// What it said.
+        source: kvm_ioctls::Error,
+        /// What does without.
+        instead: &'static str,
+    },
     /// This KVM polls for machines as it likes.
     #[error(
         "this KVM has no KVM_CAP_HALT_POLL (Linux 5.5), and spins for halted processors as its module says: use --halt-poll host"

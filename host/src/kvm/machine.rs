@@ -59,7 +59,8 @@ impl Machine {
     /// Builds a machine; every processor is at its first instruction.
     pub(crate) fn new(blueprint: &Blueprint<'_>) -> Result<Self, BuildError> {
         let Blueprint { kvm, ram, image, boot, vcpus, ioeventfd, halt_poll } = blueprint;
-        let vm = Arc::new(kvm.create_vm().map_err(KvmError::ioctl("no virtual machine can be made"))?);
+        let vm =
+            Arc::new(kvm.create_vm().map_err(KvmError::ioctl("KVM_CREATE_VM or KVM_GET_VCPU_MMAP_SIZE"))?);
         if *halt_poll == HaltPoll::Never {
             wiring::never_poll(&vm)?;
         }
@@ -76,7 +77,9 @@ impl Machine {
         let pulse = Arc::default();
         let make = |number| {
             boot::write_tss(ram, number)?;
-            let vcpu = vm.create_vcpu(number.into()).map_err(KvmError::ioctl("no vCPU can be made"))?;
+            let vcpu = vm
+                .create_vcpu(number.into())
+                .map_err(KvmError::ioctl("KVM_CREATE_VCPU or the mmap of its state"))?;
             boot::set_registers(kvm, &vcpu, boot.guest_ring, entry, number)?;
             Ok::<_, BuildError>(Processor::new(vcpu, number, ram, boot, &pulse))
         };

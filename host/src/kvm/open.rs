@@ -70,6 +70,7 @@ pub(crate) fn open() -> Result<Kvm, KvmError> {
     let kvm = Kvm::new().map_err(|error| refusal(error.into()))?;
     match kvm.get_api_version() {
         API_VERSION => Ok(kvm),
+        ..0 => Err(KvmError::Unusable { what: "KVM_GET_API_VERSION", source: io::Error::last_os_error() }),
         _ => Err(KvmError::Unusable {
             what: "its interface has another version",
             source: io::ErrorKind::Unsupported.into(),

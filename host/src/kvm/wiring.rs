@@ -30,8 +30,8 @@ const KVM_TSS: usize = 0xfffb_d000;
 /// Makes the interrupt controllers and gives the machine its memory.
 pub(crate) fn memory(vm: &VmFd, ram: &GuestRam) -> Result<(), KvmError> {
     vm.set_tss_address(KVM_TSS).map_err(KvmError::ioctl("KVM_SET_TSS_ADDR"))?;
-    vm.create_irq_chip().map_err(KvmError::ioctl("no interrupt controller can be made"))?;
-    ioctl::give_memory(vm, ram).map_err(KvmError::ioctl("guest memory is not accepted"))
+    vm.create_irq_chip().map_err(KvmError::ioctl("KVM_CREATE_IRQCHIP"))?;
+    ioctl::give_memory(vm, ram).map_err(KvmError::ioctl("KVM_SET_USER_MEMORY_REGION"))
 }
 
 /// Has KVM leave the one hypercall it can to us.
@@ -41,13 +41,17 @@ pub(crate) fn hypercalls(vm: &VmFd) -> Result<(), BuildError> {
         args: [1 << HYPERCALL_NUMBER, 0, 0, 0],
         ..Default::default()
     };
-    vm.enable_cap(&enable).map_err(|_| BuildError::NoHypercallExit)
+    vm.enable_cap(&enable).map_err(refused("KVM_CAP_EXIT_HYPERCALL", "--doorbell port"))
 }
 
 /// Has KVM put a processor that halts to sleep at once.
 pub(crate) fn never_poll(vm: &VmFd) -> Result<(), BuildError> {
     let enable = kvm_enable_cap { cap: KVM_CAP_HALT_POLL, ..Default::default() };
-    vm.enable_cap(&enable).map_err(|_| BuildError::NoHaltPoll)
+    vm.enable_cap(&enable).map_err(refused("KVM_CAP_HALT_POLL", "--halt-poll host"))
+}
+
+fn refused(capability: &'static str, instead: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> BuildError {
+    move |source| BuildError::Capability { capability, source, instead }
 }
 
 /// Routes the balloon's line as a message with its vector, as MSI-X does: no status register to read, no exit.

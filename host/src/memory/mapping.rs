@@ -22,10 +22,19 @@ unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
+/// A call of the system's that failed.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) call: &'static str,
+    pub(super) source: io::Error,
+}
+
 impl Mapping {
     /// Maps `bytes`, a multiple of the page size, private, anonymous and without swap reserved.
-    pub(super) fn new(bytes: usize) -> io::Result<Self> {
-        let length = bytes.checked_add(ALIGNMENT).ok_or(io::ErrorKind::OutOfMemory)?;
+    pub(super) fn new(bytes: usize) -> Result<Self, Refused> {
+        let refused = |source| Refused { call: "mmap", source };
+        let length =
+            bytes.checked_add(ALIGNMENT).ok_or_else(|| refused(io::ErrorKind::OutOfMemory.into()))?;
         // SAFETY: a new anonymous mapping anywhere touches nothing that exists.
         let whole = unsafe {
             libc::mmap(
@@ -38,14 +47,14 @@ impl Mapping {
             )
         };
         if whole == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+            return Err(refused(io::Error::last_os_error()));
         }
         let whole = whole.cast::<u8>();
         let before = whole.align_offset(ALIGNMENT);
         let start = whole.wrapping_add(before);
         trim(whole, before)?;
         trim(start.wrapping_add(bytes), ALIGNMENT - before)?;
-        let start = NonNull::new(start).ok_or(io::ErrorKind::InvalidData)?;
+        let start = NonNull::new(start).ok_or_else(|| refused(io::ErrorKind::InvalidData.into()))?;
         Ok(Self { start, bytes })
     }
 
@@ -78,10 +87,10 @@ impl Mapping {
 }
 
 /// Gives back a part at the edge of a mapping just made.
-fn trim(start: *mut u8, bytes: usize) -> io::Result<()> {
+fn trim(start: *mut u8, bytes: usize) -> Result<(), Refused> {
     // SAFETY: the range is page-aligned, part of the mapping made by the caller, and nobody knows it yet.
     if bytes > 0 && unsafe { libc::munmap(start.cast(), bytes) } != 0 {
-        return Err(io::Error::last_os_error());
+        return Err(Refused { call: "munmap", source: io::Error::last_os_error() });
     }
     Ok(())
 }

@@ -14,16 +14,20 @@ use vm_memory::{
     GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryMmap, GuestRegionMmap, VolatileSlice,
 };
 
-use super::mapping::Mapping;
+use super::mapping::{Mapping, Refused};
 
 /// Why guest memory could not be made or accessed.
 #[derive(Debug, thiserror::Error)]
 pub enum RamError {
     /// The mapping failed.
-    #[error("{mib} MiB of guest memory cannot be mapped: {source}; use a smaller --arena, batch or order")]
+    #[error(
+        "{mib} MiB of guest memory cannot be mapped: {call}: {source}; use a smaller --arena, batch or order"
+    )]
     Map {
         /// Size asked for.
         mib: u64,
+        /// The system call.
+        call: &'static str,
         /// What the kernel said.
         source: io::Error,
     },
@@ -75,7 +79,8 @@ impl GuestRam {
         let whole =
             ByteRange { gpa: Gpa(0), len: bytes }.inward().map_err(|error| region(format!("{error:?}")))?;
         let size = usize::try_from(bytes).map_err(|error| region(error.to_string()))?;
-        let mapping = Mapping::new(size).map_err(|source| RamError::Map { mib, source })?;
+        let mapping =
+            Mapping::new(size).map_err(|Refused { call, source }| RamError::Map { mib, call, source })?;
         // SAFETY: the mapping is `size` bytes long, readable and writable, and outlives the view.
         let view = unsafe { MmapRegionBuilder::new(size).with_raw_mmap_pointer(mapping.start()) }
             .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)

@@ -43,7 +43,7 @@ pub enum TrialError {
     },
     /// This KVM does not say how the guest's clock relates to ours.
     #[error(
-        "this KVM does not state the guest's clock offset or frequency (Linux 5.16 does): nothing could be timed"
+        "this KVM does not state the guest's clock offset (KVM_GET_DEVICE_ATTR, Linux 5.16) or frequency (KVM_GET_TSC_KHZ): nothing could be timed"
     )]
     NoClock,
     /// The time stamp counter tells no time.
