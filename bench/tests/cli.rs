@@ -119,7 +119,7 @@ fn wrong_usage_is_answered_with_2_and_the_way_out() {
         (&["compare", "--batch", "-1"], "invalid value '-1'"),
         (&["soak", "--minutes", "-1"], "minutes is -1"),
         (&["walk", "--lengths", "0"], "lengths is 0"),
-        (&["rate", "--delays-ms", "18446744073709551615"], "delays-ms is"),
+        (&["rate", "--delays-ms", "18446744073709551615"], "for '--delays-ms"),
         (&["rate", "--delays-ms", "9223372036854775807"], "delays-ms is"),
         (&["memhog", "--discard", "none"], "no memory would come back"),
         (&["rate", "--discard", "none"], "use dontneed"),

@@ -41,7 +41,7 @@ pub fn stop_flag(last_words: String) -> io::Result<Arc<AtomicBool>> {
         return Ok(stop);
     }
     let raise = Arc::clone(&stop);
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
+    let listener = std::thread::Builder::new().name("signals".into()).spawn(move || {
         let first = wait(&signals);
         let since = Instant::now();
         // Relaxed, both: neither carries anything with it.
@@ -56,7 +56,11 @@ pub fn stop_flag(last_words: String) -> io::Result<Arc<AtomicBool>> {
         // Standard error may be closed; there is nobody left to tell.
         let _ = writeln!(io::stderr(), "pagehint: {last_words}");
         end_by(again)
-    })?;
+    });
+    let no_thread = |error: io::Error| {
+        io::Error::new(error.kind(), format!("no thread can be started that waits for signals: {error}"))
+    };
+    listener.map_err(no_thread)?;
     Ok(stop)
 }
 

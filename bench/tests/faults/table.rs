@@ -56,21 +56,6 @@ const EVENT: u64 = 8;
 /// Bytes of the page map, of which a loader reads less of a program's headers.
 const PAGEMAP: u64 = 4096;
 
-/// Why they are known.
-const LEFT: &str = "until a run leaves nothing that is no run";
-const SIGNALS: &str = "until the thread that waits for signals is named where it cannot be had";
-
-/// Tests that fail yet, and until when.
-pub(crate) const KNOWN: &[(&str, &str)] = &[
-    ("compare::write-to-a-file-ENOSPC", LEFT),
-    ("compare::openat-O_CREAT-EACCES", LEFT),
-    ("compare::files-beyond-8-KiB-EFBIG", LEFT),
-    ("report::files-beyond-8-KiB-EFBIG", LEFT),
-    ("compare::clone3-EAGAIN", SIGNALS),
-    ("engine::clone3-EAGAIN", SIGNALS),
-    ("compare::mprotect-of-a-stack-ENOMEM", SIGNALS),
-];
-
 pub(crate) const FAULTS: &[Fault] = &[
     // KVM: the machine and its processors.
     fault("KVM_GET_API_VERSION", EPERM, kvm!(0x00), EVERY_RUN),
@@ -142,7 +127,8 @@ pub(crate) const FAULTS: &[Fault] = &[
     fault("move_pages", EPERM, call!(SYS_move_pages), &[(Compare, Survives)]),
     // Threads, their places and their signals.
     fault("clone3", EAGAIN, call!(SYS_clone3), EVERY_RUN).named("thread"),
-    fault("mprotect-of-a-stack", ENOMEM, call!(SYS_mprotect, 2: Exactly(READ_WRITE)), COMPARE)
+    // The C library says EAGAIN for it.
+    fault("mprotect-of-a-stack", ENOMEM, call!(SYS_mprotect, 2: Exactly(READ_WRITE)), &[(Compare, Refuses)])
         .named("thread"),
     fault("eventfd2", EMFILE, call!(SYS_eventfd2), EVERY_RUN).named("eventfd"),
     fault("fcntl-DUPFD", EMFILE, call!(SYS_fcntl, 1: Exactly(DUPLICATE)), COMPARE).named("device thread"),
@@ -197,6 +183,8 @@ pub(crate) const FAULTS: &[Fault] = &[
     fault("files-beyond-8-KiB", EFBIG, Beyond(Resource::Fsize, 8192), &[(Compare, Fails), (Report, Fails)])
         .named("run/"),
     fault("fdatasync", EIO, call!(SYS_fdatasync), COMPARE).named("run/"),
+    fault("fsync", EIO, call!(SYS_fsync), &[(Compare, Fails), (Report, Fails)]).named("run/"),
+    fault("renameat", EACCES, call!(SYS_renameat), &[(Report, Fails)]).named("run/"),
     fault("descriptors-beyond-12", EMFILE, Beyond(Resource::Nofile, 12), COMPARE).named(""),
     fault(
         "write-to-standard-output",
