@@ -1,5 +1,6 @@
 //! What guest memory is made of on the host, and whether the kernel has done as it was advised.
 
+use std::path::Path;
 use std::{fs, io};
 
 use abi::addr::PAGE_SIZE;
@@ -59,7 +60,11 @@ pub(crate) fn back(ram: &GuestRam, backing: Backing) -> Result<(), BackingError>
         Backing::Anon => Advice::NoHugePage,
         Backing::AnonThp => Advice::HugePage,
     };
-    advise(ram, ram.whole(), advice).map_err(|source| BackingError::Advice { backing, advice, source })
+    match advise(ram, ram.whole(), advice) {
+        // A kernel without huge pages knows no advice against them, and gives none.
+        Err(_) if backing == Backing::Anon && !Path::new(ENABLED).exists() => Ok(()),
+        advised => advised.map_err(|source| BackingError::Advice { backing, advice, source }),
+    }
 }
 
 /// Discards all of guest memory before there is any: what fails now would fail at every report.

@@ -20,9 +20,7 @@ use super::mapping::{Mapping, Refused};
 #[derive(Debug, thiserror::Error)]
 pub enum RamError {
     /// The mapping failed.
-    #[error(
-        "{mib} MiB of guest memory cannot be mapped: {call}: {source}; use a smaller --arena, batch or order"
-    )]
+    #[error("{mib} MiB of guest memory cannot be mapped: {call}: {source}{}", way_out(.source))]
     Map {
         /// Size asked for.
         mib: u64,
@@ -47,6 +45,14 @@ pub enum RamError {
         /// What vm-memory said.
         source: GuestMemoryError,
     },
+}
+
+/// What can be done about it: of what is refused for another reason less would be refused too.
+fn way_out(refusal: &io::Error) -> &'static str {
+    match refusal.raw_os_error() {
+        Some(libc::ENOMEM) => "; use less of it: a smaller --arena, batch or order, or a smaller --memory",
+        _ => "",
+    }
 }
 
 /// Guest physical memory: one region from address 0 on.
