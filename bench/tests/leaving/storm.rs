@@ -21,6 +21,10 @@ const SENT: [(&str, Signal); 4] = [
     ("SIGSTOP and SIGCONT", Signal::STOP),
 ];
 
+/// The longest that is waited before a signal: a run that is left alone takes some twenty seconds, and longer on a busy
+/// machine.
+const LONGEST: Duration = Duration::from_secs(20);
+
 /// How often it ended how: what was sent last, how the process ended, what was left.
 type Ends = BTreeMap<String, usize>;
 
@@ -89,7 +93,7 @@ fn one(rng: &mut Pcg64Mcg) -> String {
 fn disturb(child: &mut Child, rng: &mut Pcg64Mcg) -> (Vec<(&'static str, Signal)>, ExitStatus) {
     let (pid, mut sent) = (Pid::from_child(child), Vec::new());
     loop {
-        std::thread::sleep(some_time(rng, Duration::from_secs(4)));
+        std::thread::sleep(some_time(rng, LONGEST));
         if let Some(status) = child.try_wait().unwrap() {
             return (sent, status);
         }
