@@ -55,7 +55,7 @@ pub struct Rate {
     pub delay_us: u64,
     /// What the formula says: the bytes of every pass but the first and the last, a delay each, if a pass took no time.
     pub formula: f64,
-    /// The same with the time that passes take, at the cost of a report of the first.
+    /// The same with the time that these passes took.
     pub predicted: Interval,
     /// What was observed.
     pub observed: Interval,
@@ -67,6 +67,8 @@ pub struct Rate {
     pub passes_observed: Interval,
     /// How long a report of the first pass took, in nanoseconds.
     pub report_ns: f64,
+    /// The same of the passes that the rates are of.
+    pub later_report_ns: f64,
 }
 
 impl Findings for Found {
@@ -89,6 +91,8 @@ impl Findings for Found {
                 ("delay", &|cell| Unit::Nanoseconds.show(float(cell.delay_us) * 1e3)),
                 ("passes", &|cell| cell.passes_predicted.to_string()),
                 ("observed", &|cell| format!("{:.1}", cell.passes_observed.mean)),
+                ("a report, first pass", &|cell| Unit::Nanoseconds.show(cell.report_ns)),
+                ("later", &|cell| Unit::Nanoseconds.show(cell.later_report_ns)),
                 ("formula/s", &|cell| number::mib(cell.formula)),
                 ("with reports' time", &|cell| number::mib(cell.predicted.mean)),
                 ("observed/s", &|cell| number::mib(cell.observed.mean)),
@@ -244,28 +248,36 @@ fn bytes_a_second(pages: impl Iterator<Item = u64>, ns: f64) -> Option<f64> {
     (pages > 0.0 && ns > 0.0).then(|| pages * float(PAGE_SIZE) * 1e9 / ns)
 }
 
-/// From the second pass on: the first is what the cost of a report is taken from.
+/// The passes that a rate is of: all but the first, before which nobody waited for the one before, and the last.
+fn between(passes: &[PassRecord]) -> Option<&[PassRecord]> {
+    Some(passes.split_last()?.1.split_first()?.1)
+}
+
+/// From the beginning of the second pass to that of the last.
 fn observed(measured: &EngineMeasured) -> Option<f64> {
     let passes = after(measured);
-    let (last, rest) = passes.split_last()?;
-    let began = rest.get(1)?.began;
-    let pages = rest.iter().skip(1).map(|pass| pass.pages);
-    bytes_a_second(pages, measured.counts.clock.figure(float(last.began.saturating_sub(began))))
+    let between = between(&passes)?;
+    let ticks = passes.last()?.began.saturating_sub(between.first()?.began);
+    bytes_a_second(between.iter().map(|pass| pass.pages), measured.counts.clock.figure(float(ticks)))
 }
 
-/// What the formula says of the same passes, with the time they take at the cost of a report of the first.
+/// What the formula says of the same passes, with the time they took: what the host takes over a report follows from
+/// nothing that is chosen, and changes with the memory that it has got back.
 fn predicted(measured: &EngineMeasured, delay_ns: f64, predicted: &[Pass]) -> Option<f64> {
     let (_, passes) = predicted.split_last()?.1.split_first()?;
-    let reports = total(passes.iter().map(|pass| pass.reports));
-    let ns = float(passes.len() as u64) * delay_ns + float(reports) * report_ns(measured)?;
-    bytes_a_second(passes.iter().map(|pass| pass.pages), ns)
+    let took = measured.counts.clock.figure(float(ticks(between(&after(measured))?)));
+    bytes_a_second(passes.iter().map(|pass| pass.pages), float(passes.len() as u64) * delay_ns + took)
 }
 
-/// How long a report of the first pass took.
-fn report_ns(measured: &EngineMeasured) -> Option<f64> {
-    let first = *after(measured).first()?;
-    let ticks = float(first.ended.saturating_sub(first.began));
-    (first.reports > 0).then(|| ratio(measured.counts.clock.figure(ticks), float(first.reports)))
+/// How long some passes took.
+fn ticks(passes: &[PassRecord]) -> u64 {
+    total(passes.iter().map(|pass| pass.ended.saturating_sub(pass.began)))
+}
+
+/// How long a report of some passes took.
+fn report_ns(measured: &EngineMeasured, passes: &[PassRecord]) -> Option<f64> {
+    let reports = total(passes.iter().map(|pass| pass.reports));
+    (reports > 0).then(|| ratio(measured.counts.clock.figure(float(ticks(passes))), float(reports)))
 }
 
 /// The lists of a cell as its trials begin, and the passes it takes to report them.
@@ -309,7 +321,12 @@ fn rate(group: &Group<'_, Engine>, how: Sampling) -> Option<Rate> {
         deviation: group.interval_if_known(how, deviation)?,
         passes_predicted: passes.len() as u64,
         passes_observed: group.interval(how, |measured| float(after(measured).len() as u64)),
-        report_ns: group.interval_if_known(how, report_ns)?.mean,
+        report_ns: group
+            .interval_if_known(how, |measured| report_ns(measured, after(measured).first().map(std::slice::from_ref)?))?
+            .mean,
+        later_report_ns: group
+            .interval_if_known(how, |measured| report_ns(measured, between(&after(measured))?))?
+            .mean,
     })
 }
 
@@ -337,6 +354,7 @@ mod tests {
             passes_predicted: 16,
             passes_observed: interval(&[16.0]),
             report_ns: 1.0,
+            later_report_ns: 1.0,
         }
     }
 
