@@ -322,7 +322,9 @@ fn rate(group: &Group<'_, Engine>, how: Sampling) -> Option<Rate> {
         passes_predicted: passes.len() as u64,
         passes_observed: group.interval(how, |measured| float(after(measured).len() as u64)),
         report_ns: group
-            .interval_if_known(how, |measured| report_ns(measured, after(measured).first().map(std::slice::from_ref)?))?
+            .interval_if_known(how, |measured| {
+                report_ns(measured, after(measured).first().map(std::slice::from_ref)?)
+            })?
             .mean,
         later_report_ns: group
             .interval_if_known(how, |measured| report_ns(measured, between(&after(measured))?))?
