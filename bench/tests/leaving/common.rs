@@ -9,8 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long anything may take that is to come soon.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whoever started the tests may have had signals ignored, as shells do for what runs in their background.
 pub(crate) fn pagehint(arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("pagehint"));
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(assert_cmd::cargo::cargo_bin("pagehint"));
     command.args(arguments).stdout(Stdio::piped());
     command
 }
