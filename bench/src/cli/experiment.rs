@@ -84,10 +84,9 @@ fn finish(
     let report = Report::of_run(&journal.archive()?)?;
     if let Err(error) = kept {
         report::print(&report, out)?;
-        let place = directory.display();
-        anyhow::bail!(
-            "{error}. What had ended is shown; of its {ended} trials all but the last are in {place}"
-        );
+        // The first that cannot be written takes the directory with it.
+        let there = if ended > 1 { "of its trials all but the last are" } else { "nothing is" };
+        anyhow::bail!("{error}. What had ended is shown; {there} in {}", directory.display());
     }
     if let (0, Some(error)) = (tally.measured, report.shown.summary.failed.values().next()) {
         report.write(directory)?;

@@ -120,7 +120,10 @@ impl Findings for Found {
             }
         }
         let worst = self.cells.iter().map(|cell| cell.deviation.mean.abs()).fold(0.0, f64::max);
-        let what = format!("memory is reported at the predicted rate, within {}", percent(TOLERANCE));
+        let what = format!(
+            "memory is reported at the predicted rate, given how long its reports took, within {}",
+            percent(TOLERANCE)
+        );
         let detail = format!("{} cells, at most {} off", self.cells.len(), percent(worst));
         if self.cells.is_empty() && self.stalled.is_empty() {
             let detail =
@@ -149,9 +152,15 @@ impl Found {
         };
         let worst = self.cells.iter().map(|cell| cell.deviation.mean.abs()).fold(0.0, f64::max);
         let agreement = match self.cells.iter().map(Rate::standing).max() {
-            None | Some(Standing::Holds) => "as delay, budget and capacity say",
-            Some(Standing::Unknown) => "and whether that is as delay, budget and capacity say cannot be told",
-            Some(Standing::Doubtful | Standing::Fails) => "not as delay, budget and capacity say",
+            None | Some(Standing::Holds) => {
+                "as delay, budget and capacity say if the time of the reports themselves is counted"
+            }
+            Some(Standing::Unknown) => {
+                "and whether that is as delay, budget and capacity say, the time of the reports counted, cannot be told"
+            }
+            Some(Standing::Doubtful | Standing::Fails) => {
+                "not as delay, budget and capacity say, the time of the reports counted"
+            }
         };
         Some(format!(
             "Memory was reported at {} a second ({}) to {} a second ({}), {agreement}: at most {} off.",
