@@ -197,16 +197,19 @@ pub enum Afterwards {
     Kept,
     /// Zeroes: the page was discarded and faulted in anew.
     Zeroed,
+    /// One or the other: the host may take the page whenever it likes, until the guest writes to it.
+    Either,
 }
 
 impl Axis for Afterwards {
     const AXIS: &'static str = "afterwards";
-    const ALL: &'static [Self] = &[Self::Kept, Self::Zeroed];
+    const ALL: &'static [Self] = &[Self::Kept, Self::Zeroed, Self::Either];
 
     fn name(self) -> &'static str {
         match self {
             Self::Kept => "kept",
             Self::Zeroed => "zeroed",
+            Self::Either => "either",
         }
     }
 }

@@ -145,11 +145,12 @@ impl Witness {
             Truth::Untouched => (found != 0).then_some(Violation::UnreportedLost),
             Truth::Freed => (found != left).then_some(Violation::UnreportedLost),
             Truth::Reported => {
-                let kept = self.afterwards == Afterwards::Kept || self.poison.is_some();
-                match found {
-                    0 if !kept => None,
+                let afterwards = if self.poison.is_some() { Afterwards::Kept } else { self.afterwards };
+                match afterwards {
+                    Afterwards::Zeroed | Afterwards::Either if found == 0 => None,
                     _ if found != left => Some(Violation::Scrambled),
-                    _ => (!kept).then_some(Violation::StillThere),
+                    Afterwards::Zeroed => Some(Violation::StillThere),
+                    Afterwards::Kept | Afterwards::Either => None,
                 }
             }
         }

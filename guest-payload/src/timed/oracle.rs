@@ -78,10 +78,10 @@ impl Oracle {
     fn judge(self, pfn: Pfn, found: u64) -> Option<Violation> {
         let stamp = self.stamp(pfn);
         match self.afterwards {
-            Afterwards::Kept if found == stamp => None,
-            Afterwards::Zeroed if found == 0 => None,
+            Afterwards::Kept | Afterwards::Either if found == stamp => None,
+            Afterwards::Zeroed | Afterwards::Either if found == 0 => None,
             Afterwards::Zeroed if found == stamp => Some(Violation::StillThere),
-            Afterwards::Kept | Afterwards::Zeroed => Some(Violation::Scrambled),
+            Afterwards::Kept | Afterwards::Zeroed | Afterwards::Either => Some(Violation::Scrambled),
         }
     }
 }

@@ -64,6 +64,8 @@ fn a_report_is_judged_by_what_the_host_does() {
         (Afterwards::Kept, false, vec![]),
         (Afterwards::Zeroed, false, vec![Violation::StillThere]),
         (Afterwards::Kept, true, vec![Violation::Scrambled]),
+        (Afterwards::Either, true, vec![]),
+        (Afterwards::Either, false, vec![]),
     ] {
         let mut scene = Scene::new(afterwards, None);
         scene.report(discards);

@@ -69,6 +69,16 @@ fn a_host_that_does_nothing_is_right_if_nothing_is_expected() {
 }
 
 #[test]
+fn a_host_that_may_discard_is_right_either_way_and_wrong_with_anything_else() {
+    assert_eq!(found(&registers(Afterwards::Either, |_, _| {})), []);
+    assert_eq!(found(&registers(Afterwards::Either, |metal, rung| discard(metal, range(rung)))), []);
+    let metal = registers(Afterwards::Either, |metal, rung| {
+        metal.store(range(rung).gpa().offset(abi::addr::PAGE_SIZE - 8), 1);
+    });
+    assert_eq!(found(&metal), [Violation::Scrambled]);
+}
+
+#[test]
 fn a_discard_skipped_is_found() {
     assert_eq!(found(&registers(Afterwards::Zeroed, |_, _| {})), [Violation::StillThere]);
 }
