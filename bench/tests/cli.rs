@@ -37,6 +37,10 @@ fn list_names_every_preset_axis_and_plan() {
         "ioeventfd-mmio",
         "dontneed",
         "--guest-ring",
+        "punch-hole",
+        "hugetlb",
+        "dontneed of memfd: the file keeps",
+        "punch-hole of hugetlb, blocks below order 9: ",
         "quick",
     ] {
         assert!(list.contains(name), "{name}");

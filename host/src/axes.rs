@@ -4,12 +4,14 @@
 //! ```text
 //!   way           how reports travel and what is done with them: all that has to go together
 //!   rules         which values do, and why the others do not      set   some values of an axis
+//!   fate          what becomes of reported pages by these
 //!   doorbell, discard, backing, guest_ring, halt_poll    the axes
 //! ```
 
 mod backing;
 mod discard;
 mod doorbell;
+mod fate;
 mod guest_ring;
 mod halt_poll;
 mod rules;
@@ -21,6 +23,7 @@ pub use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Prog
 pub use backing::Backing;
 pub use discard::{Coalesce, Discard};
 pub use doorbell::{Doorbell, Servicer};
+pub use fate::Freed;
 pub use guest_ring::RingChoice;
 pub use halt_poll::HaltPoll;
 pub use rules::{RULES, Rule, WayError};

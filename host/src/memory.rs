@@ -2,16 +2,19 @@
 //!
 //! ```text
 //!   ram        guest memory, the one checked door            mapping    … and the address range it is
-//!   advise     the one place that calls madvise              backing    small pages or huge ones
-//!   residency  which pages are resident                      witness    … and which of the others the host has back
-//!                                                            drain      has processors give up what they hold on to
+//!   backing    what it is made of                            discard    every way to take pages from it
+//!   advise     the one place that calls madvise              drain      has processors give up what they hold on to
+//!   residency  which pages are resident                      in_core    … or in a shared file
+//!   witness    which of the others the host has back
 //! ```
 
 mod advise;
 mod backing;
+mod discard;
 mod drain;
 #[cfg(any(test, feature = "test-support"))]
 mod grip;
+mod in_core;
 mod mapping;
 mod ram;
 mod residency;
@@ -23,9 +26,11 @@ pub use ram::{GuestRam, HostRange, RamError};
 pub use residency::ResidencyError;
 pub use witness::{Held, Kind as WitnessKind, Splits, WitnessError};
 
+#[cfg(any(test, feature = "test-support"))]
 pub(crate) use advise::advise;
-pub(crate) use backing::{back, require_huge, try_discard};
+pub(crate) use backing::require_huge;
+pub(crate) use discard::{Discarder, try_discard};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use grip::Grip;
-pub(crate) use residency::{Residency, beside};
+pub(crate) use residency::{Residency, beside, lazy_pages};
 pub(crate) use witness::{Verdict, Witness};

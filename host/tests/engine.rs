@@ -1,6 +1,8 @@
 //! Trials of the reporting engine on the real device.
 
 mod common;
+#[path = "engine/discards.rs"]
+mod discards;
 #[path = "engine/faults.rs"]
 mod faults;
 #[path = "engine/handmade.rs"]
@@ -32,7 +34,8 @@ pub(crate) const SPEC: EngineSpec =
 
 fn main() -> ExitCode {
     common::run(|facts| {
-        let suites = [refusals::tests, processors::tests, walks::tests, poison::tests, faults::tests];
+        let suites =
+            [refusals::tests, processors::tests, walks::tests, poison::tests, discards::tests, faults::tests];
         suites.iter().flat_map(|suite| suite(facts)).collect()
     })
 }

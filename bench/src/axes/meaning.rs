@@ -59,6 +59,12 @@ impl Meaning for Discard {
         match self {
             Self::None => "nothing: the transport alone",
             Self::DontNeed => "madvise(MADV_DONTNEED)",
+            Self::Free => "madvise(MADV_FREE): taken when memory is short, unless written to before",
+            Self::Remove => "madvise(MADV_REMOVE): a hole in the file that is mapped",
+            Self::PunchHole => "fallocate(FALLOC_FL_PUNCH_HOLE): the same by the file's descriptor",
+            Self::PageOut => "madvise(MADV_PAGEOUT): written to swap; nothing where there is none",
+            Self::Remap => "mmap(MAP_FIXED): fresh memory over the range, advised as all of it",
+            Self::Vectored => "process_madvise(MADV_DONTNEED): one for a whole report (Linux 6.13)",
         }
     }
 }
@@ -67,6 +73,7 @@ impl Meaning for Coalesce {
     fn meaning(self) -> &'static str {
         match self {
             Self::Each => "one discard a range",
+            Self::Sorted => "one discard a range, by address",
             Self::Merged => "adjacent ranges of a report merged first",
         }
     }
@@ -77,6 +84,11 @@ impl Meaning for Backing {
         match self {
             Self::Anon => "private anonymous memory, 4 KiB pages",
             Self::AnonThp => "private anonymous memory, transparent huge pages",
+            Self::Memfd => "a shared file in memory (memfd_create), 4 KiB pages",
+            Self::MemfdThp => "the same, transparent huge pages",
+            Self::Hugetlb => "a shared file of huge pages reserved beforehand (hugetlb, 2 MiB)",
+            Self::File => "a private mapping of an empty file, as after a snapshot is restored",
+            Self::Locked => "private anonymous memory, 4 KiB pages, locked (mlock2)",
         }
     }
 }

@@ -102,7 +102,7 @@ impl<A: Axis + Send + Sync> TypedValueParser for NamedParser<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host::axes::{Backing, Carrier, Doorbell};
+    use host::axes::{Carrier, Coalesce, Doorbell};
 
     #[test]
     fn every_value_survives_json() {
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_schema_lists_the_names() {
-        let schema = serde_json::to_value(schemars::schema_for!(Named<Backing>)).unwrap();
-        assert_eq!(schema["enum"], serde_json::json!(["anon", "anon-thp"]));
+        let schema = serde_json::to_value(schemars::schema_for!(Named<Coalesce>)).unwrap();
+        assert_eq!(schema["enum"], serde_json::json!(["each", "sorted", "merged"]));
     }
 }

@@ -63,6 +63,33 @@ impl From<host::axes::Way> for Way {
     }
 }
 
+impl From<Way> for host::axes::Way {
+    fn from(way: Way) -> Self {
+        let Way {
+            carrier,
+            doorbell,
+            servicer,
+            completion,
+            discard,
+            coalesce,
+            backing,
+            halt_poll,
+            guest_ring,
+        } = way;
+        Self {
+            carrier: carrier.0,
+            doorbell: doorbell.0,
+            servicer: servicer.0,
+            completion: completion.0,
+            discard: discard.0,
+            coalesce: coalesce.0,
+            backing: backing.0,
+            halt_poll: halt_poll.0,
+            guest_ring: guest_ring.0,
+        }
+    }
+}
+
 impl Way {
     /// The rung whose transport this is, if it is one's.
     #[must_use]

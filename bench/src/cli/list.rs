@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use host::axes::RULES;
+use abi::addr::Order;
 use host::axes::{
-    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer, Workload,
+    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Freed, HaltPoll, RULES, RingChoice,
+    Servicer, Way, Workload,
 };
 
 use super::exit::Code;
@@ -41,6 +42,8 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
     for rule in RULES {
         writeln!(out, "  {}", rule)?;
     }
+    writeln!(out, "\nDiscards that are made and free nothing")?;
+    nothing_freed(out)?;
     writeln!(out, "\nExperiments (pagehint NAME), with their built-in plans (--plan NAME)")?;
     for experiment in experiment::ALL {
         writeln!(out, "  {:<16} {}", experiment.command(), experiment.question())?;
@@ -48,6 +51,21 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
         writeln!(out, "  {:<16} plans: {}", "", plans.join(", "))?;
     }
     Ok(Code::Fine)
+}
+
+/// Of all blocks, or of those that are smaller than a huge page.
+fn nothing_freed(out: &mut dyn Write) -> io::Result<()> {
+    let plain = Way::plain(Carrier::Batch, Doorbell::Port, Completion::Return);
+    for discard in Discard::ALL {
+        for backing in Backing::ALL {
+            let way = Way { discard: *discard, backing: *backing, ..plain };
+            let Some(why) = way.why_nothing(Order::PAGE).filter(|_| way.validate().is_ok()) else { continue };
+            let of_all = way.frees(Order::HUGE) == Freed::Nothing;
+            let blocks = if of_all { "" } else { ", blocks below order 9" };
+            writeln!(out, "  {} of {}{blocks}: {why}", discard.name(), backing.name())?;
+        }
+    }
+    Ok(())
 }
 
 fn axis<A: Meaning>(out: &mut dyn Write) -> io::Result<()> {

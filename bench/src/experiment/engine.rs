@@ -1,9 +1,9 @@
 //! What the experiments with the guest's reporting engine share.
 
-use host::axes::{Discard, Way};
+use abi::addr::Order;
+use host::axes::{Axis, Backing, Carrier, Completion, Discard, Doorbell, Freed, Way};
 use host::engine::EngineSpec;
 
-use crate::axes::named::Named;
 use crate::plan::keys::Keys;
 use crate::plan::{PlanError, bad};
 use crate::trial::spec::Spec;
@@ -33,10 +33,14 @@ pub fn comb_bytes(keys: &Keys, part: u64) -> u64 {
 /// # Errors
 /// [`PlanError::Value`].
 pub fn gives_back(keys: &Keys, why: &str) -> Result<(), PlanError> {
-    match keys.discard {
-        Some(Named(Discard::None)) => bad("discard", "none", &format!("{why}; use dontneed")),
-        _ => Ok(()),
+    let discard = keys.discard.map_or(Discard::DontNeed, |given| given.0);
+    let backing = keys.backing.map_or(Backing::AnonThp, |given| given.0);
+    let plain = Way::plain(Carrier::Batch, Doorbell::Port, Completion::Return);
+    if (Way { discard, backing, ..plain }).frees(Order::MAX) == Freed::All {
+        return Ok(());
     }
+    let instead = if backing.is_shared() { "punch-hole" } else { "dontneed" };
+    bad("discard", discard.name(), &format!("{why}; use {instead}"))
 }
 
 #[cfg(test)]

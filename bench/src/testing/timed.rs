@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use abi::axes::Axis;
 use abi::timed::burst::Burst;
 use hdrhistogram::Histogram;
-use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, GuestRing, HaltPoll, Servicer};
+use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, Freed, GuestRing, HaltPoll, Servicer};
 use host::engine::{EngineOutcome, EngineSpec};
 use host::kvm::{Counter, Exits, Flavour, Placed};
 use host::memory::WitnessKind;
@@ -156,7 +156,7 @@ impl FakeExecutor {
         if spec.way.completion == Completion::Interrupt {
             sample.resume += if spec.way.halt_poll == HaltPoll::Never { 5000 } else { 3000 };
         }
-        if spec.way.discard == Discard::DontNeed && spec.way.carrier != Carrier::Empty {
+        if spec.way.discard != Discard::None && spec.way.carrier != Carrier::Empty {
             // A vCPU that runs meanwhile has to be flushed.
             sample.discard = if spec.way.completion == Completion::Poll { 1200 } else { 300 } * ranges;
         }
@@ -227,6 +227,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
     let names_pages = spec.way.carrier != Carrier::Empty;
     let discards = names_pages && spec.way.discard != Discard::None;
     let reported = if names_pages { u64::from(spec.batch) } else { 0 };
+    let freed = if spec.way.frees(spec.order) == Freed::All { reported } else { 0 };
     let digest = if names_pages { abi::digest::mix(spec.seed) } else { 0 };
     Outcome {
         common: Common {
@@ -280,8 +281,9 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             proofs: 1,
             reported,
             resident_before: reported,
-            unmapped: if discards { reported } else { 0 },
-            back: if discards { reported } else { 0 },
+            unmapped: freed,
+            lazy: if spec.way.discard == Discard::Free { reported } else { 0 },
+            back: freed,
             unknown: 0,
             within: 0,
             lost: 0,

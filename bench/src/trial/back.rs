@@ -38,7 +38,7 @@ impl Look {
 
 /// Whether blocks of this order can be a part of a page of this backing.
 pub(crate) fn in_part(backing: Backing, order: u8) -> bool {
-    backing == Backing::AnonThp && order < Order::HUGE.get()
+    backing.is_thp() && order < Order::HUGE.get()
 }
 
 /// What is unmapped is back; nothing if nothing was unmapped.

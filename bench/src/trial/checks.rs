@@ -95,15 +95,16 @@ fn oracle(measured: &[(&TrialRecord, &Counts)]) -> Check {
 
 fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
     let mut faults = Vec::new();
-    for (trial, counts) in measured {
-        let trial = trial.trial;
+    for (record, counts) in measured {
+        let trial = record.trial;
         faults.extend(
             counts.refused.iter().map(|(reason, count)| format!("{reason}: {count} ranges in trial {trial}")),
         );
         if counts.madvise_failures > 0 {
             let said = counts.madvise_error.as_deref().unwrap_or("the reason was not recorded");
             let times = counts.madvise_failures;
-            faults.push(format!("madvise(MADV_DONTNEED) failed {times} times in trial {trial}: {said}"));
+            let call = record.choices().way().discard.0.call();
+            faults.push(format!("{call} failed {times} times in trial {trial}: {said}"));
         }
     }
     let calls = total(measured.iter().map(|(_, counts)| counts.madvise_calls));

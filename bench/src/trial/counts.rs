@@ -89,8 +89,8 @@ impl Counts {
 /// What guest memory was made of on the host, and who says what of it is back.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Memory {
-    /// Who says what is back: frames (every frame by itself), cgroup (one of the trial's own) or system (free memory of
-    /// the machine).
+    /// Who says what is back: file (the shared file that memory is), frames (every frame by itself), cgroup (one of the
+    /// trial's own) or system (free memory of the machine).
     pub witness: Named<WitnessKind>,
     /// Share of resident guest memory in huge pages, 0 to 1, when all of it was there.
     pub huge_share: f64,

@@ -1,6 +1,6 @@
 //! What the host does with reported ranges.
 
-use abi::axes::{Afterwards, Axis};
+use abi::axes::Axis;
 
 /// What the host does with a reported range.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -9,47 +9,83 @@ pub enum Discard {
     None,
     /// `madvise(MADV_DONTNEED)`.
     DontNeed,
+    /// `madvise(MADV_FREE)`: the kernel takes the pages when memory is short, unless they are written to before.
+    Free,
+    /// `madvise(MADV_REMOVE)`: a hole in the file that is mapped.
+    Remove,
+    /// `fallocate(FALLOC_FL_PUNCH_HOLE)`: the same by the file's descriptor.
+    PunchHole,
+    /// `madvise(MADV_PAGEOUT)`: the pages are written to swap, and kept where there is none.
+    PageOut,
+    /// `mmap(MAP_FIXED)` of fresh memory over the range.
+    Remap,
+    /// `process_madvise(MADV_DONTNEED)`, one for all ranges of a report (Linux 6.13).
+    Vectored,
 }
 
 impl Axis for Discard {
     const AXIS: &'static str = "discard";
-    const ALL: &'static [Self] = &[Self::None, Self::DontNeed];
+    const ALL: &'static [Self] = &[
+        Self::None,
+        Self::DontNeed,
+        Self::Free,
+        Self::Remove,
+        Self::PunchHole,
+        Self::PageOut,
+        Self::Remap,
+        Self::Vectored,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::DontNeed => "dontneed",
+            Self::Free => "free",
+            Self::Remove => "remove",
+            Self::PunchHole => "punch-hole",
+            Self::PageOut => "pageout",
+            Self::Remap => "remap",
+            Self::Vectored => "vectored",
         }
     }
 }
 
 impl Discard {
-    /// What reported pages hold afterwards.
+    /// The system call that it is, in messages.
     #[must_use]
-    pub const fn afterwards(self) -> Afterwards {
+    pub const fn call(self) -> &'static str {
         match self {
-            Self::None => Afterwards::Kept,
-            Self::DontNeed => Afterwards::Zeroed,
+            Self::None => "no call",
+            Self::DontNeed => "madvise(MADV_DONTNEED)",
+            Self::Free => "madvise(MADV_FREE)",
+            Self::Remove => "madvise(MADV_REMOVE)",
+            Self::PunchHole => "fallocate(FALLOC_FL_PUNCH_HOLE)",
+            Self::PageOut => "madvise(MADV_PAGEOUT)",
+            Self::Remap => "mmap(MAP_FIXED)",
+            Self::Vectored => "process_madvise(MADV_DONTNEED)",
         }
     }
 }
 
-/// What one discard covers.
+/// What one discard covers, and in which order the ranges of a report are discarded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Coalesce {
-    /// Each range by itself, as most monitors do.
+    /// Each range by itself, as it comes, as most monitors do.
     Each,
+    /// Each range by itself, in the order of addresses.
+    Sorted,
     /// Ranges sorted, adjacent and overlapping ones merged.
     Merged,
 }
 
 impl Axis for Coalesce {
     const AXIS: &'static str = "coalesce";
-    const ALL: &'static [Self] = &[Self::Each, Self::Merged];
+    const ALL: &'static [Self] = &[Self::Each, Self::Sorted, Self::Merged];
 
     fn name(self) -> &'static str {
         match self {
             Self::Each => "each",
+            Self::Sorted => "sorted",
             Self::Merged => "merged",
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use abi::axes::{Carrier, Completion};
 
+use super::backing::Backing;
+use super::discard::Discard;
 use super::doorbell::{Doorbell, Servicer};
 use super::guest_ring::RingChoice;
 use super::halt_poll::HaltPoll;
@@ -68,6 +70,37 @@ pub const RULES: &[Rule] = &[
         then: Set::HaltPoll(&[HaltPoll::Host]),
         why: "a guest that never halts is never polled for",
     },
+    Rule {
+        given: &[Set::Discard(&[Discard::Remove, Discard::PunchHole])],
+        then: Set::Backing(&[Backing::Memfd, Backing::MemfdThp, Backing::Hugetlb]),
+        why: "it makes a hole in the file that is mapped, and what is written to a private mapping is in no file",
+    },
+    Rule {
+        given: &[Set::Discard(&[Discard::Free])],
+        then: Set::Backing(&[Backing::Anon, Backing::AnonThp]),
+        why: "the kernel frees lazily what is private, mapped from no file and not locked, and refuses the rest",
+    },
+    Rule {
+        given: &[Set::Discard(&[Discard::PageOut])],
+        then: Set::Backing(&[Backing::Anon, Backing::AnonThp, Backing::File]),
+        why: "the kernel pages out nothing that is locked or of hugetlb, and does not show what of a shared file it has",
+    },
+    Rule {
+        given: &[Set::Discard(&[Discard::Remap])],
+        then: Set::Backing(&[Backing::Anon, Backing::AnonThp, Backing::File, Backing::Locked]),
+        why: "a mapping over a shared file would be no part of the file any more",
+    },
+    Rule {
+        given: &[Set::Discard(&[Discard::DontNeed, Discard::Vectored])],
+        then: Set::Backing(&[
+            Backing::Anon,
+            Backing::AnonThp,
+            Backing::Memfd,
+            Backing::MemfdThp,
+            Backing::File,
+        ]),
+        why: "the kernel refuses it of locked pages, and of less than whole pages of hugetlb",
+    },
 ];
 
 impl Rule {
@@ -127,7 +160,7 @@ mod tests {
     use abi::axes::Axis;
 
     use super::*;
-    use crate::axes::{Backing, Coalesce, Discard};
+    use crate::axes::Coalesce;
 
     impl Way {
         /// Every combination of choices, those that mean nothing among them.
@@ -165,6 +198,9 @@ mod tests {
     /// What the table says, in other words.
     fn goes_together(way: &Way) -> bool {
         let Way { carrier, doorbell, servicer, completion, halt_poll, guest_ring, .. } = *way;
+        if !discards(way.discard, way.backing) {
+            return false;
+        }
         if servicer != doorbell.servicer() || doorbell.is_hypercall() && guest_ring == RingChoice::Three {
             return false;
         }
@@ -184,9 +220,22 @@ mod tests {
         }
     }
 
+    /// The same of what is done with memory, by what it is made of.
+    fn discards(discard: Discard, backing: Backing) -> bool {
+        use Discard::{DontNeed, Free, PageOut, PunchHole, Remap, Remove, Vectored};
+        let with: &[Discard] = match backing {
+            Backing::Anon | Backing::AnonThp => &[DontNeed, Free, PageOut, Remap, Vectored],
+            Backing::Memfd | Backing::MemfdThp => &[DontNeed, Remove, PunchHole, Vectored],
+            Backing::Hugetlb => &[Remove, PunchHole],
+            Backing::File => &[DontNeed, PageOut, Remap, Vectored],
+            Backing::Locked => &[Remap],
+        };
+        discard == Discard::None || with.contains(&discard)
+    }
+
     #[test]
     fn every_combination_is_judged_as_in_other_words() {
-        assert_eq!(Way::all().count(), 4 * 6 * 3 * 3 * 3 * 2 * 2 * 2 * 2);
+        assert_eq!(Way::all().count(), 4 * 6 * 3 * 3 * 3 * 2 * 8 * 3 * 7);
         for way in Way::all() {
             assert_eq!(way.validate().is_ok(), goes_together(&way), "{way:?}");
         }
@@ -195,8 +244,10 @@ mod tests {
     #[test]
     fn so_many_go_together() {
         let over = |carrier| Way::allowed().filter(|way| way.carrier == carrier).count();
-        // What is discarded, coalesced and memory go with everything.
-        assert_eq!(Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>(), [128, 64, 64, 400]);
+        // Each transport with each of 32 pairs of discard and backing, in three orders of ranges.
+        let transports = [16, 8, 8, 50];
+        let ways = Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>();
+        assert_eq!(ways, transports.map(|transports| transports * 32 * 3));
     }
 
     #[test]

@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_set_is_shown_as_people_list_things() {
         assert_eq!(Set::GuestRing(&[RingChoice::Three]).to_string(), "guest-ring 3");
-        assert_eq!(Set::Discard(Discard::ALL).to_string(), "discard none or dontneed");
+        assert_eq!(Set::Discard(&[Discard::None, Discard::DontNeed]).to_string(), "discard none or dontneed");
         assert_eq!(Set::Completion(Completion::ALL).to_string(), "completion return, poll or interrupt");
     }
 

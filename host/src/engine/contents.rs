@@ -8,7 +8,9 @@ use abi::addr::{PAGE_SIZE, Pfn};
 use abi::engine::map::Map;
 use abi::engine::{Truth, stamp};
 
+use super::info::Reported;
 use super::spec::EngineSpec;
+use crate::axes::{Afterwards, Freed};
 use crate::memory::GuestRam;
 use crate::trial::TrialError;
 
@@ -36,12 +38,11 @@ pub(super) struct Contents {
     seed: u64,
     /// What every word of a free page holds in a guest that poisons them.
     poison: Option<u64>,
-    /// Whether reported pages are given back.
-    returned: bool,
+    reported: Reported,
 }
 
 impl Contents {
-    pub(super) fn new(ram: &Arc<GuestRam>, map: Map, spec: &EngineSpec, returned: bool) -> Self {
+    pub(super) fn new(ram: &Arc<GuestRam>, map: Map, spec: &EngineSpec, reported: Reported) -> Self {
         let poison = spec.poison.map(|byte| u64::from_ne_bytes([byte; 8]));
         Self {
             ram: Arc::clone(ram),
@@ -49,14 +50,15 @@ impl Contents {
             managed: map.managed(),
             seed: spec.seed,
             poison,
-            returned,
+            reported,
         }
     }
 
     /// Looks at page `index`, by the guest's account `truth`, which is resident or not. Only two accounts are accepted:
     ///
-    /// - freed: the page is there, with what freeing left in it. So is one that was reported and is not given back.
-    /// - reported and given back: the page is gone; or a huge page that had holes was filled again, with zeroes.
+    /// - freed: the page is there, with what freeing left in it.
+    /// - reported: the page is gone, if such are freed; or it is there with what it must hold by what the host did. That is
+    ///   zeroes where a huge page that had holes was filled again.
     pub(super) fn look(
         &self,
         index: u64,
@@ -64,17 +66,28 @@ impl Contents {
         resident: bool,
     ) -> Result<Looked, TrialError> {
         let pfn = Pfn(self.first.0 + index);
-        let (words, last, may_be_gone) = match truth {
-            Some(Truth::Reported) if self.returned => (0, 0, true),
-            Some(Truth::Freed | Truth::Reported) => (self.poison.unwrap_or(0), self.left(pfn), false),
+        let Reported { hold, freed } = self.reported;
+        let (hold, may_be_gone) = match truth {
+            Some(Truth::Reported) => (hold, freed != Freed::Nothing),
+            Some(Truth::Freed) => (Afterwards::Kept, false),
             // Nothing is used or in flight when a guest has come to rest, and every page was written to before anything
             // was measured. What was zeroed of the account reads as untouched: that must excuse no page that is gone.
             None | Some(Truth::Untouched | Truth::Used | Truth::InFlight) => {
                 return Ok(Looked { pages: 1, read: 0, wrong: 1 });
             }
         };
-        let is_right = if resident { self.holds(pfn, words, last)? } else { may_be_gone };
+        let is_right = if resident { self.is_as(hold, pfn)? } else { may_be_gone };
         Ok(Looked { pages: 1, read: resident.into(), wrong: (!is_right).into() })
+    }
+
+    /// Whether a page holds that: what freeing left in it, or zeroes.
+    fn is_as(&self, hold: Afterwards, pfn: Pfn) -> Result<bool, TrialError> {
+        let is_kept = || self.holds(pfn, self.poison.unwrap_or(0), self.left(pfn));
+        match hold {
+            Afterwards::Kept => is_kept(),
+            Afterwards::Zeroed => self.holds(pfn, 0, 0),
+            Afterwards::Either => Ok(is_kept()? || self.holds(pfn, 0, 0)?),
+        }
     }
 
     /// The last word of a page that was freed.
@@ -111,9 +124,13 @@ mod tests {
 
     const PAGES: u64 = 1 << 13;
 
-    fn contents(returned: bool, poison: Option<u8>) -> Contents {
+    const GIVEN_BACK: Reported = Reported { hold: Afterwards::Zeroed, freed: Freed::All };
+    const KEPT: Reported = Reported { hold: Afterwards::Kept, freed: Freed::Nothing };
+    const LAZILY: Reported = Reported { hold: Afterwards::Either, freed: Freed::AsItLikes };
+
+    fn contents(reported: Reported, poison: Option<u8>) -> Contents {
         let ram = Arc::new(GuestRam::new(ARENA.0 + (PAGES << 12)).unwrap());
-        Contents::new(&ram, Map::new(PAGES), &EngineSpec { poison, seed: 7, ..ENGINE }, returned)
+        Contents::new(&ram, Map::new(PAGES), &EngineSpec { poison, seed: 7, ..ENGINE }, reported)
     }
 
     fn wrong(contents: &Contents, truth: impl Into<Option<Truth>>, resident: bool) -> bool {
@@ -127,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_page_is_right_where_it_must_be_and_with_every_word() {
-        let contents = contents(true, None);
+        let contents = contents(GIVEN_BACK, None);
         assert!(!wrong(&contents, Truth::Reported, false) && !wrong(&contents, Truth::Reported, true));
         assert!(wrong(&contents, Truth::Freed, false), "gone, and was not reported");
         assert!(wrong(&contents, Truth::Freed, true), "zeroes instead of its stamp");
@@ -146,7 +163,7 @@ mod tests {
 
     #[test]
     fn no_page_is_used_or_in_flight_or_was_never_written_to() {
-        let contents = contents(true, None);
+        let contents = contents(GIVEN_BACK, None);
         for truth in [Some(Truth::Untouched), Some(Truth::Used), Some(Truth::InFlight), None] {
             for resident in [false, true] {
                 let looked = contents.look(0, truth, resident).unwrap();
@@ -157,7 +174,7 @@ mod tests {
 
     #[test]
     fn read_is_what_is_there() {
-        let contents = contents(true, None);
+        let contents = contents(GIVEN_BACK, None);
         for (truth, resident) in [(Truth::Reported, true), (Truth::Reported, false), (Truth::Freed, false)] {
             let looked = contents.look(0, Some(truth), resident).unwrap();
             assert_eq!(looked.read, u64::from(resident), "{truth:?}");
@@ -165,11 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_freed_lazily_is_there_or_zeroes_or_gone_and_nothing_else() {
+        let lazily = contents(LAZILY, None);
+        assert!(!wrong(&lazily, Truth::Reported, true) && !wrong(&lazily, Truth::Reported, false));
+        write(&lazily, 511, stamp::of_free(7, lazily.first));
+        assert!(!wrong(&lazily, Truth::Reported, true));
+        write(&lazily, 511, 1);
+        assert!(wrong(&lazily, Truth::Reported, true));
+    }
+
+    #[test]
     fn what_is_not_given_back_stays_as_it_was() {
-        let kept = contents(false, None);
+        let kept = contents(KEPT, None);
         write(&kept, 511, stamp::of_free(7, kept.first));
         assert!(!wrong(&kept, Truth::Reported, true) && wrong(&kept, Truth::Reported, false));
-        let poisoned = contents(false, Some(0xaa));
+        let poisoned = contents(KEPT, Some(0xaa));
         assert!(wrong(&poisoned, Truth::Freed, true));
         (0..512).for_each(|word| write(&poisoned, word, u64::from_ne_bytes([0xaa; 8])));
         assert!(!wrong(&poisoned, Truth::Freed, true) && !wrong(&poisoned, Truth::Reported, true));

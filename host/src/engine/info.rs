@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use abi::addr::PAGE_SIZE;
+use abi::addr::{Order, PAGE_SIZE};
 use abi::axes::{Afterwards, Program};
 use abi::boot::BootInfo;
 use abi::engine::GuestFault;
 use abi::engine::info::EngineInfo;
 
 use super::spec::EngineSpec;
-use crate::axes::Discard;
+use crate::axes::Freed;
 use crate::probe::Facts;
 use crate::trial::told;
 
@@ -17,7 +17,7 @@ use crate::trial::told;
 pub(super) fn boot_info(spec: &EngineSpec, facts: &Facts) -> BootInfo {
     let told = told(&spec.way, facts, Program::Engine);
     BootInfo {
-        afterwards: if is_returned(spec) { told.afterwards } else { Afterwards::Kept },
+        afterwards: Reported::of(spec).hold,
         order: spec.min_order,
         batch: spec.capacity.into(),
         queue_size: spec.queue_size().into(),
@@ -27,10 +27,26 @@ pub(super) fn boot_info(spec: &EngineSpec, facts: &Facts) -> BootInfo {
     }
 }
 
-/// Whether the host gives reported pages back: not if it discards nothing, and not if the guest fills free pages with
-/// something that a discard would not leave.
-pub(super) const fn is_returned(spec: &EngineSpec) -> bool {
-    matches!(spec.way.discard, Discard::DontNeed) && matches!(spec.poison, None | Some(0))
+/// What becomes of reported pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Reported {
+    /// What they hold.
+    pub(super) hold: Afterwards,
+    /// How many of them are freed.
+    pub(super) freed: Freed,
+}
+
+impl Reported {
+    /// The host keeps all of them where the guest fills free pages with something that a discard would not leave.
+    pub(super) fn of(spec: &EngineSpec) -> Self {
+        if !matches!(spec.poison, None | Some(0)) {
+            return Self { hold: Afterwards::Kept, freed: Freed::Nothing };
+        }
+        // A report has blocks from the least order to the largest.
+        let [least, most] = [spec.min_order, Order::MAX].map(|order| spec.way.frees(order));
+        let freed = if least == most { least } else { Freed::AsItLikes };
+        Self { hold: spec.way.afterwards(), freed }
+    }
 }
 
 /// Turns the choices into what the engine is told, with a bug planted in it, by a clock of this frequency.

@@ -50,7 +50,7 @@ pub struct Settled {
     pub within: u64,
     /// Pages reported and acknowledged, and not allocated since.
     pub reported: u64,
-    /// Of these, resident all the same.
+    /// Of these, resident all the same; counted where all of them are to be freed.
     pub reported_resident: u64,
     /// Pages written to and not reported that are gone: must be 0.
     pub lost: u64,

@@ -12,12 +12,13 @@ use abi::layout::ENGINE;
 
 use super::books::Books;
 use super::contents::Contents;
-use super::info::{boot_info, engine_info, is_returned};
+use super::info::{Reported, boot_info, engine_info};
 use super::outcome::{EngineOutcome, Point, Settled};
 use super::session::{Round, Session, other};
 use super::settled::Examiner;
 use super::spec::EngineSpec;
 use super::watch::{Look, Watch};
+use crate::axes::Freed;
 use crate::fault::Planted;
 use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placed, Placement, Processor};
 use crate::probe::Facts;
@@ -108,6 +109,7 @@ fn run_guest(
         .watch
         .map(|interval| Watch::start(ram, map, offset, interval, placement.watchdog()))
         .transpose()?;
+    let reported = Reported::of(spec);
     let mut session = Session {
         ram,
         services: &services,
@@ -116,8 +118,8 @@ fn run_guest(
         offset,
         watch,
         looks: Vec::new(),
-        examiner: Examiner::new(ram, map, is_returned(spec))?,
-        contents: Contents::new(ram, map, spec, is_returned(spec)),
+        examiner: Examiner::new(ram, map, reported.freed == Freed::All)?,
+        contents: Contents::new(ram, map, spec, reported),
         looked: None,
         rounds: spec.rounds,
         settled: Vec::new(),

@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "vm-memory is given the mapping it does not own")]
 
+use std::fs::File;
 use std::io;
 
 use abi::addr::{ByteRange, Gpa, PageRange, bytes_of, pages_for};
@@ -14,7 +15,8 @@ use vm_memory::{
     GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryMmap, GuestRegionMmap, VolatileSlice,
 };
 
-use super::mapping::{Mapping, Refused};
+use super::mapping::{Mapping, Refused, Source};
+use crate::axes::Backing;
 
 /// Why guest memory could not be made or accessed.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +64,12 @@ pub struct GuestRam {
     memory: GuestMemoryMmap,
     mapping: Mapping,
     whole: PageRange,
+    backing: Backing,
 }
 
-/// Pages of guest memory as the host's kernel knows them.
+/// Pages of guest memory as the host's kernel knows them. Laid out as its `iovec`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub struct HostRange {
     /// First virtual address.
     pub address: usize,
@@ -74,19 +78,24 @@ pub struct HostRange {
 }
 
 impl GuestRam {
-    /// Maps at least `bytes` of memory.
+    /// Maps at least `bytes` of private anonymous memory, of which nothing has been said to the kernel.
     ///
     /// # Errors
     /// [`RamError`] if there is not that much address space.
     pub fn new(bytes: u64) -> Result<Self, RamError> {
+        Self::mapped(bytes, Backing::Anon, Source::Anonymous)
+    }
+
+    /// Maps at least `bytes` of what `source` is: memory of this backing.
+    pub(super) fn mapped(bytes: u64, backing: Backing, source: Source) -> Result<Self, RamError> {
         let mib = bytes >> 20;
         let bytes = bytes_of(pages_for(bytes));
         let region = |what: String| RamError::Region { mib, what };
         let whole =
             ByteRange { gpa: Gpa(0), len: bytes }.inward().map_err(|error| region(format!("{error:?}")))?;
         let size = usize::try_from(bytes).map_err(|error| region(error.to_string()))?;
-        let mapping =
-            Mapping::new(size).map_err(|Refused { call, source }| RamError::Map { mib, call, source })?;
+        let mapping = Mapping::new(backing.whole_pages(size), source)
+            .map_err(|Refused { call, source }| RamError::Map { mib, call, source })?;
         // SAFETY: the mapping is `size` bytes long, readable and writable, and outlives the view.
         let view = unsafe { MmapRegionBuilder::new(size).with_raw_mmap_pointer(mapping.start()) }
             .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
@@ -95,7 +104,26 @@ impl GuestRam {
             .map_err(|error| region(error.to_string()))?;
         let view = GuestRegionMmap::new(view, GuestAddress(0)).ok_or_else(|| region("it wraps".into()))?;
         let memory = GuestMemoryMmap::from_regions(vec![view]).map_err(|error| region(error.to_string()))?;
-        Ok(Self { memory, mapping, whole })
+        Ok(Self { memory, mapping, whole, backing })
+    }
+
+    /// What it is made of.
+    pub(crate) const fn backing(&self) -> Backing {
+        self.backing
+    }
+
+    /// The file that it is from address 0 on, if it is a shared one.
+    pub(super) const fn shared_file(&self) -> Option<&File> {
+        self.mapping.shared_file()
+    }
+
+    /// Puts fresh anonymous memory in place of these pages, of which nothing has been said to the kernel.
+    ///
+    /// # Errors
+    /// What `mmap` says; [`io::ErrorKind::InvalidInput`] if the range is not wholly guest memory.
+    pub(super) fn remap(&self, range: PageRange) -> io::Result<()> {
+        let HostRange { address, bytes } = self.host_range(range).ok_or(io::ErrorKind::InvalidInput)?;
+        self.mapping.remap(address - self.mapping.start().addr(), bytes)
     }
 
     /// Has the kernel take all pages that are still to come from this memory node.

@@ -2,19 +2,24 @@
 //!
 //! Each page has a word there; bit 63 says present, bit 62 swapped out, and a page that is either still costs
 //! the host something (Linux `Documentation/admin-guide/mm/pagemap.rst`). The frame numbers are hidden from
-//! ordinary users, these bits are not. A page that is not resident need not be back: see [`super::witness`].
+//! ordinary users, these bits are not. A page of a shared file costs the host something as long as it is in the file,
+//! mapped or not: of such memory [`super::in_core`] is asked too. A page that is not resident need not be back: see
+//! [`super::witness`].
 
 use std::fs::{self, File};
 use std::io;
+use std::iter::repeat;
 use std::os::unix::fs::FileExt;
 
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE, PageRange};
 
+use super::in_core;
 use super::ram::{GuestRam, HostRange};
 
 pub(super) const PAGEMAP: &str = "/proc/self/pagemap";
 const SMAPS: &str = "/proc/self/smaps";
 const STATM: &str = "/proc/self/statm";
+const MINCORE: &str = "mincore";
 const WORD: usize = 8;
 const PRESENT: u64 = 1 << 63;
 const HELD: u64 = PRESENT | 1 << 62;
@@ -42,6 +47,8 @@ impl ResidencyError {
 pub(crate) struct Residency {
     pagemap: File,
     buffer: Vec<u8>,
+    /// A byte for each page, where memory is a shared file.
+    in_core: Option<Vec<u8>>,
     host: HostRange,
 }
 
@@ -51,7 +58,8 @@ impl Residency {
         let host = ram.host_range(range).ok_or(io::ErrorKind::InvalidInput.into());
         let prepared = host.and_then(|host| {
             let pages = usize::try_from(range.pages()).map_err(io::Error::other)?;
-            Ok(Self { pagemap: File::open(PAGEMAP)?, buffer: vec![0; pages * WORD], host })
+            let in_core = ram.shared_file().map(|_| vec![0; pages]);
+            Ok(Self { pagemap: File::open(PAGEMAP)?, buffer: vec![0; pages * WORD], in_core, host })
         });
         prepared.map_err(ResidencyError::of(PAGEMAP))
     }
@@ -83,18 +91,27 @@ impl Residency {
 
     /// The frame of every page that is present; to ordinary users all of them are 0.
     pub(super) fn frames(&mut self) -> Result<impl Iterator<Item = Option<u64>>, ResidencyError> {
-        Ok(self.words()?.map(|word| (word & PRESENT != 0).then_some(word & FRAME)))
+        self.fill()?;
+        Ok(self.words().map(|word| (word & PRESENT != 0).then_some(word & FRAME)))
     }
 
     fn look(&mut self) -> Result<impl Iterator<Item = bool>, ResidencyError> {
-        Ok(self.words()?.map(|word| word & HELD != 0))
+        self.fill()?;
+        if let Some(in_core) = &mut self.in_core {
+            in_core::read(self.host, in_core).map_err(ResidencyError::of(MINCORE))?;
+        }
+        let in_file = self.in_core.iter().flatten().map(|byte| byte & 1 != 0).chain(repeat(false));
+        Ok(self.words().zip(in_file).map(|(word, in_file)| word & HELD != 0 || in_file))
     }
 
-    fn words(&mut self) -> Result<impl Iterator<Item = u64>, ResidencyError> {
+    /// Reads a word for each page.
+    fn fill(&mut self) -> Result<(), ResidencyError> {
         let at = self.host.address as u64 / PAGE_SIZE * WORD as u64;
-        self.pagemap.read_exact_at(&mut self.buffer, at).map_err(ResidencyError::of(PAGEMAP))?;
-        let words = self.buffer.as_chunks::<WORD>().0;
-        Ok(words.iter().map(|word| u64::from_le_bytes(*word)))
+        self.pagemap.read_exact_at(&mut self.buffer, at).map_err(ResidencyError::of(PAGEMAP))
+    }
+
+    fn words(&self) -> impl Iterator<Item = u64> {
+        self.buffer.as_chunks::<WORD>().0.iter().map(|word| u64::from_le_bytes(*word))
     }
 }
 
@@ -111,24 +128,41 @@ pub(super) fn resident() -> Result<u64, ResidencyError> {
     pages.ok_or_else(|| ResidencyError::of(STATM)(io::ErrorKind::InvalidData.into()))
 }
 
-/// Bytes of guest memory that are transparent huge pages now.
+/// What huge pages are called: transparent ones, those of files in memory, and those of hugetlb.
+const HUGE: &[&str] = &["AnonHugePages:", "ShmemPmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:"];
+/// What pages are called that the kernel may take when memory is short.
+const LAZY: &[&str] = &["LazyFree:"];
+
+/// Bytes of guest memory that are huge pages now.
 pub(super) fn huge_bytes(ram: &GuestRam) -> Result<u64, ResidencyError> {
+    bytes(ram, HUGE)
+}
+
+/// Pages of guest memory that are freed lazily: resident, and the kernel's to take until they are written to.
+pub(crate) fn lazy_pages(ram: &GuestRam) -> Result<u64, ResidencyError> {
+    Ok(bytes(ram, LAZY)? / PAGE_SIZE)
+}
+
+/// Bytes of guest memory that are called so.
+fn bytes(ram: &GuestRam, fields: &[&str]) -> Result<u64, ResidencyError> {
     let host = ram.host_range(ram.whole()).ok_or(io::ErrorKind::InvalidInput.into());
     let found = host.and_then(|host| {
-        huge_bytes_in(&fs::read_to_string(SMAPS)?, host).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        bytes_in(&fs::read_to_string(SMAPS)?, host, fields).ok_or_else(|| io::ErrorKind::InvalidData.into())
     });
     found.map_err(ResidencyError::of(SMAPS))
 }
 
-/// The sum of `AnonHugePages` over the mappings that start inside `range`; `None` if one is no number.
-fn huge_bytes_in(smaps: &str, range: HostRange) -> Option<u64> {
+/// The sum of these fields over the mappings that start inside `range`; `None` if one is no number.
+fn bytes_in(smaps: &str, range: HostRange, fields: &[&str]) -> Option<u64> {
     let mut inside = false;
     let mut kib = 0_u64;
     for line in smaps.lines() {
         if let Some(start) = line.split_once('-').and_then(|(start, _)| usize::from_str_radix(start, 16).ok())
         {
             inside = (range.address..range.address + range.bytes).contains(&start);
-        } else if let Some(value) = line.strip_prefix("AnonHugePages:").filter(|_| inside) {
+        } else if let Some(value) =
+            fields.iter().find_map(|field| line.strip_prefix(field)).filter(|_| inside)
+        {
             kib += value.trim().trim_end_matches(" kB").parse::<u64>().ok()?;
         }
     }
@@ -138,6 +172,7 @@ fn huge_bytes_in(smaps: &str, range: HostRange) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axes::Backing;
     use crate::memory::{Advice, advise};
     use abi::addr::{Order, Pfn};
 
@@ -146,10 +181,41 @@ mod tests {
         let smaps = "1000-3000 rw-p 0 0:0 0\nAnonHugePages:  2048 kB\n\
                      3000-5000 rw-p 0 0:0 0\nRss: 12 kB\nAnonHugePages:  4096 kB\n\
                      5000-6000 rw-p 0 0:0 0\nAnonHugePages:  2048 kB\n";
-        let bytes = |address, bytes| huge_bytes_in(smaps, HostRange { address, bytes });
+        let bytes = |address, bytes| bytes_in(smaps, HostRange { address, bytes }, HUGE);
         assert_eq!(bytes(0x3000, 0x2000), Some(4 << 20));
         assert_eq!(bytes(0x3000, 0x3000), Some(6 << 20));
         assert_eq!(bytes(0x7000, 0x1000), Some(0));
+    }
+
+    #[test]
+    fn what_is_freed_lazily_is_so_until_it_is_written_to() {
+        let ram = GuestRam::new(4 << 20).unwrap();
+        advise(&ram, ram.whole(), Advice::NoHugePage).unwrap();
+        let pages = ram.whole().pages();
+        let write = || ram.whole().frames().for_each(|page| ram.write(page.gpa(), 1).unwrap());
+        write();
+        assert_eq!(lazy_pages(&ram).unwrap(), 0);
+        advise(&ram, ram.whole(), Advice::Free).unwrap();
+        let (lazy, resident) =
+            (lazy_pages(&ram).unwrap(), Residency::of(&ram, ram.whole()).unwrap().count().unwrap());
+        // A kernel that is short of memory takes some at once.
+        assert!(lazy > 0 && lazy <= resident && resident <= pages, "{lazy} of {resident}");
+        write();
+        assert_eq!(lazy_pages(&ram).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_a_shared_file_keeps_is_resident() {
+        let ram = GuestRam::backed(4 << 20, Backing::Memfd).unwrap();
+        let block = |pfn| PageRange::block(Pfn(pfn), Order::default());
+        let mut residency = Residency::of(&ram, ram.whole()).unwrap();
+        assert_eq!(residency.count().unwrap(), 0);
+        ram.write(block(7).gpa(), 1).unwrap();
+        advise(&ram, block(7), Advice::DontNeed).unwrap();
+        assert_eq!(residency.frames().unwrap().flatten().count(), 0, "unmapped");
+        assert_eq!(residency.count().unwrap(), 1);
+        advise(&ram, block(7), Advice::Remove).unwrap();
+        assert_eq!(residency.count().unwrap(), 0);
     }
 
     #[test]

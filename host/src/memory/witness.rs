@@ -7,6 +7,7 @@
 //!
 //! | witness | looks at | how sharp |
 //! |---|---|---|
+//! | [`Kind::File`] | the blocks of the shared file that memory is | to the page; only where it is one |
 //! | [`Kind::Frames`] | every frame, in `/proc/kpageflags` and `/proc/kpagecount` | to the page; root only |
 //! | [`Kind::Cgroup`] | the charge of a memory cgroup of the trial's own | what processors charge ahead |
 //! | [`Kind::System`] | free memory of the whole machine, in `/proc/meminfo` | what it changes by itself meanwhile |
@@ -14,6 +15,7 @@
 //! The first that can be had is taken, in this order. What it cannot tell is unknown: neither nothing nor everything.
 
 mod cgroup;
+mod file;
 mod frames;
 mod held;
 mod processors;
@@ -25,6 +27,7 @@ use abi::axes::Axis;
 use super::drain;
 use super::ram::GuestRam;
 use cgroup::Cgroup;
+use file::File;
 use frames::Frames;
 use system::System;
 
@@ -36,6 +39,8 @@ pub(crate) use held::Verdict;
 /// Which witness was asked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
+    /// The file that memory is.
+    File,
     /// Every frame by itself.
     Frames,
     /// A memory cgroup of the trial's own.
@@ -46,10 +51,11 @@ pub enum Kind {
 
 impl Axis for Kind {
     const AXIS: &'static str = "witness";
-    const ALL: &'static [Self] = &[Self::Frames, Self::Cgroup, Self::System];
+    const ALL: &'static [Self] = &[Self::File, Self::Frames, Self::Cgroup, Self::System];
 
     fn name(self) -> &'static str {
         match self {
+            Self::File => "file",
             Self::Frames => "frames",
             Self::Cgroup => "cgroup",
             Self::System => "system",
@@ -69,6 +75,7 @@ pub(crate) struct Witness {
 
 #[derive(Debug)]
 enum Source {
+    File(File),
     Frames(Box<Frames>),
     Cgroup(Cgroup),
     System(System),
@@ -78,12 +85,17 @@ impl Witness {
     /// The sharpest there is for this memory, none of which has been touched yet.
     pub(crate) fn new(ram: &GuestRam) -> Result<Self, WitnessError> {
         let of = |kind| Self::of(kind, ram);
+        // The others see private memory only.
+        if ram.shared_file().is_some() {
+            return of(Kind::File);
+        }
         of(Kind::Frames).or_else(|_| of(Kind::Cgroup)).or_else(|_| of(Kind::System))
     }
 
     /// This one, if it can be had.
     pub(crate) fn of(kind: Kind, ram: &GuestRam) -> Result<Self, WitnessError> {
         let source = match kind {
+            Kind::File => Source::File(File::of(ram)?),
             Kind::Frames => Source::Frames(Box::new(Frames::of(ram)?)),
             Kind::Cgroup => Source::Cgroup(Cgroup::of(ram)?),
             Kind::System => Source::System(System::of(ram)?),
@@ -94,6 +106,7 @@ impl Witness {
     /// Which it is.
     pub(crate) const fn kind(&self) -> Kind {
         match self.source {
+            Source::File(_) => Kind::File,
             Source::Frames(_) => Kind::Frames,
             Source::Cgroup(_) => Kind::Cgroup,
             Source::System(_) => Kind::System,
@@ -105,6 +118,8 @@ impl Witness {
         // A kernel that cannot be asked to leaves some pages on lists of its processors.
         let drained = drain::all_processors().is_ok();
         let held = match &mut self.source {
+            // It counts what is in the file, wherever else it is.
+            Source::File(file) => return file.look(),
             // It sees which frames are on a list.
             Source::Frames(frames) => return frames.look(drained),
             Source::Cgroup(cgroup) => cgroup.look()?,
@@ -121,7 +136,7 @@ impl Witness {
     pub(crate) fn squeeze(&self, pages: u64) -> Result<(), WitnessError> {
         match &self.source {
             Source::Cgroup(cgroup) => cgroup.squeeze(pages),
-            Source::Frames(_) | Source::System(_) => Ok(()),
+            Source::File(_) | Source::Frames(_) | Source::System(_) => Ok(()),
         }
     }
 }

@@ -14,11 +14,11 @@ use abi::wire::virtio::balloon::REPORTING_QUEUE;
 use abi::wire::virtio::{feature, mmio, status};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use crate::axes::Backing;
+use crate::axes::{Backing, Discard};
 use crate::balloon::{Balloon, RingError};
 use crate::fault::Planted;
 use crate::kvm::{Flow, PAYLOAD, Pinned, Placement as Processors};
-use crate::memory::{Advice, GuestRam, RamError, advise, back};
+use crate::memory::{Discarder, GuestRam, RamError, try_discard};
 use crate::probe::Facts;
 pub use crate::reclaim::{Batch, coalesce};
 use crate::serve::{Server, WorkerError};
@@ -98,23 +98,25 @@ impl Knocker {
 /// Guest memory without a guest, to be discarded.
 #[derive(Debug)]
 pub struct Discards {
-    ram: GuestRam,
+    ram: Arc<GuestRam>,
+    discarder: Discarder,
 }
 
 impl Discards {
     /// Maps `pages` of memory.
     ///
     /// # Errors
-    /// [`TrialError`] if it cannot be had with this backing.
-    pub fn new(pages: u64, backing: Backing) -> Result<Self, TrialError> {
-        let ram = GuestRam::new(bytes_of(pages))?;
-        back(&ram, backing)?;
-        Ok(Self { ram })
+    /// [`TrialError`] if it cannot be had with this backing, or cannot be discarded so.
+    pub fn new(pages: u64, backing: Backing, discard: Discard) -> Result<Self, TrialError> {
+        let ram = Arc::new(GuestRam::backed(bytes_of(pages), backing)?);
+        try_discard(&ram, discard)?;
+        let discarder = Discarder::new(Arc::clone(&ram), discard);
+        Ok(Self { ram, discarder })
     }
 
     /// All of it.
     #[must_use]
-    pub const fn whole(&self) -> PageRange {
+    pub fn whole(&self) -> PageRange {
         self.ram.whole()
     }
 
@@ -126,12 +128,12 @@ impl Discards {
         range.frames().try_for_each(|pfn| self.ram.write(pfn.gpa(), 1))
     }
 
-    /// Discards a range with `MADV_DONTNEED`.
+    /// Discards a range.
     ///
     /// # Errors
-    /// What `madvise` says.
-    pub fn discard(&self, range: PageRange) -> io::Result<()> {
-        advise(&self.ram, range, Advice::DontNeed)
+    /// What the kernel says.
+    pub fn discard(&mut self, range: PageRange) -> io::Result<()> {
+        self.discarder.discard(range)
     }
 }
 

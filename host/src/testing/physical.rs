@@ -5,7 +5,7 @@ use std::io;
 use abi::addr::{ByteRange, Gpa, Order, PAGE_SIZE, PageRange, Pfn};
 
 use crate::axes::Backing;
-use crate::memory::{Advice, Grip, GuestRam, Held, Residency, Splits, Witness, WitnessKind, advise, back};
+use crate::memory::{Advice, Grip, GuestRam, Held, Residency, Splits, Witness, WitnessKind, advise};
 use crate::trial::TrialError;
 
 /// Memory, and those who look at it.
@@ -41,8 +41,7 @@ impl Watched {
     /// # Errors
     /// [`TrialError`] if it cannot be had, or one of the witnesses cannot.
     pub fn new(bytes: u64, backing: Backing, kinds: &[WitnessKind]) -> Result<Self, TrialError> {
-        let ram = GuestRam::new(bytes)?;
-        back(&ram, backing)?;
+        let ram = GuestRam::backed(bytes, backing)?;
         let witnesses = kinds.iter().map(|kind| Witness::of(*kind, &ram)).collect::<Result<_, _>>()?;
         let residency = Residency::of(&ram, ram.whole())?;
         Ok(Self { witnesses, ram, residency, splits: Splits::now(), grip: Grip::default() })

@@ -12,8 +12,10 @@ pub struct Proof {
     pub reported: u64,
     /// Of these, resident (or swapped) before.
     pub resident_before: u64,
-    /// Of these, gone from the page table afterwards.
+    /// Of these, neither in the page table afterwards nor, where memory is a shared file, in the file.
     pub unmapped: u64,
+    /// Pages that are freed lazily: still resident, and the kernel's to take until they are written to.
+    pub lazy: u64,
     /// Of these, back with the host: it can give their frames to others.
     pub back: u64,
     /// Of those unmapped, such as the witness cannot tell. What is neither back nor unknown is held.

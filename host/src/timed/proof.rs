@@ -5,7 +5,7 @@ use abi::layout::{ARENA, ARENA_START};
 use abi::timed::ledger::{FRAMES_PER_WORD, reported};
 
 use super::outcome::Proof;
-use crate::memory::{GuestRam, Held, Residency, Verdict, Witness, WitnessError, WitnessKind};
+use crate::memory::{GuestRam, Held, Residency, Verdict, Witness, WitnessError, WitnessKind, lazy_pages};
 use crate::trial::TrialError;
 
 /// Looks at the arena before and after a report.
@@ -14,6 +14,8 @@ pub(crate) struct Prover {
     residency: Residency,
     witness: Witness,
     held: Held,
+    /// Pages that were freed lazily before the report.
+    lazy: u64,
     before: Vec<bool>,
     after: Vec<bool>,
     ledger: Vec<u64>,
@@ -29,6 +31,7 @@ impl Prover {
             residency,
             witness: Witness::new(ram)?,
             held: Held::default(),
+            lazy: 0,
             before: vec![false; pages],
             after: vec![false; pages],
             ledger: (0..arena_pages.div_ceil(FRAMES_PER_WORD)).map(|_| 0).collect(),
@@ -37,8 +40,9 @@ impl Prover {
     }
 
     /// Nothing is reported, everything has been written.
-    pub(crate) fn filled(&mut self) -> Result<(), WitnessError> {
+    pub(crate) fn filled(&mut self, ram: &GuestRam) -> Result<(), WitnessError> {
         self.residency.read(&mut self.before)?;
+        self.lazy = lazy_pages(ram)?;
         self.held = self.witness.look()?;
         Ok(())
     }
@@ -47,6 +51,8 @@ impl Prover {
     pub(crate) fn reported(&mut self, ram: &GuestRam) -> Result<(), TrialError> {
         self.residency.read(&mut self.after)?;
         let held = self.witness.look()?;
+        // What is freed lazily is marked on a list of its processor, which the witness has drained.
+        self.proof.lazy += lazy_pages(ram)?.saturating_sub(self.lazy);
         ram.read_into(reported(ARENA_START).word, &mut self.ledger)?;
         let unmapped_so_far = self.proof.unmapped;
         self.proof.proofs += 1;

@@ -100,7 +100,7 @@ impl Session<'_> {
             Control::Drain => self.drain()?,
             Control::Filled => {
                 self.drain()?;
-                self.prover.filled()?;
+                self.prover.filled(&self.ram)?;
             }
             Control::Reported => self.prover.reported(&self.ram)?,
             Control::End => {

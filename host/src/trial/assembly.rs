@@ -9,11 +9,11 @@ use abi::boot::BootInfo;
 use abi::layout::ARENA;
 
 use super::error::TrialError;
-use crate::axes::{Discard, HaltPoll, Servicer, Way};
+use crate::axes::{HaltPoll, Servicer, Way};
 use crate::balloon::{Balloon, SharedBalloon};
 use crate::fault::{Fault, Planted};
 use crate::kvm::{self, Blueprint, BuildError, Machine, Placed, Placement, TscOffset};
-use crate::memory::{GuestRam, back, try_discard};
+use crate::memory::{GuestRam, try_discard};
 use crate::probe::Facts;
 use crate::reclaim::Reclaimer;
 use crate::serve::{Server, Service, Services, Stamps, Worker, WorkerError};
@@ -59,13 +59,10 @@ impl Assembly {
         check_halt_poll(&way, facts)?;
         let kvm = kvm::open()?;
         // Everything below the arena, and the arena.
-        let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(boot.arena_pages))?);
+        let ram = Arc::new(GuestRam::backed(ARENA.0 + bytes_of(boot.arena_pages), way.backing)?);
+        try_discard(&ram, way.discard)?;
         // Before the first page of it is touched.
         let bound = placement.node().map(|node| ram.bind(node));
-        back(&ram, way.backing)?;
-        if way.discard == Discard::DontNeed {
-            try_discard(&ram)?;
-        }
         let ioeventfd = way.doorbell.is_ioeventfd();
         let machine = Machine::new(&Blueprint {
             kvm: &kvm,

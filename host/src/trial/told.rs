@@ -17,7 +17,7 @@ pub(crate) fn told(way: &Way, facts: &Facts, program: Program) -> BootInfo {
         carrier: way.carrier,
         bell: way.doorbell.bell(way.carrier, facts.hypercall),
         completion: way.completion,
-        afterwards: way.discard.afterwards(),
+        afterwards: way.afterwards(),
         workload: Workload::Sequential,
         order: Order::default(),
         batch: 1,

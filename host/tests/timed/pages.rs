@@ -33,7 +33,8 @@ fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let name = |what: &str| format!("{}::{what}", transport.name);
     let spec = timed_over(transport.way);
     let mut tests = Vec::new();
-    for backing in Backing::ALL {
+    // The others are in the suite of discards.
+    for backing in &[Backing::Anon, Backing::AnonThp] {
         let way = Way { backing: *backing, ..spec.way };
         for (order, batch) in BLOCKS {
             let spec = TimedSpec { way, order: block(order), batch, arena: None, reports: 4, ..spec };

@@ -76,6 +76,12 @@ fn action(discard: Discard) -> &'static str {
     match discard {
         Discard::None => "Transport alone",
         Discard::DontNeed => "With MADV_DONTNEED",
+        Discard::Free => "With MADV_FREE",
+        Discard::Remove => "With MADV_REMOVE",
+        Discard::PunchHole => "With a hole punched",
+        Discard::PageOut => "With MADV_PAGEOUT",
+        Discard::Remap => "With MAP_FIXED",
+        Discard::Vectored => "With one process_madvise a report",
     }
 }
 

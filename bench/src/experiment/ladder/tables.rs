@@ -19,7 +19,7 @@ use crate::trial::timed::phases::Phase;
 #[must_use]
 pub fn ladder(found: &Found, discard: Discard) -> Grid {
     let unit = found.unit;
-    let columns: [Column<'_, &CellSummary>; 15] = [
+    let columns: [Column<'_, &CellSummary>; 16] = [
         ("", &|cell| cell.label().to_owned()),
         ("a range", &|cell| unit.show(cell.a_range().p50)),
         ("p99", &|cell| unit.show(cell.a_range().p99)),
@@ -40,6 +40,10 @@ pub fn ladder(found: &Found, discard: Discard) -> Grid {
         }),
         ("n", &|cell| cell.reports.to_string()),
         ("unmapped", &|cell| share(cell.proof.reported, cell.proof.unmapped)),
+        ("lazily", &|cell| match discard {
+            Discard::Free => share(cell.proof.reported, cell.proof.lazy),
+            _ => String::new(),
+        }),
         ("back", &|cell| match cell.proof {
             ProofCounts { unknown: 0, reported, back, .. } => share(reported, back),
             _ => "unknown".to_owned(),

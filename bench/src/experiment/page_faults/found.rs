@@ -109,7 +109,7 @@ fn row(group: &Group<'_, Engine>, absent: &Group<'_, Engine>, how: Sampling) -> 
         (Reporting::Absent, _) => return None,
         (Reporting::Off, _) => State::Off,
         (Reporting::On, Discard::None) => State::WithoutDiscard,
-        (Reporting::On, Discard::DontNeed) => State::WithDiscard,
+        (Reporting::On, _) => State::WithDiscard,
     };
     let [resident, reported] = [Tally::TouchResident, Tally::TouchReported].map(|tally| group.tally(tally));
     let work = group.clock().figure(group.measured().map(EngineMeasured::work_ticks).sum());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use abi::axes::Axis;
 use abi::timed::burst::Burst;
-use host::axes::{Discard, Servicer};
+use host::axes::{Discard, Freed, Servicer, Way};
 
 use super::choices::Choices;
 use super::measured::{ProofCounts, TimedMeasured};
@@ -43,6 +43,7 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
     }
     let mut checks = vec![lost(&measured), same_pages(&measured)];
     checks.extend(unmapped(&measured));
+    checks.extend(lazily(&measured));
     checks.extend(back(&measured));
     checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
     checks.extend(idle(&measured));
@@ -121,15 +122,24 @@ fn unmapped(measured: &[Measured<'_>]) -> Option<Check> {
     for (choices, proof) in &cells {
         let title = choices.title();
         let ProofCounts { reported, resident_before, unmapped, .. } = proof;
-        if choices.way.discard.0 == Discard::None {
-            if *unmapped > 0 {
+        let (way, order) = (Way::from(choices.way), choices.block());
+        match (way.frees(order), way.why_nothing(order)) {
+            (Freed::Nothing, None) if *unmapped > 0 => {
                 faults.push(format!("{title} unmapped {unmapped} pages although nothing was discarded"));
             }
-        } else if *unmapped == 0 {
-            worst = Standing::Fails;
-            faults.push(format!("{title} unmapped 0 of {reported} pages"));
-        } else if unmapped < resident_before {
-            faults.push(format!("{title} unmapped {unmapped} of {resident_before} resident pages"));
+            (Freed::Nothing, None) | (Freed::AsItLikes, _) => {}
+            // As was to be expected, and to be said: it is cheap for that reason.
+            (Freed::Nothing, Some(why)) => {
+                faults.push(format!("{title} freed {unmapped} of {reported} pages: {why}"));
+            }
+            (Freed::All, _) if *unmapped == 0 => {
+                worst = Standing::Fails;
+                faults.push(format!("{title} unmapped 0 of {reported} pages"));
+            }
+            (Freed::All, _) if unmapped < resident_before => {
+                faults.push(format!("{title} unmapped {unmapped} of {resident_before} resident pages"));
+            }
+            (Freed::All, _) => {}
         }
     }
     let what = "discarded pages are unmapped, and only those";
@@ -137,6 +147,27 @@ fn unmapped(measured: &[Measured<'_>]) -> Option<Check> {
     let pages = total(discarding.map(|(_, proof)| proof.reported));
     let looked_at = format!("{pages} reported pages, by the page table");
     (pages > 0 || !faults.is_empty()).then(|| none_of(what, worst, &faults, pages, looked_at))
+}
+
+/// What is freed lazily stays where it is, and is marked: by that mark it is known that it was freed at all.
+fn lazily(measured: &[Measured<'_>]) -> Option<Check> {
+    let cells = proofs(measured);
+    let lazy: Vec<_> = cells.iter().filter(|(choices, _)| choices.way.discard.0 == Discard::Free).collect();
+    let short = |(_, proof): &&(&Choices, &ProofCounts)| {
+        proof.lazy.saturating_add(proof.unmapped) < proof.resident_before
+    };
+    let faults: Vec<String> = lazy
+        .iter()
+        .filter(short)
+        .map(|(choices, proof)| {
+            let ProofCounts { lazy, resident_before, .. } = proof;
+            format!("{}: {lazy} of {resident_before} pages", choices.title())
+        })
+        .collect();
+    let pages = total(lazy.iter().map(|(_, proof)| proof.lazy));
+    let what = "what is freed lazily is marked so by the kernel, until it takes it";
+    let looked_at = format!("{pages} pages are the kernel's to take (LazyFree), and not back");
+    (!lazy.is_empty()).then(|| none_of(what, Standing::Fails, &faults, pages, looked_at))
 }
 
 /// Back is what the physical witness says of them.

@@ -1,7 +1,7 @@
 //! The choices of a timed trial as they are written; trials with the same choices are a cell.
 
 use abi::addr::Order;
-use host::axes::{Carrier, Doorbell, Workload};
+use host::axes::{Backing, Carrier, Doorbell, Workload};
 use host::timed::{Stopwatch, TimedSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -88,10 +88,16 @@ impl Choices {
         self.way.carrier.0.uses_registers() && matches!(self.way.doorbell.0, Doorbell::Port | Doorbell::Mmio)
     }
 
+    /// The order of a range.
+    #[must_use]
+    pub fn block(&self) -> Order {
+        Order::new(u64::from(self.order)).unwrap_or_default()
+    }
+
     /// Pages in a range.
     #[must_use]
     pub fn pages_a_range(&self) -> u64 {
-        Order::new(u64::from(self.order)).unwrap_or_default().pages()
+        self.block().pages()
     }
 
     /// Ranges that a report stands for: see [`Rung::ranges_a_report`].
@@ -116,7 +122,11 @@ impl Choices {
     /// For sentences.
     #[must_use]
     pub fn title(&self) -> String {
-        format!("{} with discard {}", self.label(), self.way.discard)
+        let of = match self.way.backing.0 {
+            Backing::Anon | Backing::AnonThp => String::new(),
+            _ => format!(" of backing {}", self.way.backing),
+        };
+        format!("{} with discard {}{of}", self.label(), self.way.discard)
     }
 
     /// The cell in a word of a log.
@@ -124,6 +134,11 @@ impl Choices {
     pub fn tag(&self) -> String {
         let weighed = if self.times_reports() { "" } else { "-weighed" };
         let idle = if self.idle_us == 0 { String::new() } else { format!(".i{}", self.idle_us) };
-        format!("{}{weighed}.{}.b{}{idle}", self.label(), self.way.discard, self.batch)
+        let backing = match self.way.backing.0 {
+            Backing::Anon => String::new(),
+            _ => format!(".{}", self.way.backing),
+        };
+        let order = if self.order == 0 { String::new() } else { format!(".o{}", self.order) };
+        format!("{}{weighed}.{}{backing}.b{}{order}{idle}", self.label(), self.way.discard, self.batch)
     }
 }

@@ -133,8 +133,11 @@ pub struct ProofCounts {
     pub reported: u64,
     /// Of these, resident before.
     pub resident_before: u64,
-    /// Of these, gone from the page table afterwards.
+    /// Of these, gone from the page table afterwards, and from the file where memory is a shared one.
     pub unmapped: u64,
+    /// Pages freed lazily: resident, and the kernel's to take until they are written to. Left out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lazy: u64,
     /// Of these, back with the host.
     pub back: u64,
     /// Of those unmapped, such as the witness cannot tell.
@@ -145,10 +148,14 @@ pub struct ProofCounts {
     pub lost: u64,
 }
 
+const fn is_zero(pages: &u64) -> bool {
+    *pages == 0
+}
+
 impl From<Proof> for ProofCounts {
     fn from(proof: Proof) -> Self {
-        let Proof { proofs, reported, resident_before, unmapped, back, unknown, within, lost } = proof;
-        Self { proofs, reported, resident_before, unmapped, back, unknown, within, lost }
+        let Proof { proofs, reported, resident_before, unmapped, lazy, back, unknown, within, lost } = proof;
+        Self { proofs, reported, resident_before, unmapped, lazy, back, unknown, within, lost }
     }
 }
 
@@ -161,6 +168,7 @@ impl ProofCounts {
             reported: self.reported.saturating_add(other.reported),
             resident_before: self.resident_before.saturating_add(other.resident_before),
             unmapped: self.unmapped.saturating_add(other.unmapped),
+            lazy: self.lazy.saturating_add(other.lazy),
             back: self.back.saturating_add(other.back),
             unknown: self.unknown.saturating_add(other.unknown),
             within: self.within.saturating_add(other.within),
