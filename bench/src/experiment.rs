@@ -3,6 +3,7 @@
 //! To add one: its folder with an implementation of [`Experiment`], its plans in `bench/plans`, and its row in [`ALL`].
 
 pub mod contract;
+pub mod discards;
 pub mod engine;
 mod flags;
 pub mod ladder;
@@ -35,8 +36,9 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 10] = [
+pub const ALL: [&dyn Experiment; 11] = [
     &ladder::Ladder,
+    &discards::Discards,
     &page_faults::PageFaults,
     &walk::Walks,
     &memhog::Memhog,
@@ -179,10 +181,10 @@ impl dyn Experiment + '_ {
     #[must_use]
     pub fn scope(&self, keys: &Keys) -> String {
         let reports = keys.batch.zip(keys.workload).map(|(batch, workload)| {
-            format!(
-                "{batch} ranges of order {} a report and the {workload} workload",
-                keys.order.unwrap_or_default()
-            )
+            let orders = keys.orders.as_deref().unwrap_or(keys.order.as_slice()).iter();
+            let orders: Vec<String> = orders.map(u8::to_string).collect();
+            let order = if orders.is_empty() { "0".to_owned() } else { orders.join(" or ") };
+            format!("{batch} ranges of order {order} a report and the {workload} workload")
         });
         let memory = keys
             .memory

@@ -34,6 +34,10 @@ pub struct Keys {
     /// What the host does with the pages, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "DISCARD,…", help_heading = "What is compared")]
     pub discards: Option<Vec<Named<Discard>>>,
+    /// What guest memory is made of, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "BACKING,…", help_heading = "What is compared")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backings: Option<Vec<Named<Backing>>>,
     /// Orders of the workload's blocks, separated by commas.
     #[arg(long, value_parser = whole::<u8>, value_delimiter = ',', value_name = "ORDER,…", help_heading = "What is compared")]
     pub units: Option<Vec<u8>>,

@@ -13,6 +13,7 @@ use crate::archive::hlog;
 use crate::archive::{Archive, ArchiveError, file};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
+use crate::experiment::discards;
 use crate::experiment::ladder::found::Found;
 use crate::figure::check::Standing;
 use crate::figure::table::Grid;
@@ -38,6 +39,26 @@ fn run_at(directory: &Path, environment: &Environment, mut executor: FakeExecuto
 
 fn rebuilt(directory: &Path) -> Summary {
     rebuild(directory).unwrap().summary
+}
+
+#[test]
+fn discards_that_free_nothing_are_said_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = Keys { blocks: Some(2), warmup: Some(0), ..Keys::default() };
+    run_plan(directory.path(), &environment(), &plan("discards", &keys), None, &mut FakeExecutor::default());
+    let summary = rebuilt(directory.path());
+    let found: discards::found::Found = serde_json::from_value(summary.found.clone()).unwrap();
+    // Pairs of a discard and a memory it goes with, of one order.
+    assert_eq!(found.cells.len(), 19);
+    assert!(!summary.failed(), "{:#?}", summary.checks);
+    for cell in &found.cells {
+        let all = cell.proof.unmapped == cell.proof.reported;
+        let lazily = cell.proof.lazy == cell.proof.reported;
+        assert!(all || lazily || cell.why_nothing.is_some(), "{cell:?}");
+    }
+    assert!(summary.answer.iter().any(|said| said.contains("dontneed of memfd")), "{:#?}", summary.answer);
+    assert_eq!(standing(&summary, "discarded pages are unmapped"), Standing::Doubtful);
+    assert_eq!(standing(&summary, "freed lazily"), Standing::Holds);
 }
 
 #[test]
