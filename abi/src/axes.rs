@@ -41,11 +41,13 @@ pub enum Carrier {
     Batch,
     /// In a virtio split ring: one chain of device-writable descriptors.
     Ring,
+    /// In a virtio packed ring: the same as one list.
+    PackedRing,
 }
 
 impl Axis for Carrier {
     const AXIS: &'static str = "carrier";
-    const ALL: &'static [Self] = &[Self::Empty, Self::Registers, Self::Batch, Self::Ring];
+    const ALL: &'static [Self] = &[Self::Empty, Self::Registers, Self::Batch, Self::Ring, Self::PackedRing];
 
     fn name(self) -> &'static str {
         match self {
@@ -53,6 +55,7 @@ impl Axis for Carrier {
             Self::Registers => "registers",
             Self::Batch => "batch",
             Self::Ring => "ring",
+            Self::PackedRing => "packed",
         }
     }
 }
@@ -62,6 +65,12 @@ impl Carrier {
     #[must_use]
     pub const fn uses_registers(self) -> bool {
         matches!(self, Self::Registers | Self::Batch)
+    }
+
+    /// Whether it is a queue of the balloon, in whichever format.
+    #[must_use]
+    pub const fn is_ring(self) -> bool {
+        matches!(self, Self::Ring | Self::PackedRing)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct BootInfo {
     pub order: Order,
     /// Ranges in a report.
     pub batch: u64,
-    /// Entries of the split ring.
+    /// Entries of the ring.
     pub queue_size: u64,
     /// Pages of the arena; a power of two.
     pub arena_pages: u64,

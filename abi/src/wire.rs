@@ -3,11 +3,12 @@
 //! | module | what is agreed |
 //! |---|---|
 //! | [`page`] | the batch page that a call points to |
-//! | [`split_ring`] | the ring of a virtio queue |
+//! | [`split_ring`], [`packed_ring`] | the ring of a virtio queue, in either format |
 //! | [`virtio`] | the balloon that the ring belongs to, and its registers |
 //!
 //! One range at a time travels in the registers of the call itself: see [`crate::calls`].
 
+pub mod packed_ring;
 pub mod page;
 pub mod split_ring;
 pub mod virtio;

@@ -33,6 +33,7 @@ fn list_names_every_preset_axis_and_plan() {
         "hypercall-kernel",
         "hypercall-each",
         "ring-async",
+        "packed-sync",
         "--doorbell",
         "ioeventfd-mmio",
         "dontneed",

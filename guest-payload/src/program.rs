@@ -1,11 +1,11 @@
 //! What the payload does once it is up.
 
-use abi::axes::{Carrier, Program};
+use abi::axes::Program;
 use abi::boot::BootInfo;
 
 use crate::metal::Metal;
 use crate::timed::slow::Step;
-use crate::transport::choose::{bring_up, choose};
+use crate::transport::choose::choose;
 use crate::transport::virtio_mmio::StartError;
 use crate::{engine, timed};
 
@@ -25,12 +25,7 @@ pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
         Program::SlowPrepare => choose(metal, info, timed::slow::Slowly(Step::Prepare))?,
         Program::SlowNotify => choose(metal, info, timed::slow::Slowly(Step::Notify))?,
         Program::SlowWait => choose(metal, info, timed::slow::Slowly(Step::Wait))?,
-        Program::Obey => {
-            if info.carrier == Carrier::Ring {
-                bring_up(metal, info)?;
-            }
-            obey::run(metal);
-        }
+        Program::Obey => choose(metal, info, obey::Obey)?,
     }
     Ok(())
 }

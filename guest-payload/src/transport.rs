@@ -10,12 +10,14 @@ use crate::metal::Metal;
 
 pub mod choose;
 mod empty;
+mod packed_ring;
 mod page;
 mod registers;
 mod split_ring;
 pub mod virtio_mmio;
 
 pub use empty::Empty;
+pub use packed_ring::PackedRing;
 pub use page::BatchPage;
 pub use registers::Registers;
 pub use split_ring::SplitRing;

@@ -9,6 +9,8 @@
 //!
 //! The reporting queue has the number that the driver gives it: that of the specification, or the next after the queues
 //! that exist. Nothing else is offered that could have either.
+//!
+//! Queues are split, and walked with `virtio-queue`; or packed, where that is offered and the driver accepts it.
 
 use std::io;
 use std::sync::Arc;
@@ -28,10 +30,13 @@ use crate::memory::GuestRam;
 use crate::reclaim::Batch;
 
 mod chain;
+mod packed;
+mod packed_queue;
 mod registers;
 mod setup;
 mod shared;
 
+use packed_queue::PackedQueue;
 use setup::{Setup, fresh_queue};
 
 pub(crate) use shared::SharedBalloon;
@@ -78,6 +83,8 @@ pub enum RingError {
 pub(crate) struct Balloon {
     ram: Arc<GuestRam>,
     queues: [Queue; QUEUES as usize],
+    /// Those that are ready in the packed format. None of `queues` is, then.
+    packed: [Option<PackedQueue>; QUEUES as usize],
     setups: [Setup; QUEUES as usize],
     /// Number of the reporting queue. Relaxed wherever it is read or written: it changes under the lock, before the driver
     /// is told that the queue is ready, and nothing is ordered by it.
@@ -86,7 +93,7 @@ pub(crate) struct Balloon {
     two_reporting: bool,
     /// What hears kicks without an exit, if anything does.
     listener: Option<Listener>,
-    /// Head of the chain of the reporting queue that is fetched and not completed.
+    /// Head of the chain of the reporting queue, or id of the list, that is fetched and not completed.
     in_hand: Option<u16>,
     interrupt: EventFd,
     planted: Planted,
@@ -113,6 +120,7 @@ impl Balloon {
         Self {
             ram,
             queues: std::array::from_fn(|_| fresh_queue()),
+            packed: [None; QUEUES as usize],
             setups: [Setup::default(); QUEUES as usize],
             reporting: Arc::new(AtomicU16::new(REPORTING_QUEUE)),
             two_reporting: false,
@@ -138,6 +146,11 @@ impl Balloon {
         Self { offered: self.offered | feature::PAGE_POISON, ..self }
     }
 
+    /// The same with `VIRTIO_F_RING_PACKED` offered too.
+    pub(crate) fn offering_packed(self) -> Self {
+        Self { offered: self.offered | feature::RING_PACKED, ..self }
+    }
+
     /// The same whose kicks are heard by a listener, which has to listen for the right queue.
     pub(crate) fn heard_by(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
@@ -158,6 +171,12 @@ impl Balloon {
     #[cfg(any(test, feature = "test-support"))]
     pub(crate) fn queue_numbered(&self, number: u16) -> &Queue {
         &self.queues[usize::from(number)]
+    }
+
+    /// One of the queues, if it is ready in the packed format.
+    #[cfg(any(test, feature = "test-support"))]
+    pub(crate) fn packed_queue_numbered(&self, number: u16) -> Option<PackedQueue> {
+        self.packed[usize::from(number)]
     }
 
     /// Takes the next chain of the reporting queue; its head, or `None` if there is none.
@@ -204,14 +223,20 @@ impl Balloon {
     /// Acknowledges whatever is in a queue that is not reporting.
     fn ignore(&mut self, queue: u16) {
         while self.is_live(queue) {
-            let given_back = match self.next_head(queue) {
-                Ok(Some(head)) => self.give_back(queue, head),
-                Ok(None) => return,
-                Err(error) => Err(self.broken(error)),
-            };
-            if given_back.is_err() {
+            let is_packed = self.packed[usize::from(queue)].is_some();
+            let ignored = if is_packed { self.ignore_list(queue) } else { self.ignore_chain(queue) };
+            if !ignored.unwrap_or(false) {
                 return;
             }
+        }
+    }
+
+    /// Acknowledges the next chain of a split queue without a look at it, if there is one.
+    fn ignore_chain(&mut self, queue: u16) -> Result<bool, RingError> {
+        match self.next_head(queue) {
+            Ok(Some(head)) => self.give_back(queue, head).map(|()| true),
+            Ok(None) => Ok(false),
+            Err(error) => Err(self.broken(error)),
         }
     }
 
@@ -256,6 +281,13 @@ impl Balloon {
         // are after the discard.
         let used = self.queues[usize::from(number)].add_used(self.ram.memory(), head, 0);
         let wanted = used.map_err(access).and_then(|()| self.wants_interrupt(number));
+        self.tell(wanted)
+    }
+
+    /// Interrupts the driver, if it wants that for what was just used. Inlined, or one format would be measured with a
+    /// call more because there is another.
+    #[inline(always)]
+    fn tell(&mut self, wanted: Result<bool, RingError>) -> Result<(), RingError> {
         match wanted {
             Ok(true) => self.raise(mmio::INTERRUPT_USED),
             Ok(false) => Ok(()),
@@ -295,6 +327,7 @@ impl Balloon {
 
     fn reset(&mut self) {
         self.queues = std::array::from_fn(|_| fresh_queue());
+        self.packed = [None; QUEUES as usize];
         self.setups = [Setup::default(); QUEUES as usize];
         // What was listened for will be again: it was before.
         let _ = self.listen(REPORTING_QUEUE);

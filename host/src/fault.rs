@@ -42,7 +42,7 @@ pub enum Fault {
     PageTooMany,
     /// Acknowledge without discarding.
     SkipDiscard,
-    /// Advance the used index by two for one chain.
+    /// Advance the used index by two for one chain; in a packed ring, mark a descriptor too many.
     UsedTwice,
     /// Keep a reference to the pages that are discarded: they are unmapped, and the host has not got them back.
     UnmapOnly,

@@ -11,12 +11,14 @@ use crate::reclaim::Batch;
 
 mod choose;
 mod empty;
+mod packed_ring;
 mod page;
 mod registers;
 mod split_ring;
 
 pub(crate) use choose::over;
 pub(crate) use empty::Empty;
+pub(crate) use packed_ring::PackedRing;
 pub(crate) use page::BatchPage;
 pub(crate) use registers::Registers;
 pub(crate) use split_ring::SplitRing;

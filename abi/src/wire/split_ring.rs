@@ -1,5 +1,6 @@
 //! The split ring (2.7 of the virtio specification): offsets, flags, and where a ring lies.
 
+use super::virtio::Areas;
 use super::virtio::balloon::QUEUE_MAX;
 use crate::addr::Gpa;
 use crate::layout;
@@ -55,6 +56,12 @@ impl Placement {
         let avail = desc.offset(max * DESC_SIZE);
         let used = avail.offset((ENTRIES + max * AVAIL_ENTRY_SIZE + 2).next_multiple_of(4096));
         Self { size, desc, avail, used }
+    }
+
+    /// The same as the device is told.
+    #[must_use]
+    pub const fn areas(self) -> Areas {
+        Areas { needs: 0, size: self.size, desc: self.desc, driver: self.avail, device: self.used }
     }
 }
 

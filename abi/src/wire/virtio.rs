@@ -1,12 +1,31 @@
 //! A virtio balloon on virtio-mmio: the parts of the specification (1.2 and later) that both sides use, in its words.
 
+use crate::addr::Gpa;
+
 /// Device type of the traditional memory balloon (5.5).
 pub const DEVICE_ID_BALLOON: u32 = 5;
 /// The vendor we claim: "PGHT", as no registry exists for MMIO vendors.
 pub const VENDOR_ID: u32 = 0x5448_4750;
 
+/// A queue as its driver sets it up (2.6, 4.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Areas {
+    /// The feature bits without which it is in another format.
+    pub needs: u64,
+    /// Number of entries.
+    pub size: u16,
+    /// Descriptor area.
+    pub desc: Gpa,
+    /// Driver area: the device only reads it.
+    pub driver: Gpa,
+    /// Device area: the driver only reads it.
+    pub device: Gpa,
+}
+
 /// Feature bits.
 pub mod feature {
+    /// `VIRTIO_F_RING_PACKED` (6): all queues are packed (2.8).
+    pub const RING_PACKED: u64 = 1 << 34;
     /// `VIRTIO_F_VERSION_1` (6): not a legacy device.
     pub const VERSION_1: u64 = 1 << 32;
     /// `VIRTIO_F_INDIRECT_DESC` (6): never offered; the driver of Linux clears it too.
@@ -71,17 +90,17 @@ pub mod mmio {
     pub const INTERRUPT_ACK: u64 = 0x064;
     /// Device status; writing 0 resets.
     pub const STATUS: u64 = 0x070;
-    /// Descriptor table, low half.
+    /// Descriptor area, low half.
     pub const QUEUE_DESC_LOW: u64 = 0x080;
-    /// Descriptor table, high half.
+    /// Descriptor area, high half.
     pub const QUEUE_DESC_HIGH: u64 = 0x084;
-    /// Available ring, low half.
+    /// Driver area, low half.
     pub const QUEUE_DRIVER_LOW: u64 = 0x090;
-    /// Available ring, high half.
+    /// Driver area, high half.
     pub const QUEUE_DRIVER_HIGH: u64 = 0x094;
-    /// Used ring, low half.
+    /// Device area, low half.
     pub const QUEUE_DEVICE_LOW: u64 = 0x0a0;
-    /// Used ring, high half.
+    /// Device area, high half.
     pub const QUEUE_DEVICE_HIGH: u64 = 0x0a4;
     /// Changes when the configuration changes.
     pub const CONFIG_GENERATION: u64 = 0x0fc;

@@ -17,6 +17,7 @@ impl Meaning for Carrier {
             Self::Registers => "one range in the registers of the call",
             Self::Batch => "up to 511 ranges in a page the call points to",
             Self::Ring => "a virtio split ring, one chain a report",
+            Self::PackedRing => "a virtio packed ring (1.1 and later), one list a report",
         }
     }
 }

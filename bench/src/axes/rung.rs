@@ -1,4 +1,5 @@
-//! The ladder: named transports, each made of the one before by changing one axis.
+//! The ladder: named transports, each made of the one before by changing one axis; and beside it, others that are like
+//! one of its rungs but for one axis.
 //!
 //! The table of steps in this file is the experiment's design. Everything else - presets, plans, the
 //! waterfall - follows from it.
@@ -9,7 +10,7 @@ use host::probe::Facts;
 
 use super::named::Named;
 
-/// A rung of the ladder, in order.
+/// A rung of the ladder, in order; then those beside it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Rung {
     /// An empty call that KVM answers itself: what a hypercall served inside the kernel would cost at least.
@@ -30,6 +31,16 @@ pub enum Rung {
     VirtioPolled,
     /// The same to a guest that really sleeps.
     Virtio,
+    /// [`Rung::RingHypercall`] over a packed ring.
+    PackedHypercall,
+    /// [`Rung::RingSync`] over a packed ring.
+    PackedSync,
+    /// [`Rung::RingAsync`] over a packed ring.
+    PackedAsync,
+    /// [`Rung::VirtioPolled`] over a packed ring.
+    PackedVirtioPolled,
+    /// [`Rung::Virtio`] over a packed ring.
+    PackedVirtio,
 }
 
 impl Axis for Rung {
@@ -44,6 +55,11 @@ impl Axis for Rung {
         Self::RingAsync,
         Self::VirtioPolled,
         Self::Virtio,
+        Self::PackedHypercall,
+        Self::PackedSync,
+        Self::PackedAsync,
+        Self::PackedVirtioPolled,
+        Self::PackedVirtio,
     ];
 
     fn name(self) -> &'static str {
@@ -57,6 +73,11 @@ impl Axis for Rung {
             Self::RingAsync => "ring-async",
             Self::VirtioPolled => "virtio-polled",
             Self::Virtio => "virtio",
+            Self::PackedHypercall => "packed-hypercall",
+            Self::PackedSync => "packed-sync",
+            Self::PackedAsync => "packed-async",
+            Self::PackedVirtioPolled => "packed-virtio-polled",
+            Self::PackedVirtio => "packed-virtio",
         }
     }
 }
@@ -174,6 +195,36 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// A rung beside the ladder.
+struct Beside {
+    rung: Rung,
+    /// The rung of the ladder that it is like, but for [`PACKED`].
+    like: Rung,
+    /// It in a line.
+    meaning: &'static str,
+}
+
+const BESIDE: &[Beside] = &[
+    Beside {
+        rung: Rung::PackedHypercall,
+        like: Rung::RingHypercall,
+        meaning: "ring-hypercall, the ring a packed one",
+    },
+    Beside { rung: Rung::PackedSync, like: Rung::RingSync, meaning: "ring-sync, the ring a packed one" },
+    Beside { rung: Rung::PackedAsync, like: Rung::RingAsync, meaning: "ring-async, the ring a packed one" },
+    Beside {
+        rung: Rung::PackedVirtioPolled,
+        like: Rung::VirtioPolled,
+        meaning: "virtio-polled, the ring a packed one",
+    },
+    Beside { rung: Rung::PackedVirtio, like: Rung::Virtio, meaning: "virtio, the ring a packed one" },
+];
+
+/// What a rung beside the ladder has that its like has not.
+const PACKED: Change = Change::Carrier(Carrier::PackedRing);
+/// What that adds or saves, as the subject of a sentence.
+const PACKED_CAUSE: &str = "the packed format instead of the split one";
+
 impl Transport {
     const fn with(mut self, change: Change) -> Self {
         match change {
@@ -216,9 +267,17 @@ impl CallBy {
 }
 
 impl Rung {
+    /// The ladder, in order: what is run unasked, where the host can.
+    pub const LADDER: &'static [Self] = Self::ALL.split_at(Self::Virtio as usize + 1).0;
+    /// Those beside it, which are run if they are asked for.
+    pub const BESIDE: &'static [Self] = Self::ALL.split_at(Self::Virtio as usize + 1).1;
+
     /// The transport this rung names, where calls are made by `call`.
     #[must_use]
     pub fn transport(self, call: CallBy) -> Transport {
+        if let Some(beside) = self.beside() {
+            return beside.like.transport(call).with(PACKED);
+        }
         let here = STEPS
             .iter()
             .take_while(|step| step.to <= self)
@@ -233,19 +292,25 @@ impl Rung {
     /// The rung in a line.
     #[must_use]
     pub fn meaning(self) -> &'static str {
-        self.step().map_or(IN_KERNEL_MEANING, |step| step.meaning)
+        match self.beside() {
+            Some(beside) => beside.meaning,
+            None => self.step().map_or(IN_KERNEL_MEANING, |step| step.meaning),
+        }
     }
 
     /// What the step from the rung before to this one adds or saves, as the subject of a sentence.
     #[must_use]
     pub fn cause(self) -> Option<&'static str> {
-        self.step().map(|step| step.cause)
+        self.beside().map(|_| PACKED_CAUSE).or_else(|| self.step().map(|step| step.cause))
     }
 
-    /// The rung before.
+    /// The rung before; beside the ladder the one it is like.
     #[must_use]
     pub fn before(self) -> Option<Self> {
-        Self::ALL.iter().copied().rev().find(|rung| *rung < self)
+        if let Some(beside) = self.beside() {
+            return Some(beside.like);
+        }
+        Self::LADDER.iter().copied().rev().find(|rung| *rung < self)
     }
 
     /// Exits to user space the design says a report of `batch` ranges takes.
@@ -255,6 +320,8 @@ impl Rung {
             Self::HypercallEach => u64::from(batch),
             Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
             Self::InKernel | Self::RingAsync | Self::VirtioPolled | Self::Virtio => 0,
+            Self::PackedHypercall | Self::PackedSync => 1,
+            Self::PackedAsync | Self::PackedVirtioPolled | Self::PackedVirtio => 0,
         }
     }
 
@@ -282,6 +349,10 @@ impl Rung {
     fn step(self) -> Option<&'static Step> {
         STEPS.iter().find(|step| step.to == self)
     }
+
+    fn beside(self) -> Option<&'static Beside> {
+        BESIDE.iter().find(|beside| beside.rung == self)
+    }
 }
 
 #[cfg(test)]
@@ -306,7 +377,7 @@ mod tests {
     #[test]
     fn each_rung_changes_one_axis_of_the_one_before() {
         for call in [CallBy::Hypercall, CallBy::Port] {
-            for pair in Rung::ALL.windows(2) {
+            for pair in Rung::LADDER.windows(2) {
                 let [before, after] = [pair[0].transport(call), pair[1].transport(call)];
                 // The steps that cannot be cut smaller: a call's number implies who serves it; an eventfd
                 // implies the device thread, and the device thread implies that the guest looks for the answer.
@@ -329,7 +400,21 @@ mod tests {
             }
             here = step.changes.iter().fold(here, |transport, change| transport.with(*change));
         }
-        assert_eq!(STEPS.iter().map(|step| step.to).collect::<Vec<_>>(), Rung::ALL[1..]);
+        assert_eq!(STEPS.iter().map(|step| step.to).collect::<Vec<_>>(), Rung::LADDER[1..]);
+    }
+
+    #[test]
+    fn a_rung_beside_the_ladder_changes_one_axis_of_the_one_it_is_like() {
+        assert_eq!(BESIDE.iter().map(|beside| beside.rung).collect::<Vec<_>>(), Rung::BESIDE);
+        for rung in Rung::BESIDE.iter().copied() {
+            let like = rung.before().unwrap();
+            assert!(Rung::LADDER.contains(&like));
+            assert_eq!(rung.exits_a_report(32), like.exits_a_report(32));
+            for call in [CallBy::Hypercall, CallBy::Port] {
+                assert_eq!(distance(rung.transport(call), like.transport(call)), 1, "{}", rung.name());
+                assert!(is_allowed(rung.transport(call)));
+            }
+        }
     }
 
     fn is_allowed(transport: Transport) -> bool {

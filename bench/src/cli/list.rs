@@ -20,8 +20,12 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
         out,
         "Presets: the ladder, each rung made of the one before (run and engine: --preset RUNG; the others: --rungs RUNG,…)"
     )?;
-    for rung in Rung::ALL {
+    for rung in Rung::LADDER {
         writeln!(out, "  {:<16} {}", Named(*rung), rung.meaning())?;
+    }
+    writeln!(out, "\nPresets beside the ladder, for whoever asks for them by name")?;
+    for rung in Rung::BESIDE {
+        writeln!(out, "  {:<20} {}", Named(*rung), rung.meaning())?;
     }
     writeln!(out, "\nAxes (run --AXIS VALUE; compare: --discards DISCARD,…)")?;
     axis::<Carrier>(out)?;

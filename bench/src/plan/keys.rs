@@ -84,7 +84,7 @@ pub struct Keys {
     /// Whether KVM spins before a vCPU that halts sleeps; 0 for never.
     #[arg(long, help_heading = "Transport")]
     pub halt_poll: Option<Named<HaltPoll>>,
-    /// Entries of the split ring. [default: the least that holds the capacity, at least 32]
+    /// Entries of the ring. [default: the least that holds the capacity, at least 32]
     #[arg(long, value_parser = whole::<u16>, help_heading = "Transport")]
     pub queue_size: Option<u16>,
     /// What the host does with a range.

@@ -1,6 +1,6 @@
 //! What a host makes of a guest's calls, and so which rungs of the ladder it can run.
 
-use abi::axes::{Axis, GuestRing};
+use abi::axes::GuestRing;
 use host::axes::Doorbell;
 use host::probe::{Answered, Facts};
 
@@ -49,11 +49,11 @@ impl Calls {
         Self { by, in_kernel: InKernel::Untried, halt_poll: None }
     }
 
-    /// Every rung this host is known to run, in order.
+    /// Every rung of the ladder that this host is known to run, in order.
     pub fn rungs(&self) -> impl Iterator<Item = Rung> {
         let in_kernel = self.in_kernel == InKernel::Answers;
         let sleeps = self.halt_poll != Some(false);
-        Rung::ALL.iter().copied().filter(move |rung| match rung {
+        Rung::LADDER.iter().copied().filter(move |rung| match rung {
             Rung::InKernel => in_kernel,
             Rung::Virtio => sleeps,
             _ => true,
@@ -65,14 +65,13 @@ impl Calls {
     pub fn refusal(&self, rung: Rung) -> Option<&str> {
         match (rung, &self.in_kernel) {
             (Rung::InKernel, InKernel::Not { reason }) => Some(reason),
-            (Rung::Virtio, _) if self.halt_poll == Some(false) => Some(NO_HALT_POLL),
+            (Rung::Virtio | Rung::PackedVirtio, _) if self.halt_poll == Some(false) => Some(NO_HALT_POLL),
             _ => None,
         }
     }
 }
 
-const NO_HALT_POLL: &str =
-    "this KVM has no KVM_CAP_HALT_POLL, so that the vCPU cannot be made to sleep at once: use virtio-polled";
+const NO_HALT_POLL: &str = "this KVM has no KVM_CAP_HALT_POLL, so that the vCPU cannot be made to sleep at once: use virtio-polled or packed-virtio-polled";
 
 /// Why the hypercall that KVM answers itself does not answer from ring 0, where it should.
 fn silence(facts: &Facts) -> Option<&str> {
@@ -104,14 +103,14 @@ mod tests {
     #[test]
     fn a_host_that_answers_runs_every_rung() {
         let calls = Calls::on(&crate::testing::timed::facts());
-        assert!(calls.rungs().eq(Rung::ALL.iter().copied()));
-        assert!(Rung::ALL.iter().all(|rung| calls.refusal(*rung).is_none()));
+        assert!(calls.rungs().eq(Rung::LADDER.iter().copied()));
+        assert!(Rung::LADDER.iter().chain(Rung::BESIDE).all(|rung| calls.refusal(*rung).is_none()));
     }
 
     #[test]
     fn a_host_that_does_not_runs_the_floor_and_above_and_says_why() {
         let calls = Calls::on(&silent());
-        assert!(calls.rungs().eq(Rung::ALL[1..].iter().copied()));
+        assert!(calls.rungs().eq(Rung::LADDER[1..].iter().copied()));
         assert_eq!(calls.refusal(Rung::InKernel), Some("it shut down"));
         assert_eq!(calls.refusal(Rung::Floor), None);
     }
@@ -131,7 +130,7 @@ mod tests {
     #[test]
     fn a_host_nobody_asked_is_not_counted_on_and_refuses_nothing() {
         let calls = Calls::untried(CallBy::Port);
-        assert!(calls.rungs().eq(Rung::ALL[1..].iter().copied()));
+        assert!(calls.rungs().eq(Rung::LADDER[1..].iter().copied()));
         assert_eq!(calls.refusal(Rung::InKernel), None);
     }
 }

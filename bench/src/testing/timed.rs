@@ -149,7 +149,7 @@ impl FakeExecutor {
         sample.prepare = 20 * ranges;
         sample.transit = calls * (1000 + STOPWATCH) + noise;
         sample.resume = if spec.way.servicer == Servicer::Kernel { 0 } else { calls * 1000 };
-        sample.fetch = if spec.way.carrier == Carrier::Ring { 30 * ranges } else { 10 * ranges };
+        sample.fetch = if spec.way.carrier.is_ring() { 30 * ranges } else { 10 * ranges };
         if spec.way.doorbell.is_ioeventfd() {
             sample.wake = 9000;
         }

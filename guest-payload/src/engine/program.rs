@@ -17,9 +17,9 @@ use crate::engine::load::{self, Owner};
 use crate::engine::reporting::{Batch, Core, Parts, Reporter};
 use crate::engine::witness::Witness;
 use crate::metal::Metal;
-use crate::transport::choose::placement;
+use crate::transport::choose::{areas, packed, split};
 use crate::transport::virtio_mmio::{self, StartError};
-use crate::transport::{BatchPage, Empty, Registers, SplitRing, Transport};
+use crate::transport::{BatchPage, Empty, PackedRing, Registers, SplitRing, Transport};
 
 /// The virtual processor that sets up what all share.
 const FIRST: u32 = 0;
@@ -46,20 +46,34 @@ pub fn run<M: Metal>(metal: &mut M, boot: &BootInfo) -> Result<(), StartError> {
             choose(metal, boot, &info, inhibited, &mut page);
         }
         Carrier::Ring => {
-            let mut ring = ring(metal, boot)?;
+            let mut ring = split_ring(metal, boot)?;
+            choose(metal, boot, &info, inhibited, &mut ring);
+        }
+        Carrier::PackedRing => {
+            let mut ring = packed_ring(metal, boot)?;
             choose(metal, boot, &info, inhibited, &mut ring);
         }
     }
     Ok(())
 }
 
-/// This processor's end of the ring that all share.
-fn ring(metal: &mut impl Metal, boot: &BootInfo) -> Result<SplitRing, StartError> {
-    let at = placement(boot)?;
+/// This processor's end of the split ring that all share.
+fn split_ring(metal: &mut impl Metal, boot: &BootInfo) -> Result<SplitRing, StartError> {
+    let at = split(boot)?;
     Ok(if metal.vcpu() == FIRST {
         SplitRing::new(metal, at, boot.completion)
     } else {
         SplitRing::beside(at, boot.completion)
+    })
+}
+
+/// This processor's end of the packed ring that all share.
+fn packed_ring(metal: &mut impl Metal, boot: &BootInfo) -> Result<PackedRing, StartError> {
+    let at = packed(boot)?;
+    Ok(if metal.vcpu() == FIRST {
+        PackedRing::new(metal, at, boot.completion)
+    } else {
+        PackedRing::beside(at, boot.completion)
     })
 }
 
@@ -84,7 +98,7 @@ fn bring_up(metal: &mut impl Metal, boot: &BootInfo, info: &EngineInfo) -> Resul
     // A word of eight equal bytes: either half of it is what the balloon is told.
     let poison = info.poisoned.then(|| virtio_mmio::low_half(info.poison));
     match boot.carrier {
-        Carrier::Ring => match virtio_mmio::start(metal, placement(boot)?, poison)? {
+        Carrier::Ring | Carrier::PackedRing => match virtio_mmio::start(metal, areas(boot)?, poison)? {
             virtio_mmio::Started::Reporting => Ok(Inhibited::No),
             virtio_mmio::Started::PoisonNotOffered => Ok(Inhibited::PoisonNotNegotiated),
         },

@@ -1,18 +1,30 @@
 //! Does what the host says, step by step: probes, and guests that break the rules.
 
 use abi::addr::Gpa;
+use abi::boot::BootInfo;
 use abi::control::Control;
 use abi::layout;
 use abi::notes;
 use abi::step::{Step, WORDS};
 
 use crate::metal::Metal;
+use crate::transport::Transport;
+use crate::transport::choose::Over;
+
+/// Obeys. The transport is brought up and left to what the host says.
+pub(super) struct Obey;
+
+impl<M: Metal> Over<M> for Obey {
+    fn over<T: Transport<M>>(self, metal: &mut M, _: &BootInfo, _: T) {
+        run(metal);
+    }
+}
 
 /// Asks for steps and takes them, for ever.
 ///
 /// # Panics
 /// On a step that is none, and on [`Step::Panic`].
-pub(super) fn run(metal: &mut impl Metal) {
+fn run(metal: &mut impl Metal) {
     metal.control(Control::Ready);
     loop {
         metal.control(Control::Next);

@@ -2,10 +2,11 @@
 
 use abi::axes::Carrier;
 use abi::boot::BootInfo;
-use abi::wire::split_ring::Placement;
+use abi::wire::virtio::Areas;
+use abi::wire::{packed_ring, split_ring};
 
 use super::virtio_mmio::{StartError, start};
-use super::{BatchPage, Empty, Registers, SplitRing, Transport};
+use super::{BatchPage, Empty, PackedRing, Registers, SplitRing, Transport};
 use crate::metal::Metal;
 
 /// What is done over a transport, whichever it is.
@@ -24,28 +25,47 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
         Carrier::Registers => work.over(metal, info, Registers::default()),
         Carrier::Batch => work.over(metal, info, BatchPage::of(metal.vcpu())),
         Carrier::Ring => {
-            let ring = bring_up(metal, info)?;
+            start(metal, areas(info)?, None)?;
+            let ring = SplitRing::new(metal, split(info)?, info.completion);
+            work.over(metal, info, ring);
+        }
+        Carrier::PackedRing => {
+            start(metal, areas(info)?, None)?;
+            let ring = PackedRing::new(metal, packed(info)?, info.completion);
             work.over(metal, info, ring);
         }
     }
     Ok(())
 }
 
-/// Brings up the balloon, and the driver's end of its reporting queue.
-///
-/// # Errors
-/// [`StartError`] if it cannot be brought up.
-pub fn bring_up(metal: &mut impl Metal, info: &BootInfo) -> Result<SplitRing, StartError> {
-    let at = placement(info)?;
-    start(metal, at, None)?;
-    Ok(SplitRing::new(metal, at, info.completion))
-}
-
-/// Where the ring lies.
+/// The ring as the device is told, in the carrier's format.
 ///
 /// # Errors
 /// [`StartError::Queue`] if it would be larger than any can be.
-pub fn placement(info: &BootInfo) -> Result<Placement, StartError> {
-    // The host never asks for more than the largest ring, which fits in 16 bits.
-    Ok(Placement::of(u16::try_from(info.queue_size).map_err(|_| StartError::Queue)?))
+pub fn areas(info: &BootInfo) -> Result<Areas, StartError> {
+    match info.carrier {
+        Carrier::PackedRing => packed(info).map(packed_ring::Placement::areas),
+        _ => split(info).map(split_ring::Placement::areas),
+    }
+}
+
+/// Where a split ring lies.
+///
+/// # Errors
+/// [`StartError::Queue`] if it would be larger than any can be.
+pub fn split(info: &BootInfo) -> Result<split_ring::Placement, StartError> {
+    Ok(split_ring::Placement::of(entries(info)?))
+}
+
+/// Where a packed ring lies.
+///
+/// # Errors
+/// [`StartError::Queue`] if it would be larger than any can be.
+pub fn packed(info: &BootInfo) -> Result<packed_ring::Placement, StartError> {
+    Ok(packed_ring::Placement::of(entries(info)?))
+}
+
+/// The host never asks for more than the largest ring, which fits in 16 bits.
+fn entries(info: &BootInfo) -> Result<u16, StartError> {
+    u16::try_from(info.queue_size).map_err(|_| StartError::Queue)
 }

@@ -2,13 +2,12 @@
 
 use abi::addr::Gpa;
 use abi::layout::VIRTIO_MMIO;
-use abi::wire::split_ring::Placement;
 use abi::wire::virtio::balloon::{CONFIG_POISON, REPORTING_QUEUE};
-use abi::wire::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
+use abi::wire::virtio::{Areas, DEVICE_ID_BALLOON, feature, mmio, status};
 
 use crate::metal::Metal;
 
-/// What the device must offer.
+/// What the device must offer, whatever the format of its queues.
 const REQUIRED: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
 
 /// What came of bringing the device up.
@@ -26,22 +25,22 @@ pub enum Started {
 pub enum StartError {
     /// There is no virtio-mmio device of version 2 here, or it is no balloon.
     NoBalloon,
-    /// It does not offer reporting, or does not accept what it offered.
+    /// It does not offer reporting or the format of the ring, or does not accept what it offered.
     Features,
     /// The reporting queue is missing or too small.
     Queue,
 }
 
-/// Resets the balloon, negotiates reporting, and sets up its reporting queue as the ring `at`. `poison`: what free pages
+/// Resets the balloon, negotiates reporting, and sets up its reporting queue as `at`. `poison`: what free pages
 /// are filled with, if they are.
 ///
 /// # Errors
 /// [`StartError`]; the device is left with status FAILED.
-pub fn start(metal: &mut impl Metal, at: Placement, poison: Option<u32>) -> Result<Started, StartError> {
+pub fn start(metal: &mut impl Metal, at: Areas, poison: Option<u32>) -> Result<Started, StartError> {
     negotiate(metal, at, poison).inspect_err(|_| write(metal, mmio::STATUS, status::FAILED))
 }
 
-fn negotiate(metal: &mut impl Metal, at: Placement, poison: Option<u32>) -> Result<Started, StartError> {
+fn negotiate(metal: &mut impl Metal, at: Areas, poison: Option<u32>) -> Result<Started, StartError> {
     let is_balloon = read(metal, mmio::MAGIC_VALUE) == mmio::MAGIC
         && read(metal, mmio::VERSION) == mmio::VERSION_2
         && read(metal, mmio::DEVICE_ID) == DEVICE_ID_BALLOON;
@@ -55,10 +54,11 @@ fn negotiate(metal: &mut impl Metal, at: Placement, poison: Option<u32>) -> Resu
     write(metal, mmio::STATUS, state);
 
     let offered = offered(metal);
-    if offered & REQUIRED != REQUIRED {
+    let required = REQUIRED | at.needs;
+    if offered & required != required {
         return Err(StartError::Features);
     }
-    let (accepted, started) = accept(offered, poison);
+    let (accepted, started) = accept(required, offered, poison);
     for (half, bits) in (0..).zip(halves(accepted)) {
         write(metal, mmio::DRIVER_FEATURES_SEL, half);
         write(metal, mmio::DRIVER_FEATURES, bits);
@@ -80,14 +80,15 @@ fn negotiate(metal: &mut impl Metal, at: Placement, poison: Option<u32>) -> Resu
     Ok(started)
 }
 
-/// The features to accept of those offered. The device is told about poison only if there is any.
-const fn accept(offered: u64, poison: Option<u32>) -> (u64, Started) {
+/// The features to accept of those offered, among which are the required ones. The device is told about poison only if
+/// there is any.
+const fn accept(required: u64, offered: u64, poison: Option<u32>) -> (u64, Started) {
     if poison.is_none() {
-        (REQUIRED, Started::Reporting)
+        (required, Started::Reporting)
     } else if offered & feature::PAGE_POISON != 0 {
-        (REQUIRED | feature::PAGE_POISON, Started::Reporting)
+        (required | feature::PAGE_POISON, Started::Reporting)
     } else {
-        (feature::VERSION_1, Started::PoisonNotOffered)
+        (required & !feature::PAGE_REPORTING, Started::PoisonNotOffered)
     }
 }
 
@@ -99,7 +100,7 @@ fn offered(metal: &mut impl Metal) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-fn set_up_queue(metal: &mut impl Metal, at: Placement) -> Result<(), StartError> {
+fn set_up_queue(metal: &mut impl Metal, at: Areas) -> Result<(), StartError> {
     write(metal, mmio::QUEUE_SEL, u32::from(REPORTING_QUEUE));
     if read(metal, mmio::QUEUE_NUM_MAX) < u32::from(at.size) {
         return Err(StartError::Queue);
@@ -107,8 +108,8 @@ fn set_up_queue(metal: &mut impl Metal, at: Placement) -> Result<(), StartError>
     write(metal, mmio::QUEUE_NUM, u32::from(at.size));
     for (low, high, part) in [
         (mmio::QUEUE_DESC_LOW, mmio::QUEUE_DESC_HIGH, at.desc),
-        (mmio::QUEUE_DRIVER_LOW, mmio::QUEUE_DRIVER_HIGH, at.avail),
-        (mmio::QUEUE_DEVICE_LOW, mmio::QUEUE_DEVICE_HIGH, at.used),
+        (mmio::QUEUE_DRIVER_LOW, mmio::QUEUE_DRIVER_HIGH, at.driver),
+        (mmio::QUEUE_DEVICE_LOW, mmio::QUEUE_DEVICE_HIGH, at.device),
     ] {
         let [low_bits, high_bits] = halves(part.0);
         write(metal, low, low_bits);
@@ -148,13 +149,16 @@ mod tests {
     #[test]
     fn poison_is_told_where_it_is_offered_and_ends_reporting_where_it_is_not() {
         let poison = feature::PAGE_POISON;
-        for (offered, said, accepted) in [
-            (REQUIRED, None, (REQUIRED, Started::Reporting)),
-            (REQUIRED | poison, None, (REQUIRED, Started::Reporting)),
-            (REQUIRED | poison, Some(0), (REQUIRED | poison, Started::Reporting)),
-            (REQUIRED, Some(0xaaaa_aaaa), (feature::VERSION_1, Started::PoisonNotOffered)),
-        ] {
-            assert_eq!(accept(offered, said), accepted);
+        for format in [0, feature::RING_PACKED] {
+            let required = REQUIRED | format;
+            for (offered, said, accepted) in [
+                (required, None, (required, Started::Reporting)),
+                (required | poison, None, (required, Started::Reporting)),
+                (required | poison, Some(0), (required | poison, Started::Reporting)),
+                (required, Some(0xaaaa_aaaa), (feature::VERSION_1 | format, Started::PoisonNotOffered)),
+            ] {
+                assert_eq!(accept(required, offered, said), accepted);
+            }
         }
     }
 }

@@ -74,7 +74,8 @@ impl Doorbell {
             (Self::HypercallKernel, _) if matches!(hypercall, Bell::Vmmcall) => Bell::VmmcallToKernel,
             (Self::HypercallKernel, _) => Bell::VmcallToKernel,
             (Self::Port, _) => Bell::CallPort,
-            (Self::Mmio, Carrier::Ring) | (Self::IoeventfdMmio, _) => Bell::NotifyRegister,
+            (Self::IoeventfdMmio, _) => Bell::NotifyRegister,
+            (Self::Mmio, _) if carrier.is_ring() => Bell::NotifyRegister,
             (Self::Mmio, _) => Bell::CallStore,
             (Self::IoeventfdPort, _) => Bell::KickPort,
         }
@@ -121,6 +122,7 @@ mod tests {
             assert_eq!(over(Doorbell::IoeventfdMmio, carrier), Bell::NotifyRegister);
         }
         assert_eq!(over(Doorbell::Mmio, Carrier::Ring), Bell::NotifyRegister);
+        assert_eq!(over(Doorbell::Mmio, Carrier::PackedRing), Bell::NotifyRegister);
         assert_eq!(over(Doorbell::Mmio, Carrier::Batch), Bell::CallStore);
     }
 }

@@ -52,7 +52,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         given: &[Set::Doorbell(&[Doorbell::IoeventfdPort, Doorbell::IoeventfdMmio])],
-        then: Set::Carrier(&[Carrier::Ring, Carrier::Empty]),
+        then: Set::Carrier(&[Carrier::Ring, Carrier::PackedRing, Carrier::Empty]),
         why: "an eventfd carries no registers",
     },
     Rule {
@@ -61,7 +61,7 @@ pub const RULES: &[Rule] = &[
         why: "only a ring is acknowledged later",
     },
     Rule {
-        given: &[Set::Carrier(&[Carrier::Ring]), Set::Servicer(&[Servicer::Device])],
+        given: &[Set::Carrier(&[Carrier::Ring, Carrier::PackedRing]), Set::Servicer(&[Servicer::Device])],
         then: Set::Completion(&[Completion::Poll, Completion::Interrupt]),
         why: "the device thread acts after the doorbell has returned",
     },
@@ -212,7 +212,7 @@ mod tests {
             Carrier::Registers | Carrier::Batch => {
                 servicer == Servicer::Vcpu && completion == Completion::Return
             }
-            Carrier::Ring => match servicer {
+            Carrier::Ring | Carrier::PackedRing => match servicer {
                 Servicer::Vcpu => true,
                 Servicer::Device => completion != Completion::Return,
                 Servicer::Kernel => false,
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_judged_as_in_other_words() {
-        assert_eq!(Way::all().count(), 4 * 6 * 3 * 3 * 3 * 2 * 8 * 3 * 7);
+        assert_eq!(Way::all().count(), 5 * 6 * 3 * 3 * 3 * 2 * 8 * 3 * 7);
         for way in Way::all() {
             assert_eq!(way.validate().is_ok(), goes_together(&way), "{way:?}");
         }
@@ -245,7 +245,7 @@ mod tests {
     fn so_many_go_together() {
         let over = |carrier| Way::allowed().filter(|way| way.carrier == carrier).count();
         // Each transport with each of 32 pairs of discard and backing, in three orders of ranges.
-        let transports = [16, 8, 8, 50];
+        let transports = [16, 8, 8, 50, 50];
         let ways = Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>();
         assert_eq!(ways, transports.map(|transports| transports * 32 * 3));
     }
@@ -275,7 +275,7 @@ mod tests {
         for servicer in [Servicer::Vcpu, Servicer::Device] {
             assert!(refusal(&Way { servicer, ..IN_KERNEL }).contains("--servicer kernel"));
         }
-        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring] {
+        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring, Carrier::PackedRing] {
             assert!(refusal(&Way { carrier, ..IN_KERNEL }).contains("--carrier empty"));
         }
         for completion in [Completion::Poll, Completion::Interrupt] {
@@ -303,7 +303,7 @@ mod tests {
         );
         assert_eq!(
             way.validate().unwrap_err().rule.to_string(),
-            "carrier ring with servicer device needs completion poll or interrupt: the device thread acts after the \
+            "carrier ring or packed with servicer device needs completion poll or interrupt: the device thread acts after the \
              doorbell has returned"
         );
         assert_eq!(ring_of_the_device().validate(), Ok(()));

@@ -1,4 +1,4 @@
-//! Walks one descriptor chain of the reporting queue.
+//! Walks one descriptor chain of the reporting queue, where that is a split one.
 //!
 //! The walk is ours, not the library's, because every way a chain can be wrong is counted by its own name
 //! here, and because an indirect descriptor, which was not negotiated, must be refused and not followed. It
@@ -37,6 +37,20 @@ impl Descriptor {
         }
     }
 
+    const fn buffer(self) -> Buffer {
+        Buffer { addr: self.addr, len: self.len, flags: self.flags }
+    }
+}
+
+/// What a descriptor names, and how: the same in both formats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Buffer {
+    pub(super) addr: Gpa,
+    pub(super) len: u32,
+    pub(super) flags: u16,
+}
+
+impl Buffer {
     const fn has(self, flag: u16) -> bool {
         self.flags & flag != 0
     }
@@ -49,7 +63,7 @@ const DESCRIPTOR_BYTES: usize = size_of::<[u64; 2]>();
 const _: () = assert!(DESCRIPTOR_BYTES as u64 == DESC_SIZE);
 
 /// Neighbouring descriptors as they were when they were copied.
-struct Run {
+pub(super) struct Run {
     /// Index of the first in the table.
     first: u16,
     /// How many there are.
@@ -58,17 +72,23 @@ struct Run {
 }
 
 impl Run {
-    const fn empty() -> Self {
+    pub(super) const fn empty() -> Self {
         Self { first: 0, length: 0, bytes: [0; RUN as usize * DESCRIPTOR_BYTES] }
     }
 
     /// The descriptor with this index, copied now if it was not before; `None` if it is not memory.
-    fn get(&mut self, ram: &GuestRam, table: Gpa, queue_size: u16, index: u16) -> Option<Descriptor> {
+    pub(super) fn get(
+        &mut self,
+        ram: &GuestRam,
+        table: Gpa,
+        queue_size: u16,
+        index: u16,
+    ) -> Option<&[u8; DESCRIPTOR_BYTES]> {
         if index.wrapping_sub(self.first) >= self.length {
             self.copy(ram, table, queue_size, index)?;
         }
         let place = usize::from(index.wrapping_sub(self.first));
-        self.bytes.as_chunks().0.get(place).map(Descriptor::from_bytes)
+        self.bytes.as_chunks().0.get(place)
     }
 
     /// Copies the descriptors from `first` on. Where a run would leave memory, only the first of it: the driver
@@ -95,8 +115,9 @@ pub(super) fn walk(ram: &GuestRam, table: Gpa, queue_size: u16, head: u16, batch
             break;
         }
         let Some(descriptor) = run.get(ram, table, queue_size, index) else { break };
-        take(ram, descriptor, batch);
-        if !descriptor.has(DESC_NEXT) {
+        let descriptor = Descriptor::from_bytes(descriptor);
+        take(ram, descriptor.buffer(), batch);
+        if descriptor.flags & DESC_NEXT == 0 {
             return;
         }
         index = descriptor.next;
@@ -105,13 +126,14 @@ pub(super) fn walk(ram: &GuestRam, table: Gpa, queue_size: u16, head: u16, batch
     batch.refused.broken_chain += 1;
 }
 
-fn take(ram: &GuestRam, descriptor: Descriptor, batch: &mut Batch) {
-    if descriptor.has(DESC_INDIRECT) {
+/// Takes what a descriptor names into `batch`, or refuses it.
+pub(super) fn take(ram: &GuestRam, buffer: Buffer, batch: &mut Batch) {
+    if buffer.has(DESC_INDIRECT) {
         batch.refused.indirect += 1;
-    } else if !descriptor.has(DESC_WRITE) {
+    } else if !buffer.has(DESC_WRITE) {
         batch.refused.read_only += 1;
     } else {
-        batch.push(ByteRange { gpa: descriptor.addr, len: u64::from(descriptor.len) }, ram);
+        batch.push(ByteRange { gpa: buffer.addr, len: u64::from(buffer.len) }, ram);
     }
 }
 

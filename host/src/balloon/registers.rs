@@ -8,7 +8,7 @@ use abi::wire::virtio::balloon::{
     REPORTING_QUEUE_FIXED,
 };
 use abi::wire::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
-use virtio_queue::{Queue, QueueT};
+use virtio_queue::QueueT;
 
 use super::Balloon;
 use super::setup::{fresh_queue, set_half};
@@ -50,8 +50,10 @@ impl Balloon {
             mmio::DEVICE_ID => DEVICE_ID_BALLOON,
             mmio::VENDOR_ID => VENDOR_ID,
             mmio::DEVICE_FEATURES => half(self.offered, self.device_features_half),
-            mmio::QUEUE_NUM_MAX if self.queue().is_some() => u32::from(QUEUE_MAX),
-            mmio::QUEUE_READY => self.queue().is_some_and(QueueT::ready).into(),
+            mmio::QUEUE_NUM_MAX if self.exists(self.selected_queue) => u32::from(QUEUE_MAX),
+            mmio::QUEUE_READY => {
+                (self.exists(self.selected_queue) && self.is_ready(self.selected_queue)).into()
+            }
             mmio::INTERRUPT_STATUS => self.interrupt_status,
             mmio::STATUS => self.status,
             // CONFIG_GENERATION among them: the configuration never changes by itself.
@@ -74,10 +76,6 @@ impl Balloon {
         if self.status & status::FEATURES_OK != 0 && self.accepted & feature::PAGE_POISON != 0 {
             self.poison = value;
         }
-    }
-
-    fn queue(&self) -> Option<&Queue> {
-        self.queues.get(usize::from(self.selected_queue)).filter(|_| self.exists(self.selected_queue))
     }
 
     /// Whether there is such a queue: the reporting queue only if reporting was accepted (5.5.2), by either number.
@@ -136,31 +134,52 @@ impl Balloon {
             return;
         }
         if offset == mmio::QUEUE_READY && value == 0 {
-            self.queues[selected] = fresh_queue();
+            self.stop(selected);
             if self.selected_queue == self.reporting_queue() {
                 self.in_hand = None;
             }
         }
-        if !configurable || self.queues[selected].ready() {
+        if !configurable || self.is_ready(self.selected_queue) {
             return;
         }
         if offset == mmio::QUEUE_READY && value == 1 {
-            // A queue that is none does not become ready, and the driver reads that back.
-            self.queues[selected] = self.setups[selected].queue().unwrap_or_else(fresh_queue);
+            self.make_ready(selected);
             if self.number().is_err() {
                 // Nobody would hear its kicks.
-                self.queues[selected] = fresh_queue();
+                self.stop(selected);
             }
         } else {
             self.setups[selected].write(offset, value);
         }
     }
 
+    /// Makes a queue ready, in the format that was negotiated. One that is none does not become ready, and the driver
+    /// reads that back.
+    fn make_ready(&mut self, index: usize) {
+        let setup = self.setups[index];
+        if self.accepted & feature::RING_PACKED == 0 {
+            self.queues[index] = setup.queue().unwrap_or_else(fresh_queue);
+        } else {
+            self.packed[index] = setup.packed();
+        }
+    }
+
+    /// Takes a queue away.
+    fn stop(&mut self, index: usize) {
+        self.queues[index] = fresh_queue();
+        self.packed[index] = None;
+    }
+
+    /// Whether a queue that exists is ready.
+    fn is_ready(&self, queue: u16) -> bool {
+        let index = usize::from(queue);
+        self.queues[index].ready() || self.packed[index].is_some()
+    }
+
     /// Looks by which number reports come, now that another queue is ready. By both, the device is of no use until it is
     /// reset (2.1.2); whoever asks it for reports is told why.
     fn number(&mut self) -> io::Result<()> {
-        let [dense, fixed] =
-            [REPORTING_QUEUE, REPORTING_QUEUE_FIXED].map(|queue| self.queues[usize::from(queue)].ready());
+        let [dense, fixed] = [REPORTING_QUEUE, REPORTING_QUEUE_FIXED].map(|queue| self.is_ready(queue));
         if dense && fixed {
             self.two_reporting = true;
             self.status |= status::DEVICE_NEEDS_RESET;

@@ -1,9 +1,13 @@
 //! A queue as a driver sets it up.
 
+use abi::addr::Gpa;
+use abi::wire::packed_ring::{DESC_SIZE, EVENT_SIZE};
 use abi::wire::virtio::balloon::QUEUE_MAX;
-use abi::wire::virtio::mmio;
+use abi::wire::virtio::{Areas, feature, mmio};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
+
+use super::packed_queue::PackedQueue;
 
 /// The set-up registers of a queue, as the driver wrote them.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,17 @@ impl Setup {
         queue.try_set_used_ring_address(GuestAddress(self.device)).ok()?;
         queue.set_ready(true);
         Some(queue)
+    }
+
+    /// The same in the packed format: of any size up to ours, and aligned as 2.8.10.1 asks for.
+    pub(super) fn packed(&self) -> Option<PackedQueue> {
+        let parts = [(self.desc, DESC_SIZE), (self.driver, EVENT_SIZE), (self.device, EVENT_SIZE)];
+        if parts.iter().any(|(at, aligned)| *at == 0 || !at.is_multiple_of(*aligned)) {
+            return None;
+        }
+        let size = u16::try_from(self.size).ok().filter(|size| (1..=QUEUE_MAX).contains(size))?;
+        let [desc, driver, device] = [self.desc, self.driver, self.device].map(Gpa);
+        Some(PackedQueue::new(Areas { needs: feature::RING_PACKED, size, desc, driver, device }))
     }
 }
 

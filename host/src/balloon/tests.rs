@@ -18,6 +18,7 @@ use crate::reclaim::Refused;
 
 mod broken;
 mod other_queues;
+mod packed;
 mod poison;
 mod registers;
 mod reporting;

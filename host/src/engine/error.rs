@@ -12,7 +12,7 @@ pub enum EngineSpecError {
     #[error(transparent)]
     Way(#[from] WayError),
     /// Nothing could be reported.
-    #[error("carrier empty carries no ranges: use --carrier registers, batch or ring")]
+    #[error("carrier empty carries no ranges: use --carrier registers, batch, ring or packed")]
     NoRanges,
     /// No block in a report, or more than a report can hold.
     #[error("over carrier {carrier} a report holds 1 to {most} blocks, not {capacity}: change --capacity", carrier = .carrier.name())]
@@ -24,7 +24,7 @@ pub enum EngineSpecError {
         /// The most it holds.
         most: u64,
     },
-    /// No split ring has so many entries.
+    /// No ring of ours has so many entries.
     #[error(
         "a reporting ring has {REPORTING_QUEUE_MIN} to {QUEUE_MAX} entries and a power of two of them, not {entries}: change --queue-size"
     )]

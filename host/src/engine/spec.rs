@@ -7,12 +7,12 @@ use abi::engine::map::Map;
 use abi::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
 use abi::wire::virtio::balloon::REPORTING_QUEUE_MIN;
 
-use crate::axes::{Carrier, Way};
+use crate::axes::Way;
 
 /// Every choice of one trial of the engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EngineSpec {
-    /// How reports travel and what is done with them; over any carrier but [`Carrier::Empty`].
+    /// How reports travel and what is done with them; over any carrier but [`crate::axes::Carrier::Empty`].
     pub way: Way,
     /// Virtual processors, 1 to [`abi::layout::VCPUS_MAX`] and to what KVM allows.
     pub vcpus: u32,
@@ -28,7 +28,7 @@ pub struct EngineSpec {
     pub min_order: Order,
     /// Blocks a report holds.
     pub capacity: u16,
-    /// Entries of the split ring; `None` for the least that holds the capacity, at least 32.
+    /// Entries of the ring; `None` for the least that holds the capacity, at least 32.
     pub queue_size: Option<u16>,
     /// From request to pass.
     pub delay: Duration,
@@ -65,7 +65,7 @@ pub struct EngineSpec {
 }
 
 impl EngineSpec {
-    /// Entries of the split ring: as asked, else the least that holds a report, at least the 32 a Linux driver
+    /// Entries of the ring: as asked, else the least that holds a report, at least the 32 a Linux driver
     /// asks for.
     #[must_use]
     pub fn queue_size(&self) -> u16 {
@@ -101,7 +101,7 @@ impl EngineSpec {
         if spec.load == Load::Comb {
             spec.vcpus = 1;
         }
-        if spec.way.carrier != Carrier::Ring {
+        if !spec.way.carrier.is_ring() {
             (spec.queue_size, spec.offer_poison) = (None, false);
         }
         spec

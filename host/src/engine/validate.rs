@@ -159,11 +159,11 @@ impl EngineSpec {
             ("--window-ms", self.window != neutral.window, load, "0"),
             ("--settle-ms", self.settle != neutral.settle, load, "0"),
             ("--vcpus", self.vcpus != neutral.vcpus, load, "1"),
-            ("--queue-size", self.queue_size != neutral.queue_size, "carriers other than the ring", "none"),
+            ("--queue-size", self.queue_size != neutral.queue_size, "carriers other than a ring", "none"),
             (
                 "--offer-poison",
                 self.offer_poison != neutral.offer_poison,
-                "carriers other than the ring",
+                "carriers other than a ring",
                 "false",
             ),
         ];

@@ -30,14 +30,22 @@ mod driver;
 mod input;
 
 use driver::Driver;
-use input::{Input, RAM_BYTES, SIZES, check_ranges, lies_inside, ram};
+use input::{Input, PACKED_SIZES, RAM_BYTES, SIZES, check_ranges, lies_inside, ram};
 
 /// Any register traffic, any memory, any kicks.
 pub fn balloon(data: &[u8]) {
+    play(data, Driver::new(), |size| 1 << (size % SIZES));
+}
+
+/// The same where packed queues are offered, and may have any size.
+pub fn packed(data: &[u8]) {
+    play(data, Driver::of_packed(), |size| 1 + u16::from(size) % PACKED_SIZES);
+}
+
+fn play(data: &[u8], mut driver: Driver, size: fn(u8) -> u16) {
     let mut input = Input(data);
-    let mut driver = Driver::new();
     if input.u8() & 1 == 0 {
-        driver.bring_up(1 << (input.u8() % SIZES));
+        driver.bring_up(size(input.u8()));
     }
     while !input.is_empty() {
         driver.act(&mut input);
@@ -234,6 +242,30 @@ mod tests {
         (0_u8..7, vec(act, 0..60)).prop_map(|(size, acts)| [vec![0, size], acts.concat()].concat())
     }
 
+    /// The same for packed queues: lists as they should be, descriptors of anybody's turn, kicks.
+    fn packed_acts() -> impl Strategy<Value = Vec<u8>> {
+        let list =
+            vec((0_u8..80, 2_u8..16, prop_oneof![6 => Just(2_u8), 1 => 0_u8..8]), 1..9).prop_map(|list| {
+                let more = u8::try_from(list.len() - 1).unwrap();
+                let names = list.into_iter().flat_map(|(addr, len, flags)| [addr, len, flags]);
+                [6, more].into_iter().chain(names).collect::<Vec<u8>>()
+            });
+        let turn = prop_oneof![Just(0_u16), Just(1 << 7), Just(1 << 15), Just(1 << 7 | 1 << 15)];
+        let describe = (0_u8..24, 0_u8..80, 2_u8..16, 0_u8..24, 0_u16..8, turn).prop_map(
+            |(at, addr, len, id, flags, turn)| {
+                let [low, high] = (flags | turn).to_le_bytes();
+                vec![5, at, addr, len, id, low, high]
+            },
+        );
+        let act = prop_oneof![
+            6 => list,
+            1 => describe,
+            6 => (0_u8..8).prop_map(|completed| vec![7, completed]),
+            1 => vec(any::<u8>(), 1..14),
+        ];
+        (0_u8..24, vec(act, 0..60)).prop_map(|(size, acts)| [vec![0, size], acts.concat()].concat())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -245,6 +277,16 @@ mod tests {
         #[test]
         fn no_noise_confuses_the_balloon(data in vec(any::<u8>(), 0..1000)) {
             super::balloon(&data);
+        }
+
+        #[test]
+        fn no_driver_confuses_a_balloon_of_packed_queues(data in packed_acts()) {
+            super::packed(&data);
+        }
+
+        #[test]
+        fn no_noise_confuses_a_balloon_of_packed_queues(data in vec(any::<u8>(), 0..1000)) {
+            super::packed(&data);
         }
 
         #[test]

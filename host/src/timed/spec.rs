@@ -92,7 +92,7 @@ impl TimedSpec {
         u64::from(self.batch).next_power_of_two() * self.order.pages()
     }
 
-    /// Entries of the split ring: as many as the batch has ranges, at least the 32 a Linux driver asks for.
+    /// Entries of the ring: as many as the batch has ranges, at least the 32 a Linux driver asks for.
     #[must_use]
     pub fn queue_size(&self) -> u16 {
         self.batch.next_power_of_two().max(abi::wire::virtio::balloon::REPORTING_QUEUE_MIN)
@@ -103,7 +103,7 @@ impl TimedSpec {
     pub fn capacity(&self) -> u16 {
         match self.way.carrier {
             Carrier::Empty | Carrier::Registers => 1,
-            Carrier::Batch | Carrier::Ring => self.batch,
+            Carrier::Batch | Carrier::Ring | Carrier::PackedRing => self.batch,
         }
     }
 
@@ -168,7 +168,7 @@ mod tests {
             TimedSpec { way, stopwatch: Stopwatch::Weighed, ..TIMED }.validate()
         };
         assert_eq!(weighed(Carrier::Empty), Ok(()));
-        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring] {
+        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring, Carrier::PackedRing] {
             assert_eq!(weighed(carrier), Err(TimedSpecError::Weighing));
         }
     }
@@ -179,6 +179,9 @@ mod tests {
             let way = Way::plain(carrier, Doorbell::Port, Completion::Return);
             TimedSpec { way, batch: 7, ..TIMED }.capacity()
         };
-        assert_eq!(Carrier::ALL.iter().map(|carrier| capacity(*carrier)).collect::<Vec<_>>(), [1, 1, 7, 7]);
+        assert_eq!(
+            Carrier::ALL.iter().map(|carrier| capacity(*carrier)).collect::<Vec<_>>(),
+            [1, 1, 7, 7, 7]
+        );
     }
 }

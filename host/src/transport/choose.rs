@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BatchPage, Empty, Registers, SplitRing, Transport};
+use super::{BatchPage, Empty, PackedRing, Registers, SplitRing, Transport};
 use crate::axes::Carrier;
 use crate::balloon::SharedBalloon;
 use crate::memory::GuestRam;
@@ -14,5 +14,6 @@ pub(crate) fn over(carrier: Carrier, ram: &Arc<GuestRam>, balloon: &SharedBalloo
         Carrier::Registers => Box::new(Registers::new(Arc::clone(ram))),
         Carrier::Batch => Box::new(BatchPage::new(Arc::clone(ram))),
         Carrier::Ring => Box::new(SplitRing::new(balloon.clone())),
+        Carrier::PackedRing => Box::new(PackedRing::new(balloon.clone())),
     }
 }

@@ -77,6 +77,7 @@ impl Assembly {
         let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
         let balloon = Balloon::new(Arc::clone(&ram), interrupt, planted);
         let balloon = if offer_poison { balloon.offering_poison() } else { balloon };
+        let balloon = if way.carrier == Carrier::PackedRing { balloon.offering_packed() } else { balloon };
         let balloon = match machine.listener().map_err(WorkerError::Start)? {
             Some(listener) => balloon.heard_by(listener),
             None => balloon,
@@ -103,7 +104,7 @@ impl Assembly {
         Ok(match self.way.servicer {
             Servicer::Device => Services::Device(self.worker(service(0))?),
             // There is one ring for all, and it has one service, as a device has one lock.
-            Servicer::Vcpu | Servicer::Kernel if self.way.carrier == Carrier::Ring => {
+            Servicer::Vcpu | Servicer::Kernel if self.way.carrier.is_ring() => {
                 Services::of_processors([service(0)])
             }
             Servicer::Vcpu | Servicer::Kernel => Services::of_processors((0..self.vcpus).map(service)),

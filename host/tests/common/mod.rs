@@ -102,5 +102,9 @@ pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
         new("registers-mmio", Carrier::Registers, Doorbell::Mmio, Completion::Return),
         new("batch-mmio", Carrier::Batch, Doorbell::Mmio, Completion::Return),
         new("ring-ioeventfd-port", Carrier::Ring, Doorbell::IoeventfdPort, Completion::Poll),
+        hypercall("packed-hypercall", Carrier::PackedRing),
+        new("packed-sync", Carrier::PackedRing, Doorbell::Mmio, Completion::Return),
+        new("packed-async", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Poll),
+        new("packed-virtio-polled", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Interrupt),
     ]
 }

@@ -65,6 +65,7 @@ const CASES: &[Case] = &[
     },
     Case { name: "call-of-another-carrier", only: Some(Carrier::Batch), word: RANGE, ..UNKNOWN },
     Case { name: "call-of-another-carrier", only: Some(Carrier::Ring), word: RANGE, ..UNKNOWN },
+    Case { name: "call-of-another-carrier", only: Some(Carrier::PackedRing), word: RANGE, ..UNKNOWN },
     Case {
         name: "length-that-wraps",
         only: Some(Carrier::Registers),
@@ -164,7 +165,7 @@ fn cannot_call(transport: &Transport, case: &Case) -> Option<&'static str> {
 fn makes_calls(transport: &Transport) -> bool {
     match transport.way.doorbell {
         Doorbell::Hypercall | Doorbell::Port => true,
-        Doorbell::Mmio => transport.way.carrier != Carrier::Ring,
+        Doorbell::Mmio => !transport.way.carrier.is_ring(),
         Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel => false,
     }
 }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`ranges`] | ranges a guest may name: the same for every carrier |
 //! | [`calls`] | call words, batch counts, batch pages |
-//! | [`chains`] | descriptor chains and the available ring |
+//! | [`chains`], [`lists`] | descriptor chains and the available ring; lists of a packed ring |
 //! | [`registers`] | the virtio registers and the status machine |
 //! | [`missteps`] | guests that hang, fault, panic, or address nobody |
 
@@ -21,6 +21,7 @@ mod calls;
 mod chains;
 mod encoder;
 mod guest;
+mod lists;
 mod memory;
 mod missteps;
 mod ranges;
@@ -30,7 +31,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     common::run(|facts| {
-        let suites = [ranges::tests, calls::tests, chains::tests, registers::tests, missteps::tests];
+        let suites =
+            [ranges::tests, calls::tests, chains::tests, lists::tests, registers::tests, missteps::tests];
         let transports = common::transports(facts);
         transports
             .iter()

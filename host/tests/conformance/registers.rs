@@ -2,33 +2,32 @@
 //!
 //! Every case ends with a driver that resets the device, sets it up as it should, and reports.
 
-use abi::addr::Gpa;
-use abi::axes::Carrier;
+use abi::addr::{ByteRange, Gpa};
 use abi::layout::VIRTIO_MMIO;
 use abi::step::Step;
-use abi::wire::split_ring::DESC_WRITE;
 use abi::wire::virtio::balloon::{INFLATE_QUEUE, QUEUE_MAX, REPORTING_QUEUE, REPORTING_QUEUE_FIXED};
-use abi::wire::virtio::{DEVICE_ID_BALLOON, feature, mmio, status};
-use host::axes::{Coalesce, Doorbell, Servicer};
+use abi::wire::virtio::{Areas, DEVICE_ID_BALLOON, feature, mmio, status};
+use host::axes::{Carrier, Coalesce, Doorbell, Servicer};
 use host::balloon::RingError;
 use host::probe::Facts;
 use host::trial::TrialError;
 use libtest_mimic::{Failed, Trial};
 
 use crate::common::{Checked, Transport, ignored};
-use crate::encoder::{Descriptor, Driver, KICK, equal};
+use crate::encoder::{Driver, KICK, driver, equal};
 use crate::guest::{Guest, NONE};
 use crate::memory::{RAM_END, page, pages};
 
 const NEGOTIATING: u32 = status::ACKNOWLEDGE | status::DRIVER;
 const NEGOTIATED: u32 = NEGOTIATING | status::FEATURES_OK;
 const LIVE: u32 = NEGOTIATED | status::DRIVER_OK;
+/// What a driver accepts, whatever the format of its ring.
 const FEATURES: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
 
 /// A page that is offered but must stay.
-const OFFERED: Descriptor = Descriptor { range: pages(5, 1), flags: DESC_WRITE, next: 0 };
+const OFFERED: ByteRange = pages(5, 1);
 
-type Case = (&'static str, fn(&mut Guest, &mut Driver) -> Checked);
+type Case = (&'static str, fn(&mut Guest, &mut dyn Driver) -> Checked);
 
 const CASES: &[Case] = &[
     ("says-what-it-is", |guest, _| {
@@ -46,10 +45,9 @@ const CASES: &[Case] = &[
         equal("status", guest.read(mmio::STATUS)?, NEGOTIATING)
     }),
     ("queue-ready-before-features-ok", |guest, driver| {
-        guest.ask_for(FEATURES)?;
-        let at = driver.placement();
-        guest.place(REPORTING_QUEUE, at.desc, at.avail, at.used)?;
-        guest.set_ready(u32::from(driver.size()))?;
+        guest.ask_for(features(driver))?;
+        guest.place(REPORTING_QUEUE, parts(driver))?;
+        guest.set_ready(driver.areas().size.into())?;
         equal("ready", guest.read(mmio::QUEUE_READY)?, 0)
     }),
     ("driver-ok-without-features-ok", |guest, driver| {
@@ -59,20 +57,22 @@ const CASES: &[Case] = &[
         guest.offer_in_vain(driver)
     }),
     ("driver-ok-without-a-queue", |guest, driver| {
-        guest.negotiate(FEATURES)?;
+        guest.negotiate(features(driver))?;
         guest.write(mmio::STATUS, LIVE)?;
         guest.offer_in_vain(driver)
     }),
     ("queue-of-no-entries", |guest, driver| guest.queue_of(0, driver)),
     ("queue-of-33-entries", |guest, driver| guest.queue_of(33, driver)),
     ("queue-over-its-maximum", |guest, driver| guest.queue_of(u32::from(QUEUE_MAX) * 2, driver)),
-    ("queue-size-over-16-bits", |guest, driver| guest.queue_of(0x1_0000 + u32::from(driver.size()), driver)),
+    ("queue-size-over-16-bits", |guest, driver| {
+        guest.queue_of(0x1_0000 + u32::from(driver.areas().size), driver)
+    }),
     ("queue-selector-out-of-range", |guest, driver| {
-        guest.negotiate(FEATURES)?;
+        guest.negotiate(features(driver))?;
         for selector in [3, 0xffff, 0x1_0000 + u32::from(REPORTING_QUEUE), u32::MAX] {
             guest.write(mmio::QUEUE_SEL, selector)?;
             equal("size of no queue", guest.read(mmio::QUEUE_NUM_MAX)?, 0)?;
-            guest.write(mmio::QUEUE_NUM, driver.size().into())?;
+            guest.write(mmio::QUEUE_NUM, driver.areas().size.into())?;
             guest.write(mmio::QUEUE_READY, 1)?;
             equal("no queue is ready", guest.read(mmio::QUEUE_READY)?, 0)?;
         }
@@ -81,7 +81,7 @@ const CASES: &[Case] = &[
     ("queue-moved-while-live", |guest, driver| {
         guest.write(mmio::QUEUE_SEL, REPORTING_QUEUE.into())?;
         guest.write(mmio::QUEUE_NUM, 1)?;
-        guest.place(REPORTING_QUEUE, page(100), page(200), page(300))?;
+        guest.place(REPORTING_QUEUE, [100, 200, 300].map(page))?;
         guest.still_served(driver)
     }),
     ("status-bits-taken-back", |guest, driver| {
@@ -95,31 +95,29 @@ const CASES: &[Case] = &[
         guest.still_served(driver)
     }),
     ("kick-of-another-queue", |guest, driver| {
-        driver.table(guest.ram(), &[OFFERED])?;
-        driver.offer(guest.ram(), 0)?;
+        driver.offer_one(guest.ram(), OFFERED)?;
         let fixed = u32::from(REPORTING_QUEUE_FIXED);
         for queue in
             [INFLATE_QUEUE.into(), 1, 3, fixed, 0xffff, 0x1_0000 + u32::from(REPORTING_QUEUE), u32::MAX]
         {
             guest.write(mmio::QUEUE_NOTIFY, queue)?;
         }
-        equal("the used index", driver.used_index(guest.ram())?, 0)?;
+        equal("chains used", driver.used_so_far(guest.ram())?, 0)?;
         guest.expect(&[], &NONE)?;
         guest.call(&[KICK], 1)?;
-        driver.used(guest.ram(), &[0])?;
+        driver.acknowledged(guest.ram(), &[], 0)?;
         guest.expect(&[5..6], &NONE)
     }),
     ("reporting-queue-by-the-specification", |guest, driver| {
         guest.bring_up_as(REPORTING_QUEUE_FIXED, driver)?;
         equal("its number", guest.rig.reporting_queue(), REPORTING_QUEUE_FIXED)?;
-        driver.table(guest.ram(), &[OFFERED])?;
-        driver.offer(guest.ram(), 0)?;
+        driver.offer_one(guest.ram(), OFFERED)?;
         guest.call(&[guest.kick_of(REPORTING_QUEUE_FIXED)], 1)?;
-        driver.used(guest.ram(), &[0])?;
+        driver.acknowledged(guest.ram(), &[], 0)?;
         guest.expect(&[5..6], &NONE)?;
-        driver.offer(guest.ram(), 0)?;
+        driver.offer_one(guest.ram(), OFFERED)?;
         guest.write(mmio::QUEUE_NOTIFY, REPORTING_QUEUE.into())?;
-        equal("the used index", driver.used_index(guest.ram())?, 1)
+        equal("chains used", driver.used_so_far(guest.ram())?, 1)
     }),
     ("interrupt-status-is-acknowledged", |guest, driver| {
         guest.still_served(driver)?;
@@ -145,23 +143,21 @@ const CASES: &[Case] = &[
     }),
     ("reset-in-the-middle", |guest, driver| {
         guest.still_served(driver)?;
-        driver.table(guest.ram(), &[OFFERED])?;
-        driver.offer(guest.ram(), 0)?;
+        driver.offer_one(guest.ram(), OFFERED)?;
         guest.write(mmio::STATUS, 0)?;
         equal("status", guest.read(mmio::STATUS)?, 0)?;
         equal("ready", guest.read(mmio::QUEUE_READY)?, 0)?;
         guest.call(&[KICK], 0)?;
-        equal("the used index", driver.used_index(guest.ram())?, 1)?;
+        equal("chains used", driver.used_so_far(guest.ram())?, 1)?;
         guest.expect(&[], &NONE)
     }),
     ("queue-stopped-in-the-middle", |guest, driver| {
         guest.still_served(driver)?;
-        driver.table(guest.ram(), &[OFFERED])?;
-        driver.offer(guest.ram(), 0)?;
+        driver.offer_one(guest.ram(), OFFERED)?;
         guest.write(mmio::QUEUE_SEL, REPORTING_QUEUE.into())?;
         guest.write(mmio::QUEUE_READY, 0)?;
         guest.call(&[KICK], 0)?;
-        equal("the used index", driver.used_index(guest.ram())?, 1)?;
+        equal("chains used", driver.used_so_far(guest.ram())?, 1)?;
         guest.expect(&[], &NONE)
     }),
 ];
@@ -169,13 +165,13 @@ const CASES: &[Case] = &[
 /// Cases after which a device thread is gone.
 const BREAKS: &[Case] = &[
     ("reset-after-a-broken-ring", |guest, driver| {
-        driver.move_on(guest.ram(), driver.size() + 1)?;
+        driver.break_it(guest.ram())?;
         guest.break_ring()?;
         equal("served while broken", guest.call(&[KICK], 0)?.len(), 1)?;
         guest.expect(&[], &NONE)
     }),
     ("two-reporting-queues", |guest, driver| {
-        guest.negotiate(FEATURES)?;
+        guest.negotiate(features(driver))?;
         driver.restart(guest.ram())?;
         guest.make_ready(REPORTING_QUEUE, driver)?;
         guest.make_ready(REPORTING_QUEUE_FIXED, driver)?;
@@ -188,9 +184,9 @@ const BREAKS: &[Case] = &[
         }
     }),
     ("ring-outside-ram", |guest, driver| {
-        guest.negotiate(FEATURES)?;
-        guest.place(REPORTING_QUEUE, RAM_END, RAM_END, RAM_END)?;
-        guest.set_ready(u32::from(driver.size()))?;
+        guest.negotiate(features(driver))?;
+        guest.place(REPORTING_QUEUE, [RAM_END; 3])?;
+        guest.set_ready(driver.areas().size.into())?;
         guest.write(mmio::STATUS, LIVE)?;
         let error = guest.break_ring()?;
         if !matches!(error, RingError::Access { queue: REPORTING_QUEUE, .. }) {
@@ -203,8 +199,8 @@ const BREAKS: &[Case] = &[
 /// The cases over one transport.
 pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     let test = |(name, case): &'static Case, reason: Option<&'static str>| {
+        let reason = cannot_be(name, transport).or(reason);
         let name = format!("{}::{name}", transport.name);
-        let reason = if transport.way.carrier == Carrier::Ring { reason } else { Some("no virtio driver") };
         if let Some(reason) = reason {
             return ignored(name, reason);
         }
@@ -225,13 +221,37 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
         .collect()
 }
 
-fn check(case: fn(&mut Guest, &mut Driver) -> Checked, transport: &Transport, facts: &Facts) -> Checked {
+/// Why a case cannot be over a transport, if it cannot.
+fn cannot_be(case: &str, transport: &Transport) -> Option<&'static str> {
+    match (transport.way.carrier, case) {
+        (Carrier::Ring, _) => None,
+        (Carrier::PackedRing, "queue-of-33-entries") => Some("a packed ring may have any number"),
+        (Carrier::PackedRing, "reset-after-a-broken-ring") => {
+            Some("nothing that is in a packed ring breaks it")
+        }
+        (Carrier::PackedRing, _) => None,
+        _ => Some("no virtio driver"),
+    }
+}
+
+fn check(case: fn(&mut Guest, &mut dyn Driver) -> Checked, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = Driver::new();
-    case(&mut guest, &mut driver)?;
-    guest.bring_up(&mut driver)?;
-    guest.report(&mut driver, &[pages(600, 1)], 0)?;
+    let mut driver = driver(transport);
+    case(&mut guest, driver.as_mut())?;
+    guest.bring_up(driver.as_mut())?;
+    guest.report(driver.as_mut(), &[pages(600, 1)], 0)?;
     guest.expect(&[600..601], &NONE)
+}
+
+/// The features a driver accepts.
+fn features(driver: &dyn Driver) -> u64 {
+    FEATURES | driver.areas().needs
+}
+
+/// Where the parts of its ring lie.
+fn parts(driver: &dyn Driver) -> [Gpa; 3] {
+    let Areas { desc, driver, device, .. } = driver.areas();
+    [desc, driver, device]
 }
 
 /// The registers, by single loads and stores of the guest.
@@ -262,10 +282,10 @@ impl Guest {
     }
 
     /// Says where a queue is.
-    fn place(&mut self, queue: u16, desc: Gpa, avail: Gpa, used: Gpa) -> Checked {
+    fn place(&mut self, queue: u16, parts: [Gpa; 3]) -> Checked {
         self.write(mmio::QUEUE_SEL, queue.into())?;
-        let parts = [mmio::QUEUE_DESC_LOW, mmio::QUEUE_DRIVER_LOW, mmio::QUEUE_DEVICE_LOW];
-        for (low, at) in parts.into_iter().zip([desc, avail, used]) {
+        let registers = [mmio::QUEUE_DESC_LOW, mmio::QUEUE_DRIVER_LOW, mmio::QUEUE_DEVICE_LOW];
+        for (low, at) in registers.into_iter().zip(parts) {
             let [low_bits, high_bits] = halves(at.0);
             self.write(low, low_bits)?;
             self.write(low + 4, high_bits)?;
@@ -280,23 +300,22 @@ impl Guest {
     }
 
     /// Everything as it should be.
-    fn bring_up(&mut self, driver: &mut Driver) -> Checked {
+    fn bring_up(&mut self, driver: &mut dyn Driver) -> Checked {
         self.bring_up_as(REPORTING_QUEUE, driver)
     }
 
     /// The same by a driver that gives the reporting queue this number.
-    fn bring_up_as(&mut self, queue: u16, driver: &mut Driver) -> Checked {
-        self.negotiate(FEATURES)?;
+    fn bring_up_as(&mut self, queue: u16, driver: &mut dyn Driver) -> Checked {
+        self.negotiate(features(driver))?;
         driver.restart(self.ram())?;
         self.make_ready(queue, driver)?;
         self.write(mmio::STATUS, LIVE)?;
         equal("status", self.read(mmio::STATUS)?, LIVE)
     }
 
-    fn make_ready(&mut self, queue: u16, driver: &Driver) -> Checked {
-        let at = driver.placement();
-        self.place(queue, at.desc, at.avail, at.used)?;
-        self.set_ready(at.size.into())?;
+    fn make_ready(&mut self, queue: u16, driver: &dyn Driver) -> Checked {
+        self.place(queue, parts(driver))?;
+        self.set_ready(driver.areas().size.into())?;
         equal("ready", self.read(mmio::QUEUE_READY)?, 1)
     }
 
@@ -311,10 +330,9 @@ impl Guest {
     }
 
     /// Everything as it should be but the size: the queue does not become live, and nothing in it is served.
-    fn queue_of(&mut self, size: u32, driver: &mut Driver) -> Checked {
-        self.negotiate(FEATURES)?;
-        let at = driver.placement();
-        self.place(REPORTING_QUEUE, at.desc, at.avail, at.used)?;
+    fn queue_of(&mut self, size: u32, driver: &mut dyn Driver) -> Checked {
+        self.negotiate(features(driver))?;
+        self.place(REPORTING_QUEUE, parts(driver))?;
         self.set_ready(size)?;
         equal("ready", self.read(mmio::QUEUE_READY)?, 0)?;
         self.write(mmio::STATUS, LIVE)?;
@@ -322,11 +340,10 @@ impl Guest {
     }
 
     /// Offers a chain to a device that must not look at it.
-    fn offer_in_vain(&mut self, driver: &mut Driver) -> Checked {
-        driver.table(self.ram(), &[OFFERED])?;
-        driver.offer(self.ram(), 0)?;
+    fn offer_in_vain(&mut self, driver: &mut dyn Driver) -> Checked {
+        driver.offer_one(self.ram(), OFFERED)?;
         self.call(&[KICK], 0)?;
-        equal("the used index", driver.used_index(self.ram())?, 0)?;
+        equal("chains used", driver.used_so_far(self.ram())?, 0)?;
         self.expect(&[], &NONE)
     }
 }

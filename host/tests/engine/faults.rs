@@ -2,7 +2,7 @@
 
 use abi::addr::Order;
 use abi::violation::Violation;
-use host::axes::{Axis, Carrier};
+use host::axes::Axis;
 use host::engine::{EngineSpec, GuestFault, Load, Walk};
 use host::fault::{Fault, Planted};
 use host::probe::Facts;
@@ -23,8 +23,8 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         tests.push(Trial::test(name, move || is_caught(&spec, facts, host, guest, found)));
     };
     for transport in transports(facts) {
-        if !["hypercall-batch", "hypercall-batch-by-port", "ring-sync", "virtio"].contains(&&*transport.name)
-        {
+        let tried = ["hypercall-batch", "hypercall-batch-by-port", "ring-sync", "virtio", "packed-sync"];
+        if !tried.contains(&&*transport.name) {
             continue;
         }
         for walk in Walk::ALL.iter().copied() {
@@ -45,7 +45,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             ("acknowledge-first", Fault::AcknowledgeFirst, Violation::StillThere),
             ("used-twice", Fault::UsedTwice, Violation::UsedAhead),
         ] {
-            if fault == Fault::UsedTwice && transport.way.carrier != Carrier::Ring {
+            if fault == Fault::UsedTwice && !transport.way.carrier.is_ring() {
                 continue;
             }
             let name = format!("{}::{name}", transport.name);

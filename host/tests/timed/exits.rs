@@ -59,7 +59,7 @@ fn cannot_run_in(ring: RingChoice, transport: &Transport, facts: &Facts) -> Opti
 fn designed(spec: &TimedSpec) -> Exits {
     let calls = match spec.way.carrier {
         Carrier::Registers => spec.reports * u64::from(spec.batch),
-        Carrier::Empty | Carrier::Batch | Carrier::Ring => spec.reports,
+        _ => spec.reports,
     };
     match spec.way.doorbell {
         Doorbell::Hypercall => Exits { hypercall: calls, ..Exits::default() },

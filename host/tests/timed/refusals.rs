@@ -119,7 +119,7 @@ const WAYS: &[WayCase] = &[
         "registers-with-an-eventfd",
         |_| Way::plain(Carrier::Registers, Doorbell::IoeventfdPort, Completion::Return),
         "doorbell ioeventfd-port and carrier registers do not go together: an eventfd carries no registers; use \
-         --carrier ring or empty",
+         --carrier ring, packed or empty",
     ),
     (
         "sleep-without-a-halt",

@@ -43,7 +43,7 @@ pub struct Choices {
     pub vcpus: u32,
     /// Bytes of the arena.
     pub memory: u64,
-    /// Entries of the split ring, if they were chosen.
+    /// Entries of the ring, if they were chosen.
     pub queue_size: Option<u16>,
     /// Rounds of a load that is not timed.
     pub rounds: u64,

@@ -15,6 +15,8 @@ pub(super) const AVAIL: u64 = 0x1800;
 pub(super) const USED: u64 = 0x1c00;
 /// How many sizes such a ring may have: there is room for 2^0 to 2^6 entries.
 pub(super) const SIZES: u8 = 7;
+/// The same of packed rings: there is room for 1 to 100 descriptors.
+pub(super) const PACKED_SIZES: u16 = 100;
 
 pub(super) fn ram() -> Arc<GuestRam> {
     Arc::new(GuestRam::new(RAM_BYTES).unwrap_or_else(|error| panic!("no memory to fuzz in: {error}")))

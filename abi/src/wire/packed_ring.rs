@@ -1,0 +1,192 @@
+//! The packed ring (2.8 of the virtio specification): offsets, flags, whose turn a descriptor is, and where a ring lies.
+//!
+//! There is one ring of descriptors, which both sides write, and each side goes round it. Two bits of a descriptor say
+//! whose turn it is. What they mean changes with every lap, and each side counts its laps by a bit of its own: its wrap
+//! counter ([`Position`]).
+
+use super::virtio::balloon::QUEUE_MAX;
+use super::virtio::{Areas, feature};
+use crate::addr::Gpa;
+use crate::layout;
+
+/// What a descriptor has in common with one of the split ring: its size, where its length is, and these flags.
+pub use super::split_ring::{DESC_INDIRECT, DESC_LEN, DESC_NEXT, DESC_SIZE, DESC_WRITE};
+
+/// Offset of `id` in a descriptor: `addr` le64, `len` le32, `id` le16, `flags` le16.
+pub const DESC_ID: u64 = 12;
+/// Offset of `flags` in a descriptor.
+pub const DESC_FLAGS: u64 = 14;
+/// Descriptor: the driver's wrap counter when it was made available, or the device's when it was used.
+pub const DESC_AVAIL: u16 = 1 << 7;
+/// Descriptor: the opposite of that if it is available, the same if it is used.
+pub const DESC_USED: u16 = 1 << 15;
+
+/// Offset of `flags` in either event suppression structure (`desc`, which only `EVENT_IDX` knows, is at 0).
+pub const EVENT_FLAGS: u64 = 2;
+/// The bits of these flags that are not reserved.
+pub const EVENT_FLAGS_MASK: u16 = 3;
+/// The side that wrote this wants to be told.
+pub const EVENT_ENABLE: u16 = 0;
+/// The side that wrote this does not want to be told.
+pub const EVENT_DISABLE: u16 = 1;
+/// Size of an event suppression structure.
+pub const EVENT_SIZE: u64 = 4;
+
+/// Where one side is in the ring: at which descriptor, and on a lap with which wrap counter (2.8.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    index: u16,
+    wrap: bool,
+}
+
+impl Position {
+    /// Where both sides begin.
+    pub const START: Self = Self { index: 0, wrap: true };
+
+    const WRAP: u16 = 1 << 15;
+
+    /// Index of the descriptor.
+    #[must_use]
+    pub const fn index(self) -> u16 {
+        self.index
+    }
+
+    /// So many descriptors further on, at most a lap, in a ring of `size`.
+    #[must_use]
+    pub const fn after(self, descriptors: u16, size: u16) -> Self {
+        // A ring has at most 2^15 entries: two laps fit in 16 bits.
+        let index = self.index + descriptors;
+        if index < size {
+            Self { index, wrap: self.wrap }
+        } else {
+            Self { index: index - size, wrap: !self.wrap }
+        }
+    }
+
+    /// The flags that make the descriptor here available.
+    #[must_use]
+    pub const fn available(self) -> u16 {
+        if self.wrap { DESC_AVAIL } else { DESC_USED }
+    }
+
+    /// The flags that mark the descriptor here as used.
+    #[must_use]
+    pub const fn used(self) -> u16 {
+        if self.wrap { DESC_AVAIL | DESC_USED } else { 0 }
+    }
+
+    /// Whether a descriptor here with these flags was made available on this lap.
+    #[must_use]
+    pub const fn is_available(self, flags: u16) -> bool {
+        flags & (DESC_AVAIL | DESC_USED) == self.available()
+    }
+
+    /// Whether a descriptor here with these flags was used on this lap.
+    #[must_use]
+    pub const fn is_used(self, flags: u16) -> bool {
+        flags & (DESC_AVAIL | DESC_USED) == self.used()
+    }
+
+    /// In 16 bits, as the event suppression structures have a position.
+    #[must_use]
+    pub const fn word(self) -> u16 {
+        if self.wrap { self.index | Self::WRAP } else { self.index }
+    }
+
+    /// From such a word.
+    #[must_use]
+    pub const fn from_word(word: u16) -> Self {
+        Self { index: word & !Self::WRAP, wrap: word & Self::WRAP != 0 }
+    }
+}
+
+/// Where a ring of some size lies in guest memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Placement {
+    /// Number of entries.
+    pub size: u16,
+    /// Descriptor ring, aligned to 16.
+    pub desc: Gpa,
+    /// Driver event suppression, written by the driver; on a page of its own.
+    pub driver: Gpa,
+    /// Device event suppression, written by the device; on a page of its own.
+    pub device: Gpa,
+    /// A word ([`Position::word`]) for the driver alone: where its next list begins, for the virtual processors that
+    /// share the ring. The format has no index in memory from which they could tell.
+    pub next: Gpa,
+}
+
+/// Nobody but the driver has to do with its cache line.
+const NEXT: u64 = 64;
+
+impl Placement {
+    /// The ring of `size` entries at [`layout::RING`]. Each part is placed where the largest ring would have it.
+    #[must_use]
+    pub const fn of(size: u16) -> Self {
+        let desc = layout::RING;
+        let driver = desc.offset(QUEUE_MAX as u64 * DESC_SIZE);
+        Self { size, desc, driver, device: driver.offset(4096), next: driver.offset(NEXT) }
+    }
+
+    /// The same as the device is told.
+    #[must_use]
+    pub const fn areas(self) -> Areas {
+        let Self { size, desc, driver, device, .. } = self;
+        Areas { needs: feature::RING_PACKED, size, desc, driver, device }
+    }
+}
+
+const LAST: Placement = Placement::of(QUEUE_MAX);
+// 2.8.10.1 asks for alignments of 16, 4 and 4; pages of their own are more than that.
+const _: () = assert!(LAST.desc.0.is_multiple_of(16));
+const _: () = assert!(LAST.driver.is_page_aligned() && LAST.device.is_page_aligned());
+const _: () = assert!(LAST.device.0 + EVENT_SIZE <= layout::RING_END.0);
+// Two laps fit in 16 bits.
+const _: () = assert!(QUEUE_MAX <= 1 << 15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn memory_as_it_was_found_is_neither_available_nor_used() {
+        assert!(!Position::START.is_available(0));
+        assert!(!Position::START.is_used(0));
+    }
+
+    #[test]
+    fn both_sides_begin_with_a_counter_of_one() {
+        assert_eq!(Position::START.available(), 1 << 7);
+        assert_eq!(Position::START.used(), 1 << 7 | 1 << 15);
+        let next_lap = Position::START.after(4, 4);
+        assert_eq!((next_lap.index(), next_lap.available(), next_lap.used()), (0, 1 << 15, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_lap_left_behind_is_neither_available_nor_used_on_the_next(index in 0_u16..32, lap: bool, rest: u16) {
+            let here = Position { index, wrap: lap };
+            let rest = rest & !(DESC_AVAIL | DESC_USED);
+            for flags in [here.available() | rest, here.used() | rest] {
+                let later = here.after(32, 32);
+                prop_assert_eq!(later.index(), index);
+                prop_assert!(!later.is_available(flags) && !later.is_used(flags));
+                prop_assert!(here.is_available(flags) != here.is_used(flags));
+            }
+        }
+
+        #[test]
+        fn many_steps_are_one(size in 1_u16..=1 << 15, steps in proptest::collection::vec(0_u16..1 << 15, 1..20)) {
+            let (mut here, mut descriptors) = (Position::START, 0_u64);
+            for step in steps {
+                let step = step % (size + 1);
+                here = here.after(step, size);
+                descriptors += u64::from(step);
+            }
+            prop_assert_eq!(u64::from(here.index()), descriptors % u64::from(size));
+            prop_assert_eq!(here.wrap, (descriptors / u64::from(size)).is_multiple_of(2));
+            prop_assert_eq!(Position::from_word(here.word()), here);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The device's end of a packed queue (2.8). It is ours: no library has one for devices.
+//!
+//! Lists of descriptors are taken in the order in which they come, one at a time, and used in the same. So the used
+//! descriptor of a list takes the place of its first, and where the device marks is where it last took (2.8.6).
+
+use std::sync::atomic::{Ordering, fence};
+
+use abi::addr::Gpa;
+use abi::wire::packed_ring::{
+    DESC_FLAGS, DESC_ID, DESC_LEN, DESC_NEXT, DESC_SIZE, EVENT_DISABLE, EVENT_FLAGS, EVENT_FLAGS_MASK,
+    Position,
+};
+use abi::wire::virtio::Areas;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
+
+use super::chain::{Buffer, Run};
+use crate::memory::GuestRam;
+
+/// A packed queue that is ready.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PackedQueue {
+    at: Areas,
+    /// Where the list last taken begins.
+    begun: Position,
+    /// Where the next one will.
+    next: Position,
+}
+
+/// A list of descriptors that was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct List {
+    /// What its driver calls it. Nothing is looked up by it: it is only said again.
+    pub(super) id: u16,
+    /// Whether it ends where it says. One that goes on in a descriptor that is not available, or for more than the
+    /// ring has, does not.
+    pub(super) is_whole: bool,
+}
+
+impl PackedQueue {
+    pub(super) const fn new(at: Areas) -> Self {
+        Self { at, begun: Position::START, next: Position::START }
+    }
+
+    /// Where it lies.
+    #[cfg(any(test, feature = "test-support"))]
+    pub(crate) const fn areas(&self) -> Areas {
+        self.at
+    }
+
+    /// Takes the next list, if there is one, and shows each of its descriptors. Those before a break are shown too: each
+    /// was made available by the driver.
+    pub(super) fn take(
+        &mut self,
+        ram: &GuestRam,
+        mut show: impl FnMut(Buffer),
+    ) -> Result<Option<List>, GuestMemoryError> {
+        // Acquire: whatever the driver wrote before the flags of a list's first descriptor is seen by the reads below,
+        // the rest of the list among it.
+        let flags = load(ram, self.descriptor(self.next).offset(DESC_FLAGS), Ordering::Acquire)?;
+        if !self.next.is_available(flags) {
+            return Ok(None);
+        }
+        self.begun = self.next;
+        let mut run = Run::empty();
+        let mut list = List { id: 0, is_whole: false };
+        for length in 0..self.at.size {
+            let Some(element) = run.get(ram, self.at.desc, self.at.size, self.next.index()) else { break };
+            let element = Element::from_bytes(element);
+            // The flags of the first were looked at; read again, they are the driver's to have changed.
+            if length > 0 && !self.next.is_available(element.flags) {
+                break;
+            }
+            show(element.buffer());
+            self.next = self.next.after(1, self.at.size);
+            list.id = element.id;
+            if element.flags & DESC_NEXT == 0 {
+                list.is_whole = true;
+                break;
+            }
+        }
+        Ok(Some(list))
+    }
+
+    /// Marks the list last taken as used, with nothing written into its buffers.
+    pub(super) fn put(&self, ram: &GuestRam, id: u16) -> Result<(), GuestMemoryError> {
+        self.mark(ram, self.begun, id)
+    }
+
+    /// Marks the descriptor after the one that [`Self::put`] marks: a planted bug.
+    pub(super) fn put_beyond(&self, ram: &GuestRam, id: u16) -> Result<(), GuestMemoryError> {
+        self.mark(ram, self.begun.after(1, self.at.size), id)
+    }
+
+    fn mark(&self, ram: &GuestRam, at: Position, id: u16) -> Result<(), GuestMemoryError> {
+        let field = |offset| GuestAddress(self.descriptor(at).offset(offset).0);
+        ram.memory().write_obj(0_u32, field(DESC_LEN))?;
+        ram.memory().write_obj(id.to_le(), field(DESC_ID))?;
+        // Release: whoever sees the flags sees the id, and the pages as they are after the discard. `WRITE` is not among
+        // them: nothing was written into the buffers (2.8.4).
+        ram.memory().store(at.used().to_le(), field(DESC_FLAGS), Ordering::Release)
+    }
+
+    /// Whether the driver wants an interrupt for what was just used (2.8.10; `EVENT_IDX` is not offered).
+    pub(super) fn wants_interrupt(&self, ram: &GuestRam) -> Result<bool, GuestMemoryError> {
+        // SeqCst: the used flags must be visible before the event flags are read, or a driver that asks for events and
+        // then looks at the descriptor could wait for ever.
+        fence(Ordering::SeqCst);
+        // Relaxed: the fence above orders it.
+        let flags = load(ram, self.at.driver.offset(EVENT_FLAGS), Ordering::Relaxed)?;
+        Ok(flags & EVENT_FLAGS_MASK != EVENT_DISABLE)
+    }
+
+    fn descriptor(&self, position: Position) -> Gpa {
+        self.at.desc.offset(u64::from(position.index()) * DESC_SIZE)
+    }
+}
+
+fn load(ram: &GuestRam, at: Gpa, order: Ordering) -> Result<u16, GuestMemoryError> {
+    ram.memory().load(GuestAddress(at.0), order).map(u16::from_le)
+}
+
+/// A descriptor as it lies in memory (2.8.13), little-endian.
+#[derive(Clone, Copy, Debug)]
+struct Element {
+    addr: Gpa,
+    len: u32,
+    id: u16,
+    flags: u16,
+}
+
+impl Element {
+    #[expect(clippy::cast_possible_truncation, reason = "the fields are cut out of a word")]
+    const fn from_bytes(bytes: &[u8; DESC_SIZE as usize]) -> Self {
+        let word = u128::from_le_bytes(*bytes);
+        Self {
+            addr: Gpa(word as u64),
+            len: (word >> (8 * DESC_LEN)) as u32,
+            id: (word >> (8 * DESC_ID)) as u16,
+            flags: (word >> (8 * DESC_FLAGS)) as u16,
+        }
+    }
+
+    const fn buffer(self) -> Buffer {
+        Buffer { addr: self.addr, len: self.len, flags: self.flags }
+    }
+}
