@@ -16,6 +16,7 @@ use vmm_sys_util::eventfd::EFD_NONBLOCK;
 use super::*;
 use crate::reclaim::Refused;
 
+mod another_driver;
 mod broken;
 mod other_queues;
 mod packed;
