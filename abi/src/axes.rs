@@ -43,11 +43,16 @@ pub enum Carrier {
     Ring,
     /// In a virtio packed ring: the same as one list.
     PackedRing,
+    /// In a page of states that many reports fill before one call is made about it: see [`crate::wire::log`].
+    Log,
+    /// In the value that is written to a port or address, one range at a time: see [`crate::wire::store`].
+    Store,
 }
 
 impl Axis for Carrier {
     const AXIS: &'static str = "carrier";
-    const ALL: &'static [Self] = &[Self::Empty, Self::Registers, Self::Batch, Self::Ring, Self::PackedRing];
+    const ALL: &'static [Self] =
+        &[Self::Empty, Self::Registers, Self::Batch, Self::Ring, Self::PackedRing, Self::Log, Self::Store];
 
     fn name(self) -> &'static str {
         match self {
@@ -56,6 +61,8 @@ impl Axis for Carrier {
             Self::Batch => "batch",
             Self::Ring => "ring",
             Self::PackedRing => "packed",
+            Self::Log => "log",
+            Self::Store => "store",
         }
     }
 }
@@ -64,7 +71,13 @@ impl Carrier {
     /// Whether a call names something in its registers and reads an answer: see [`crate::calls`].
     #[must_use]
     pub const fn uses_registers(self) -> bool {
-        matches!(self, Self::Registers | Self::Batch)
+        matches!(self, Self::Registers | Self::Batch | Self::Log)
+    }
+
+    /// Whether a call brings one range, where calls bring any.
+    #[must_use]
+    pub const fn is_one_range(self) -> bool {
+        matches!(self, Self::Registers | Self::Store)
     }
 
     /// Whether it is a queue of the balloon, in whichever format.
@@ -93,6 +106,10 @@ pub enum Bell {
     VmcallToKernel,
     /// `vmmcall` with that number.
     VmmcallToKernel,
+    /// A 32-bit `out` of the word to [`crate::calls::STORE_PORT`].
+    StorePort,
+    /// A 32-bit store of the word to [`crate::layout::STORE_MMIO`].
+    StoreMmio,
 }
 
 impl Axis for Bell {
@@ -106,6 +123,8 @@ impl Axis for Bell {
         Self::NotifyRegister,
         Self::VmcallToKernel,
         Self::VmmcallToKernel,
+        Self::StorePort,
+        Self::StoreMmio,
     ];
 
     fn name(self) -> &'static str {
@@ -118,6 +137,8 @@ impl Axis for Bell {
             Self::NotifyRegister => "notify-register",
             Self::VmcallToKernel => "vmcall-to-kernel",
             Self::VmmcallToKernel => "vmmcall-to-kernel",
+            Self::StorePort => "store-port",
+            Self::StoreMmio => "store-mmio",
         }
     }
 }

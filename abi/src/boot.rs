@@ -15,7 +15,7 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 /// means a stale or foreign payload image.
 pub const VERSION: u64 = 3;
 /// Number of words: what [`BootInfo::to_words`] writes, or it would not compile.
-pub const WORDS: usize = 18;
+pub const WORDS: usize = 20;
 const _: () = assert!(BOOT.0 + WORDS as u64 * 8 <= ENGINE.0);
 
 /// Everything the payload is told.
@@ -49,6 +49,10 @@ pub struct BootInfo {
     pub reports: u64,
     /// Microseconds for which the guest gives its processor away before each report; 0 to go on at once.
     pub idle: u64,
+    /// Entries that the carrier gathers before the guest rings; 0 where every report rings.
+    pub gathers: u64,
+    /// Reports that are in flight at once; 1 where each is waited for before the next.
+    pub in_flight: u64,
     /// Seed of the workload.
     pub seed: u64,
     /// Whether to fence before reading the time stamp counter. Off where the host emulates ring 0: each
@@ -77,6 +81,8 @@ impl BootInfo {
             self.warmup,
             self.reports,
             self.idle,
+            self.gathers,
+            self.in_flight,
             self.seed,
             u64::from(self.fenced),
         ]
@@ -109,6 +115,8 @@ impl BootInfo {
             warmup: next().1,
             reports: next().1,
             idle: next().1,
+            gathers: next().1,
+            in_flight: next().1,
             seed: next().1,
             fenced: flag(next())?,
         })
@@ -167,6 +175,8 @@ mod tests {
         warmup: 3,
         reports: 100,
         idle: 2_000_000,
+        gathers: 511,
+        in_flight: 8,
         seed: 42,
         fenced: true,
     };
@@ -178,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_foreign_word_is_named() {
-        for (index, bad) in [(0, 1), (1, 999), (2, 99), (9, 11), (17, 2)] {
+        for (index, bad) in [(0, 1), (1, 999), (2, 99), (9, 11), (19, 2)] {
             let mut words = INFO.to_words();
             words[index] = bad;
             assert_eq!(BootInfo::from_words(&words), Err(BootError { index, value: bad }));

@@ -34,6 +34,8 @@ pub const IDLE_PAGES: u64 = 1;
 pub const CALL_PORT: u16 = 0x510;
 /// Port of ring kicks: what [`crate::wire::virtio::mmio::QUEUE_NOTIFY`] is for the MMIO doorbell.
 pub const KICK_PORT: u16 = 0x514;
+/// Port to which ranges are written: see [`crate::wire::store`].
+pub const STORE_PORT: u16 = 0x520;
 
 /// What a call asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +51,14 @@ pub enum Operation {
     },
     /// Look at the reporting queue.
     Kick,
+    /// Act on the range that was written: see [`crate::wire::store`]. What was written takes the place of the gpa. The
+    /// host makes this call of a write that exits; whoever makes it himself gets the same.
+    Store,
+    /// Act on the first `count` entries of the log at `gpa`.
+    Log {
+        /// Entries to read, as the guest says: not yet checked against [`crate::wire::log::CAPACITY`].
+        count: u16,
+    },
 }
 
 impl Operation {
@@ -60,6 +70,8 @@ impl Operation {
             Self::Range => 1,
             Self::Batch { count } => 2 | (count as u32) << 16,
             Self::Kick => 3,
+            Self::Store => 5,
+            Self::Log { count } => 4 | (count as u32) << 16,
         }
     }
 
@@ -73,6 +85,9 @@ impl Operation {
             #[expect(clippy::cast_possible_truncation, reason = "shifted down to 16 bits")]
             (2, count) => Some(Self::Batch { count: count as u16 }),
             (3, 0) => Some(Self::Kick),
+            #[expect(clippy::cast_possible_truncation, reason = "shifted down to 16 bits")]
+            (4, count) => Some(Self::Log { count: count as u16 }),
+            (5, 0) => Some(Self::Store),
             _ => None,
         }
     }
@@ -114,13 +129,18 @@ mod tests {
 
     #[test]
     fn words_round_trip() {
-        for operation in
-            [Operation::Nothing, Operation::Range, Operation::Batch { count: 511 }, Operation::Kick]
-        {
+        for operation in [
+            Operation::Nothing,
+            Operation::Range,
+            Operation::Batch { count: 511 },
+            Operation::Kick,
+            Operation::Log { count: 511 },
+            Operation::Store,
+        ] {
             assert_eq!(Operation::from_word(operation.word()), Some(operation));
         }
-        assert_eq!(Operation::from_word(4), None);
-        assert_eq!(Operation::from_word(1 | 1 << 16), None, "only a batch has a count");
+        assert_eq!(Operation::from_word(6), None);
+        assert_eq!(Operation::from_word(1 | 1 << 16), None, "only what is in a page has a count");
     }
 
     #[test]

@@ -133,6 +133,8 @@ pub const ARENA_START: Pfn = ARENA.pfn();
 pub const VIRTIO_MMIO: Gpa = Gpa(0xd000_0000);
 /// The call register, for doorbells by MMIO store: see [`crate::calls`].
 pub const CALL_MMIO: Gpa = Gpa(0xd000_1000);
+/// Where ranges are written: see [`crate::wire::store`].
+pub const STORE_MMIO: Gpa = Gpa(0xd000_2000);
 
 // That everything ends before the next begins is asserted where its size is known.
 const _: () = assert!(ARENA.0.is_multiple_of(Order::MAX.bytes()));

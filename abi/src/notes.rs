@@ -31,6 +31,10 @@ pub const INTERRUPTS_SEEN: Gpa = word(8);
 pub const FIRST_WRONG: [Gpa; 2] = [word(9), word(10)];
 /// Number of the kind of the burst that begins: see [`crate::timed::burst`].
 pub const BURST: Gpa = word(11);
+/// Pages that were reported and taken back before the host was told: see [`crate::wire::log`].
+pub const TAKEN_BACK: Gpa = word(12);
+/// The most reports that were told and not acknowledged when the last of them had been told.
+pub const IN_FLIGHT: Gpa = word(13);
 /// Length of the panic message.
 pub const PANIC_LENGTH: Gpa = word(30);
 const _: () = assert!(16 + Violation::ALL.len() <= 30);

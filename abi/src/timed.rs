@@ -10,5 +10,8 @@ pub mod burst;
 pub mod ledger;
 pub mod trace;
 
+/// The most reports that may be in flight at once.
+pub const IN_FLIGHT_MOST: usize = 8;
+
 /// A planted delay, in ticks: an order of magnitude above a call's own phases, and nothing a preemption would be.
 pub const SLOW: u64 = 150_000;

@@ -3,12 +3,16 @@
 //! | module | what is agreed |
 //! |---|---|
 //! | [`page`] | the batch page that a call points to |
+//! | [`log`] | the same page as a log of states, which many reports fill |
+//! | [`store`] | the word that a range is in which is written by itself |
 //! | [`split_ring`], [`packed_ring`] | the ring of a virtio queue, in either format |
 //! | [`virtio`] | the balloon that the ring belongs to, and its registers |
 //!
 //! One range at a time travels in the registers of the call itself: see [`crate::calls`].
 
+pub mod log;
 pub mod packed_ring;
 pub mod page;
 pub mod split_ring;
+pub mod store;
 pub mod virtio;

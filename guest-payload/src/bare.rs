@@ -20,7 +20,8 @@ mod machine;
 mod runtime;
 
 use bells::{
-    CallPort, CallStore, KickPort, NotifyRegister, Ringer, Vmcall, VmcallToKernel, Vmmcall, VmmcallToKernel,
+    CallPort, CallStore, KickPort, NotifyRegister, Ringer, StoreMmio, StorePort, Vmcall, VmcallToKernel,
+    Vmmcall, VmmcallToKernel,
 };
 use machine::Machine;
 
@@ -47,6 +48,8 @@ unsafe extern "C" fn _start(vcpu: u32) -> ! {
         Bell::NotifyRegister => start::<NotifyRegister>(vcpu, &info),
         Bell::VmcallToKernel => start::<VmcallToKernel>(vcpu, &info),
         Bell::VmmcallToKernel => start::<VmmcallToKernel>(vcpu, &info),
+        Bell::StorePort => start::<StorePort>(vcpu, &info),
+        Bell::StoreMmio => start::<StoreMmio>(vcpu, &info),
     }
 }
 

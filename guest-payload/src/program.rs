@@ -18,7 +18,7 @@ mod obey;
 /// [`StartError`] if the balloon cannot be brought up.
 pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
     match info.program {
-        Program::Report => choose(metal, info, timed::program::Report)?,
+        Program::Report => timed::run(metal, info)?,
         Program::Engine => engine::program::run(metal, info)?,
         Program::Knock => knock::run(metal, info),
         Program::Weigh => timed::weigh::run(metal, info),

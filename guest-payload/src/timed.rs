@@ -2,6 +2,9 @@
 //!
 //! ```text
 //!   program      the measured loop: free → report → take back → touch
+//!   rounds       the same where many reports go together
+//!     ├ gather       … over a carrier that gathers them, and rings once
+//!     ├ flight       … over a ring, several of them in flight
 //!     ├ workload     which pages
 //!     ├ oracle       what their contents must be
 //!     ├ ledger       which are reported now, which ever were
@@ -10,10 +13,47 @@
 //!     └ slow         the same loop with a delay planted in one of its steps
 //! ```
 
+mod flight;
+mod gather;
 pub mod ledger;
 pub mod oracle;
 pub mod program;
+mod rounds;
 pub mod slow;
 pub mod trace;
 pub mod weigh;
 pub mod workload;
+
+use abi::axes::Carrier;
+use abi::boot::BootInfo;
+
+use crate::metal::Metal;
+use crate::transport::choose::{choose, start_packed, start_split};
+use crate::transport::virtio_mmio::StartError;
+use crate::transport::{Log, PackedFlight, SplitFlight, StoreQueue};
+use program::Reporter;
+
+/// Runs the measured program, in the loop that the boot words ask for.
+///
+/// # Errors
+/// [`StartError`] if the balloon cannot be brought up.
+pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
+    let entries = |number: u64| u16::try_from(number).map_err(|_| StartError::Queue);
+    match info.carrier {
+        Carrier::Ring if info.in_flight > 1 => {
+            let ring = start_split(metal, info)?;
+            let ring = SplitFlight::new(ring, entries(info.batch)?, entries(info.in_flight)?);
+            rounds::run(metal, info, ring, Reporter::fly);
+        }
+        Carrier::PackedRing if info.in_flight > 1 => {
+            let ring = PackedFlight::new(start_packed(metal, info)?, entries(info.batch)?);
+            rounds::run(metal, info, ring, Reporter::fly);
+        }
+        Carrier::Log => rounds::run(metal, info, Log::of(metal.vcpu()), Reporter::gather),
+        Carrier::Store if info.gathers > 0 => {
+            rounds::run(metal, info, StoreQueue::default(), Reporter::gather);
+        }
+        _ => choose(metal, info, program::Report)?,
+    }
+    Ok(())
+}

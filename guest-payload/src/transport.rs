@@ -10,17 +10,21 @@ use crate::metal::Metal;
 
 pub mod choose;
 mod empty;
+mod log;
 mod packed_ring;
 mod page;
 mod registers;
 mod split_ring;
+mod store;
 pub mod virtio_mmio;
 
 pub use empty::Empty;
-pub use packed_ring::PackedRing;
+pub use log::Log;
+pub use packed_ring::{PackedFlight, PackedRing};
 pub use page::BatchPage;
 pub use registers::Registers;
-pub use split_ring::SplitRing;
+pub use split_ring::{SplitFlight, SplitRing};
+pub use store::{Store, StoreQueue};
 
 /// One way to tell the host.
 pub trait Transport<M: Metal> {
@@ -48,6 +52,25 @@ pub trait Transport<M: Metal> {
 
     /// Waits until the host has acted. The pages belong to the guest again only afterwards.
     fn wait(&mut self, metal: &mut M) -> Verdict;
+}
+
+/// A carrier that gathers: [`Transport::prepare`] adds to what is in it, and one call is about all of it.
+pub trait Gather<M: Metal>: Transport<M> {
+    /// Whether a range can be taken back before the call, by another entry.
+    const TAKES_BACK: bool;
+
+    /// Entries there is room for.
+    fn room(&self) -> usize;
+
+    /// Takes a range back of which the host was not told yet.
+    fn take_back(&mut self, _: &mut M, _: PageRange) {}
+}
+
+/// A carrier in which several reports may be in flight: [`Transport::prepare`] and [`Transport::notify`] may be repeated
+/// before [`Transport::wait`], which waits for the oldest.
+pub trait Several<M: Metal>: Transport<M> {
+    /// Reports that are told of and not acknowledged yet.
+    fn under_way(&self, metal: &M) -> u64;
 }
 
 /// What the host made of a call.

@@ -7,6 +7,7 @@
 //!    ├ image, boot the payload and its first instruction     wiring    memory, hypercalls, interrupt and kick
 //!    └ processor   a virtual processor and its exit loop     exits     … counted
 //!       ├ board    whatever an exit can reach                panic     the payload's last words
+//!       ├ queued   what KVM queued of the guest's writes
 //!       └ ioctl    what kvm-ioctls does not wrap
 //!   confidential   whether this machine is a guest whose memory is not its own
 //!   watchdog       deadlines                                 placement which thread runs on which processor
@@ -30,6 +31,7 @@ mod open;
 mod panic;
 mod placement;
 mod processor;
+mod queued;
 mod stats;
 mod topology;
 mod watch;
@@ -54,6 +56,9 @@ pub(crate) use open::{flavour, open};
 pub(crate) use panic::panic_message;
 pub(crate) use placement::Placement;
 pub(crate) use processor::Processor;
+pub(crate) use queued::Queued;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use queued::Write;
 pub(crate) use stats::Statistics;
 pub(crate) use watch::{Running, Watch};
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Finds out what this host can do, by starting small guests with deadlines.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use abi::addr::{Order, bytes_of};
@@ -13,7 +13,8 @@ use abi::control::Control;
 use abi::layout::{ARENA, STEP};
 use abi::notes;
 use abi::step::Step;
-use kvm_bindings::{KVM_CAP_BINARY_STATS_FD, KVM_CAP_HALT_POLL};
+use abi::wire::store;
+use kvm_bindings::{KVM_CAP_BINARY_STATS_FD, KVM_CAP_COALESCED_PIO, KVM_CAP_HALT_POLL};
 use kvm_ioctls::{Cap, Kvm};
 
 use crate::axes::{Doorbell, HaltPoll, Servicer};
@@ -33,7 +34,9 @@ pub use facts::{Answered, DoorbellFact, Facts};
 /// How long a doorbell may take before it counts as dead.
 const DEADLINE: Duration = Duration::from_millis(300);
 /// Rings of each doorbell: the first shows that it answers, the rest are timed.
-const RINGS: u64 = 200;
+/// No more than KVM queues of writes, so that none of them is another kind of ring than the others.
+const RINGS: u64 = 160;
+const _: () = assert!(RINGS <= store::QUEUE);
 /// Pages of the probes' arena, which they do not use.
 const ARENA_PAGES: u64 = 16;
 /// How often the short loop is timed.
@@ -85,7 +88,7 @@ pub fn probe() -> Result<Facts, KvmError> {
 fn still(kvm: &Kvm) -> Result<Machine, KvmError> {
     let no_guest = |reason: &dyn std::fmt::Display| KvmError::NoGuest { reason: reason.to_string() };
     let boot = probe_boot(Program::Obey, GuestRing::Three, Bell::CallPort);
-    let mut probe = Probe::build(kvm, boot, false).map_err(|error| no_guest(&error))?;
+    let mut probe = Probe::build(kvm, boot, None).map_err(|error| no_guest(&error))?;
     let mut nothing = Stopwatch::new(&probe.ram, Vec::new());
     match probe.run(&mut nothing) {
         Err(error @ (ProbeError::Watchdog(_) | ProbeError::Exit(ExitError::NoThread { .. }))) => {
@@ -110,8 +113,12 @@ fn capabilities(kvm: &Kvm) -> Vec<(&'static str, bool)> {
     .map(|(name, cap)| (name, kvm.check_extension(cap)))
     .into_iter()
     .chain(
-        [("KVM_CAP_BINARY_STATS_FD", KVM_CAP_BINARY_STATS_FD), (HALT_POLL, KVM_CAP_HALT_POLL)]
-            .map(|(name, cap)| (name, kvm.check_extension_raw(cap.into()) > 0)),
+        [
+            ("KVM_CAP_BINARY_STATS_FD", KVM_CAP_BINARY_STATS_FD),
+            (HALT_POLL, KVM_CAP_HALT_POLL),
+            ("KVM_CAP_COALESCED_PIO", KVM_CAP_COALESCED_PIO),
+        ]
+        .map(|(name, cap)| (name, kvm.check_extension_raw(cap.into()) > 0)),
     )
     .collect()
 }
@@ -142,6 +149,8 @@ fn probe_boot(program: Program, guest_ring: GuestRing, bell: Bell) -> BootInfo {
         warmup: 0,
         reports: RINGS,
         idle: 0,
+        gathers: 0,
+        in_flight: 1,
         seed: 0,
         fenced: false,
     }
@@ -154,7 +163,8 @@ struct Probe {
 }
 
 impl Probe {
-    fn build(kvm: &Kvm, boot: BootInfo, ioeventfd: bool) -> Result<Self, BuildError> {
+    /// One whose doorbell is the instruction of the boot words, as it is or as this one's.
+    fn build(kvm: &Kvm, boot: BootInfo, doorbell: Option<Doorbell>) -> Result<Self, BuildError> {
         let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(ARENA_PAGES))?);
         let blueprint = Blueprint {
             kvm,
@@ -162,7 +172,8 @@ impl Probe {
             image: PAYLOAD,
             boot,
             vcpus: 1,
-            ioeventfd,
+            ioeventfd: doorbell.is_some_and(Doorbell::is_ioeventfd),
+            coalesced: doorbell.is_some_and(Doorbell::is_coalesced),
             halt_poll: HaltPoll::Host,
         };
         Ok(Self { machine: Machine::new(&blueprint)?, ram })
@@ -244,7 +255,7 @@ impl Board for Stopwatch {
 /// Rings a doorbell some times, with a deadline.
 fn try_doorbell(kvm: &Kvm, doorbell: Doorbell, guest_ring: GuestRing, hypercall: Bell) -> Answered {
     let boot = probe_boot(Program::Knock, guest_ring, doorbell.bell(Carrier::Empty, hypercall));
-    let mut probe = match Probe::build(kvm, boot, doorbell.is_ioeventfd()) {
+    let mut probe = match Probe::build(kvm, boot, Some(doorbell)) {
         Ok(probe) => probe,
         Err(error) => return Answered::Not { reason: error.to_string() },
     };
@@ -259,6 +270,7 @@ fn try_doorbell(kvm: &Kvm, doorbell: Doorbell, guest_ring: GuestRing, hypercall:
         return Answered::Not { reason: format!("KVM refused {refused} of {RINGS} calls") };
     }
     let heard = match doorbell.servicer() {
+        Servicer::Vcpu if doorbell.is_coalesced() => queued(&probe),
         Servicer::Vcpu => stopwatch.calls,
         Servicer::Device => signals(&probe),
         // Where KVM keeps no statistics the guest's word must do: its calls returned, and none was refused.
@@ -299,10 +311,17 @@ fn signals(probe: &Probe) -> u64 {
     probe.machine.kick.write(1).and_then(|()| probe.machine.kick.read()).map_or(0, |signals| signals - 1)
 }
 
+/// How many writes KVM has queued.
+fn queued(probe: &Probe) -> u64 {
+    let Some(queued) = &probe.machine.queued else { return 0 };
+    let mut queued = queued.lock().unwrap_or_else(PoisonError::into_inner);
+    std::iter::from_fn(|| queued.take()).count() as u64
+}
+
 /// Ticks an instruction of a simple loop takes.
 fn instruction_ticks(kvm: &Kvm, ring: GuestRing) -> Option<f64> {
     let timed = |iterations: u32| {
-        let mut probe = Probe::build(kvm, probe_boot(Program::Obey, ring, Bell::CallPort), false).ok()?;
+        let mut probe = Probe::build(kvm, probe_boot(Program::Obey, ring, Bell::CallPort), None).ok()?;
         let steps = vec![Step::Count { iterations: iterations.into() }, Step::Count { iterations: 1 }];
         let mut stopwatch = Stopwatch::new(&probe.ram, steps);
         probe.run(&mut stopwatch).ok()?;

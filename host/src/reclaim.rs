@@ -49,15 +49,26 @@ impl Batch {
 
     /// Takes a range as the guest named it: rounded inwards, refused with its reason if nothing is left, if it
     /// wraps, or if any of it is not memory. Other ranges are not affected.
+    #[inline]
     pub(crate) fn push(&mut self, named: ByteRange, ram: &GuestRam) {
-        match named.inward() {
-            Ok(range) if !ram.contains(range) => self.refused.outside += 1,
+        match self.allowed(named, ram) {
             // A carrier has no more ranges than there is room for; should one, the rest is refused.
-            Ok(_) if self.ranges.len() == self.ranges.capacity() => self.refused.broken_chain += 1,
-            Ok(range) => self.ranges.push(range),
+            Some(_) if self.ranges.len() == self.ranges.capacity() => self.refused.broken_chain += 1,
+            Some(range) => self.ranges.push(range),
+            None => {}
+        }
+    }
+
+    /// The same without taking it.
+    #[inline(always)]
+    pub(crate) fn allowed(&mut self, named: ByteRange, ram: &GuestRam) -> Option<PageRange> {
+        match named.inward() {
+            Ok(range) if ram.contains(range) => return Some(range),
+            Ok(_) => self.refused.outside += 1,
             Err(RangeError::Empty) => self.refused.empty += 1,
             Err(RangeError::Wraps) => self.refused.wraps += 1,
         }
+        None
     }
 }
 

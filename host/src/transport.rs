@@ -11,17 +11,24 @@ use crate::reclaim::Batch;
 
 mod choose;
 mod empty;
+mod log;
 mod packed_ring;
 mod page;
+mod page_set;
 mod registers;
 mod split_ring;
+mod store;
 
 pub(crate) use choose::over;
 pub(crate) use empty::Empty;
+pub(crate) use log::Log;
 pub(crate) use packed_ring::PackedRing;
 pub(crate) use page::BatchPage;
 pub(crate) use registers::Registers;
 pub(crate) use split_ring::SplitRing;
+pub(crate) use store::Store;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use store::name;
 
 /// What `fetch` found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +56,11 @@ pub(crate) trait Transport: Send {
     /// Whether one doorbell may stand for several calls, so that `fetch` is to be repeated.
     fn queues(&self) -> bool {
         false
+    }
+
+    /// Pages that the guest took back before it was served, by what arrived.
+    fn spared(&self) -> u64 {
+        0
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) const BASE: TimedSpec = TimedSpec {
     workload: Workload::Random,
     order: Order::PAGE,
     batch: 32,
+    in_flight: 1,
     arena: None,
     warmup: 10,
     reports: 1,

@@ -18,6 +18,8 @@ impl Meaning for Carrier {
             Self::Batch => "up to 511 ranges in a page the call points to",
             Self::Ring => "a virtio split ring, one chain a report",
             Self::PackedRing => "a virtio packed ring (1.1 and later), one list a report",
+            Self::Log => "a page of 511 states, unused or stable, and a call when it is full (s390's ESSA)",
+            Self::Store => "one range in the word that is written: frame and order",
         }
     }
 }
@@ -31,6 +33,8 @@ impl Meaning for Doorbell {
             Self::IoeventfdPort => "a port write that KVM turns into an eventfd",
             Self::IoeventfdMmio => "an MMIO write that KVM turns into an eventfd",
             Self::HypercallKernel => "vmcall or vmmcall answered by KVM itself, no exit",
+            Self::CoalescedPort => "a port write that KVM queues: an exit a hundred or more (Linux 4.20)",
+            Self::CoalescedMmio => "an MMIO write that KVM queues: an exit a hundred or more",
         }
     }
 }

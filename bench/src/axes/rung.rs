@@ -41,6 +41,12 @@ pub enum Rung {
     PackedVirtioPolled,
     /// [`Rung::Virtio`] over a packed ring.
     PackedVirtio,
+    /// [`Rung::HypercallBatch`], the page a log that many reports fill.
+    Log,
+    /// One port write a range, which KVM queues.
+    CoalescedPort,
+    /// One MMIO write a range, which KVM queues.
+    CoalescedMmio,
 }
 
 impl Axis for Rung {
@@ -60,6 +66,9 @@ impl Axis for Rung {
         Self::PackedAsync,
         Self::PackedVirtioPolled,
         Self::PackedVirtio,
+        Self::Log,
+        Self::CoalescedPort,
+        Self::CoalescedMmio,
     ];
 
     fn name(self) -> &'static str {
@@ -78,6 +87,9 @@ impl Axis for Rung {
             Self::PackedAsync => "packed-async",
             Self::PackedVirtioPolled => "packed-virtio-polled",
             Self::PackedVirtio => "packed-virtio",
+            Self::Log => "log",
+            Self::CoalescedPort => "coalesced-port",
+            Self::CoalescedMmio => "coalesced-mmio",
         }
     }
 }
@@ -198,32 +210,48 @@ const STEPS: &[Step] = &[
 /// A rung beside the ladder.
 struct Beside {
     rung: Rung,
-    /// The rung of the ladder that it is like, but for [`PACKED`].
+    /// The rung of the ladder that it is like, but for the changes.
     like: Rung,
+    changes: &'static [Change],
+    /// What they add or save, as the subject of a sentence.
+    cause: &'static str,
     /// It in a line.
     meaning: &'static str,
 }
 
 const BESIDE: &[Beside] = &[
+    packed(Rung::PackedHypercall, Rung::RingHypercall, "ring-hypercall, the ring a packed one"),
+    packed(Rung::PackedSync, Rung::RingSync, "ring-sync, the ring a packed one"),
+    packed(Rung::PackedAsync, Rung::RingAsync, "ring-async, the ring a packed one"),
+    packed(Rung::PackedVirtioPolled, Rung::VirtioPolled, "virtio-polled, the ring a packed one"),
+    packed(Rung::PackedVirtio, Rung::Virtio, "virtio, the ring a packed one"),
     Beside {
-        rung: Rung::PackedHypercall,
-        like: Rung::RingHypercall,
-        meaning: "ring-hypercall, the ring a packed one",
+        rung: Rung::Log,
+        like: Rung::HypercallBatch,
+        changes: &[Change::Carrier(Carrier::Log)],
+        cause: "gathering reports in a log until it is full",
+        meaning: "hypercall-batch, the page a log of 511 states that many reports fill",
     },
-    Beside { rung: Rung::PackedSync, like: Rung::RingSync, meaning: "ring-sync, the ring a packed one" },
-    Beside { rung: Rung::PackedAsync, like: Rung::RingAsync, meaning: "ring-async, the ring a packed one" },
     Beside {
-        rung: Rung::PackedVirtioPolled,
-        like: Rung::VirtioPolled,
-        meaning: "virtio-polled, the ring a packed one",
+        rung: Rung::CoalescedPort,
+        like: Rung::HypercallEach,
+        changes: &[Change::Carrier(Carrier::Store), Change::Doorbell(Doorbell::CoalescedPort)],
+        cause: "a port write that KVM queues instead of a call",
+        meaning: "hypercall-each, the call a port write that KVM queues in the kernel",
     },
-    Beside { rung: Rung::PackedVirtio, like: Rung::Virtio, meaning: "virtio, the ring a packed one" },
+    Beside {
+        rung: Rung::CoalescedMmio,
+        like: Rung::HypercallEach,
+        changes: &[Change::Carrier(Carrier::Store), Change::Doorbell(Doorbell::CoalescedMmio)],
+        cause: "an MMIO write that KVM queues instead of a call",
+        meaning: "hypercall-each, the call an MMIO write that KVM queues in the kernel",
+    },
 ];
 
-/// What a rung beside the ladder has that its like has not.
-const PACKED: Change = Change::Carrier(Carrier::PackedRing);
-/// What that adds or saves, as the subject of a sentence.
-const PACKED_CAUSE: &str = "the packed format instead of the split one";
+const fn packed(rung: Rung, like: Rung, meaning: &'static str) -> Beside {
+    let cause = "the packed format instead of the split one";
+    Beside { rung, like, changes: &[Change::Carrier(Carrier::PackedRing)], cause, meaning }
+}
 
 impl Transport {
     const fn with(mut self, change: Change) -> Self {
@@ -276,7 +304,8 @@ impl Rung {
     #[must_use]
     pub fn transport(self, call: CallBy) -> Transport {
         if let Some(beside) = self.beside() {
-            return beside.like.transport(call).with(PACKED);
+            let like = beside.like.transport(call);
+            return beside.changes.iter().fold(like, |transport, change| transport.with(*change));
         }
         let here = STEPS
             .iter()
@@ -301,7 +330,7 @@ impl Rung {
     /// What the step from the rung before to this one adds or saves, as the subject of a sentence.
     #[must_use]
     pub fn cause(self) -> Option<&'static str> {
-        self.beside().map(|_| PACKED_CAUSE).or_else(|| self.step().map(|step| step.cause))
+        self.beside().map(|beside| beside.cause).or_else(|| self.step().map(|step| step.cause))
     }
 
     /// The rung before; beside the ladder the one it is like.
@@ -313,16 +342,18 @@ impl Rung {
         Self::LADDER.iter().copied().rev().find(|rung| *rung < self)
     }
 
-    /// Exits to user space the design says a report of `batch` ranges takes.
+    /// Exits to user space the design says a report of `batch` ranges takes; `None` where there is one when the carrier
+    /// is full, whoever's report that is.
     #[must_use]
-    pub fn exits_a_report(self, batch: u16) -> u64 {
-        match self {
+    pub fn exits_a_report(self, batch: u16) -> Option<u64> {
+        Some(match self {
             Self::HypercallEach => u64::from(batch),
             Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
             Self::InKernel | Self::RingAsync | Self::VirtioPolled | Self::Virtio => 0,
             Self::PackedHypercall | Self::PackedSync => 1,
             Self::PackedAsync | Self::PackedVirtioPolled | Self::PackedVirtio => 0,
-        }
+            Self::Log | Self::CoalescedPort | Self::CoalescedMmio => return None,
+        })
     }
 
     /// Whether reports of this rung name pages at all.
@@ -404,14 +435,15 @@ mod tests {
     }
 
     #[test]
-    fn a_rung_beside_the_ladder_changes_one_axis_of_the_one_it_is_like() {
+    fn a_rung_beside_the_ladder_is_like_its_own_but_for_what_it_says() {
         assert_eq!(BESIDE.iter().map(|beside| beside.rung).collect::<Vec<_>>(), Rung::BESIDE);
         for rung in Rung::BESIDE.iter().copied() {
             let like = rung.before().unwrap();
             assert!(Rung::LADDER.contains(&like));
-            assert_eq!(rung.exits_a_report(32), like.exits_a_report(32));
+            let changes = rung.beside().unwrap().changes.len();
+            assert!(rung.exits_a_report(32).is_none_or(|exits| Some(exits) == like.exits_a_report(32)));
             for call in [CallBy::Hypercall, CallBy::Port] {
-                assert_eq!(distance(rung.transport(call), like.transport(call)), 1, "{}", rung.name());
+                assert_eq!(distance(rung.transport(call), like.transport(call)), changes, "{}", rung.name());
                 assert!(is_allowed(rung.transport(call)));
             }
         }

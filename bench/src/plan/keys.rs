@@ -118,6 +118,10 @@ pub struct Keys {
     /// Ranges in a report, 1 to 511.
     #[arg(long, value_parser = whole::<u16>, value_name = "RANGES", help_heading = "Reports")]
     pub batch: Option<u16>,
+    /// Reports in flight at once, 1 to 8; more than one only over a ring that a device thread serves. [default: 1]
+    #[arg(long, value_parser = whole::<u16>, value_name = "REPORTS", help_heading = "Reports")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u16>,
     /// log2 of the pages in a range, 0 to 10.
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10), help_heading = "Reports")]
     pub order: Option<u8>,

@@ -61,6 +61,7 @@ impl Keys {
             workload: self.workload.map_or(Workload::Random, |given| given.0),
             order: order(self.order.unwrap_or_default()),
             batch: self.batch.unwrap_or(32),
+            in_flight: self.in_flight.unwrap_or(1),
             arena: self.arena,
             warmup: self.warmup.unwrap_or(40),
             reports: self.reports.unwrap_or(400),

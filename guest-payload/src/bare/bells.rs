@@ -4,8 +4,8 @@
 
 use core::arch::asm;
 
-use abi::calls::{CALL_PORT, HYPERCALL_NUMBER, HYPERCALL_NUMBER_IN_KERNEL, KICK_PORT};
-use abi::layout::{CALL_MMIO, VIRTIO_MMIO};
+use abi::calls::{CALL_PORT, HYPERCALL_NUMBER, HYPERCALL_NUMBER_IN_KERNEL, KICK_PORT, STORE_PORT};
+use abi::layout::{CALL_MMIO, STORE_MMIO, VIRTIO_MMIO};
 use abi::wire::virtio::balloon::REPORTING_QUEUE;
 use abi::wire::virtio::mmio::QUEUE_NOTIFY;
 
@@ -121,6 +121,30 @@ impl Ringer for NotifyRegister {
                 queue = in(reg) u32::from(REPORTING_QUEUE),
                 options(nostack),
             );
+        }
+        None
+    }
+}
+
+/// `out` of the word to the store port.
+pub(super) struct StorePort;
+
+impl Ringer for StorePort {
+    fn ring(word: u32, _: u64, _: u64) -> Option<u64> {
+        // SAFETY: the host allows every port.
+        unsafe { asm!("out dx, eax", in("eax") word, in("dx") STORE_PORT, options(nostack)) }
+        None
+    }
+}
+
+/// A store of the word where words are stored.
+pub(super) struct StoreMmio;
+
+impl Ringer for StoreMmio {
+    fn ring(word: u32, _: u64, _: u64) -> Option<u64> {
+        // SAFETY: the address is mapped and has no memory behind it.
+        unsafe {
+            asm!("mov [{at}], {word:e}", at = in(reg) STORE_MMIO.0, word = in(reg) word, options(nostack))
         }
         None
     }

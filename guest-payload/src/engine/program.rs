@@ -19,7 +19,7 @@ use crate::engine::witness::Witness;
 use crate::metal::Metal;
 use crate::transport::choose::{areas, packed, split};
 use crate::transport::virtio_mmio::{self, StartError};
-use crate::transport::{BatchPage, Empty, PackedRing, Registers, SplitRing, Transport};
+use crate::transport::{BatchPage, Empty, PackedRing, Registers, SplitRing, Store, Transport};
 
 /// The virtual processor that sets up what all share.
 const FIRST: u32 = 0;
@@ -38,8 +38,9 @@ pub fn run<M: Metal>(metal: &mut M, boot: &BootInfo) -> Result<(), StartError> {
     let info = EngineInfo::from_words(&words).unwrap_or_else(|error| panic!("{error}"));
     let inhibited = set_up(metal, boot, &info)?;
     match boot.carrier {
-        // Names no page: no host starts such a trial, and if one did the pages would still hold what they held.
-        Carrier::Empty => choose(metal, boot, &info, inhibited, &mut Empty::new(boot.bell)),
+        // No host starts such a trial: an empty call names no page, and what is gathered is acknowledged with no report.
+        Carrier::Empty | Carrier::Log => choose(metal, boot, &info, inhibited, &mut Empty::new(boot.bell)),
+        Carrier::Store => choose(metal, boot, &info, inhibited, &mut Store::default()),
         Carrier::Registers => choose(metal, boot, &info, inhibited, &mut Registers::default()),
         Carrier::Batch => {
             let mut page = BatchPage::of(metal.vcpu());

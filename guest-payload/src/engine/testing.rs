@@ -35,6 +35,8 @@ pub(crate) const BOOT: BootInfo = BootInfo {
     reports: 0,
     seed: 7,
     idle: 0,
+    gathers: 0,
+    in_flight: 1,
     fenced: false,
 };
 

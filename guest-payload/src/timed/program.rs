@@ -60,7 +60,7 @@ pub(super) fn run<M: Metal, T: Transport<M>>(metal: &mut M, info: &BootInfo, tra
 }
 
 /// Ranges in a report: none with a carrier that carries nothing.
-fn batch_size(info: &BootInfo) -> usize {
+pub(super) fn batch_size(info: &BootInfo) -> usize {
     match info.carrier {
         Carrier::Empty => 0,
         // The host never asks for more than a batch page holds.
@@ -71,12 +71,12 @@ fn batch_size(info: &BootInfo) -> usize {
 /// What reports, and what it keeps about that.
 pub(super) struct Reporter<T> {
     pub(super) transport: T,
-    oracle: Oracle,
-    batches: Batches,
+    pub(super) oracle: Oracle,
+    pub(super) batches: Batches,
     pub(super) trace: Trace,
     digest: Digest,
     /// Microseconds before each report.
-    idle: u64,
+    pub(super) idle: u64,
 }
 
 impl<T> Reporter<T> {
@@ -121,15 +121,20 @@ impl<T> Reporter<T> {
         T: Transport<M>,
     {
         self.batches.fill(batch);
-        for range in batch.iter() {
+        self.give(metal, batch);
+        let calls = batch.len().div_ceil(self.transport.capacity()).max(1);
+        self.trace.reserve(metal, calls as u64, 1);
+    }
+
+    /// Looks at pages once more, and notes that they are about to be the host's.
+    pub(super) fn give<M: Metal>(&mut self, metal: &mut M, batch: &[PageRange]) {
+        for range in batch {
             self.oracle.check(metal, *range, self.trace.reports());
             self.digest.add(*range);
         }
         ledger::report(metal, batch);
         metal.store(notes::DIGEST_SUM, self.digest.sum);
         metal.store(notes::DIGEST_PAGES, self.digest.pages);
-        let calls = batch.len().div_ceil(self.transport.capacity()).max(1);
-        self.trace.reserve(metal, calls as u64);
     }
 
     /// Reports a batch, in as many calls as it takes. This is the stopwatch.
@@ -167,7 +172,7 @@ impl<T> Reporter<T> {
     }
 
     /// Takes an acknowledged batch back: touches it, checks it, stamps it.
-    fn take_back<M: Metal>(&mut self, metal: &mut M, batch: &[PageRange], mut record: ReportRecord)
+    pub(super) fn take_back<M: Metal>(&mut self, metal: &mut M, batch: &[PageRange], mut record: ReportRecord)
     where
         T: Transport<M>,
     {
@@ -188,14 +193,14 @@ impl<T> Reporter<T> {
     }
 
     /// Writes the stamps of the whole arena, which also makes it resident.
-    fn stamp_arena(&self, metal: &mut impl Metal, info: &BootInfo) {
+    pub(super) fn stamp_arena(&self, metal: &mut impl Metal, info: &BootInfo) {
         for pfn in arena(info) {
             self.oracle.write(metal, PageRange::block(pfn, Order::PAGE));
         }
     }
 
     /// Checks the stamps of the whole arena: nothing is reported any more.
-    fn sweep(&self, metal: &mut impl Metal, info: &BootInfo) {
+    pub(super) fn sweep(&self, metal: &mut impl Metal, info: &BootInfo) {
         for pfn in arena(info) {
             self.oracle.check(metal, PageRange::block(pfn, Order::PAGE), self.trace.reports());
         }
@@ -203,7 +208,7 @@ impl<T> Reporter<T> {
 }
 
 /// Gives the processor away for at least so many microseconds.
-fn sleep(metal: &mut impl Metal, microseconds: u64) {
+pub(super) fn sleep(metal: &mut impl Metal, microseconds: u64) {
     let mut left = microseconds;
     while left > 0 {
         let nap = left.min(IDLE_MOST);

@@ -17,9 +17,11 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Makes room for one more report of up to `calls` calls, by asking the host to drain if there is none.
-    pub fn reserve(&mut self, metal: &mut impl Metal, calls: u64) {
-        if self.calls - self.calls_drained + calls > CALLS || self.reports - self.reports_drained == REPORTS {
+    /// Makes room for so many more reports of up to `calls` calls in all, by asking the host to drain if there is none.
+    pub fn reserve(&mut self, metal: &mut impl Metal, calls: u64, reports: u64) {
+        if self.calls - self.calls_drained + calls > CALLS
+            || self.reports - self.reports_drained + reports > REPORTS
+        {
             self.hand_over(metal, Control::Drain);
         }
     }

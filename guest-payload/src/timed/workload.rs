@@ -8,6 +8,7 @@ use abi::addr::{Order, PageRange, Pfn};
 use abi::axes::Workload;
 use abi::digest::mix;
 use abi::layout::ARENA_START;
+use abi::wire::log::TAKEN_BACK_ONE_IN;
 
 /// Distance of two neighbours of a strided batch, in slots: odd, so that a pass visits every slot.
 const STRIDE: u64 = 7;
@@ -35,15 +36,27 @@ impl Batches {
     /// Fills `batch` with the next blocks. A pass that has too few left is cut short.
     pub fn fill(&mut self, batch: &mut [PageRange]) {
         let slots = 1 << self.slot_bits;
-        if self.next + batch.len() as u64 > slots {
-            self.pass += 1;
-            self.next = 0;
-        }
+        self.together(batch.len());
         for range in batch {
             let slot = self.slot(self.next % slots);
             *range = PageRange::block(Pfn(ARENA_START.0 + slot * self.order.pages()), self.order);
             self.next += 1;
         }
+    }
+
+    /// Has the next so many ranges be of one pass, so that none of them comes twice.
+    pub const fn together(&mut self, ranges: usize) {
+        if self.next + ranges as u64 > 1 << self.slot_bits {
+            self.pass += 1;
+            self.next = 0;
+        }
+    }
+
+    /// Whether the guest takes this range of the pass back before it tells the host, where it can: a seeded one in
+    /// [`TAKEN_BACK_ONE_IN`].
+    #[must_use]
+    pub const fn is_taken_back(&self, range: PageRange) -> bool {
+        mix(mix(self.seed ^ mix(self.pass)) ^ range.start().0).is_multiple_of(TAKEN_BACK_ONE_IN)
     }
 
     /// The slot visited `index`th in this pass.

@@ -6,7 +6,7 @@ use abi::wire::virtio::Areas;
 use abi::wire::{packed_ring, split_ring};
 
 use super::virtio_mmio::{StartError, start};
-use super::{BatchPage, Empty, PackedRing, Registers, SplitRing, Transport};
+use super::{BatchPage, Empty, Log, PackedRing, Registers, SplitRing, Store, StoreQueue, Transport};
 use crate::metal::Metal;
 
 /// What is done over a transport, whichever it is.
@@ -25,17 +25,36 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
         Carrier::Registers => work.over(metal, info, Registers::default()),
         Carrier::Batch => work.over(metal, info, BatchPage::of(metal.vcpu())),
         Carrier::Ring => {
-            start(metal, areas(info)?, None)?;
-            let ring = SplitRing::new(metal, split(info)?, info.completion);
+            let ring = start_split(metal, info)?;
             work.over(metal, info, ring);
         }
         Carrier::PackedRing => {
-            start(metal, areas(info)?, None)?;
-            let ring = PackedRing::new(metal, packed(info)?, info.completion);
+            let ring = start_packed(metal, info)?;
             work.over(metal, info, ring);
         }
+        Carrier::Log => work.over(metal, info, Log::of(metal.vcpu())),
+        Carrier::Store if info.gathers > 0 => work.over(metal, info, StoreQueue::default()),
+        Carrier::Store => work.over(metal, info, Store::default()),
     }
     Ok(())
+}
+
+/// Brings the balloon up with a split ring.
+///
+/// # Errors
+/// [`StartError`] if it cannot be brought up.
+pub fn start_split<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<SplitRing, StartError> {
+    start(metal, areas(info)?, None)?;
+    Ok(SplitRing::new(metal, split(info)?, info.completion))
+}
+
+/// The same with a packed one.
+///
+/// # Errors
+/// [`StartError`] if it cannot be brought up.
+pub fn start_packed<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<PackedRing, StartError> {
+    start(metal, areas(info)?, None)?;
+    Ok(PackedRing::new(metal, packed(info)?, info.completion))
 }
 
 /// The ring as the device is told, in the carrier's format.

@@ -14,6 +14,10 @@ use abi::wire::packed_ring::{
 use super::{Transport, Verdict};
 use crate::metal::Metal;
 
+mod flight;
+
+pub use flight::PackedFlight;
+
 /// The driver's end of a ring.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedRing {
@@ -68,14 +72,37 @@ impl PackedRing {
         self.begun.is_used(metal.load16_acquire(self.descriptor(self.begun).offset(DESC_FLAGS)))
     }
 
-    /// What is wrong with the acknowledgement of the list in flight, if anything.
-    fn judge(&self, metal: &impl Metal) -> Option<Violation> {
-        let used = self.descriptor(self.begun);
+    /// Waits until the list in flight is used; what is wrong if it never will be.
+    #[inline(always)]
+    fn wait_until_used<M: Metal>(&self, metal: &mut M) -> Option<Violation> {
+        match self.completion {
+            Completion::Return if !self.is_used(metal) => return Some(Violation::Unacknowledged),
+            Completion::Return => {}
+            Completion::Poll => {
+                while !self.is_used(metal) {
+                    metal.relax();
+                }
+            }
+            Completion::Interrupt => {
+                while !self.is_used(metal) {
+                    metal.halt();
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether more is used than the list in flight, which is wrong if it is the only one.
+    fn judge_ahead(&self, metal: &impl Metal) -> Option<Violation> {
         // One used descriptor stands for the whole list. The next is still as the driver left it, or the lap before.
         let beyond = self.begun.after(1, self.at.size);
-        if beyond.is_used(metal.load16(self.descriptor(beyond).offset(DESC_FLAGS))) {
-            return Some(Violation::UsedAhead);
-        }
+        let flags = metal.load16(self.descriptor(beyond).offset(DESC_FLAGS));
+        beyond.is_used(flags).then_some(Violation::UsedAhead)
+    }
+
+    /// What is wrong with the used descriptor of the list in flight, if anything.
+    fn judge_used(&self, metal: &impl Metal) -> Option<Violation> {
+        let used = self.descriptor(self.begun);
         // Without the flag nothing was written, and the length means nothing (2.8.4).
         let wrote = metal.load16(used.offset(DESC_FLAGS)) & DESC_WRITE != 0;
         (metal.load16(used.offset(DESC_ID)) != self.id() || wrote).then_some(Violation::UsedWrong)
@@ -135,22 +162,8 @@ impl<M: Metal> Transport<M> for PackedRing {
 
     #[inline(always)]
     fn wait(&mut self, metal: &mut M) -> Verdict {
-        let mut violation = None;
-        match self.completion {
-            Completion::Return if !self.is_used(metal) => violation = Some(Violation::Unacknowledged),
-            Completion::Return => {}
-            Completion::Poll => {
-                while !self.is_used(metal) {
-                    metal.relax();
-                }
-            }
-            Completion::Interrupt => {
-                while !self.is_used(metal) {
-                    metal.halt();
-                }
-            }
-        }
-        Verdict { refused: 0, violation: violation.or_else(|| self.judge(metal)) }
+        let violation = self.wait_until_used(metal).or_else(|| self.judge_ahead(metal));
+        Verdict { refused: 0, violation: violation.or_else(|| self.judge_used(metal)) }
     }
 }
 

@@ -13,6 +13,10 @@ use abi::wire::split_ring::{
 use super::{Transport, Verdict};
 use crate::metal::Metal;
 
+mod flight;
+
+pub use flight::SplitFlight;
+
 /// The first descriptor of every chain: with one chain in flight the table is always free.
 const HEAD: u16 = 0;
 
@@ -49,6 +53,51 @@ impl SplitRing {
         u64::from(index % self.at.size)
     }
 
+    /// Makes ranges available as one chain of the descriptors from `head` on.
+    #[inline(always)]
+    fn offer<M: Metal>(&mut self, metal: &mut M, head: u16, ranges: &[PageRange]) {
+        let mut desc = self.at.desc.offset(u64::from(head) * DESC_SIZE);
+        let mut next = head;
+        let mut left = ranges.len();
+        for range in ranges {
+            next += 1;
+            left -= 1;
+            let flags = if left == 0 { DESC_WRITE } else { DESC_WRITE | DESC_NEXT };
+            metal.store(desc, range.gpa().0);
+            // A block is at most 4 MiB long (order 10): its length fits in the 32 bits of the field.
+            metal.store32(desc.offset(DESC_LEN), u32::try_from(range.bytes()).unwrap_or(u32::MAX));
+            metal.store16(desc.offset(DESC_FLAGS), flags);
+            metal.store16(desc.offset(DESC_NEXT_INDEX), next);
+            desc = desc.offset(DESC_SIZE);
+        }
+        let entry = self.at.avail.offset(ENTRIES + self.slot(self.available) * AVAIL_ENTRY_SIZE);
+        metal.store16(entry, head);
+        self.available = self.available.wrapping_add(1);
+        // Publish: descriptors and entry must be visible before the index (2.7.13.3), and the load of
+        // used.flags in `notify` must not be satisfied before the index is visible (2.7.13.4.1).
+        metal.store16_publish(self.at.avail.offset(IDX), self.available);
+    }
+
+    /// Waits until the used index is not what it was before; what is wrong if it never will be.
+    #[inline(always)]
+    fn wait_past<M: Metal>(&self, metal: &mut M, before: u16) -> Option<Violation> {
+        match self.completion {
+            Completion::Return if self.used_index(metal) == before => return Some(Violation::Unacknowledged),
+            Completion::Return => {}
+            Completion::Poll => {
+                while self.used_index(metal) == before {
+                    metal.relax();
+                }
+            }
+            Completion::Interrupt => {
+                while self.used_index(metal) == before {
+                    metal.halt();
+                }
+            }
+        }
+        None
+    }
+
     /// What is wrong with the acknowledgement of the chain in flight, if anything.
     fn judge(&self, metal: &impl Metal) -> Option<Violation> {
         let before = self.available.wrapping_sub(1);
@@ -68,26 +117,7 @@ impl<M: Metal> Transport<M> for SplitRing {
 
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
-        let mut desc = self.at.desc.offset(u64::from(HEAD) * DESC_SIZE);
-        let mut next = HEAD;
-        let mut left = ranges.len();
-        for range in ranges {
-            next += 1;
-            left -= 1;
-            let flags = if left == 0 { DESC_WRITE } else { DESC_WRITE | DESC_NEXT };
-            metal.store(desc, range.gpa().0);
-            // A block is at most 4 MiB long (order 10): its length fits in the 32 bits of the field.
-            metal.store32(desc.offset(DESC_LEN), u32::try_from(range.bytes()).unwrap_or(u32::MAX));
-            metal.store16(desc.offset(DESC_FLAGS), flags);
-            metal.store16(desc.offset(DESC_NEXT_INDEX), next);
-            desc = desc.offset(DESC_SIZE);
-        }
-        let entry = self.at.avail.offset(ENTRIES + self.slot(self.available) * AVAIL_ENTRY_SIZE);
-        metal.store16(entry, HEAD);
-        self.available = self.available.wrapping_add(1);
-        // Publish: descriptors and entry must be visible before the index (2.7.13.3), and the load of
-        // used.flags in `notify` must not be satisfied before the index is visible (2.7.13.4.1).
-        metal.store16_publish(self.at.avail.offset(IDX), self.available);
+        self.offer(metal, HEAD, ranges);
     }
 
     #[inline(always)]
@@ -112,24 +142,7 @@ impl<M: Metal> Transport<M> for SplitRing {
 
     #[inline(always)]
     fn wait(&mut self, metal: &mut M) -> Verdict {
-        let before = self.available.wrapping_sub(1);
-        let mut violation = None;
-        match self.completion {
-            Completion::Return if self.used_index(metal) == before => {
-                violation = Some(Violation::Unacknowledged);
-            }
-            Completion::Return => {}
-            Completion::Poll => {
-                while self.used_index(metal) == before {
-                    metal.relax();
-                }
-            }
-            Completion::Interrupt => {
-                while self.used_index(metal) == before {
-                    metal.halt();
-                }
-            }
-        }
+        let violation = self.wait_past(metal, self.available.wrapping_sub(1));
         Verdict { refused: 0, violation: violation.or_else(|| self.judge(metal)) }
     }
 }

@@ -17,6 +17,10 @@ pub enum Doorbell {
     IoeventfdMmio,
     /// `vmcall` or `vmmcall` with a number that KVM answers itself: an exit to KVM, none to user space.
     HypercallKernel,
+    /// A port write that KVM queues in the kernel: an exit when its queue is full.
+    CoalescedPort,
+    /// An MMIO write that KVM queues in the kernel.
+    CoalescedMmio,
 }
 
 impl Axis for Doorbell {
@@ -28,6 +32,8 @@ impl Axis for Doorbell {
         Self::IoeventfdPort,
         Self::IoeventfdMmio,
         Self::HypercallKernel,
+        Self::CoalescedPort,
+        Self::CoalescedMmio,
     ];
 
     fn name(self) -> &'static str {
@@ -38,6 +44,8 @@ impl Axis for Doorbell {
             Self::IoeventfdPort => "ioeventfd-port",
             Self::IoeventfdMmio => "ioeventfd-mmio",
             Self::HypercallKernel => "hypercall-kernel",
+            Self::CoalescedPort => "coalesced-port",
+            Self::CoalescedMmio => "coalesced-mmio",
         }
     }
 }
@@ -47,6 +55,12 @@ impl Doorbell {
     #[must_use]
     pub const fn is_ioeventfd(self) -> bool {
         matches!(self, Self::IoeventfdPort | Self::IoeventfdMmio)
+    }
+
+    /// Whether KVM queues what is written, instead of leaving `KVM_RUN`.
+    #[must_use]
+    pub const fn is_coalesced(self) -> bool {
+        matches!(self, Self::CoalescedPort | Self::CoalescedMmio)
     }
 
     /// Whether it is the hypercall instruction, which KVM takes from ring 0 only.
@@ -62,6 +76,7 @@ impl Doorbell {
             Self::Hypercall | Self::Port | Self::Mmio => Servicer::Vcpu,
             Self::IoeventfdPort | Self::IoeventfdMmio => Servicer::Device,
             Self::HypercallKernel => Servicer::Kernel,
+            Self::CoalescedPort | Self::CoalescedMmio => Servicer::Vcpu,
         }
     }
 
@@ -73,6 +88,8 @@ impl Doorbell {
             (Self::Hypercall, _) => hypercall,
             (Self::HypercallKernel, _) if matches!(hypercall, Bell::Vmmcall) => Bell::VmmcallToKernel,
             (Self::HypercallKernel, _) => Bell::VmcallToKernel,
+            (Self::CoalescedPort, _) | (Self::Port, Carrier::Store) => Bell::StorePort,
+            (Self::CoalescedMmio, _) | (Self::Mmio, Carrier::Store) => Bell::StoreMmio,
             (Self::Port, _) => Bell::CallPort,
             (Self::IoeventfdMmio, _) => Bell::NotifyRegister,
             (Self::Mmio, _) if carrier.is_ring() => Bell::NotifyRegister,
@@ -117,12 +134,16 @@ mod tests {
             assert_eq!(over(Doorbell::Hypercall, carrier), Bell::Vmmcall);
             assert_eq!(over(Doorbell::HypercallKernel, carrier), Bell::VmmcallToKernel);
             assert_eq!(Doorbell::HypercallKernel.bell(carrier, Bell::Vmcall), Bell::VmcallToKernel);
-            assert_eq!(over(Doorbell::Port, carrier), Bell::CallPort);
+            let port = if carrier == Carrier::Store { Bell::StorePort } else { Bell::CallPort };
+            assert_eq!(over(Doorbell::Port, carrier), port);
+            assert_eq!(over(Doorbell::CoalescedPort, carrier), Bell::StorePort);
+            assert_eq!(over(Doorbell::CoalescedMmio, carrier), Bell::StoreMmio);
             assert_eq!(over(Doorbell::IoeventfdPort, carrier), Bell::KickPort);
             assert_eq!(over(Doorbell::IoeventfdMmio, carrier), Bell::NotifyRegister);
         }
         assert_eq!(over(Doorbell::Mmio, Carrier::Ring), Bell::NotifyRegister);
         assert_eq!(over(Doorbell::Mmio, Carrier::PackedRing), Bell::NotifyRegister);
         assert_eq!(over(Doorbell::Mmio, Carrier::Batch), Bell::CallStore);
+        assert_eq!(over(Doorbell::Mmio, Carrier::Store), Bell::StoreMmio);
     }
 }

@@ -66,6 +66,36 @@ pub const RULES: &[Rule] = &[
         why: "the device thread acts after the doorbell has returned",
     },
     Rule {
+        given: &[Set::Doorbell(&[Doorbell::CoalescedPort, Doorbell::CoalescedMmio])],
+        then: Set::Servicer(&[Servicer::Vcpu]),
+        why: "what KVM has queued is looked at in the next exit of the vCPU's thread",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::CoalescedPort, Doorbell::CoalescedMmio])],
+        then: Set::Carrier(&[Carrier::Store]),
+        why: "KVM queues what is written, and nothing beside it",
+    },
+    Rule {
+        given: &[Set::Carrier(&[Carrier::Store])],
+        then: Set::Doorbell(&[
+            Doorbell::Port,
+            Doorbell::Mmio,
+            Doorbell::CoalescedPort,
+            Doorbell::CoalescedMmio,
+        ]),
+        why: "the range is what is written",
+    },
+    Rule {
+        given: &[Set::Carrier(&[Carrier::Store])],
+        then: Set::Completion(&[Completion::Return]),
+        why: "the host acts on a write, or on the call about those that are queued, before the guest goes on",
+    },
+    Rule {
+        given: &[Set::Carrier(&[Carrier::Log])],
+        then: Set::Completion(&[Completion::Return]),
+        why: "the host acts on a log while the guest is in the call",
+    },
+    Rule {
         given: &[Set::Completion(&[Completion::Return, Completion::Poll])],
         then: Set::HaltPoll(&[HaltPoll::Host]),
         why: "a guest that never halts is never polled for",
@@ -207,10 +237,17 @@ mod tests {
         if halt_poll == HaltPoll::Never && completion != Completion::Interrupt {
             return false;
         }
+        if doorbell.is_coalesced() && carrier != Carrier::Store {
+            return false;
+        }
         match carrier {
             Carrier::Empty => completion == Completion::Return,
-            Carrier::Registers | Carrier::Batch => {
+            Carrier::Registers | Carrier::Batch | Carrier::Log => {
                 servicer == Servicer::Vcpu && completion == Completion::Return
+            }
+            Carrier::Store => {
+                let doorbells = [Doorbell::Port, Doorbell::Mmio];
+                (doorbells.contains(&doorbell) || doorbell.is_coalesced()) && completion == Completion::Return
             }
             Carrier::Ring | Carrier::PackedRing => match servicer {
                 Servicer::Vcpu => true,
@@ -245,7 +282,7 @@ mod tests {
     fn so_many_go_together() {
         let over = |carrier| Way::allowed().filter(|way| way.carrier == carrier).count();
         // Each transport with each of 32 pairs of discard and backing, in three orders of ranges.
-        let transports = [16, 8, 8, 50, 50];
+        let transports = [16, 8, 8, 50, 50, 8, 12];
         let ways = Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>();
         assert_eq!(ways, transports.map(|transports| transports * 32 * 3));
     }

@@ -2,6 +2,7 @@
 //! [`super::rules`] says which do.
 
 use abi::axes::{Carrier, Completion};
+use abi::wire::{log, store};
 
 use super::backing::Backing;
 use super::discard::{Coalesce, Discard};
@@ -49,6 +50,23 @@ impl Way {
             coalesce: Coalesce::Each,
             backing: Backing::Anon,
         }
+    }
+
+    /// Entries that its carrier gathers before the guest rings; `None` where every report rings.
+    #[must_use]
+    pub const fn gathers(&self) -> Option<u64> {
+        match self.carrier {
+            Carrier::Log => Some(log::CAPACITY),
+            Carrier::Store if self.doorbell.is_coalesced() => Some(store::QUEUE),
+            _ => None,
+        }
+    }
+
+    /// The most of them that a range of a report may take.
+    #[must_use]
+    pub const fn entries_a_range(&self) -> u64 {
+        // Said to be unused, and to be in use after all.
+        if matches!(self.carrier, Carrier::Log) { 2 } else { 1 }
     }
 
     /// Whether every call leaves stamps of the host: not if nobody in user space serves it, and not if several kicks may

@@ -14,6 +14,17 @@ pub enum EngineSpecError {
     /// Nothing could be reported.
     #[error("carrier empty carries no ranges: use --carrier registers, batch, ring or packed")]
     NoRanges,
+    /// Reports would not be acknowledged one by one.
+    #[error(
+        "carrier {carrier} gathers {entries} entries before the host is told, and the reporting core keeps each of its reports off the free lists until it is acknowledged: use --carrier registers, batch, ring or packed",
+        carrier = .carrier.name()
+    )]
+    Gathers {
+        /// The carrier.
+        carrier: Carrier,
+        /// Entries it gathers.
+        entries: u64,
+    },
     /// No block in a report, or more than a report can hold.
     #[error("over carrier {carrier} a report holds 1 to {most} blocks, not {capacity}: change --capacity", carrier = .carrier.name())]
     Capacity {

@@ -50,6 +50,9 @@ impl EngineSpec {
         if carrier == Carrier::Empty {
             return Err(EngineSpecError::NoRanges);
         }
+        if let Some(entries) = self.way.gathers() {
+            return Err(EngineSpecError::Gathers { carrier, entries });
+        }
         let most = if carrier == Carrier::Batch { BATCH_CAPACITY } else { CAPACITY_MAX as u64 };
         if capacity == 0 || u64::from(capacity) > most {
             return Err(EngineSpecError::Capacity { capacity, carrier, most });

@@ -50,4 +50,9 @@ pub(crate) struct Request {
 impl Request {
     /// The request to look at the reporting queue, as a kick without registers makes it.
     pub(crate) const KICK: Self = Self { word: Operation::Kick.word(), gpa: 0, pages: 0 };
+
+    /// The request that a write of a range is, where it exits.
+    pub(crate) fn store(value: u32) -> Self {
+        Self { word: Operation::Store.word(), gpa: value.into(), pages: 0 }
+    }
 }

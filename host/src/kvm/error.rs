@@ -32,6 +32,12 @@ pub enum BuildError {
         /// What does without.
         instead: &'static str,
     },
+    /// This KVM exits at every write.
+    #[error("this KVM has no {capability} and queues no such writes of a guest: use --doorbell port or mmio")]
+    NoCoalescing {
+        /// By KVM's name.
+        capability: &'static str,
+    },
     /// This KVM polls for machines as it likes.
     #[error(
         "this KVM has no KVM_CAP_HALT_POLL (Linux 5.5), and spins for halted processors as its module says: use --halt-poll host"

@@ -1,7 +1,7 @@
 //! A virtual machine: its processors, and what they share.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use abi::axes::Bell;
 use abi::boot::BootInfo;
@@ -15,6 +15,7 @@ use super::error::{BuildError, ExitError};
 use super::exits::Counts;
 use super::open::KvmError;
 use super::processor::Processor;
+use super::queued::Queued;
 use super::stats::Statistics;
 use super::watch::{Running, Stopped};
 use super::watchdog::Pulse;
@@ -34,6 +35,8 @@ pub(crate) struct Blueprint<'a> {
     pub(crate) vcpus: u32,
     /// Whether the doorbell is an ioeventfd.
     pub(crate) ioeventfd: bool,
+    /// Whether KVM queues what the doorbell writes.
+    pub(crate) coalesced: bool,
     /// Whether KVM spins before a processor that halts sleeps.
     pub(crate) halt_poll: HaltPoll,
 }
@@ -47,6 +50,8 @@ pub(crate) struct Machine {
     vm: Arc<VmFd>,
     /// Whether kicks are heard by an ioeventfd of the notify register.
     listens: bool,
+    /// What KVM queues of the guest's writes, if it is told to.
+    pub(crate) queued: Option<Arc<Mutex<Queued>>>,
     _ram: Arc<GuestRam>,
     /// Signalled by the guest's kicks, if the doorbell is an ioeventfd.
     pub(crate) kick: EventFd,
@@ -58,7 +63,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Builds a machine; every processor is at its first instruction.
     pub(crate) fn new(blueprint: &Blueprint<'_>) -> Result<Self, BuildError> {
-        let Blueprint { kvm, ram, image, boot, vcpus, ioeventfd, halt_poll } = blueprint;
+        let Blueprint { kvm, ram, image, boot, vcpus, ioeventfd, coalesced, halt_poll } = blueprint;
         let vm =
             Arc::new(kvm.create_vm().map_err(KvmError::ioctl("KVM_CREATE_VM or KVM_GET_VCPU_MMAP_SIZE"))?);
         if *halt_poll == HaltPoll::Never {
@@ -67,6 +72,9 @@ impl Machine {
         wiring::memory(&vm, ram)?;
         if matches!(boot.bell, Bell::Vmcall | Bell::Vmmcall) {
             wiring::hypercalls(&vm)?;
+        }
+        if *coalesced {
+            wiring::coalesce(kvm, &vm, boot.bell)?;
         }
         let interrupt = wiring::interrupt(&vm)?;
         let kick = wiring::kick(&vm, ioeventfd.then_some(boot.bell))?;
@@ -85,8 +93,13 @@ impl Machine {
         };
         let first = make(0)?;
         let others = (1..*vcpus).map(make).collect::<Result<_, _>>()?;
+        let queued = coalesced
+            .then(|| first.queued())
+            .transpose()
+            .map_err(KvmError::no("no ring of queued writes"))?;
+        let queued = queued.map(|queued| Arc::new(Mutex::new(queued)));
         let listens = *ioeventfd && boot.bell == Bell::NotifyRegister;
-        Ok(Self { first, others, vm, listens, _ram: Arc::clone(ram), kick, interrupt, pulse })
+        Ok(Self { first, others, vm, listens, queued, _ram: Arc::clone(ram), kick, interrupt, pulse })
     }
 
     /// What hears its kicks of one queue of several, if that has to be told which.

@@ -58,6 +58,11 @@ pub enum KvmError {
 }
 
 impl KvmError {
+    /// For the errors of other calls.
+    pub(crate) fn no(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Unusable { what, source }
+    }
+
     /// For the errors of ioctls.
     pub(crate) fn ioctl(what: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Self {
         move |error| Self::Unusable { what, source: error.into() }

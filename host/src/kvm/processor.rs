@@ -1,14 +1,15 @@
 //! A virtual processor and its exit loop.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use abi::addr::Gpa;
 use abi::axes::{Bell, GuestRing, Program};
 use abi::boot::BootInfo;
-use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT};
+use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT, STORE_PORT};
 use abi::control::{CONTROL_PORT, Control, IDLE_MOST, IDLE_PORT};
-use abi::layout::{self, CALL_MMIO, VIRTIO_MMIO};
+use abi::layout::{self, CALL_MMIO, STORE_MMIO, VIRTIO_MMIO};
 use abi::wire::page;
 use abi::wire::virtio::mmio;
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
@@ -17,6 +18,7 @@ use super::board::{Board, Flow, Request};
 use super::clock::{HostTsc, TscOffset};
 use super::error::ExitError;
 use super::exits::Counts;
+use super::queued::Queued;
 use super::stats::Statistics;
 use super::watch::Watch;
 use super::watchdog::Pulse;
@@ -96,6 +98,11 @@ impl Processor {
         ioctl::tsc_offset(&self.vcpu)
     }
 
+    /// What KVM queues of its writes, if it is told to queue any.
+    pub(crate) fn queued(&self) -> io::Result<Queued> {
+        Queued::of(&self.vcpu)
+    }
+
     /// Frequency of its clock in kHz, if KVM states it.
     pub(crate) fn tsc_khz(&self) -> Option<u32> {
         self.vcpu.get_tsc_khz().ok()
@@ -119,6 +126,11 @@ impl Processor {
                 Ok(VcpuExit::IoOut(KICK_PORT, _)) => {
                     self.counts.port.up();
                     board.call::<W>(&Request::KICK, at)?;
+                }
+                Ok(VcpuExit::IoOut(STORE_PORT, data)) => {
+                    let value = word(data);
+                    self.counts.port.up();
+                    board.call::<W>(&Request::store(value), at)?;
                 }
                 Ok(VcpuExit::IoOut(CONTROL_PORT, data)) => {
                     let value = word(data);
@@ -155,6 +167,9 @@ impl Processor {
                             let word = word(data);
                             self.call::<W, B>(board, word, at)?;
                         }
+                        Some(Device::Store) => {
+                            board.call::<W>(&Request::store(word(data)), at)?;
+                        }
                         None => return Err(self.nothing_at(gpa).into()),
                     }
                 }
@@ -162,7 +177,7 @@ impl Processor {
                     self.counts.mmio.up();
                     match device(gpa) {
                         Some(Device::Virtio(offset)) => board.read(offset, data),
-                        Some(Device::Call) => data.fill(0),
+                        Some(Device::Call | Device::Store) => data.fill(0),
                         None => return Err(self.nothing_at(gpa).into()),
                     }
                 }
@@ -300,12 +315,15 @@ enum Device {
     Virtio(u64),
     /// The call register.
     Call,
+    /// Where ranges are written.
+    Store,
 }
 
 fn device(gpa: u64) -> Option<Device> {
     match gpa.wrapping_sub(VIRTIO_MMIO.0) {
         offset if offset < mmio::SIZE => Some(Device::Virtio(offset)),
         _ if gpa == CALL_MMIO.0 => Some(Device::Call),
+        _ if gpa == STORE_MMIO.0 => Some(Device::Store),
         _ => None,
     }
 }

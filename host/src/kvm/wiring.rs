@@ -4,15 +4,16 @@ use std::io;
 use std::sync::Arc;
 
 use abi::axes::Bell;
-use abi::calls::{HYPERCALL_NUMBER, KICK_PORT};
-use abi::layout::{INTERRUPT_VECTOR, VIRTIO_MMIO};
+use abi::calls::{HYPERCALL_NUMBER, KICK_PORT, STORE_PORT};
+use abi::layout::{INTERRUPT_VECTOR, STORE_MMIO, VIRTIO_MMIO};
+use abi::wire::store;
 use abi::wire::virtio::balloon::REPORTING_QUEUE;
 use abi::wire::virtio::mmio;
 use kvm_bindings::{
-    KVM_CAP_EXIT_HYPERCALL, KVM_CAP_HALT_POLL, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap,
-    kvm_irq_routing_entry, kvm_irq_routing_msi,
+    KVM_CAP_COALESCED_MMIO, KVM_CAP_COALESCED_PIO, KVM_CAP_EXIT_HYPERCALL, KVM_CAP_HALT_POLL,
+    KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_msi,
 };
-use kvm_ioctls::{IoEventAddress, VmFd};
+use kvm_ioctls::{IoEventAddress, Kvm, VmFd};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::error::BuildError;
@@ -85,6 +86,22 @@ pub(crate) fn kick(vm: &VmFd, bell: Option<Bell>) -> Result<EventFd, KvmError> {
     vm.register_ioevent(&kick, &address, u32::from(REPORTING_QUEUE))
         .map_err(KvmError::ioctl("KVM_IOEVENTFD"))?;
     Ok(kick)
+}
+
+/// Has KVM queue the words that the guest writes for its host, where this instruction writes them.
+pub(crate) fn coalesce(kvm: &Kvm, vm: &VmFd, bell: Bell) -> Result<(), BuildError> {
+    let (capability, name, at) = match bell {
+        Bell::StorePort => {
+            (KVM_CAP_COALESCED_PIO, "KVM_CAP_COALESCED_PIO", IoEventAddress::Pio(STORE_PORT.into()))
+        }
+        _ => (KVM_CAP_COALESCED_MMIO, "KVM_CAP_COALESCED_MMIO", IoEventAddress::Mmio(STORE_MMIO.0)),
+    };
+    // A KVM that queues no ports would take the port for an address, and say nothing.
+    if kvm.check_extension_raw(capability.into()) <= 0 {
+        return Err(BuildError::NoCoalescing { capability: name });
+    }
+    let registered = vm.register_coalesced_mmio(at, store::BYTES);
+    Ok(registered.map_err(KvmError::ioctl("KVM_REGISTER_COALESCED_MMIO"))?)
 }
 
 /// The ioeventfd of the notify register, which hears of one queue.

@@ -163,6 +163,11 @@ impl Service {
         self.spent
     }
 
+    /// Pages that the guest took back before they were discarded: see [`Transport::spared`].
+    pub(crate) fn spared(&self) -> u64 {
+        self.transport.spared()
+    }
+
     /// Times somebody was called to the ring and found nothing in it.
     pub(crate) const fn stale(&self) -> u64 {
         self.stale

@@ -27,9 +27,11 @@ use crate::timed::{self, Call};
 use crate::transport::{BatchPage, Fetched, Registers, Transport};
 
 mod driver;
+mod gathered;
 mod input;
 
 use driver::Driver;
+pub use gathered::{log, stores};
 use input::{Input, PACKED_SIZES, RAM_BYTES, SIZES, check_ranges, lies_inside, ram};
 
 /// Any register traffic, any memory, any kicks.
@@ -193,6 +195,7 @@ pub fn abi(data: &[u8]) {
             assert!(lies_inside(range, named.gpa.0, named.len), "{named:?} became {range:?}");
         }
     }
+    gathered::words(&mut input);
     let pages = input.u64();
     if let Ok(named) = ByteRange::of_pages(layout::ARENA, pages) {
         assert_eq!(named.len / PAGE_SIZE, pages);
@@ -292,6 +295,16 @@ mod tests {
         #[test]
         fn no_call_names_more_than_it_says(data in vec(any::<u8>(), 0..2000)) {
             super::calls(&data);
+        }
+
+        #[test]
+        fn no_log_is_read_but_as_its_last_words(data in vec(any::<u8>(), 0..1500)) {
+            super::log(&data);
+        }
+
+        #[test]
+        fn no_write_names_more_than_it_says(data in vec(any::<u8>(), 0..1500)) {
+            super::stores(&data);
         }
 
         #[test]

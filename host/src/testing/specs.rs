@@ -24,6 +24,7 @@ pub const TIMED: TimedSpec = TimedSpec {
     workload: Workload::Random,
     order: Order::PAGE,
     batch: 32,
+    in_flight: 1,
     arena: Some(ARENA),
     warmup: 4,
     reports: 32,

@@ -18,6 +18,7 @@ pub(super) fn boot_info(spec: &TimedSpec, facts: &Facts, program: Program) -> Bo
         warmup: spec.warmup,
         reports: spec.reports,
         idle: spec.idle.into(),
+        in_flight: spec.in_flight.into(),
         seed: spec.seed,
         ..told(&spec.way, facts, program)
     }

@@ -51,6 +51,13 @@ pub struct Outcome {
     pub taken_digest: u64,
     /// What the kernel said.
     pub proof: Proof,
+    /// The most reports that were in flight at once, by the guest's look when it had told of the last; 0 where only one
+    /// ever is.
+    pub in_flight: u64,
+    /// Pages that the guest reported and took back before it rang, by its own count, in the whole trial.
+    pub taken_back: u64,
+    /// The same by what the host read: pages that it left alone for that.
+    pub spared: u64,
     /// Pages whose contents the guest checked, in the whole trial.
     pub checked_pages: u64,
     /// Interrupts the guest took, in the whole trial.

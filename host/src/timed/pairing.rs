@@ -54,8 +54,8 @@ pub(crate) fn sample(
         }
         start = guest.acknowledged;
     }
-    // Only the order matters: what the guest does after its last call is not part of any phase.
-    report.ended.checked_sub(start)?;
+    // A report ends with its last call, if it has one. Else it was only put into a carrier that gathers.
+    sample.prepare += report.ended.checked_sub(start)?;
     Some(sample)
 }
 

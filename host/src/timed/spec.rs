@@ -2,10 +2,12 @@
 
 use abi::addr::{Order, PAGE_SIZE};
 use abi::layout::ARENA_MAX_PAGES;
+use abi::timed::IN_FLIGHT_MOST;
 use abi::wire::page::BATCH_CAPACITY;
+use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
 use super::stopwatch::Stopwatch;
-use crate::axes::{Carrier, Servicer, Way, WayError, Workload};
+use crate::axes::{Axis, Carrier, Servicer, Way, WayError, Workload};
 use crate::trial::TrialError;
 
 /// Every choice of one timed trial.
@@ -19,6 +21,8 @@ pub struct TimedSpec {
     pub order: Order,
     /// Ranges in a report, 1 to [`BATCH_CAPACITY`].
     pub batch: u16,
+    /// Reports in flight at once, 1 to [`IN_FLIGHT_MOST`]: more than one only where another thread serves a ring.
+    pub in_flight: u16,
     /// Size of the arena in bytes; `None` for the smallest that serves: see [`TimedSpec::arena_pages`].
     pub arena: Option<u64>,
     /// Reports before the measured ones.
@@ -46,6 +50,42 @@ pub enum TimedSpecError {
         /// The batch size.
         batch: u16,
     },
+    /// A report may not fit in a carrier that gathers, with the entries that take some of it back.
+    #[error("a carrier {carrier} holds reports of at most {most} ranges, not {batch}: change --batch", carrier = .carrier.name())]
+    Gathered {
+        /// The batch size.
+        batch: u16,
+        /// The carrier.
+        carrier: Carrier,
+        /// The most.
+        most: u64,
+    },
+    /// No report in flight, or more than there may be.
+    #[error(
+        "there may be 1 to {IN_FLIGHT_MOST} reports in flight, with {BATCH_CAPACITY} ranges in all, not {in_flight} of {batch}: change --in-flight or --batch"
+    )]
+    InFlight {
+        /// Reports in flight.
+        in_flight: u16,
+        /// The batch size.
+        batch: u16,
+    },
+    /// Every report would be acknowledged before the next.
+    #[error(
+        "{in_flight} reports are never in flight over carrier {carrier} with servicer {servicer}: {why}; use --in-flight 1, or --carrier ring or packed with --servicer device",
+        carrier = .carrier.name(),
+        servicer = .servicer.name()
+    )]
+    OneByOne {
+        /// Reports in flight.
+        in_flight: u16,
+        /// The carrier.
+        carrier: Carrier,
+        /// Who acts.
+        servicer: Servicer,
+        /// Why not.
+        why: &'static str,
+    },
     /// Nothing would be measured.
     #[error("at least one report must be measured: use --reports 1 or more")]
     NoReports,
@@ -54,9 +94,9 @@ pub enum TimedSpecError {
         "the stopwatch is weighed on empty calls that return when they are served: use carrier empty and servicer vcpu or kernel"
     )]
     Weighing,
-    /// The arena cannot hold two batches, is no power of two, or is too large.
+    /// The arena cannot hold what is reported at once, is no power of two, or is too large.
     #[error(
-        "an arena of {bytes} bytes does not do: it must be a power of two from {min} bytes (a batch of blocks of this order) to {max}; change --arena"
+        "an arena of {bytes} bytes does not do: it must be a power of two from {min} bytes (all blocks of this order that are reported at once) to {max}; change --arena"
     )]
     Arena {
         /// Bytes asked for.
@@ -78,7 +118,7 @@ impl From<TimedSpecError> for TrialError {
 const _: () = assert!(BATCH_CAPACITY.next_power_of_two() * Order::MAX.pages() <= ARENA_MAX_PAGES);
 
 impl TimedSpec {
-    /// Pages of the arena: as asked, else four batches' worth of blocks, at least 16 MiB, less if that would
+    /// Pages of the arena: as asked, else four times what is reported at once, at least 16 MiB, less if that would
     /// be more than 1 GiB.
     #[must_use]
     pub fn arena_pages(&self) -> u64 {
@@ -87,24 +127,59 @@ impl TimedSpec {
             .map_or_else(|| (4 * batch).clamp(4096, (1 << 18_u64).max(batch)), |bytes| bytes / PAGE_SIZE)
     }
 
-    /// Pages of one batch, with the batch rounded up to a power of two.
-    fn least_pages(&self) -> u64 {
-        u64::from(self.batch).next_power_of_two() * self.order.pages()
+    /// Ranges that may be reported before the first of them is taken back.
+    fn together(&self) -> u64 {
+        self.way.gathers().unwrap_or(u64::from(self.batch) * u64::from(self.in_flight))
     }
 
-    /// Entries of the ring: as many as the batch has ranges, at least the 32 a Linux driver asks for.
+    /// Pages of so many ranges, with their number rounded up to a power of two.
+    fn least_pages(&self) -> u64 {
+        self.together().next_power_of_two() * self.order.pages()
+    }
+
+    /// Entries of the ring: as many as ranges are in flight, at least the 32 a Linux driver asks for.
     #[must_use]
     pub fn queue_size(&self) -> u16 {
-        self.batch.next_power_of_two().max(abi::wire::virtio::balloon::REPORTING_QUEUE_MIN)
+        let ranges = self.batch.saturating_mul(self.in_flight).min(QUEUE_MAX);
+        ranges.next_power_of_two().max(REPORTING_QUEUE_MIN)
     }
 
     /// Ranges one call can carry.
     #[must_use]
     pub fn capacity(&self) -> u16 {
         match self.way.carrier {
+            Carrier::Store if self.way.gathers().is_none() => 1,
             Carrier::Empty | Carrier::Registers => 1,
-            Carrier::Batch | Carrier::Ring | Carrier::PackedRing => self.batch,
+            Carrier::Batch | Carrier::Ring | Carrier::PackedRing | Carrier::Log | Carrier::Store => {
+                self.batch
+            }
         }
+    }
+
+    /// Whether so many reports can be in flight.
+    fn validate_in_flight(&self) -> Result<(), TimedSpecError> {
+        let Self { in_flight, batch, way, .. } = *self;
+        let why = match (way.carrier, way.servicer) {
+            _ if in_flight <= 1 => None,
+            (Carrier::Ring | Carrier::PackedRing, Servicer::Device) => None,
+            (Carrier::Ring | Carrier::PackedRing, _) => {
+                Some("the vCPU's thread acts before the doorbell returns")
+            }
+            _ => Some("only a ring is acknowledged later"),
+        };
+        if let Some(why) = why {
+            return Err(TimedSpecError::OneByOne {
+                in_flight,
+                carrier: way.carrier,
+                servicer: way.servicer,
+                why,
+            });
+        }
+        let is_room = u64::from(in_flight) * u64::from(batch) <= BATCH_CAPACITY;
+        if in_flight == 0 || usize::from(in_flight) > IN_FLIGHT_MOST || !is_room {
+            return Err(TimedSpecError::InFlight { in_flight, batch });
+        }
+        Ok(())
     }
 
     /// Whether the choices go together, before anything is started.
@@ -115,6 +190,13 @@ impl TimedSpec {
         self.way.validate()?;
         if self.batch == 0 || u64::from(self.batch) > BATCH_CAPACITY {
             return Err(TimedSpecError::Batch { batch: self.batch });
+        }
+        self.validate_in_flight()?;
+        if let Some(entries) = self.way.gathers() {
+            let most = entries / self.way.entries_a_range();
+            if u64::from(self.batch) > most {
+                return Err(TimedSpecError::Gathered { batch: self.batch, carrier: self.way.carrier, most });
+            }
         }
         if self.reports == 0 {
             return Err(TimedSpecError::NoReports);
@@ -139,7 +221,7 @@ impl TimedSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axes::{Axis, Coalesce, Completion, Doorbell};
+    use crate::axes::{Coalesce, Completion, Doorbell};
     use crate::testing::specs::TIMED;
 
     #[test]
@@ -168,7 +250,14 @@ mod tests {
             TimedSpec { way, stopwatch: Stopwatch::Weighed, ..TIMED }.validate()
         };
         assert_eq!(weighed(Carrier::Empty), Ok(()));
-        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring, Carrier::PackedRing] {
+        for carrier in [
+            Carrier::Registers,
+            Carrier::Batch,
+            Carrier::Ring,
+            Carrier::PackedRing,
+            Carrier::Log,
+            Carrier::Store,
+        ] {
             assert_eq!(weighed(carrier), Err(TimedSpecError::Weighing));
         }
     }
@@ -181,7 +270,7 @@ mod tests {
         };
         assert_eq!(
             Carrier::ALL.iter().map(|carrier| capacity(*carrier)).collect::<Vec<_>>(),
-            [1, 1, 7, 7, 7]
+            [1, 1, 7, 7, 7, 7, 1]
         );
     }
 }

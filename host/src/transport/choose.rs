@@ -1,19 +1,27 @@
 //! The transport is chosen here, once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use super::{BatchPage, Empty, PackedRing, Registers, SplitRing, Transport};
+use super::{BatchPage, Empty, Log, PackedRing, Registers, SplitRing, Store, Transport};
 use crate::axes::Carrier;
 use crate::balloon::SharedBalloon;
+use crate::kvm::Queued;
 use crate::memory::GuestRam;
 
-/// The transport of a carrier.
-pub(crate) fn over(carrier: Carrier, ram: &Arc<GuestRam>, balloon: &SharedBalloon) -> Box<dyn Transport> {
+/// The transport of a carrier. `queued`: what KVM queues of the guest's writes, if it is told to.
+pub(crate) fn over(
+    carrier: Carrier,
+    ram: &Arc<GuestRam>,
+    balloon: &SharedBalloon,
+    queued: Option<Arc<Mutex<Queued>>>,
+) -> Box<dyn Transport> {
     match carrier {
         Carrier::Empty => Box::new(Empty::default()),
         Carrier::Registers => Box::new(Registers::new(Arc::clone(ram))),
         Carrier::Batch => Box::new(BatchPage::new(Arc::clone(ram))),
         Carrier::Ring => Box::new(SplitRing::new(balloon.clone())),
         Carrier::PackedRing => Box::new(PackedRing::new(balloon.clone())),
+        Carrier::Log => Box::new(Log::new(Arc::clone(ram))),
+        Carrier::Store => Box::new(Store::new(Arc::clone(ram), queued)),
     }
 }

@@ -16,7 +16,7 @@ use crate::reclaim::Batch;
 /// Bytes of an entry.
 const ENTRY_BYTES: usize = size_of::<u64>();
 /// Bytes of all entries of a page.
-const ENTRIES_BYTES: usize = BATCH_LENGTH * ENTRY_BYTES;
+pub(super) const ENTRIES_BYTES: usize = BATCH_LENGTH * ENTRY_BYTES;
 const _: () = assert!(ENTRY_BYTES as u64 == page::ENTRY_SIZE);
 
 /// Takes a page of ranges.
@@ -39,18 +39,28 @@ impl BatchPage {
         let Some(Operation::Batch { count }) = Operation::from_word(request.word) else {
             return Err(Answer::NoSuchCall);
         };
-        if u64::from(count) > BATCH_CAPACITY {
-            return Err(Answer::TooMany);
-        }
-        let page = Gpa(request.gpa);
-        // The last entry of a page at the end of the address space must not wrap to its beginning.
-        if !page.is_page_aligned() || page.0.checked_add(abi::addr::PAGE_SIZE).is_none() {
-            return Err(Answer::BadPage);
-        }
-        let entries = &mut self.entries[..usize::from(count) * ENTRY_BYTES];
-        self.ram.read_bytes(page.offset(page::ENTRIES), entries).map_err(|_| Answer::BadPage)?;
-        Ok(entries.as_chunks().0.iter().map(|entry| u64::from_le_bytes(*entry)))
+        copy(&self.ram, &mut self.entries, request.gpa, count)
     }
+}
+
+/// Copies the first `count` entries of the page at `gpa`, or says what is wrong with it.
+pub(super) fn copy<'a>(
+    ram: &GuestRam,
+    entries: &'a mut [u8; ENTRIES_BYTES],
+    gpa: u64,
+    count: u16,
+) -> Result<impl Iterator<Item = u64> + use<'a>, Answer> {
+    if u64::from(count) > BATCH_CAPACITY {
+        return Err(Answer::TooMany);
+    }
+    let page = Gpa(gpa);
+    // The last entry of a page at the end of the address space must not wrap to its beginning.
+    if !page.is_page_aligned() || page.0.checked_add(abi::addr::PAGE_SIZE).is_none() {
+        return Err(Answer::BadPage);
+    }
+    let entries = &mut entries[..usize::from(count) * ENTRY_BYTES];
+    ram.read_bytes(page.offset(page::ENTRIES), entries).map_err(|_| Answer::BadPage)?;
+    Ok(entries.as_chunks().0.iter().map(|entry| u64::from_le_bytes(*entry)))
 }
 
 impl Transport for BatchPage {

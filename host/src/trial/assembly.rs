@@ -71,6 +71,7 @@ impl Assembly {
             boot,
             vcpus,
             ioeventfd,
+            coalesced: way.doorbell.is_coalesced(),
             halt_poll: way.halt_poll,
         })?;
 
@@ -151,7 +152,7 @@ impl Assembly {
     fn service(&self, stamps: Arc<Stamps>) -> Service {
         let Way { carrier, discard, coalesce, .. } = self.way;
         Service::new(
-            transport::over(carrier, &self.ram, &self.balloon),
+            transport::over(carrier, &self.ram, &self.balloon, self.machine.queued.clone()),
             Reclaimer::new(Arc::clone(&self.ram), discard, coalesce, self.planted),
             stamps,
             self.planted,

@@ -26,6 +26,8 @@ pub(crate) fn told(way: &Way, facts: &Facts, program: Program) -> BootInfo {
         warmup: 0,
         reports: 0,
         idle: 0,
+        gathers: way.gathers().unwrap_or(0),
+        in_flight: 1,
         seed: 0,
         fenced: facts.is_fenced(guest_ring),
     }

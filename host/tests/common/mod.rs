@@ -102,9 +102,28 @@ pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
         new("registers-mmio", Carrier::Registers, Doorbell::Mmio, Completion::Return),
         new("batch-mmio", Carrier::Batch, Doorbell::Mmio, Completion::Return),
         new("ring-ioeventfd-port", Carrier::Ring, Doorbell::IoeventfdPort, Completion::Poll),
+        new("store-port", Carrier::Store, Doorbell::Port, Completion::Return),
+        new("store-mmio", Carrier::Store, Doorbell::Mmio, Completion::Return),
         hypercall("packed-hypercall", Carrier::PackedRing),
         new("packed-sync", Carrier::PackedRing, Doorbell::Mmio, Completion::Return),
         new("packed-async", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Poll),
         new("packed-virtio-polled", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Interrupt),
+    ]
+}
+
+/// Transports whose carrier gathers reports and is told of many at once.
+#[allow(dead_code, reason = "not every suite looks at them")]
+pub(crate) fn gathering(facts: &Facts) -> Vec<Transport> {
+    let new = Transport::new;
+    let log = if facts.answers(Doorbell::Hypercall) {
+        new("log", Carrier::Log, Doorbell::Hypercall, Completion::Return)
+    } else {
+        new("log-by-port", Carrier::Log, Doorbell::Port, Completion::Return)
+    };
+    vec![
+        log,
+        new("log-mmio", Carrier::Log, Doorbell::Mmio, Completion::Return),
+        new("coalesced-port", Carrier::Store, Doorbell::CoalescedPort, Completion::Return),
+        new("coalesced-mmio", Carrier::Store, Doorbell::CoalescedMmio, Completion::Return),
     ]
 }

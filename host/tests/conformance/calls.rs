@@ -53,7 +53,7 @@ const fn batch_of(count: u16) -> u32 {
 }
 
 const CASES: &[Case] = &[
-    Case { name: "wrong-call-number", word: 4, ..UNKNOWN },
+    Case { name: "wrong-call-number", word: 99, ..UNKNOWN },
     Case { name: "wrong-call-number-all-ones", word: u32::MAX, ..UNKNOWN },
     Case { name: "count-where-none-belongs", word: RANGE | 1 << 16, ..UNKNOWN },
     Case {

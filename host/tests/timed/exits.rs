@@ -58,7 +58,7 @@ fn cannot_run_in(ring: RingChoice, transport: &Transport, facts: &Facts) -> Opti
 /// Exits to user space that a trial's reports must cause.
 fn designed(spec: &TimedSpec) -> Exits {
     let calls = match spec.way.carrier {
-        Carrier::Registers => spec.reports * u64::from(spec.batch),
+        Carrier::Registers | Carrier::Store => spec.reports * u64::from(spec.batch),
         _ => spec.reports,
     };
     match spec.way.doorbell {
@@ -66,6 +66,7 @@ fn designed(spec: &TimedSpec) -> Exits {
         Doorbell::Port => Exits { port: calls, ..Exits::default() },
         Doorbell::Mmio => Exits { mmio: calls, ..Exits::default() },
         Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel => Exits::default(),
+        Doorbell::CoalescedPort | Doorbell::CoalescedMmio => Exits::default(),
     }
 }
 

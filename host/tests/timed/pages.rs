@@ -2,7 +2,7 @@
 //! transport.
 
 use abi::addr::Order;
-use abi::axes::{Axis, Carrier, Workload};
+use abi::axes::{Axis, Workload};
 use host::axes::{Backing, Coalesce, Discard, Way};
 use host::probe::Facts;
 use host::testing::specs::timed_over;
@@ -44,7 +44,7 @@ fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
     }
     tests.push(Trial::test(name("discard-none-frees-nothing"), move || frees_nothing(&spec, facts)));
     tests.push(Trial::test(name("same-seed-same-counts"), move || same_counts(&spec, facts)));
-    tests.push(if transport.way.carrier == Carrier::Registers {
+    tests.push(if transport.way.carrier.is_one_range() {
         ignored(name("merges-neighbours"), "a call has one range: nothing to merge")
     } else {
         Trial::test(name("merges-neighbours"), move || merges_neighbours(&spec, facts))

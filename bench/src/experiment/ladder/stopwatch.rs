@@ -111,8 +111,12 @@ impl Weights {
     }
 }
 
-/// What the stopwatch costs a report with these choices; `None` if its registers were fetched and that was not weighed.
+/// What the stopwatch costs a report with these choices; `None` if its registers were fetched and that was not weighed,
+/// and of one that makes no call, which has two of its stamps.
 fn of_a_report(weight: &StopwatchWeight, choices: &Choices) -> Option<f64> {
+    if choices.gathers() {
+        return None;
+    }
     let calls = f64::from(choices.calls_a_report());
     let stamps = if choices.calls_a_report() == 1 { weight.once } else { weight.each * calls };
     let registers = if choices.fetches_registers() { weight.registers? * calls } else { 0.0 };

@@ -146,7 +146,7 @@ fn refused(measured: &[Measured<'_>]) -> Check {
 /// Calls that a carrier needs for what was reported: in registers one a block, else one a report.
 fn calls(m: &Measured<'_>) -> u64 {
     match m.choices.way.carrier.0 {
-        Carrier::Registers => m.sum(GuestCounter::Reported),
+        Carrier::Registers | Carrier::Store => m.sum(GuestCounter::Reported),
         _ => m.sum(GuestCounter::Reports),
     }
 }
@@ -168,7 +168,7 @@ fn both_sides(measured: &[Measured<'_>]) -> Check {
     let mut faults = Vec::new();
     for m in &served {
         let (guest, host) = (calls(m), m.found.counts.exits.transport());
-        let each = if m.choices.way.carrier.0 == Carrier::Registers { m.choices.capacity } else { 1 };
+        let each = if m.choices.way.carrier.0.is_one_range() { m.choices.capacity } else { 1 };
         if !agree(m, guest, host, each.into()) {
             faults.push(format!("trial {}: {guest} calls by the guest, {host} exits by the host", m.trial));
         }

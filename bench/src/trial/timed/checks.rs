@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use abi::axes::Axis;
 use abi::timed::burst::Burst;
-use host::axes::{Discard, Freed, Servicer, Way};
+use host::axes::{Carrier, Discard, Freed, Servicer, Way};
 
 use super::choices::Choices;
 use super::measured::{ProofCounts, TimedMeasured};
@@ -45,6 +45,8 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
     checks.extend(unmapped(&measured));
     checks.extend(lazily(&measured));
     checks.extend(back(&measured));
+    checks.extend(spared(&measured));
+    checks.extend(in_flight(&measured));
     checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
     checks.extend(idle(&measured));
     checks.push(memory(&measured));
@@ -71,8 +73,10 @@ fn same_pages(measured: &[Measured<'_>]) -> Check {
             faults.push(format!("in trial {} the host took other pages than the guest reported", m.trial));
         }
         if m.choices.names_pages() && m.found.ranges > 0 {
-            let Choices { workload, order, batch, arena_pages, warmup, reports, .. } = m.choices;
-            let script = (workload, order, batch, arena_pages, warmup, reports);
+            let Choices { workload, order, batch, in_flight, arena_pages, warmup, reports, .. } = m.choices;
+            // What reports several at once reports more for its proofs, and of some pages the host never hears.
+            let gathers = m.choices.gathers().then_some(m.choices.way.carrier);
+            let script = (workload, order, batch, in_flight, arena_pages, warmup, reports, gathers);
             blocks.entry((m.block, script)).or_default().add(m);
         }
     }
@@ -170,6 +174,42 @@ fn lazily(measured: &[Measured<'_>]) -> Option<Check> {
     (!lazy.is_empty()).then(|| none_of(what, Standing::Fails, &faults, pages, looked_at))
 }
 
+/// What the guest took back before it rang is left alone, by what both sides counted.
+fn spared(measured: &[Measured<'_>]) -> Option<Check> {
+    let takes_back = |m: &&Measured<'_>| m.choices.way.carrier.0 == Carrier::Log;
+    let pages = total(measured.iter().filter(takes_back).map(|m| m.found.taken_back));
+    let faults: Vec<String> = measured
+        .iter()
+        .filter(|m| m.found.taken_back != m.found.spared)
+        .map(|m| {
+            format!("trial {}: {} taken back, {} left alone", m.trial, m.found.taken_back, m.found.spared)
+        })
+        .collect();
+    let what = "what the guest takes back before it rings is left alone";
+    let looked_at = format!("{pages} pages, by both sides' counts");
+    let any = !faults.is_empty() || measured.iter().any(|m| takes_back(&m));
+    any.then(|| none_of(what, Standing::Fails, &faults, pages, looked_at))
+}
+
+/// Several are in flight only if the guest has seen it.
+fn in_flight(measured: &[Measured<'_>]) -> Option<Check> {
+    let several = |m: &&Measured<'_>| m.choices.in_flight > 1;
+    let most = measured.iter().filter(several).map(|m| m.found.most_in_flight).max()?;
+    let faults: Vec<String> = measured
+        .iter()
+        .filter(several)
+        .filter(|m| m.found.most_in_flight < 2)
+        .map(|m| {
+            format!(
+                "trial {}: never more than {} of {}",
+                m.trial, m.found.most_in_flight, m.choices.in_flight
+            )
+        })
+        .collect();
+    let what = "several reports were in flight at once";
+    Some(none_of(what, Standing::Doubtful, &faults, most, format!("up to {most}, as the guest saw it")))
+}
+
 /// Back is what the physical witness says of them.
 fn back(measured: &[Measured<'_>]) -> Option<Check> {
     let cells = proofs(measured);
@@ -200,10 +240,14 @@ fn exits(measured: &[Measured<'_>]) -> Check {
         }
         let Some(rung) = m.choices.rung().map(Named) else { continue };
         let each = rung.0.exits_a_report(m.choices.batch);
-        let (expected, found) = (m.found.reports.saturating_mul(each), m.found.counts.exits.transport());
+        // What gathers rings once for many reports: when, its guest says.
+        let expected = each.map_or(m.found.calls, |each| m.found.reports.saturating_mul(each));
+        let found = m.found.counts.exits.transport();
         if found != expected {
             faults.push(format!("trial {} ({rung}): {found} exits instead of {expected}", m.trial));
         }
+        let each = each
+            .map_or_else(|| format!("one in {}", m.found.reports / found.max(1)), |each| each.to_string());
         looked.insert((rung, m.choices.batch), each);
     }
     let what = "exits a report are what the design says";
@@ -290,7 +334,7 @@ fn memory(measured: &[Measured<'_>]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host::axes::{Carrier, Completion};
+    use host::axes::Completion;
     use host::timed::Stopwatch;
 
     use crate::figure::unit::Clock;

@@ -1,7 +1,7 @@
 //! The choices of a timed trial as they are written; trials with the same choices are a cell.
 
 use abi::addr::Order;
-use host::axes::{Backing, Carrier, Doorbell, Workload};
+use host::axes::{Backing, Doorbell, Workload};
 use host::timed::{Stopwatch, TimedSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ pub struct Choices {
     pub order: u8,
     /// Ranges in a report.
     pub batch: u16,
+    /// Reports in flight at once; left out where each is waited for before the next.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub in_flight: u16,
     /// Pages of the arena.
     pub arena_pages: u64,
     /// Reports before the measured ones.
@@ -36,6 +39,15 @@ pub struct Choices {
     pub stopwatch: Named<Stopwatch>,
 }
 
+const fn one() -> u16 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_one(number: &u16) -> bool {
+    *number == one()
+}
+
 const fn used() -> Named<Stopwatch> {
     Named(Stopwatch::Used)
 }
@@ -47,13 +59,14 @@ fn is_used(stopwatch: &Named<Stopwatch>) -> bool {
 impl From<&TimedSpec> for Choices {
     fn from(spec: &TimedSpec) -> Self {
         let arena_pages = spec.arena_pages();
-        let TimedSpec { way, workload, order, batch, arena: _, warmup, reports, idle, seed: _, stopwatch } =
+        let TimedSpec { way, workload, order, batch, in_flight, warmup, reports, idle, stopwatch, .. } =
             *spec;
         Self {
             way: way.into(),
             workload: Named(workload),
             order: order.get(),
             batch,
+            in_flight,
             arena_pages,
             warmup,
             reports,
@@ -76,10 +89,16 @@ impl Choices {
         if self.times_reports() { self.way.rung() } else { None }
     }
 
-    /// Calls that a report takes.
+    /// Calls that a report takes, where it takes any: see [`host::axes::Way::gathers`].
     #[must_use]
     pub fn calls_a_report(&self) -> u16 {
-        if self.way.carrier.0 == Carrier::Registers { self.batch } else { 1 }
+        if self.way.carrier.0.is_one_range() { self.batch } else { 1 }
+    }
+
+    /// Whether one call is about many reports.
+    #[must_use]
+    pub fn gathers(&self) -> bool {
+        host::axes::Way::from(self.way).gathers().is_some()
     }
 
     /// Whether its calls have registers fetched, and an answer left in memory, that a hypercall would bring and take.
@@ -126,7 +145,11 @@ impl Choices {
             Backing::Anon | Backing::AnonThp => String::new(),
             _ => format!(" of backing {}", self.way.backing),
         };
-        format!("{} with discard {}{of}", self.label(), self.way.discard)
+        let in_flight = match self.in_flight {
+            1 => String::new(),
+            reports => format!(", {reports} in flight"),
+        };
+        format!("{} with discard {}{of}{in_flight}", self.label(), self.way.discard)
     }
 
     /// The cell in a word of a log.
@@ -139,6 +162,12 @@ impl Choices {
             _ => format!(".{}", self.way.backing),
         };
         let order = if self.order == 0 { String::new() } else { format!(".o{}", self.order) };
-        format!("{}{weighed}.{}{backing}.b{}{order}{idle}", self.label(), self.way.discard, self.batch)
+        let in_flight = if self.in_flight == 1 { String::new() } else { format!(".f{}", self.in_flight) };
+        format!(
+            "{}{weighed}.{}{backing}.b{}{in_flight}{order}{idle}",
+            self.label(),
+            self.way.discard,
+            self.batch
+        )
     }
 }

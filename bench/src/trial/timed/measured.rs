@@ -44,6 +44,16 @@ pub struct TimedMeasured {
     /// What memory was made of, and who said what is back.
     #[serde(flatten)]
     pub memory: Memory,
+    /// The most reports that were in flight at once, as the guest saw it. Left out where only one ever is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub most_in_flight: u64,
+    /// Pages that the guest reported and took back before it rang, by its own count, in the whole trial. Left out where
+    /// there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub taken_back: u64,
+    /// The same by what the host read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spared: u64,
     /// Interrupts the guest took, in the whole trial.
     pub interrupts: u64,
     /// Resident memory of the process beside guest memory at the trial's end, in bytes.
@@ -85,6 +95,9 @@ impl TimedMeasured {
             taken_digest: format!("{:016x}", outcome.taken_digest),
             proof: outcome.proof.into(),
             memory: Memory::new(&outcome.common),
+            most_in_flight: outcome.in_flight,
+            taken_back: outcome.taken_back,
+            spared: outcome.spared,
             interrupts: outcome.interrupts,
             memory_beside_ram: outcome.memory_beside_ram,
             idle_ticks: outcome.idle_ticks,

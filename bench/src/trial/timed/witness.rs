@@ -59,7 +59,8 @@ pub fn compare(doorbell: Doorbell, trial: &TimedMeasured) -> Vec<Row> {
         kvm: trial.counts.kvm_stats.get(stat).copied(),
     };
     let answered_by_kvm = |by| if doorbell == by { trial.calls } else { 0 };
-    let by_port = answered_by_kvm(Doorbell::IoeventfdPort);
+    let queued = if doorbell == Doorbell::CoalescedPort { trial.ranges } else { 0 };
+    let by_port = answered_by_kvm(Doorbell::IoeventfdPort).saturating_add(queued);
     let by_hypercall = answered_by_kvm(Doorbell::HypercallKernel);
     let mut ports = row("port writes", "io_exits", total([exits.port, exits.control, trial.idles, by_port]));
     ports.kvm = ports.kvm.filter(|count| *count > 0);

@@ -24,6 +24,8 @@ pub(crate) fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
         warmup: 3,
         reports: 60,
         idle: 0,
+        gathers: 0,
+        in_flight: 1,
         seed: 7,
         fenced: true,
     }
@@ -39,7 +41,7 @@ fn discard(metal: &mut Fake, range: PageRange) {
     metal.zero(range.gpa(), range.bytes());
 }
 
-fn found(metal: &Fake) -> Vec<Violation> {
+pub(crate) fn found(metal: &Fake) -> Vec<Violation> {
     Violation::ALL.into_iter().filter(|kind| metal.load(notes::violations(*kind)) > 0).collect()
 }
 
