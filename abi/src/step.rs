@@ -31,6 +31,20 @@ pub enum Step {
         /// The value.
         value: u32,
     },
+    /// Write one byte to `port`.
+    Out8 {
+        /// The port.
+        port: u16,
+        /// The value.
+        value: u8,
+    },
+    /// Store the 16-bit `value` at `gpa`.
+    Store16 {
+        /// The address.
+        gpa: u64,
+        /// The value.
+        value: u16,
+    },
     /// Load a 32-bit value from `gpa` into the notes' answer.
     Load {
         /// The address.
@@ -68,6 +82,8 @@ impl Step {
             Self::TripleFault => [9, 0, 0, 0],
             Self::Hang => [10, 0, 0, 0],
             Self::Panic => [11, 0, 0, 0],
+            Self::Out8 { port, value } => [12, port as u64, value as u64, 0],
+            Self::Store16 { gpa, value } => [13, gpa, value as u64, 0],
         }
     }
 
@@ -87,6 +103,8 @@ impl Step {
             9 => Self::TripleFault,
             10 => Self::Hang,
             11 => Self::Panic,
+            12 => Self::Out8 { port: u16::try_from(a).ok()?, value: u8::try_from(b).ok()? },
+            13 => Self::Store16 { gpa: a, value: u16::try_from(b).ok()? },
             _ => return None,
         })
     }
@@ -109,6 +127,8 @@ mod tests {
             Step::TripleFault,
             Step::Hang,
             Step::Panic,
+            Step::Out8 { port: 9, value: 8 },
+            Step::Store16 { gpa: 4, value: 5 },
         ] {
             assert_eq!(Step::from_words(step.words()), Some(step));
         }

@@ -2,6 +2,7 @@
 //!
 //! To add one: its folder with an implementation of [`Experiment`], its plans in `bench/plans`, and its row in [`ALL`].
 
+pub mod coalescing;
 pub mod contract;
 pub mod discards;
 pub mod engine;
@@ -36,9 +37,10 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 11] = [
+pub const ALL: [&dyn Experiment; 12] = [
     &ladder::Ladder,
     &discards::Discards,
+    &coalescing::Coalescing,
     &page_faults::PageFaults,
     &walk::Walks,
     &memhog::Memhog,

@@ -63,8 +63,10 @@ pub trait Metal {
     /// an exit that is no report's.
     fn idle(&mut self, microseconds: u32);
 
-    /// Writes `value` to `port`: for guests that break the rules.
+    /// Writes `value` to `port`, whatever the doorbell is.
     fn out(&mut self, port: u16, value: u32);
+    /// The same of one byte.
+    fn out8(&mut self, port: u16, value: u8);
     /// Runs `iterations` of a loop of two instructions.
     fn count(&mut self, iterations: u64);
     /// Executes an undefined instruction that nobody handles.

@@ -175,6 +175,9 @@ impl Metal for Processor {
     fn out(&mut self, _: u16, _: u32) {
         unreachable!()
     }
+    fn out8(&mut self, _: u16, _: u8) {
+        unreachable!()
+    }
     fn count(&mut self, _: u64) {
         unreachable!()
     }

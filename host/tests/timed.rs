@@ -4,6 +4,8 @@
 mod common;
 #[path = "timed/exits.rs"]
 mod exits;
+#[path = "timed/flight.rs"]
+mod flight;
 #[path = "timed/gathered.rs"]
 mod gathered;
 #[path = "timed/limits.rs"]
@@ -34,8 +36,15 @@ use samples::{Samples, trial};
 fn main() -> ExitCode {
     common::run(|facts| {
         let transports = common::transports(facts);
-        let suites =
-            [limits::tests, exits::tests, phases::tests, stopwatch::tests, pages::tests, gathered::tests];
+        let suites = [
+            limits::tests,
+            exits::tests,
+            phases::tests,
+            stopwatch::tests,
+            pages::tests,
+            gathered::tests,
+            flight::tests,
+        ];
         let over_transports = suites.iter().flat_map(|suite| suite(&transports, facts));
         over_transports.chain(refusals::tests(facts)).collect()
     })

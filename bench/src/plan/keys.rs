@@ -41,6 +41,10 @@ pub struct Keys {
     /// Orders of the workload's blocks, separated by commas.
     #[arg(long, value_parser = whole::<u8>, value_delimiter = ',', value_name = "ORDER,…", help_heading = "What is compared")]
     pub units: Option<Vec<u8>>,
+    /// Ranges in a report, 1 to 511, separated by commas.
+    #[arg(long, value_parser = whole::<u16>, value_delimiter = ',', value_name = "RANGES,…", help_heading = "What is compared")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batches: Option<Vec<u16>>,
     /// Walk strategies, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "WALK,…", help_heading = "What is compared")]
     pub walks: Option<Vec<Named<Walk>>>,

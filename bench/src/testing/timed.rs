@@ -141,7 +141,12 @@ pub(crate) struct FakeExecutor {
 impl FakeExecutor {
     fn sample(&self, spec: &TimedSpec, report: u64) -> Sample {
         let ranges = if spec.way.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) };
-        let calls = if spec.way.carrier == Carrier::Registers { ranges } else { 1 };
+        let calls = match spec.way.gathers() {
+            // Where reports are gathered one in a hundred makes the call.
+            Some(_) => u64::from(report % 100 == 99 || report + 1 == spec.reports),
+            None if spec.way.carrier.is_one_range() => ranges,
+            None => 1,
+        };
         // Some spread within a trial, and from block to block.
         let noise = (report * 7919) % 100 + abi::digest::mix(spec.seed) % 40;
         let mut sample =
@@ -218,7 +223,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
     let by = |doorbell| if spec.way.doorbell == doorbell { calls } else { 0 };
     let exits = Exits {
         hypercall: by(Doorbell::Hypercall),
-        port: by(Doorbell::Port),
+        port: by(Doorbell::Port) + by(Doorbell::CoalescedPort) + by(Doorbell::CoalescedMmio),
         mmio: by(Doorbell::Mmio),
         control: 2,
         interrupted: 0,

@@ -177,6 +177,11 @@ impl<R: Ringer> Metal for Machine<R> {
         unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack)) }
     }
 
+    fn out8(&mut self, port: u16, value: u8) {
+        // SAFETY: as above.
+        unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nostack)) }
+    }
+
     fn count(&mut self, iterations: u64) {
         // SAFETY: a loop on one register.
         unsafe {

@@ -156,6 +156,7 @@ impl Metal for Fake {
     fn relax(&mut self) {}
     fn halt(&mut self) {}
     fn out(&mut self, _: u16, _: u32) {}
+    fn out8(&mut self, _: u16, _: u8) {}
     fn count(&mut self, _: u64) {}
     fn triple_fault(&mut self) -> ! {
         panic!("triple fault")

@@ -43,6 +43,8 @@ fn obey(metal: &mut impl Metal, step: Step) {
         }
         Step::Out { port, value } => metal.out(port, value),
         Step::Store { gpa, value } => metal.store32(Gpa(gpa), value),
+        Step::Out8 { port, value } => metal.out8(port, value),
+        Step::Store16 { gpa, value } => metal.store16(Gpa(gpa), value),
         Step::Load { gpa } => {
             let value = metal.load32(Gpa(gpa));
             metal.store(notes::ANSWER, u64::from(value));

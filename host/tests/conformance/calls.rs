@@ -164,9 +164,12 @@ fn cannot_call(transport: &Transport, case: &Case) -> Option<&'static str> {
 /// Whether the doorbell brings a word and registers; otherwise it only says that there is something to do.
 fn makes_calls(transport: &Transport) -> bool {
     match transport.way.doorbell {
+        // What is written there is a range.
+        _ if transport.way.carrier == Carrier::Store => false,
         Doorbell::Hypercall | Doorbell::Port => true,
         Doorbell::Mmio => !transport.way.carrier.is_ring(),
         Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel => false,
+        Doorbell::CoalescedPort | Doorbell::CoalescedMmio => false,
     }
 }
 

@@ -10,7 +10,7 @@ use abi::wire::split_ring::{
     AVAIL_ENTRY_SIZE, DESC_NEXT, DESC_SIZE, DESC_WRITE, ENTRIES, IDX, Placement, USED_ENTRY_SIZE,
 };
 use abi::wire::virtio::Areas;
-use abi::wire::{packed_ring, page};
+use abi::wire::{log, packed_ring, page};
 use host::axes::Doorbell;
 use host::memory::GuestRam;
 use host::testing::specs::TIMED;
@@ -18,6 +18,7 @@ use libtest_mimic::Failed;
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::common::{Checked, Transport};
+use crate::gathering::{self, Log, Store, StoreQueue};
 
 /// The kick of a ring.
 pub(crate) const KICK: Step = Step::Call { word: Operation::Kick.word(), gpa: IDLE_GPA, pages: IDLE_PAGES };
@@ -26,6 +27,11 @@ pub(crate) const KICK: Step = Step::Call { word: Operation::Kick.word(), gpa: ID
 pub(crate) trait Encoder {
     /// Writes the ranges of a report; the calls to make.
     fn encode(&mut self, ram: &GuestRam, ranges: &[ByteRange]) -> Result<Vec<Step>, Failed>;
+
+    /// How many of these steps are calls to the host.
+    fn calls(&self, steps: &[Step]) -> u64 {
+        steps.len() as u64
+    }
 
     /// Checks the acknowledgement of what was encoded last, of which so many ranges must be refused.
     fn acknowledged(&self, ram: &GuestRam, answers: &[u64], refused: u64) -> Checked;
@@ -39,6 +45,9 @@ pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
         Carrier::Batch => Box::new(BatchPage),
         Carrier::Ring => Box::new(SplitDriver::new()),
         Carrier::PackedRing => Box::new(PackedDriver::new()),
+        Carrier::Log => Box::new(Log),
+        Carrier::Store if transport.way.doorbell.is_coalesced() => Box::new(StoreQueue),
+        Carrier::Store => Box::new(Store),
     }
 }
 
@@ -55,7 +64,13 @@ pub(crate) fn cannot_name(transport: &Transport, range: ByteRange) -> Option<&'s
     let whole_pages = range.len.is_multiple_of(PAGE_SIZE);
     match transport.way.carrier {
         Carrier::Registers if !whole_pages => Some("a call names its length in pages"),
-        Carrier::Batch if !(whole_pages && range.gpa.is_page_aligned()) => Some("an entry names whole pages"),
+        Carrier::Batch | Carrier::Log if !(whole_pages && range.gpa.is_page_aligned()) => {
+            Some("an entry names whole pages")
+        }
+        Carrier::Log if range.len / PAGE_SIZE > log::ENTRY_MAX_PAGES => {
+            Some("an entry has 11 bits for the number of pages")
+        }
+        Carrier::Store if !gathering::is_block(range) => Some("a word names a block below 1 TiB"),
         Carrier::Batch if range.len / PAGE_SIZE > page::ENTRY_MAX_PAGES => {
             Some("an entry has 12 bits for the number of pages")
         }

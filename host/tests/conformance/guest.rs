@@ -76,7 +76,7 @@ impl Guest {
         refused: u64,
     ) -> Checked {
         let steps = encoder.encode(self.ram(), ranges)?;
-        let answers = self.call(&steps, steps.len() as u64)?;
+        let answers = self.call(&steps, encoder.calls(&steps))?;
         encoder.acknowledged(self.ram(), &answers, refused)
     }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`ranges`] | ranges a guest may name: the same for every carrier |
 //! | [`calls`] | call words, batch counts, batch pages |
+//! | [`gathered`] | logs that take back what they said; words that are written, and queued |
 //! | [`chains`], [`lists`] | descriptor chains and the available ring; lists of a packed ring |
 //! | [`registers`] | the virtio registers and the status machine |
 //! | [`missteps`] | guests that hang, fault, panic, or address nobody |
@@ -20,6 +21,8 @@ mod common;
 mod calls;
 mod chains;
 mod encoder;
+mod gathered;
+mod gathering;
 mod guest;
 mod lists;
 mod memory;
@@ -31,9 +34,16 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     common::run(|facts| {
-        let suites =
-            [ranges::tests, calls::tests, chains::tests, lists::tests, registers::tests, missteps::tests];
-        let transports = common::transports(facts);
+        let suites = [
+            ranges::tests,
+            calls::tests,
+            gathered::tests,
+            chains::tests,
+            lists::tests,
+            registers::tests,
+            missteps::tests,
+        ];
+        let transports = [common::transports(facts), common::gathering(facts)].concat();
         transports
             .iter()
             .flat_map(|transport| suites.iter().flat_map(|suite| suite(transport, facts)))

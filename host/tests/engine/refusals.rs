@@ -34,6 +34,16 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             |spec| EngineSpec { way: plain(Carrier::Empty, Doorbell::Port), ..spec },
             EngineSpecError::NoRanges,
         ),
+        (
+            "a-log",
+            |spec| EngineSpec { way: plain(Carrier::Log, Doorbell::Port), ..spec },
+            EngineSpecError::Gathers { carrier: Carrier::Log, entries: 511 },
+        ),
+        (
+            "writes-that-kvm-queues",
+            |spec| EngineSpec { way: plain(Carrier::Store, Doorbell::CoalescedMmio), ..spec },
+            EngineSpecError::Gathers { carrier: Carrier::Store, entries: 169 },
+        ),
     ];
     let mut tests: Vec<_> = cases
         .into_iter()

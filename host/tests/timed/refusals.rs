@@ -68,6 +68,51 @@ type SpecCase = (&'static str, fn(TimedSpec) -> TimedSpec, TimedSpecError);
 const SPECS: &[SpecCase] = &[
     ("empty-batch", |spec| TimedSpec { batch: 0, ..spec }, TimedSpecError::Batch { batch: 0 }),
     ("batch-over-511", |spec| TimedSpec { batch: 512, ..spec }, TimedSpecError::Batch { batch: 512 }),
+    (
+        "log-of-more-than-may-fit",
+        |spec| TimedSpec { way: over(Carrier::Log, Doorbell::Port), batch: 256, ..spec },
+        TimedSpecError::Gathered { batch: 256, carrier: Carrier::Log, most: 255 },
+    ),
+    (
+        "more-writes-than-kvm-queues",
+        |spec| TimedSpec { way: over(Carrier::Store, Doorbell::CoalescedPort), batch: 170, ..spec },
+        TimedSpecError::Gathered { batch: 170, carrier: Carrier::Store, most: 169 },
+    ),
+    (
+        "none-in-flight",
+        |spec| TimedSpec { in_flight: 0, ..spec },
+        TimedSpecError::InFlight { in_flight: 0, batch: 32 },
+    ),
+    (
+        "nine-in-flight",
+        |spec| TimedSpec { way: DEVICE, in_flight: 9, ..spec },
+        TimedSpecError::InFlight { in_flight: 9, batch: 32 },
+    ),
+    (
+        "more-in-flight-than-go-together",
+        |spec| TimedSpec { way: DEVICE, in_flight: 8, batch: 64, ..spec },
+        TimedSpecError::InFlight { in_flight: 8, batch: 64 },
+    ),
+    (
+        "several-in-flight-to-the-vcpus-thread",
+        |spec| TimedSpec { in_flight: 2, ..spec },
+        TimedSpecError::OneByOne {
+            in_flight: 2,
+            carrier: Carrier::Ring,
+            servicer: Servicer::Vcpu,
+            why: "the vCPU's thread acts before the doorbell returns",
+        },
+    ),
+    (
+        "several-calls-in-flight",
+        |spec| TimedSpec { way: over(Carrier::Batch, Doorbell::Port), in_flight: 2, ..spec },
+        TimedSpecError::OneByOne {
+            in_flight: 2,
+            carrier: Carrier::Batch,
+            servicer: Servicer::Vcpu,
+            why: "only a ring is acknowledged later",
+        },
+    ),
     ("no-reports", |spec| TimedSpec { reports: 0, ..spec }, TimedSpecError::NoReports),
     ("arena-too-small", |spec| TimedSpec { arena: Some(2 * MIB), ..spec }, arena(2 * MIB)),
     ("arena-of-no-power-of-two", |spec| TimedSpec { arena: Some(12 * MIB), ..spec }, arena(12 * MIB)),
@@ -79,6 +124,11 @@ const SPECS: &[SpecCase] = &[
     ),
 ];
 
+const fn over(carrier: Carrier, doorbell: Doorbell) -> Way {
+    Way::plain(carrier, doorbell, Completion::Return)
+}
+
+const DEVICE: Way = Way::plain(Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll);
 const RING: Way = Way::plain(Carrier::Ring, Doorbell::Mmio, Completion::Return);
 
 /// A change that makes a sound way senseless, and what must be said of it.
@@ -132,6 +182,30 @@ const WAYS: &[WayCase] = &[
         |way| Way { carrier: Carrier::Batch, completion: Completion::Interrupt, ..way },
         "carrier batch and completion interrupt do not go together: only a ring is acknowledged later; use \
          --completion return",
+    ),
+    (
+        "queued-writes-of-a-batch-page",
+        |_| over(Carrier::Batch, Doorbell::CoalescedPort),
+        "doorbell coalesced-port and carrier batch do not go together: KVM queues what is written, and nothing \
+         beside it; use --carrier store",
+    ),
+    (
+        "a-hypercall-that-writes",
+        |_| over(Carrier::Store, Doorbell::Hypercall),
+        "carrier store and doorbell hypercall do not go together: the range is what is written; use --doorbell \
+         port, mmio, coalesced-port or coalesced-mmio",
+    ),
+    (
+        "log-with-an-eventfd",
+        |_| over(Carrier::Log, Doorbell::IoeventfdMmio),
+        "doorbell ioeventfd-mmio and carrier log do not go together: an eventfd carries no registers; use \
+         --carrier ring, packed or empty",
+    ),
+    (
+        "log-that-is-polled",
+        |way| Way { completion: Completion::Poll, ..over(Carrier::Log, way.doorbell) },
+        "carrier log and completion poll do not go together: the host acts on a log while the guest is in the \
+         call; use --completion return",
     ),
     (
         "device-thread-and-a-return",

@@ -1,0 +1,91 @@
+//! Several reports in flight over rings of both formats: that they really are, that each is acknowledged and acted on, and
+//! that their stamps fit together.
+
+use abi::axes::{Axis, Carrier, Completion, Workload};
+use host::axes::{Doorbell, Way};
+use host::probe::Facts;
+use host::testing::specs::timed_over;
+use host::timed::{Sample, TimedSpec};
+use libtest_mimic::Trial;
+
+use crate::common::{Checked, Transport};
+use crate::exits::agrees_with_kvm;
+use crate::sound;
+
+/// Reports in flight.
+const IN_FLIGHT: [u16; 4] = [2, 3, 5, 8];
+
+/// The tests, over the transports that can have several.
+pub(crate) fn tests(_: &[Transport], facts: &'static Facts) -> Vec<Trial> {
+    let over = |(name, way): (String, Way)| {
+        let spec = TimedSpec { reports: 200, ..timed_over(way) };
+        let test = |what: &str, test: fn(&TimedSpec, &Facts) -> Checked| {
+            Trial::test(format!("{name}::{what}"), move || test(&spec, facts))
+        };
+        [
+            test("in-flight-at-once", at_once),
+            test("in-flight-every-batch", every_batch),
+            test("in-flight-phases-do-not-overlap", phases_do_not_overlap),
+            test("in-flight-same-pages", same_pages),
+        ]
+    };
+    ways().into_iter().flat_map(over).collect()
+}
+
+fn ways() -> Vec<(String, Way)> {
+    let carriers = [Carrier::Ring, Carrier::PackedRing];
+    let completions = [Completion::Poll, Completion::Interrupt];
+    let way = |carrier: Carrier, completion: Completion| {
+        let name = format!("{}-{}", carrier.name(), completion.name());
+        (name, Way::plain(carrier, Doorbell::IoeventfdMmio, completion))
+    };
+    carriers.iter().flat_map(|carrier| completions.map(|completion| way(*carrier, completion))).collect()
+}
+
+/// The guest has told of several, and the host of none of them.
+fn at_once(spec: &TimedSpec, facts: &Facts) -> Checked {
+    for in_flight in IN_FLIGHT {
+        let (outcome, samples) = sound(&TimedSpec { in_flight, ..*spec }, facts)?;
+        let most = outcome.in_flight;
+        assert!(most >= 2 && most <= in_flight.into(), "{most} of {in_flight} at once");
+        assert_eq!(outcome.calls, spec.reports, "a call a report");
+        assert!(samples.iter().all(|sample| sample.calls == 1), "a call a report");
+        let per_proof = u64::from(spec.batch) * u64::from(in_flight);
+        assert_eq!(outcome.proof.reported, 2 * per_proof, "a proof is a round");
+        assert_eq!(outcome.proof.unmapped, outcome.proof.reported, "unmapped");
+        assert_eq!(outcome.common.discarded_pages, spec.reports * u64::from(spec.batch), "discarded");
+        assert_eq!(outcome.common.exits.transport(), 0, "exits");
+        agrees_with_kvm(spec, &outcome, facts);
+    }
+    Ok(())
+}
+
+fn every_batch(spec: &TimedSpec, facts: &Facts) -> Checked {
+    for (batch, in_flight) in [(1, 8), (2, 7), (63, 8), (100, 5), (255, 2)] {
+        let (outcome, _) = sound(&TimedSpec { batch, in_flight, reports: 50, ..*spec }, facts)?;
+        assert_eq!(outcome.ranges, 50 * u64::from(batch), "{batch} by {in_flight}");
+    }
+    Ok(())
+}
+
+/// Those of a report; reports in flight overlap, which is what they are for.
+fn phases_do_not_overlap(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let (_, samples) = sound(&TimedSpec { in_flight: 8, ..*spec }, facts)?;
+    assert!(samples.iter().all(|sample| sample.explained() <= sample.total), "phases overlap");
+    let sum = |of: fn(&Sample) -> u64| samples.iter().map(of).sum::<u64>();
+    let (explained, total) = (sum(Sample::explained), sum(|sample| sample.total));
+    assert!(explained * 100 >= total * 90, "{explained} of {total} ticks");
+    Ok(())
+}
+
+/// The same seed, the same pages, in either format and however the guest waits.
+fn same_pages(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let ring = Way::plain(Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll);
+    for workload in Workload::ALL {
+        let spec = TimedSpec { in_flight: 4, workload: *workload, reports: 40, ..*spec };
+        let digest =
+            |way| Ok::<_, host::trial::TrialError>(sound(&TimedSpec { way, ..spec }, facts)?.0.taken_digest);
+        assert_eq!(digest(spec.way)?, digest(ring)?, "{workload:?}");
+    }
+    Ok(())
+}
