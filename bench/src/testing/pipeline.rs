@@ -44,7 +44,7 @@ fn rebuilt(directory: &Path) -> Summary {
 #[test]
 fn curves_of_carriers_are_held_against_the_first() {
     let directory = tempfile::tempdir().unwrap();
-    let keys = Keys { blocks: Some(6), batches: Some(vec![1, 32]), reports: Some(2), ..Keys::default() };
+    let keys = Keys { blocks: Some(9), batches: Some(vec![1, 32]), reports: Some(2), ..Keys::default() };
     run_plan(
         directory.path(),
         &environment(),
