@@ -1,5 +1,6 @@
 //! Fakes for tests: a host, trials, executors that need no KVM, and whole runs with them.
 
+mod coalescing;
 pub(crate) mod engine;
 mod engine_pipeline;
 mod pipeline;

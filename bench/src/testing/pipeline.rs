@@ -13,8 +13,8 @@ use crate::archive::hlog;
 use crate::archive::{Archive, ArchiveError, file};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
+use crate::experiment::discards;
 use crate::experiment::ladder::found::Found;
-use crate::experiment::{coalescing, discards};
 use crate::figure::check::Standing;
 use crate::figure::table::Grid;
 use crate::plan::Plan;
@@ -39,31 +39,6 @@ fn run_at(directory: &Path, environment: &Environment, mut executor: FakeExecuto
 
 fn rebuilt(directory: &Path) -> Summary {
     rebuild(directory).unwrap().summary
-}
-
-#[test]
-fn curves_of_carriers_are_held_against_the_first() {
-    let directory = tempfile::tempdir().unwrap();
-    let keys = Keys { blocks: Some(9), batches: Some(vec![1, 32]), reports: Some(2), ..Keys::default() };
-    run_plan(
-        directory.path(),
-        &environment(),
-        &plan("coalescing", &keys),
-        None,
-        &mut FakeExecutor::default(),
-    );
-    let summary = rebuilt(directory.path());
-    let found: coalescing::found::Found = serde_json::from_value(summary.found.clone()).unwrap();
-    assert!(!summary.failed(), "{:#?}", summary.checks);
-    assert_eq!(found.cells.len(), 8 * 2);
-    let exits = |rung, batch| {
-        let is_it = |cell: &&coalescing::found::Cell| cell.rung == Some(Named(rung)) && cell.batch == batch;
-        found.cells.iter().find(is_it).unwrap().exits_per_1000_ranges
-    };
-    assert_eq!(exits(Rung::HypercallEach, 32).round(), 1000.0);
-    assert_eq!(exits(Rung::HypercallBatch, 32).round(), 31.0);
-    let text = fs::read_to_string(directory.path().join("report.md")).unwrap();
-    assert!(text.contains("A range over hypercall-batch against hypercall-each: cheaper at 32"), "{text}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use abi::axes::Axis;
 use abi::timed::burst::Burst;
-use host::axes::{Carrier, Discard, Freed, Servicer, Way};
+use host::axes::{Discard, Freed, Servicer, Way};
 
 use super::choices::Choices;
 use super::measured::{ProofCounts, TimedMeasured};
@@ -15,6 +15,8 @@ use crate::figure::unit::{Unit, float, total};
 use crate::trial::back::{Look, all_of, by, in_part};
 use crate::trial::kind::{Kind, Timed};
 use crate::trial::record::TrialRecord;
+
+mod together;
 
 /// The most memory beside guest memory a trial should take, in bytes.
 const MEMORY: u64 = 64 << 20;
@@ -45,8 +47,8 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
     checks.extend(unmapped(&measured));
     checks.extend(lazily(&measured));
     checks.extend(back(&measured));
-    checks.extend(spared(&measured));
-    checks.extend(in_flight(&measured));
+    checks.extend(together::spared(&measured));
+    checks.extend(together::in_flight(&measured));
     checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
     checks.extend(idle(&measured));
     checks.push(memory(&measured));
@@ -174,42 +176,6 @@ fn lazily(measured: &[Measured<'_>]) -> Option<Check> {
     (!lazy.is_empty()).then(|| none_of(what, Standing::Fails, &faults, pages, looked_at))
 }
 
-/// What the guest took back before it rang is left alone, by what both sides counted.
-fn spared(measured: &[Measured<'_>]) -> Option<Check> {
-    let takes_back = |m: &&Measured<'_>| m.choices.way.carrier.0 == Carrier::Log;
-    let pages = total(measured.iter().filter(takes_back).map(|m| m.found.taken_back));
-    let faults: Vec<String> = measured
-        .iter()
-        .filter(|m| m.found.taken_back != m.found.spared)
-        .map(|m| {
-            format!("trial {}: {} taken back, {} left alone", m.trial, m.found.taken_back, m.found.spared)
-        })
-        .collect();
-    let what = "what the guest takes back before it rings is left alone";
-    let looked_at = format!("{pages} pages, by both sides' counts");
-    let any = !faults.is_empty() || measured.iter().any(|m| takes_back(&m));
-    any.then(|| none_of(what, Standing::Fails, &faults, pages, looked_at))
-}
-
-/// Several are in flight only if the guest has seen it.
-fn in_flight(measured: &[Measured<'_>]) -> Option<Check> {
-    let several = |m: &&Measured<'_>| m.choices.in_flight > 1;
-    let most = measured.iter().filter(several).map(|m| m.found.most_in_flight).max()?;
-    let faults: Vec<String> = measured
-        .iter()
-        .filter(several)
-        .filter(|m| m.found.most_in_flight < 2)
-        .map(|m| {
-            format!(
-                "trial {}: never more than {} of {}",
-                m.trial, m.found.most_in_flight, m.choices.in_flight
-            )
-        })
-        .collect();
-    let what = "several reports were in flight at once";
-    Some(none_of(what, Standing::Doubtful, &faults, most, format!("up to {most}, as the guest saw it")))
-}
-
 /// Back is what the physical witness says of them.
 fn back(measured: &[Measured<'_>]) -> Option<Check> {
     let cells = proofs(measured);
@@ -334,7 +300,7 @@ fn memory(measured: &[Measured<'_>]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host::axes::Completion;
+    use host::axes::{Carrier, Completion};
     use host::timed::Stopwatch;
 
     use crate::figure::unit::Clock;
