@@ -4,6 +4,10 @@
 //! wire: see [`crate::boot`]). The numbers arrive in shared memory as integers and become values by checked
 //! conversion only.
 
+mod ring_features;
+
+pub use ring_features::RingFeatures;
+
 /// A closed set of named, numbered choices.
 pub trait Axis: Copy + PartialEq + Sized + 'static {
     /// What the axis is called.
@@ -314,5 +318,6 @@ pub(crate) mod tests {
         round_trips::<GuestRing>();
         round_trips::<Afterwards>();
         round_trips::<Program>();
+        round_trips::<RingFeatures>();
     }
 }

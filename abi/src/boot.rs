@@ -6,16 +6,16 @@
 use core::fmt;
 
 use crate::addr::Order;
-use crate::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
+use crate::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, RingFeatures, Workload};
 use crate::layout::{BOOT, ENGINE};
 
 /// "pagehint" in ASCII, the first word.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"pagehint");
 /// Version of everything in this crate; the second word. Both sides come from one build, so a difference
 /// means a stale or foreign payload image.
-pub const VERSION: u64 = 3;
+pub const VERSION: u64 = 4;
 /// Number of words: what [`BootInfo::to_words`] writes, or it would not compile.
-pub const WORDS: usize = 20;
+pub const WORDS: usize = 21;
 const _: () = assert!(BOOT.0 + WORDS as u64 * 8 <= ENGINE.0);
 
 /// Everything the payload is told.
@@ -58,6 +58,8 @@ pub struct BootInfo {
     /// Whether to fence before reading the time stamp counter. Off where the host emulates ring 0: each
     /// instruction is a world of its own there, and the emulator knows no `lfence`.
     pub fenced: bool,
+    /// The options of the ring.
+    pub ring_features: RingFeatures,
 }
 
 impl BootInfo {
@@ -85,6 +87,7 @@ impl BootInfo {
             self.in_flight,
             self.seed,
             u64::from(self.fenced),
+            self.ring_features.number(),
         ]
     }
 
@@ -119,6 +122,7 @@ impl BootInfo {
             in_flight: next().1,
             seed: next().1,
             fenced: flag(next())?,
+            ring_features: choice(next())?,
         })
     }
 }
@@ -179,6 +183,7 @@ mod tests {
         in_flight: 8,
         seed: 42,
         fenced: true,
+        ring_features: RingFeatures { indirect: true, event_idx: false, in_order: true },
     };
 
     #[test]
@@ -188,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_foreign_word_is_named() {
-        for (index, bad) in [(0, 1), (1, 999), (2, 99), (9, 11), (19, 2)] {
+        for (index, bad) in [(0, 1), (1, 999), (2, 99), (9, 11), (19, 2), (20, 8)] {
             let mut words = INFO.to_words();
             words[index] = bad;
             assert_eq!(BootInfo::from_words(&words), Err(BootError { index, value: bad }));

@@ -8,6 +8,7 @@
 //!   0x0000_3000  batch page          guest writes, host reads          [wire::page]
 //!   0x0000_4000  notes               guest writes, host reads          [notes]
 //!   0x0000_5000  ring                both                              [wire::split_ring, wire::packed_ring]
+//!   0x0000_d000  its indirect table  guest writes, host reads          [wire::indirect]
 //!   0x0001_0000  processor tables    host writes before the first instruction
 //!   0x0002_0000  stacks of vCPU 0
 //!   0x0008_0000  vCPU 1 to 7: task state, batch page, stacks        [vcpu]
@@ -39,6 +40,8 @@ pub const BATCH: Gpa = Gpa(0x3000);
 pub const NOTES: Gpa = Gpa(0x4000);
 /// The parts of a ring, in either format: see [`crate::wire::split_ring`] and [`crate::wire::packed_ring`].
 pub const RING: Gpa = Gpa(0x5000);
+/// The table that a report's one descriptor points to, if tables were negotiated: see [`crate::wire::indirect`].
+pub const INDIRECT: Gpa = Gpa(0xd000);
 /// End of the space for the ring.
 pub const RING_END: Gpa = Gpa(0x1_0000);
 

@@ -6,10 +6,14 @@
 //! | [`log`] | the same page as a log of states, which many reports fill |
 //! | [`store`] | the word that a range is in which is written by itself |
 //! | [`split_ring`], [`packed_ring`] | the ring of a virtio queue, in either format |
+//! | [`indirect`] | a table of descriptors that one of a ring points to |
+//! | [`event`] | at which entry a side wants to be told |
 //! | [`virtio`] | the balloon that the ring belongs to, and its registers |
 //!
 //! One range at a time travels in the registers of the call itself: see [`crate::calls`].
 
+pub mod event;
+pub mod indirect;
 pub mod log;
 pub mod packed_ring;
 pub mod page;

@@ -60,8 +60,9 @@ fn ladder(criterion: &mut Criterion) {
 }
 
 fn spec(rung: Rung, batch: u16, calls: &Calls) -> TimedSpec {
-    let Transport { carrier, doorbell, servicer, completion, halt_poll } = rung.transport(calls.by);
-    let way = Way { carrier, doorbell, servicer, completion, halt_poll, ..common::BASE.way };
+    let Transport { carrier, ring_features, doorbell, servicer, completion, halt_poll } =
+        rung.transport(calls.by);
+    let way = Way { carrier, ring_features, doorbell, servicer, completion, halt_poll, ..common::BASE.way };
     TimedSpec { way, batch, ..common::BASE }
 }
 

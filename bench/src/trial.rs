@@ -9,5 +9,6 @@ pub mod counts;
 pub mod engine;
 pub mod kind;
 pub mod record;
+pub mod ring;
 pub mod spec;
 pub mod timed;

@@ -30,7 +30,7 @@ use abi::boot::BootInfo;
 use crate::metal::Metal;
 use crate::transport::choose::{choose, start_packed, start_split};
 use crate::transport::virtio_mmio::StartError;
-use crate::transport::{Log, PackedFlight, SplitFlight, StoreQueue};
+use crate::transport::{Log, PackedFlight, Plain, SplitFlight, StoreQueue};
 use program::Reporter;
 
 /// Runs the measured program, in the loop that the boot words ask for.
@@ -41,12 +41,12 @@ pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
     let entries = |number: u64| u16::try_from(number).map_err(|_| StartError::Queue);
     match info.carrier {
         Carrier::Ring if info.in_flight > 1 => {
-            let ring = start_split(metal, info)?;
+            let ring = start_split(metal, info, Plain)?;
             let ring = SplitFlight::new(ring, entries(info.batch)?, entries(info.in_flight)?);
             rounds::run(metal, info, ring, Reporter::fly);
         }
         Carrier::PackedRing if info.in_flight > 1 => {
-            let ring = PackedFlight::new(start_packed(metal, info)?, entries(info.batch)?);
+            let ring = PackedFlight::new(start_packed(metal, info, Plain)?, entries(info.batch)?);
             rounds::run(metal, info, ring, Reporter::fly);
         }
         Carrier::Log => rounds::run(metal, info, Log::of(metal.vcpu()), Reporter::gather),

@@ -11,6 +11,7 @@ use crate::metal::Metal;
 pub mod choose;
 mod empty;
 mod log;
+mod options;
 mod packed_ring;
 mod page;
 mod registers;
@@ -20,6 +21,7 @@ pub mod virtio_mmio;
 
 pub use empty::Empty;
 pub use log::Log;
+pub use options::{Options, Plain};
 pub use packed_ring::{PackedFlight, PackedRing};
 pub use page::BatchPage;
 pub use registers::Registers;

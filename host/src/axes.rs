@@ -18,7 +18,9 @@ mod rules;
 mod set;
 mod way;
 
-pub use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
+pub use abi::axes::{
+    Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, RingFeatures, Workload,
+};
 
 pub use backing::Backing;
 pub use discard::{Coalesce, Discard};

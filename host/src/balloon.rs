@@ -10,7 +10,8 @@
 //! The reporting queue has the number that the driver gives it: that of the specification, or the next after the queues
 //! that exist. Nothing else is offered that could have either.
 //!
-//! Queues are split, and walked with `virtio-queue`; or packed, where that is offered and the driver accepts it.
+//! Queues are split, and walked with `virtio-queue`; or packed, where that is offered and the driver accepts it. Their options
+//! are offered where they were chosen, and what the driver accepts of them is honoured.
 
 use std::io;
 use std::sync::Arc;
@@ -30,15 +31,18 @@ use crate::memory::GuestRam;
 use crate::reclaim::Batch;
 
 mod chain;
+mod options;
 mod packed;
 mod packed_queue;
 mod registers;
 mod setup;
 mod shared;
 
+use chain::Table;
 use packed_queue::PackedQueue;
 use setup::{Setup, fresh_queue};
 
+pub use options::RingCounts;
 pub(crate) use shared::SharedBalloon;
 
 /// A driver broke a queue beyond what one chain can: the device needs a reset (2.1.2).
@@ -95,6 +99,9 @@ pub(crate) struct Balloon {
     listener: Option<Listener>,
     /// Head of the chain of the reporting queue, or id of the list, that is fetched and not completed.
     in_hand: Option<u16>,
+    /// Where its options stand.
+    standing: options::Standing,
+    counts: RingCounts,
     interrupt: EventFd,
     planted: Planted,
     offered: u64,
@@ -111,6 +118,8 @@ pub(crate) struct Balloon {
     poison: u32,
 }
 
+/// What a queue may have beside its format.
+const OPTIONS: u64 = feature::INDIRECT_DESC | feature::EVENT_IDX | feature::IN_ORDER;
 /// What is always offered.
 const OFFERED: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
 
@@ -126,6 +135,8 @@ impl Balloon {
             two_reporting: false,
             listener: None,
             in_hand: None,
+            standing: options::Standing::default(),
+            counts: RingCounts::default(),
             interrupt,
             planted,
             offered: OFFERED,
@@ -167,6 +178,12 @@ impl Balloon {
         self.status
     }
 
+    /// The features that the driver has accepted so far.
+    #[cfg(any(test, feature = "test-support"))]
+    pub(crate) const fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
     /// One of the queues, as it is set up.
     #[cfg(any(test, feature = "test-support"))]
     pub(crate) fn queue_numbered(&self, number: u16) -> &Queue {
@@ -189,10 +206,15 @@ impl Balloon {
             let two = std::mem::take(&mut self.two_reporting);
             return if two { Err(self.broken(RingError::TwoReportingQueues)) } else { Ok(None) };
         }
-        match self.next_head(reporting) {
+        match self.next_or_ask(reporting) {
             Ok(Some(head)) => {
                 let queue = &self.queues[usize::from(reporting)];
-                chain::walk(&self.ram, Gpa(queue.desc_table()), queue.size(), head, batch);
+                let table = Table { at: Gpa(queue.desc_table()), size: queue.size() };
+                let indirect = self.has(feature::INDIRECT_DESC);
+                let walk = chain::walk(&self.ram, table, head, indirect, batch);
+                if self.has(OPTIONS) {
+                    self.note(head, walk);
+                }
                 batch.kept = self.poison != 0;
                 self.in_hand = Some(head);
                 Ok(Some(head))
@@ -233,7 +255,7 @@ impl Balloon {
 
     /// Acknowledges the next chain of a split queue without a look at it, if there is one.
     fn ignore_chain(&mut self, queue: u16) -> Result<bool, RingError> {
-        match self.next_head(queue) {
+        match self.next_or_ask(queue) {
             Ok(Some(head)) => self.give_back(queue, head).map(|()| true),
             Ok(None) => Ok(false),
             Err(error) => Err(self.broken(error)),
@@ -243,6 +265,15 @@ impl Balloon {
     const fn is_live(&self, queue: u16) -> bool {
         const LIVE: u32 = status::DRIVER_OK | status::DEVICE_NEEDS_RESET;
         self.status & LIVE == status::DRIVER_OK && queue < QUEUES
+    }
+
+    /// The next head of a split queue. If there is none, and the driver goes by what the device asked for, it is asked to
+    /// ring for the next.
+    fn next_or_ask(&mut self, number: u16) -> Result<Option<u16>, RingError> {
+        match self.next_head(number)? {
+            None if self.has(feature::EVENT_IDX) && self.ask_for_kick(number)? => self.next_head(number),
+            head => Ok(head),
+        }
     }
 
     fn next_head(&mut self, number: u16) -> Result<Option<u16>, RingError> {
@@ -295,8 +326,11 @@ impl Balloon {
         }
     }
 
-    /// Whether the driver wants an interrupt for what was just used (2.7.7.2; `EVENT_IDX` is not offered).
-    fn wants_interrupt(&self, number: u16) -> Result<bool, RingError> {
+    /// Whether the driver wants an interrupt for what was just used (2.7.7.2).
+    fn wants_interrupt(&mut self, number: u16) -> Result<bool, RingError> {
+        if self.has(feature::EVENT_IDX) {
+            return self.is_event_due(number);
+        }
         // SeqCst: the used index must be visible before the flags are read, or a driver that clears the flag
         // and then looks at the index could wait for ever.
         fence(Ordering::SeqCst);
@@ -333,6 +367,7 @@ impl Balloon {
         let _ = self.listen(REPORTING_QUEUE);
         self.two_reporting = false;
         self.in_hand = None;
+        self.standing = options::Standing::default();
         self.status = 0;
         self.accepted = 0;
         self.accepted_beyond = false;

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use abi::addr::{Order, bytes_of};
-use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, Workload};
+use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, RingFeatures, Workload};
 use abi::boot::BootInfo;
 use abi::calls::Answer;
 use abi::control::Control;
@@ -153,6 +153,7 @@ fn probe_boot(program: Program, guest_ring: GuestRing, bell: Bell) -> BootInfo {
         in_flight: 1,
         seed: 0,
         fenced: false,
+        ring_features: RingFeatures::NONE,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use abi::calls::Answer;
 
-use crate::balloon::RingError;
+use crate::balloon::{RingCounts, RingError};
 use crate::kvm::Request;
 use crate::reclaim::Batch;
 
@@ -61,6 +61,16 @@ pub(crate) trait Transport: Send {
     /// Pages that the guest took back before it was served, by what arrived.
     fn spared(&self) -> u64 {
         0
+    }
+
+    /// Whether the guest was not asked to ring for the call last fetched, so that its doorbell is not to be expected.
+    fn was_unasked(&self) -> bool {
+        false
+    }
+
+    /// What the options of a ring came to so far.
+    fn counts(&self) -> RingCounts {
+        RingCounts::default()
     }
 }
 

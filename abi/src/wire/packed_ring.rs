@@ -21,7 +21,7 @@ pub const DESC_AVAIL: u16 = 1 << 7;
 /// Descriptor: the opposite of that if it is available, the same if it is used.
 pub const DESC_USED: u16 = 1 << 15;
 
-/// Offset of `flags` in either event suppression structure (`desc`, which only `EVENT_IDX` knows, is at 0).
+/// Offset of `flags` in either event suppression structure (`desc`, which only `EVENT_IDX` knows, is at 0: see [`event`]).
 pub const EVENT_FLAGS: u64 = 2;
 /// The bits of these flags that are not reserved.
 pub const EVENT_FLAGS_MASK: u16 = 3;
@@ -29,8 +29,31 @@ pub const EVENT_FLAGS_MASK: u16 = 3;
 pub const EVENT_ENABLE: u16 = 0;
 /// The side that wrote this does not want to be told.
 pub const EVENT_DISABLE: u16 = 1;
+/// The side that wrote this wants to be told of one descriptor: only with `EVENT_IDX`.
+pub const EVENT_DESC: u16 = 2;
 /// Size of an event suppression structure.
 pub const EVENT_SIZE: u64 = 4;
+
+/// An event suppression structure that asks to be told of the descriptor here, as one word (2.8.14).
+#[must_use]
+pub const fn event(at: Position) -> u32 {
+    (EVENT_DESC as u32) << 16 | at.word() as u32
+}
+
+/// Whether the side that wrote this structure is to be told, now that the other has gone on from one position to another in a
+/// ring of `size`, with `EVENT_IDX` (2.8.10). A descriptor that the ring has not is never gone past.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "two fields of a word")]
+pub const fn is_due(structure: u32, from: Position, to: Position, size: u16) -> bool {
+    match (structure >> 16) as u16 & EVENT_FLAGS_MASK {
+        EVENT_DISABLE => false,
+        EVENT_DESC => {
+            let event = Position::from_word(structure as u16);
+            event.index < size && event.beyond(from, size) < to.beyond(from, size)
+        }
+        _ => true,
+    }
+}
 
 /// Where one side is in the ring: at which descriptor, and on a lap with which wrap counter (2.8.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +84,23 @@ impl Position {
         } else {
             Self { index: index - size, wrap: !self.wrap }
         }
+    }
+
+    /// How many descriptors on it is from another, in a ring of `size`: positions repeat after two laps.
+    const fn beyond(self, other: Self, size: u16) -> u16 {
+        let [here, there] = [self.of_two_laps(size), other.of_two_laps(size)];
+        // Modulo 2^16: two laps of the largest ring are just that many.
+        if here >= there { here - there } else { size.wrapping_mul(2).wrapping_sub(there - here) }
+    }
+
+    const fn of_two_laps(self, size: u16) -> u16 {
+        if self.wrap { self.index } else { self.index + size }
+    }
+
+    /// Whether it is on the same lap as another, of those since the one before.
+    #[must_use]
+    pub const fn is_on_lap_of(self, other: Self) -> bool {
+        self.wrap == other.wrap
     }
 
     /// The flags that make the descriptor here available.
@@ -140,7 +180,7 @@ const LAST: Placement = Placement::of(QUEUE_MAX);
 // 2.8.10.1 asks for alignments of 16, 4 and 4; pages of their own are more than that.
 const _: () = assert!(LAST.desc.0.is_multiple_of(16));
 const _: () = assert!(LAST.driver.is_page_aligned() && LAST.device.is_page_aligned());
-const _: () = assert!(LAST.device.0 + EVENT_SIZE <= layout::RING_END.0);
+const _: () = assert!(LAST.device.0 + EVENT_SIZE <= layout::INDIRECT.0);
 // Two laps fit in 16 bits.
 const _: () = assert!(QUEUE_MAX <= 1 << 15);
 
@@ -161,6 +201,29 @@ mod tests {
         assert_eq!(Position::START.used(), 1 << 7 | 1 << 15);
         let next_lap = Position::START.after(4, 4);
         assert_eq!((next_lap.index(), next_lap.available(), next_lap.used()), (0, 1 << 15, 0));
+    }
+
+    #[test]
+    fn a_side_is_told_of_the_descriptor_it_named_and_of_no_other() {
+        let at = |index, wrap| Position { index, wrap };
+        let (from, to) = (at(30, true), at(2, false));
+        for (due, named) in [
+            (true, at(30, true)),
+            (true, at(31, true)),
+            (true, at(1, false)),
+            (false, at(2, false)),
+            (false, at(29, true)),
+            (false, at(30, false)),
+            (false, at(1, true)),
+            (false, at(32, true)),
+            (false, at(0x7fff, true)),
+        ] {
+            assert_eq!(is_due(event(named), from, to, 32), due, "{named:?}");
+        }
+        assert!(is_due(u32::from(EVENT_ENABLE) << 16, from, to, 32));
+        assert!(!is_due(u32::from(EVENT_DISABLE) << 16, from, to, 32));
+        let a_lap = at(5, true).after(32, 32);
+        assert!(is_due(event(at(4, false)), at(5, true), a_lap, 32), "a list of all descriptors");
     }
 
     proptest! {

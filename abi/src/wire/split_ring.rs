@@ -44,7 +44,13 @@ pub struct Placement {
     pub avail: Gpa,
     /// Used ring, written by the device; on a page of its own.
     pub used: Gpa,
+    /// A word for the driver alone: where its next chain begins, for the virtual processors that share the ring, if it
+    /// takes descriptors in the order of the table. The format has no index in memory from which they could tell.
+    pub next: Gpa,
 }
+
+/// Nothing the device reads is there: after the largest available ring, on its page and none of its cache lines.
+const NEXT: u64 = 4096 - 64;
 
 impl Placement {
     /// The ring of `size` entries at [`layout::RING`]. Each part is placed where the largest ring would
@@ -55,7 +61,20 @@ impl Placement {
         let desc = layout::RING;
         let avail = desc.offset(max * DESC_SIZE);
         let used = avail.offset((ENTRIES + max * AVAIL_ENTRY_SIZE + 2).next_multiple_of(4096));
-        Self { size, desc, avail, used }
+        Self { size, desc, avail, used, next: avail.offset(NEXT) }
+    }
+
+    /// `used_event`: the entry of the used ring at which the driver wants to be told, if `EVENT_IDX` was negotiated
+    /// (2.7.6). The driver writes it.
+    #[must_use]
+    pub const fn used_event(self) -> Gpa {
+        self.avail.offset(ENTRIES + self.size as u64 * AVAIL_ENTRY_SIZE)
+    }
+
+    /// `avail_event`: the same of the available ring and the device (2.7.8).
+    #[must_use]
+    pub const fn avail_event(self) -> Gpa {
+        self.used.offset(ENTRIES + self.size as u64 * USED_ENTRY_SIZE)
     }
 
     /// The same as the device is told.
@@ -69,4 +88,5 @@ const LAST: Placement = Placement::of(QUEUE_MAX);
 // 2.7 asks for alignments of 16, 2 and 4; pages of their own are more than that.
 const _: () = assert!(LAST.desc.0.is_multiple_of(16));
 const _: () = assert!(LAST.avail.is_page_aligned() && LAST.used.is_page_aligned());
-const _: () = assert!(LAST.used.0 + ENTRIES + QUEUE_MAX as u64 * USED_ENTRY_SIZE + 2 <= layout::RING_END.0);
+const _: () = assert!(LAST.used_event().0 + 2 <= LAST.next.0 && LAST.next.0 + 2 <= LAST.used.0);
+const _: () = assert!(LAST.used.0 + ENTRIES + QUEUE_MAX as u64 * USED_ENTRY_SIZE + 2 <= layout::INDIRECT.0);

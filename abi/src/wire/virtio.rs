@@ -1,6 +1,7 @@
 //! A virtio balloon on virtio-mmio: the parts of the specification (1.2 and later) that both sides use, in its words.
 
 use crate::addr::Gpa;
+use crate::axes::RingFeatures;
 
 /// Device type of the traditional memory balloon (5.5).
 pub const DEVICE_ID_BALLOON: u32 = 5;
@@ -10,7 +11,7 @@ pub const VENDOR_ID: u32 = 0x5448_4750;
 /// A queue as its driver sets it up (2.6, 4.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Areas {
-    /// The feature bits without which it is in another format.
+    /// The feature bits without which it would be another: of its format, and of its options.
     pub needs: u64,
     /// Number of entries.
     pub size: u16,
@@ -22,18 +23,42 @@ pub struct Areas {
     pub device: Gpa,
 }
 
+impl Areas {
+    /// The same with options.
+    #[must_use]
+    pub const fn with(self, options: RingFeatures) -> Self {
+        Self { needs: self.needs | feature::of(options), ..self }
+    }
+}
+
 /// Feature bits.
 pub mod feature {
+    use crate::axes::RingFeatures;
+
     /// `VIRTIO_F_RING_PACKED` (6): all queues are packed (2.8).
     pub const RING_PACKED: u64 = 1 << 34;
     /// `VIRTIO_F_VERSION_1` (6): not a legacy device.
     pub const VERSION_1: u64 = 1 << 32;
-    /// `VIRTIO_F_INDIRECT_DESC` (6): never offered; the driver of Linux clears it too.
+    /// `VIRTIO_F_IN_ORDER` (6): descriptors are made available in the order of the table, and used in the same.
+    pub const IN_ORDER: u64 = 1 << 35;
+    /// `VIRTIO_F_EVENT_IDX` (6): each side says at which entry it wants to be told.
+    pub const EVENT_IDX: u64 = 1 << 29;
+    /// `VIRTIO_F_INDIRECT_DESC` (6): a descriptor may point to a table of others. The
+    /// driver of Linux clears it (`virtballoon_validate`): over it no report comes so.
     pub const INDIRECT_DESC: u64 = 1 << 28;
     /// `VIRTIO_BALLOON_F_PAGE_POISON` (5.5.3): the driver says with what it fills free pages.
     pub const PAGE_POISON: u64 = 1 << 4;
     /// `VIRTIO_BALLOON_F_PAGE_REPORTING` (5.5.3).
     pub const PAGE_REPORTING: u64 = 1 << 5;
+
+    /// The bits of the options of a ring.
+    #[must_use]
+    pub const fn of(options: RingFeatures) -> u64 {
+        let RingFeatures { indirect, event_idx, in_order } = options;
+        (if indirect { INDIRECT_DESC } else { 0 })
+            | (if event_idx { EVENT_IDX } else { 0 })
+            | (if in_order { IN_ORDER } else { 0 })
+    }
 }
 
 /// Device status bits (2.1).

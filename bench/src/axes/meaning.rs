@@ -1,7 +1,8 @@
 //! What every value of every axis means, in a line: for `pagehint list`.
 
 use host::axes::{
-    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer, Workload,
+    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, RingFeatures,
+    Servicer, Workload,
 };
 
 /// An axis that can explain itself.
@@ -20,6 +21,21 @@ impl Meaning for Carrier {
             Self::PackedRing => "a virtio packed ring (1.1 and later), one list a report",
             Self::Log => "a page of 511 states, unused or stable, and a call when it is full (s390's ESSA)",
             Self::Store => "one range in the word that is written: frame and order",
+        }
+    }
+}
+
+impl Meaning for RingFeatures {
+    fn meaning(self) -> &'static str {
+        match (self.indirect, self.event_idx, self.in_order) {
+            (false, false, false) => "a plain ring",
+            (true, false, false) => "a report is one descriptor, which points to a table (virtio 2.7.5.3)",
+            (false, true, false) => "each side names the entry at which it is told (virtio 2.7.7, 2.7.10)",
+            (false, false, true) => "descriptors in the order of the table (virtio 2.7.9), split rings only",
+            (true, true, false) => "the first two",
+            (true, false, true) => "tables, in order",
+            (false, true, true) => "events, in order",
+            (true, true, true) => "all three",
         }
     }
 }

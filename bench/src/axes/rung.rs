@@ -5,7 +5,7 @@
 //! waterfall - follows from it.
 
 use abi::axes::Axis;
-use host::axes::{Carrier, Completion, Doorbell, HaltPoll, Servicer};
+use host::axes::{Carrier, Completion, Doorbell, HaltPoll, RingFeatures, Servicer};
 use host::probe::Facts;
 
 use super::named::Named;
@@ -47,6 +47,10 @@ pub enum Rung {
     CoalescedPort,
     /// One MMIO write a range, which KVM queues.
     CoalescedMmio,
+    /// [`Rung::Virtio`] with indirect tables.
+    VirtioIndirect,
+    /// [`Rung::Virtio`] with event indices.
+    VirtioEventIdx,
 }
 
 impl Axis for Rung {
@@ -69,6 +73,8 @@ impl Axis for Rung {
         Self::Log,
         Self::CoalescedPort,
         Self::CoalescedMmio,
+        Self::VirtioIndirect,
+        Self::VirtioEventIdx,
     ];
 
     fn name(self) -> &'static str {
@@ -90,6 +96,8 @@ impl Axis for Rung {
             Self::Log => "log",
             Self::CoalescedPort => "coalesced-port",
             Self::CoalescedMmio => "coalesced-mmio",
+            Self::VirtioIndirect => "virtio-indirect",
+            Self::VirtioEventIdx => "virtio-event-idx",
         }
     }
 }
@@ -100,11 +108,13 @@ pub fn label(rung: Option<Named<Rung>>) -> String {
     rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
 }
 
-/// The five axes that make a transport.
+/// The six axes that make a transport.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Transport {
     /// Where ranges travel.
     pub carrier: Carrier,
+    /// What a ring has beside its format.
+    pub ring_features: RingFeatures,
     /// How the host is told.
     pub doorbell: Doorbell,
     /// Who acts.
@@ -119,6 +129,7 @@ pub struct Transport {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Change {
     Carrier(Carrier),
+    RingFeatures(RingFeatures),
     Doorbell(Doorbell),
     Servicer(Servicer),
     Completion(Completion),
@@ -137,6 +148,7 @@ struct Step {
 
 const IN_KERNEL: Transport = Transport {
     carrier: Carrier::Empty,
+    ring_features: RingFeatures::NONE,
     doorbell: Doorbell::HypercallKernel,
     servicer: Servicer::Kernel,
     completion: Completion::Return,
@@ -246,6 +258,20 @@ const BESIDE: &[Beside] = &[
         cause: "an MMIO write that KVM queues instead of a call",
         meaning: "hypercall-each, the call an MMIO write that KVM queues in the kernel",
     },
+    Beside {
+        rung: Rung::VirtioIndirect,
+        like: Rung::Virtio,
+        changes: &[Change::RingFeatures(RingFeatures { indirect: true, ..RingFeatures::NONE })],
+        cause: "a table that one descriptor points to",
+        meaning: "virtio, the ranges in an indirect table",
+    },
+    Beside {
+        rung: Rung::VirtioEventIdx,
+        like: Rung::Virtio,
+        changes: &[Change::RingFeatures(RingFeatures { event_idx: true, ..RingFeatures::NONE })],
+        cause: "event indices instead of flags",
+        meaning: "virtio, each side told by the other's event index",
+    },
 ];
 
 const fn packed(rung: Rung, like: Rung, meaning: &'static str) -> Beside {
@@ -257,6 +283,7 @@ impl Transport {
     const fn with(mut self, change: Change) -> Self {
         match change {
             Change::Carrier(carrier) => self.carrier = carrier,
+            Change::RingFeatures(features) => self.ring_features = features,
             Change::Doorbell(doorbell) => self.doorbell = doorbell,
             Change::Servicer(servicer) => self.servicer = servicer,
             Change::Completion(completion) => self.completion = completion,
@@ -353,6 +380,7 @@ impl Rung {
             Self::PackedHypercall | Self::PackedSync => 1,
             Self::PackedAsync | Self::PackedVirtioPolled | Self::PackedVirtio => 0,
             Self::Log | Self::CoalescedPort | Self::CoalescedMmio => return None,
+            Self::VirtioIndirect | Self::VirtioEventIdx => 0,
         })
     }
 
@@ -395,6 +423,7 @@ mod tests {
     fn distance(a: Transport, b: Transport) -> usize {
         [
             a.carrier != b.carrier,
+            a.ring_features != b.ring_features,
             a.doorbell != b.doorbell,
             a.servicer != b.servicer,
             a.completion != b.completion,
@@ -450,8 +479,10 @@ mod tests {
     }
 
     fn is_allowed(transport: Transport) -> bool {
-        let Transport { carrier, doorbell, servicer, completion, halt_poll } = transport;
-        Way { servicer, halt_poll, ..Way::plain(carrier, doorbell, completion) }.validate().is_ok()
+        let Transport { carrier, ring_features, doorbell, servicer, completion, halt_poll } = transport;
+        Way { ring_features, servicer, halt_poll, ..Way::plain(carrier, doorbell, completion) }
+            .validate()
+            .is_ok()
     }
 
     // If one of the halves below ever becomes valid, the ladder should get a rung for it.

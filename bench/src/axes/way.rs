@@ -1,6 +1,8 @@
 //! A way to report as it is written: how reports travel and what is done with them.
 
-use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer};
+use host::axes::{
+    Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, RingFeatures, Servicer,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,9 @@ use super::rung::{Rung, Transport};
 pub struct Way {
     /// Where ranges travel.
     pub carrier: Named<Carrier>,
+    /// What the ring has beside its format; left out where it has nothing.
+    #[serde(default = "plain", skip_serializing_if = "is_plain")]
+    pub ring_features: Named<RingFeatures>,
     /// How the host is told.
     pub doorbell: Named<Doorbell>,
     /// Who acts.
@@ -32,6 +37,14 @@ pub struct Way {
     pub guest_ring: Named<RingChoice>,
 }
 
+const fn plain() -> Named<RingFeatures> {
+    Named(RingFeatures::NONE)
+}
+
+fn is_plain(features: &Named<RingFeatures>) -> bool {
+    *features == plain()
+}
+
 const fn host() -> Named<HaltPoll> {
     Named(HaltPoll::Host)
 }
@@ -40,6 +53,7 @@ impl From<host::axes::Way> for Way {
     fn from(way: host::axes::Way) -> Self {
         let host::axes::Way {
             carrier,
+            ring_features,
             doorbell,
             servicer,
             completion,
@@ -51,6 +65,7 @@ impl From<host::axes::Way> for Way {
         } = way;
         Self {
             carrier: Named(carrier),
+            ring_features: Named(ring_features),
             doorbell: Named(doorbell),
             servicer: Named(servicer),
             completion: Named(completion),
@@ -67,6 +82,7 @@ impl From<Way> for host::axes::Way {
     fn from(way: Way) -> Self {
         let Way {
             carrier,
+            ring_features,
             doorbell,
             servicer,
             completion,
@@ -78,6 +94,7 @@ impl From<Way> for host::axes::Way {
         } = way;
         Self {
             carrier: carrier.0,
+            ring_features: ring_features.0,
             doorbell: doorbell.0,
             servicer: servicer.0,
             completion: completion.0,
@@ -91,12 +108,22 @@ impl From<Way> for host::axes::Way {
 }
 
 impl Way {
+    /// The options of a ring in a word of a tag, where no rung's name says them.
+    #[must_use]
+    pub fn features_tag(&self) -> String {
+        if is_plain(&self.ring_features) || self.rung().is_some() {
+            return String::new();
+        }
+        format!(".{}", self.ring_features)
+    }
+
     /// The rung whose transport this is, if it is one's.
     #[must_use]
     pub fn rung(&self) -> Option<Rung> {
-        let Self { carrier, doorbell, servicer, completion, halt_poll, .. } = *self;
+        let Self { carrier, ring_features, doorbell, servicer, completion, halt_poll, .. } = *self;
         Rung::of(Transport {
             carrier: carrier.0,
+            ring_features: ring_features.0,
             doorbell: doorbell.0,
             servicer: servicer.0,
             completion: completion.0,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use abi::addr::Order;
 use host::axes::{
     Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Freed, HaltPoll, RULES, RingChoice,
-    Servicer, Way, Workload,
+    RingFeatures, Servicer, Way, Workload,
 };
 
 use super::exit::Code;
@@ -29,6 +29,7 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
     }
     writeln!(out, "\nAxes (run --AXIS VALUE; compare: --discards DISCARD,…)")?;
     axis::<Carrier>(out)?;
+    axis::<RingFeatures>(out)?;
     axis::<Doorbell>(out)?;
     axis::<Servicer>(out)?;
     axis::<Completion>(out)?;

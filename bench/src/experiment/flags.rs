@@ -58,7 +58,7 @@ fn another(value: &toml::Value) -> toml::Value {
 /// What a trial must have to look at a choice that not all do: see [`host::engine::EngineSpec::neutral`].
 fn looked_at_by(key: &str) -> &'static str {
     match key {
-        "queue-size" | "offer-poison" => "a rung with a ring",
+        "queue-size" | "offer-poison" | "ring-features" => "a rung with a ring",
         "shuffle" | "shuffles" | "high-water" | "budget" | "watermark" => "a walk of lists",
         "capacity" | "capacities" | "delay-ms" | "delays-ms" => "a walk that is not synchronous",
         "warmup-ms" | "window-ms" => "a load that is timed",

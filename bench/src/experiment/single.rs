@@ -26,8 +26,17 @@ impl Asks for OneTimed {
         ("quick", "reports = 100\nwarmup = 20\n"),
         ("lab", "reports = 32\nwarmup = 8\narena = 4194304\n"),
     ];
-    const BESIDE: &'static [&'static str] =
-        &["carrier", "doorbell", "servicer", "completion", "halt-poll", "idle-us", "arena", "blocks"];
+    const BESIDE: &'static [&'static str] = &[
+        "carrier",
+        "ring-features",
+        "doorbell",
+        "servicer",
+        "completion",
+        "halt-poll",
+        "idle-us",
+        "arena",
+        "blocks",
+    ];
     const NAMES_PAGES: bool = false;
 
     type Found = timed::Found;
@@ -51,6 +60,7 @@ impl Asks for OneEngine {
         "poison",
         "offer-poison",
         "carrier",
+        "ring-features",
         "doorbell",
         "servicer",
         "completion",

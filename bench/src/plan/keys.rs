@@ -5,7 +5,8 @@
 
 use clap::Args;
 use host::axes::{
-    Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer, Workload,
+    Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, RingFeatures, Servicer,
+    Workload,
 };
 use host::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
 use schemars::JsonSchema;
@@ -76,6 +77,10 @@ pub struct Keys {
     /// Where ranges travel.
     #[arg(long, help_heading = "Transport")]
     pub carrier: Option<Named<Carrier>>,
+    /// What the ring has beside its format.
+    #[arg(long, help_heading = "Transport")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring_features: Option<Named<RingFeatures>>,
     /// How the host is told.
     #[arg(long, help_heading = "Transport")]
     pub doorbell: Option<Named<Doorbell>>,

@@ -36,12 +36,13 @@ impl Keys {
 
     /// A way to report over this transport; a choice that is made beside it is never replaced.
     fn way(&self, transport: Transport, discard: Discard, backing: Backing) -> Way {
-        let Transport { carrier, doorbell, servicer, completion, halt_poll } = transport;
+        let Transport { carrier, ring_features, doorbell, servicer, completion, halt_poll } = transport;
         let completion = self.completion.map_or(completion, |given| given.0);
         // Who does not halt is not to sleep either: no choice of the user's.
         let halt_poll = if completion == Completion::Interrupt { halt_poll } else { HaltPoll::Host };
         Way {
             carrier: self.carrier.map_or(carrier, |given| given.0),
+            ring_features: self.ring_features.map_or(ring_features, |given| given.0),
             doorbell: self.doorbell.map_or(doorbell, |given| given.0),
             servicer: self.servicer.map_or(servicer, |given| given.0),
             completion,

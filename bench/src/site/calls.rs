@@ -65,7 +65,11 @@ impl Calls {
     pub fn refusal(&self, rung: Rung) -> Option<&str> {
         match (rung, &self.in_kernel) {
             (Rung::InKernel, InKernel::Not { reason }) => Some(reason),
-            (Rung::Virtio | Rung::PackedVirtio, _) if self.halt_poll == Some(false) => Some(NO_HALT_POLL),
+            (Rung::Virtio | Rung::PackedVirtio | Rung::VirtioIndirect | Rung::VirtioEventIdx, _)
+                if self.halt_poll == Some(false) =>
+            {
+                Some(NO_HALT_POLL)
+            }
             _ => None,
         }
     }

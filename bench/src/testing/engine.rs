@@ -207,6 +207,7 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
             tsc_khz: 2_000_000,
             placed: super::timed::placed(),
             stale_kicks: 0,
+            ring: super::timed::ring(&spec.way, made.reports),
             cpu_ns: Some(1_000_000),
             witness: WitnessKind::Frames,
             splits: None,

@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 use abi::axes::Axis;
 use abi::timed::burst::Burst;
 use hdrhistogram::Histogram;
-use host::axes::{Bell, Carrier, Completion, Discard, Doorbell, Freed, GuestRing, HaltPoll, Servicer};
+use host::axes::{
+    Bell, Carrier, Completion, Discard, Doorbell, Freed, GuestRing, HaltPoll, RingFeatures, Servicer,
+};
+use host::balloon::RingCounts;
 use host::engine::{EngineOutcome, EngineSpec};
 use host::kvm::{Counter, Exits, Flavour, Placed};
 use host::memory::WitnessKind;
@@ -255,6 +258,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             ],
             placed: placed(),
             stale_kicks: 0,
+            ring: ring(&spec.way, calls),
             cpu_ns: timed(30_000_000),
             madvise_calls: if discards { calls } else { 0 },
             discarded_pages: 0,
@@ -301,6 +305,21 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         memory_beside_ram: 8 << 20,
         idle_ticks: None,
         boot_ns: timed(50_000_000),
+    }
+}
+
+/// What the options of a ring come to in so many reports.
+pub(crate) fn ring(way: &host::axes::Way, reports: u64) -> RingCounts {
+    let if_chosen = |chosen: bool| if chosen { reports } else { 0 };
+    let RingFeatures { indirect, event_idx, in_order } = way.ring_features;
+    let wants_interrupts = way.completion == Completion::Interrupt;
+    RingCounts {
+        tables: if_chosen(indirect),
+        interrupts_due: if_chosen(event_idx && wants_interrupts),
+        interrupts_suppressed: if_chosen(event_idx && !wants_interrupts),
+        kicks_asked: if_chosen(event_idx),
+        in_order: if_chosen(in_order),
+        ..RingCounts::default()
     }
 }
 

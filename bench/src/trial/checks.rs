@@ -10,6 +10,7 @@ use host::engine::GuestCounter;
 use super::counts::Counts;
 use super::kind::{Engine, Timed};
 use super::record::TrialRecord;
+use super::ring;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::unit::total;
 
@@ -41,6 +42,7 @@ pub fn all(planned: Planned, trials: &[TrialRecord]) -> Vec<Check> {
         placed(&measured),
     ];
     checks.extend(sleeps(&measured));
+    checks.extend(ring::took_part(&measured));
     checks
 }
 
@@ -119,7 +121,7 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
 }
 
 /// Ranges that the guest reported.
-fn ranges(trial: &TrialRecord) -> u64 {
+pub(super) fn ranges(trial: &TrialRecord) -> u64 {
     let timed = trial.measured::<Timed>().map(|found| found.ranges);
     let engine = trial.measured::<Engine>().map(|found| found.sum(GuestCounter::Reported));
     timed.or(engine).unwrap_or_default()

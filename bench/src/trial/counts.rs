@@ -11,6 +11,7 @@ use host::trial::Common;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ring::RingOptions;
 use crate::axes::named::Named;
 use crate::figure::unit::Clock;
 use crate::site::placement::Placement;
@@ -28,6 +29,9 @@ pub struct Counts {
     /// Times somebody was called to the ring and found nothing in it.
     #[serde(default)]
     pub stale_kicks: u64,
+    /// What the options of the ring came to; absent where there is nothing to say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ring: Option<RingOptions>,
     /// What a tick is: the unit of the figures and, for time, the frequency of the time stamp counter.
     #[serde(flatten)]
     pub clock: Clock,
@@ -70,6 +74,7 @@ impl Counts {
             guest_ring: Named(found.guest_ring),
             placement: Some((&found.placed).into()),
             stale_kicks: found.stale_kicks,
+            ring: RingOptions::new(&found.ring),
             clock,
             exits: found.exits.into(),
             kvm_stats: statistics(&found.kvm_stats, clock),
@@ -123,13 +128,14 @@ fn statistics(kvm_stats: &[(String, u64)], clock: Clock) -> BTreeMap<String, u64
 
 /// Ranges refused, by reason; only reasons there were.
 fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
-    let Refused { empty, wraps, outside, read_only, indirect, broken_chain, bad_call } = *refused;
+    let Refused { empty, wraps, outside, read_only, indirect, table, broken_chain, bad_call } = *refused;
     [
         ("empty", empty),
         ("wraps", wraps),
         ("outside", outside),
         ("read-only", read_only),
         ("indirect", indirect),
+        ("table", table),
         ("broken-chain", broken_chain),
         ("bad-call", bad_call),
     ]

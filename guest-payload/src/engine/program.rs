@@ -1,7 +1,7 @@
 //! The reporting engine: see [`abi::engine`]. Brings up what was chosen, runs the load, and looks at everything once
 //! more.
 
-use abi::axes::{Axis, Carrier};
+use abi::axes::{Axis, Carrier, RingFeatures};
 use abi::boot::BootInfo;
 use abi::control::Control;
 use abi::engine::books::shared::INHIBITED;
@@ -19,7 +19,9 @@ use crate::engine::witness::Witness;
 use crate::metal::Metal;
 use crate::transport::choose::{areas, packed, split};
 use crate::transport::virtio_mmio::{self, StartError};
-use crate::transport::{BatchPage, Empty, PackedRing, Registers, SplitRing, Store, Transport};
+use crate::transport::{
+    BatchPage, Empty, Options, PackedRing, Plain, Registers, SplitRing, Store, Transport,
+};
 
 /// The virtual processor that sets up what all share.
 const FIRST: u32 = 0;
@@ -47,34 +49,52 @@ pub fn run<M: Metal>(metal: &mut M, boot: &BootInfo) -> Result<(), StartError> {
             choose(metal, boot, &info, inhibited, &mut page);
         }
         Carrier::Ring => {
-            let mut ring = split_ring(metal, boot)?;
-            choose(metal, boot, &info, inhibited, &mut ring);
+            if boot.ring_features == RingFeatures::NONE {
+                let mut ring = split_ring(metal, boot, Plain)?;
+                choose(metal, boot, &info, inhibited, &mut ring);
+            } else {
+                let mut ring = split_ring(metal, boot, boot.ring_features)?;
+                choose(metal, boot, &info, inhibited, &mut ring);
+            }
         }
         Carrier::PackedRing => {
-            let mut ring = packed_ring(metal, boot)?;
-            choose(metal, boot, &info, inhibited, &mut ring);
+            if boot.ring_features == RingFeatures::NONE {
+                let mut ring = packed_ring(metal, boot, Plain)?;
+                choose(metal, boot, &info, inhibited, &mut ring);
+            } else {
+                let mut ring = packed_ring(metal, boot, boot.ring_features)?;
+                choose(metal, boot, &info, inhibited, &mut ring);
+            }
         }
     }
     Ok(())
 }
 
 /// This processor's end of the split ring that all share.
-fn split_ring(metal: &mut impl Metal, boot: &BootInfo) -> Result<SplitRing, StartError> {
+fn split_ring<O: Options>(
+    metal: &mut impl Metal,
+    boot: &BootInfo,
+    options: O,
+) -> Result<SplitRing<O>, StartError> {
     let at = split(boot)?;
     Ok(if metal.vcpu() == FIRST {
-        SplitRing::new(metal, at, boot.completion)
+        SplitRing::new(metal, at, boot.completion, options)
     } else {
-        SplitRing::beside(at, boot.completion)
+        SplitRing::beside(at, boot.completion, options)
     })
 }
 
 /// This processor's end of the packed ring that all share.
-fn packed_ring(metal: &mut impl Metal, boot: &BootInfo) -> Result<PackedRing, StartError> {
+fn packed_ring<O: Options>(
+    metal: &mut impl Metal,
+    boot: &BootInfo,
+    options: O,
+) -> Result<PackedRing<O>, StartError> {
     let at = packed(boot)?;
     Ok(if metal.vcpu() == FIRST {
-        PackedRing::new(metal, at, boot.completion)
+        PackedRing::new(metal, at, boot.completion, options)
     } else {
-        PackedRing::beside(at, boot.completion)
+        PackedRing::beside(at, boot.completion, options)
     })
 }
 

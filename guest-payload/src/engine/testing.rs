@@ -1,7 +1,7 @@
 //! What the tests of the engine share: a guest's words, a machine, a host that discards, and what the oracle found.
 
 use abi::addr::{Order, PageRange};
-use abi::axes::{Afterwards, Bell, Carrier, Completion, GuestRing, Program, Workload};
+use abi::axes::{Afterwards, Bell, Carrier, Completion, GuestRing, Program, RingFeatures, Workload};
 use abi::boot::BootInfo;
 use abi::calls::Operation;
 use abi::engine::books::violation;
@@ -38,6 +38,7 @@ pub(crate) const BOOT: BootInfo = BootInfo {
     gathers: 0,
     in_flight: 1,
     fenced: false,
+    ring_features: RingFeatures::NONE,
 };
 
 /// A processor that takes and gives back eight huge pages, twice.

@@ -1,12 +1,14 @@
 //! Which transport it is: decided once, when the payload is up, so that the measured loop is compiled for each.
 
-use abi::axes::Carrier;
+use abi::axes::{Carrier, RingFeatures};
 use abi::boot::BootInfo;
 use abi::wire::virtio::Areas;
 use abi::wire::{packed_ring, split_ring};
 
 use super::virtio_mmio::{StartError, start};
-use super::{BatchPage, Empty, Log, PackedRing, Registers, SplitRing, Store, StoreQueue, Transport};
+use super::{
+    BatchPage, Empty, Log, Options, PackedRing, Plain, Registers, SplitRing, Store, StoreQueue, Transport,
+};
 use crate::metal::Metal;
 
 /// What is done over a transport, whichever it is.
@@ -24,14 +26,26 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
         Carrier::Empty => work.over(metal, info, Empty::new(info.bell)),
         Carrier::Registers => work.over(metal, info, Registers::default()),
         Carrier::Batch => work.over(metal, info, BatchPage::of(metal.vcpu())),
-        Carrier::Ring => {
-            let ring = start_split(metal, info)?;
-            work.over(metal, info, ring);
-        }
-        Carrier::PackedRing => {
-            let ring = start_packed(metal, info)?;
-            work.over(metal, info, ring);
-        }
+        Carrier::Ring => match info.ring_features {
+            RingFeatures::NONE => {
+                let ring = start_split(metal, info, Plain)?;
+                work.over(metal, info, ring);
+            }
+            options => {
+                let ring = start_split(metal, info, options)?;
+                work.over(metal, info, ring);
+            }
+        },
+        Carrier::PackedRing => match info.ring_features {
+            RingFeatures::NONE => {
+                let ring = start_packed(metal, info, Plain)?;
+                work.over(metal, info, ring);
+            }
+            options => {
+                let ring = start_packed(metal, info, options)?;
+                work.over(metal, info, ring);
+            }
+        },
         Carrier::Log => work.over(metal, info, Log::of(metal.vcpu())),
         Carrier::Store if info.gathers > 0 => work.over(metal, info, StoreQueue::default()),
         Carrier::Store => work.over(metal, info, Store::default()),
@@ -39,33 +53,42 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
     Ok(())
 }
 
-/// Brings the balloon up with a split ring.
+/// Brings the balloon up with a split ring of these options.
 ///
 /// # Errors
 /// [`StartError`] if it cannot be brought up.
-pub fn start_split<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<SplitRing, StartError> {
+pub fn start_split<M: Metal, O: Options>(
+    metal: &mut M,
+    info: &BootInfo,
+    options: O,
+) -> Result<SplitRing<O>, StartError> {
     start(metal, areas(info)?, None)?;
-    Ok(SplitRing::new(metal, split(info)?, info.completion))
+    Ok(SplitRing::new(metal, split(info)?, info.completion, options))
 }
 
 /// The same with a packed one.
 ///
 /// # Errors
 /// [`StartError`] if it cannot be brought up.
-pub fn start_packed<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<PackedRing, StartError> {
+pub fn start_packed<M: Metal, O: Options>(
+    metal: &mut M,
+    info: &BootInfo,
+    options: O,
+) -> Result<PackedRing<O>, StartError> {
     start(metal, areas(info)?, None)?;
-    Ok(PackedRing::new(metal, packed(info)?, info.completion))
+    Ok(PackedRing::new(metal, packed(info)?, info.completion, options))
 }
 
-/// The ring as the device is told, in the carrier's format.
+/// The ring as the device is told, in the carrier's format and with its options.
 ///
 /// # Errors
 /// [`StartError::Queue`] if it would be larger than any can be.
 pub fn areas(info: &BootInfo) -> Result<Areas, StartError> {
-    match info.carrier {
-        Carrier::PackedRing => packed(info).map(packed_ring::Placement::areas),
-        _ => split(info).map(split_ring::Placement::areas),
-    }
+    let areas = match info.carrier {
+        Carrier::PackedRing => packed(info)?.areas(),
+        _ => split(info)?.areas(),
+    };
+    Ok(areas.with(info.ring_features))
 }
 
 /// Where a split ring lies.

@@ -1,17 +1,21 @@
 //! A virtio packed ring (2.8): a report is one list of device-writable descriptors, and one list is in flight at a time.
 //! So lists are used in the order in which they are made available, and the used descriptor of each takes the place of
 //! its first.
+//!
+//! With its options the list is in a table that one descriptor points to, and each side names the descriptor of which it wants
+//! to be told.
 
 use abi::addr::{Gpa, PageRange};
 use abi::axes::Completion;
 use abi::calls::{IDLE_GPA, IDLE_PAGES, Operation};
 use abi::violation::Violation;
+use abi::wire::indirect;
 use abi::wire::packed_ring::{
-    DESC_FLAGS, DESC_ID, DESC_LEN, DESC_NEXT, DESC_SIZE, DESC_WRITE, EVENT_DISABLE, EVENT_ENABLE,
-    EVENT_FLAGS, EVENT_FLAGS_MASK, Placement, Position,
+    DESC_FLAGS, DESC_ID, DESC_INDIRECT, DESC_LEN, DESC_NEXT, DESC_SIZE, DESC_WRITE, EVENT_DISABLE,
+    EVENT_ENABLE, EVENT_FLAGS, EVENT_FLAGS_MASK, Placement, Position, event, is_due,
 };
 
-use super::{Transport, Verdict};
+use super::{Options, Plain, Transport, Verdict};
 use crate::metal::Metal;
 
 mod flight;
@@ -20,29 +24,30 @@ pub use flight::PackedFlight;
 
 /// The driver's end of a ring.
 #[derive(Clone, Copy, Debug)]
-pub struct PackedRing {
+pub struct PackedRing<O = Plain> {
     at: Placement,
     completion: Completion,
+    options: O,
     /// Where the list in flight begins, and its used descriptor will be.
     begun: Position,
     /// Where the next list begins.
     next: Position,
 }
 
-impl PackedRing {
+impl<O: Options> PackedRing<O> {
     /// A driver for the ring `at`, whose memory the host has zeroed and whose queue is set up
     /// ([`crate::transport::virtio_mmio::start`]).
-    pub fn new(metal: &mut impl Metal, at: Placement, completion: Completion) -> Self {
+    pub fn new(metal: &mut impl Metal, at: Placement, completion: Completion, options: O) -> Self {
         let flags = if completion == Completion::Interrupt { EVENT_ENABLE } else { EVENT_DISABLE };
         metal.store16(at.driver.offset(EVENT_FLAGS), flags);
         metal.store16(at.next, Position::START.word());
-        Self::beside(at, completion)
+        Self::beside(at, completion, options)
     }
 
     /// A driver for a ring that another virtual processor has set up.
     #[must_use]
-    pub const fn beside(at: Placement, completion: Completion) -> Self {
-        Self { at, completion, begun: Position::START, next: Position::START }
+    pub const fn beside(at: Placement, completion: Completion, options: O) -> Self {
+        Self { at, completion, options, begun: Position::START, next: Position::START }
     }
 
     #[inline(always)]
@@ -59,11 +64,46 @@ impl PackedRing {
     #[inline(always)]
     fn fill<M: Metal>(&self, metal: &mut M, position: Position, range: PageRange) -> Gpa {
         let descriptor = self.descriptor(position);
-        metal.store(descriptor, range.gpa().0);
-        // A block is at most 4 MiB long (order 10): its length fits in the 32 bits of the field.
-        metal.store32(descriptor.offset(DESC_LEN), u32::try_from(range.bytes()).unwrap_or(u32::MAX));
+        name(metal, descriptor, range);
         metal.store16(descriptor.offset(DESC_ID), self.id());
         descriptor
+    }
+
+    /// Puts the ranges into the indirect table, and where it is into the one descriptor of the list, but for its flags;
+    /// where that is.
+    #[inline(always)]
+    fn point<M: Metal>(&self, metal: &mut M, ranges: &[PageRange]) -> Gpa {
+        let mut element = indirect::AT;
+        for range in ranges {
+            name(metal, element, *range);
+            // Neither its id nor any other flag means anything in a table (2.8.7).
+            metal.store16(element.offset(DESC_FLAGS), DESC_WRITE);
+            element = element.offset(DESC_SIZE);
+        }
+        let descriptor = self.descriptor(self.begun);
+        metal.store(descriptor, indirect::AT.0);
+        metal.store32(descriptor.offset(DESC_LEN), indirect::bytes(ranges.len()));
+        metal.store16(descriptor.offset(DESC_ID), self.id());
+        descriptor
+    }
+
+    /// Says where the next list begins: to the virtual processors that share the ring too.
+    #[inline(always)]
+    fn end_before(&mut self, metal: &mut impl Metal, next: Position) {
+        self.next = next;
+        metal.store16(self.at.next, next.word());
+    }
+
+    /// Whether the device is to be told of the list just made available.
+    #[inline(always)]
+    fn is_awaited(&self, metal: &impl Metal) -> bool {
+        if self.options.get().event_idx {
+            // The list was published before this load. So either the device sees it, which looks once more after it has
+            // named a descriptor, or the one that it named is seen here. One load: the flags say what the rest means.
+            is_due(metal.load32(self.at.device), self.begun, self.next, self.at.size)
+        } else {
+            metal.load16(self.at.device.offset(EVENT_FLAGS)) & EVENT_FLAGS_MASK != EVENT_DISABLE
+        }
     }
 
     /// Whether the list in flight is used.
@@ -109,22 +149,43 @@ impl PackedRing {
     }
 }
 
+/// Names a range in a descriptor.
+#[inline(always)]
+fn name<M: Metal>(metal: &mut M, descriptor: Gpa, range: PageRange) {
+    metal.store(descriptor, range.gpa().0);
+    // A block is at most 4 MiB long (order 10): its length fits in the 32 bits of the field.
+    metal.store32(descriptor.offset(DESC_LEN), u32::try_from(range.bytes()).unwrap_or(u32::MAX));
+}
+
 /// The flags of a descriptor here, of a list with so many more.
 #[inline(always)]
 const fn flags(position: Position, left: usize) -> u16 {
     position.available() | if left == 0 { DESC_WRITE } else { DESC_WRITE | DESC_NEXT }
 }
 
-impl<M: Metal> Transport<M> for PackedRing {
+impl<M: Metal, O: Options> Transport<M> for PackedRing<O> {
     fn capacity(&self) -> usize {
-        usize::from(self.at.size)
+        let most = if self.options.get().indirect { indirect::CAPACITY } else { u16::MAX };
+        usize::from(self.at.size.min(most))
     }
 
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
         let Some((first, others)) = ranges.split_first() else { return };
+        let options = self.options.get();
         self.begun = self.next;
+        if options.event_idx && self.completion == Completion::Interrupt {
+            // Visible before the list is, and so to whoever uses it.
+            metal.store32(self.at.driver, event(self.begun));
+        }
         let mut position = self.begun.after(1, self.at.size);
+        if options.indirect {
+            self.end_before(metal, position);
+            let descriptor = self.point(metal, ranges);
+            // Publish: the table and the rest of the descriptor must be visible before its flags, as below.
+            metal.store16_publish(descriptor.offset(DESC_FLAGS), self.begun.available() | DESC_INDIRECT);
+            return;
+        }
         let mut left = others.len();
         for range in others {
             left -= 1;
@@ -132,17 +193,16 @@ impl<M: Metal> Transport<M> for PackedRing {
             metal.store16(descriptor.offset(DESC_FLAGS), flags(position, left));
             position = position.after(1, self.at.size);
         }
-        self.next = position;
-        metal.store16(self.at.next, position.word());
+        self.end_before(metal, position);
         let descriptor = self.fill(metal, self.begun, *first);
         // Publish: every descriptor of the list must be visible before the flags of its first (2.8.6), and the load of
-        // the device's flags in `notify` must not be satisfied before those are visible (2.8.21.2).
+        // the device's event in `notify` must not be satisfied before those are visible (2.8.21.2).
         metal.store16_publish(descriptor.offset(DESC_FLAGS), flags(self.begun, others.len()));
     }
 
     #[inline(always)]
     fn notify(&mut self, metal: &mut M) {
-        if metal.load16(self.at.device.offset(EVENT_FLAGS)) & EVENT_FLAGS_MASK != EVENT_DISABLE {
+        if self.is_awaited(metal) {
             metal.ring(Operation::Kick.word(), Gpa(IDLE_GPA), IDLE_PAGES);
         }
     }
@@ -166,6 +226,9 @@ impl<M: Metal> Transport<M> for PackedRing {
         Verdict { refused: 0, violation: violation.or_else(|| self.judge_used(metal)) }
     }
 }
+
+#[cfg(test)]
+mod with_options;
 
 #[cfg(test)]
 mod tests {
@@ -198,7 +261,7 @@ mod tests {
     #[test]
     fn a_report_is_one_list_of_writable_descriptors() {
         let mut metal = Fake::new(|_, _| {});
-        let mut ring = PackedRing::new(&mut metal, AT, Completion::Return);
+        let mut ring = PackedRing::new(&mut metal, AT, Completion::Return, Plain);
         ring.prepare(&mut metal, &blocks(3));
         for (index, flags) in (0..).zip([AVAILABLE | 3, AVAILABLE | 3, AVAILABLE | 2, 0]) {
             assert_eq!(flags_at(&metal, index), flags, "descriptor {index}");
@@ -209,14 +272,14 @@ mod tests {
             assert_eq!(metal.load16(descriptor(index).offset(12)), 0);
         }
         assert_eq!(metal.load16(AT.driver.offset(2)), EVENT_DISABLE, "no interrupt wanted");
-        PackedRing::new(&mut metal, AT, Completion::Interrupt);
+        PackedRing::new(&mut metal, AT, Completion::Interrupt, Plain);
         assert_eq!(metal.load16(AT.driver.offset(2)), EVENT_ENABLE);
     }
 
     #[test]
     fn a_device_that_wants_no_kick_gets_none() {
         let mut metal = Fake::new(|_, _| {});
-        let mut ring = PackedRing::new(&mut metal, AT, Completion::Return);
+        let mut ring = PackedRing::new(&mut metal, AT, Completion::Return, Plain);
         ring.prepare(&mut metal, &blocks(1));
         for (event, rings) in [(EVENT_DISABLE, 0), (EVENT_ENABLE, 1), (2, 2)] {
             metal.store16(AT.device.offset(2), event);
@@ -232,7 +295,7 @@ mod tests {
                 use_descriptor(metal, *index, *id, *flags);
             }
         });
-        let mut ring = PackedRing::new(&mut metal, AT, Completion::Return);
+        let mut ring = PackedRing::new(&mut metal, AT, Completion::Return, Plain);
         ring.prepare(&mut metal, &blocks(2));
         ring.notify(&mut metal);
         ring.wait(&mut metal).violation
@@ -275,7 +338,7 @@ mod tests {
     fn laps_go_on_and_on() {
         for each in [1, 3, 31, 32] {
             let mut metal = Fake::new(device(each));
-            let mut ring = PackedRing::new(&mut metal, AT, Completion::Return);
+            let mut ring = PackedRing::new(&mut metal, AT, Completion::Return, Plain);
             for report in 0..200 {
                 ring.prepare(&mut metal, &blocks(each));
                 ring.notify(&mut metal);
@@ -288,8 +351,8 @@ mod tests {
     #[test]
     fn who_takes_over_goes_on_where_the_other_was() {
         let mut metal = Fake::new(device(5));
-        let mut first = PackedRing::new(&mut metal, AT, Completion::Return);
-        let mut second = PackedRing::beside(AT, Completion::Return);
+        let mut first = PackedRing::new(&mut metal, AT, Completion::Return, Plain);
+        let mut second = PackedRing::beside(AT, Completion::Return, Plain);
         for report in 0..50 {
             let ring = if report % 3 == 0 { &mut second } else { &mut first };
             ring.take_over(&metal);

@@ -1,47 +1,135 @@
 //! A virtio split ring (2.7): a report is one chain of device-writable descriptors, as the driver of Linux
 //! sends it (`virtballoon_free_page_report`), and one chain is in flight at a time.
+//!
+//! With its options the chain is in a table that one descriptor points to; descriptors are taken in the order of the ring's
+//! table; and each side names the entry at which it wants to be told.
 
 use abi::addr::{Gpa, PageRange};
 use abi::axes::Completion;
 use abi::calls::{IDLE_GPA, IDLE_PAGES, Operation};
 use abi::violation::Violation;
 use abi::wire::split_ring::{
-    AVAIL_ENTRY_SIZE, AVAIL_NO_INTERRUPT, DESC_FLAGS, DESC_LEN, DESC_NEXT, DESC_NEXT_INDEX, DESC_SIZE,
-    DESC_WRITE, ENTRIES, IDX, Placement, USED_ENTRY_SIZE, USED_NO_NOTIFY,
+    AVAIL_ENTRY_SIZE, AVAIL_NO_INTERRUPT, DESC_FLAGS, DESC_INDIRECT, DESC_LEN, DESC_NEXT, DESC_NEXT_INDEX,
+    DESC_SIZE, DESC_WRITE, ENTRIES, IDX, Placement, USED_ENTRY_SIZE, USED_NO_NOTIFY,
 };
+use abi::wire::{event, indirect};
 
-use super::{Transport, Verdict};
+use super::{Options, Plain, Transport, Verdict};
 use crate::metal::Metal;
 
 mod flight;
 
 pub use flight::SplitFlight;
 
-/// The first descriptor of every chain: with one chain in flight the table is always free.
+/// The first descriptor of every chain: with one chain in flight the table is always free. Where descriptors are taken in
+/// the order of the table, that of the first chain.
 const HEAD: u16 = 0;
 
 /// The driver's end of a ring.
 #[derive(Clone, Copy, Debug)]
-pub struct SplitRing {
+pub struct SplitRing<O = Plain> {
     at: Placement,
     completion: Completion,
+    options: O,
     /// Chains made available so far, modulo 2^16: the next `avail.idx`.
     available: u16,
+    /// Where descriptors are taken in order: the first of the chain in flight, and of the next.
+    begun: u16,
+    next: u16,
 }
 
-impl SplitRing {
+impl<O: Options> SplitRing<O> {
     /// A driver for the ring `at`, whose memory the host has zeroed and whose queue is set up
     /// ([`crate::transport::virtio_mmio::start`]).
-    pub fn new(metal: &mut impl Metal, at: Placement, completion: Completion) -> Self {
-        let flags = if completion == Completion::Interrupt { 0 } else { AVAIL_NO_INTERRUPT };
-        metal.store16(at.avail, flags);
-        Self { at, completion, available: 0 }
+    pub fn new(metal: &mut impl Metal, at: Placement, completion: Completion, options: O) -> Self {
+        // Where an event index says it, the flag must stay 0 (2.7.7.1).
+        let by_flag = completion != Completion::Interrupt && !options.get().event_idx;
+        metal.store16(at.avail, if by_flag { AVAIL_NO_INTERRUPT } else { 0 });
+        Self::beside(at, completion, options)
     }
 
     /// A driver for a ring that another virtual processor has set up.
     #[must_use]
-    pub const fn beside(at: Placement, completion: Completion) -> Self {
-        Self { at, completion, available: 0 }
+    pub const fn beside(at: Placement, completion: Completion, options: O) -> Self {
+        Self { at, completion, options, available: 0, begun: HEAD, next: HEAD }
+    }
+
+    /// The first descriptor of the chain in flight.
+    #[inline(always)]
+    fn head(&self) -> u16 {
+        if self.options.get().in_order { self.begun } else { HEAD }
+    }
+
+    #[inline(always)]
+    fn descriptor(&self, index: u16) -> Gpa {
+        self.at.desc.offset(u64::from(index) * DESC_SIZE)
+    }
+
+    /// The descriptor after this one, in the order of the table.
+    #[inline(always)]
+    const fn after(&self, index: u16) -> u16 {
+        if index + 1 == self.at.size { 0 } else { index + 1 }
+    }
+
+    /// Says where the next chain begins: to the virtual processors that share the ring too.
+    #[inline(always)]
+    fn end_before(&mut self, metal: &mut impl Metal, next: u16) {
+        self.next = next;
+        metal.store16(self.at.next, next);
+    }
+
+    /// Puts the ranges into the indirect table, and where it is into the one descriptor of the chain; its head.
+    #[inline(always)]
+    fn point<M: Metal>(&mut self, metal: &mut M, ranges: &[PageRange]) -> u16 {
+        chain(metal, indirect::AT, 0, ranges);
+        if self.options.get().in_order {
+            self.begun = self.next;
+            self.end_before(metal, self.after(self.begun));
+        }
+        let desc = self.descriptor(self.head());
+        metal.store(desc, indirect::AT.0);
+        metal.store32(desc.offset(DESC_LEN), indirect::bytes(ranges.len()));
+        metal.store16(desc.offset(DESC_FLAGS), DESC_INDIRECT);
+        self.head()
+    }
+
+    /// Puts the ranges into descriptors that begin where those of the chain before ended, and go on at the end of the table
+    /// in its beginning (2.7.9); their head.
+    #[inline(always)]
+    fn go_on<M: Metal>(&mut self, metal: &mut M, ranges: &[PageRange]) -> u16 {
+        self.begun = self.next;
+        let (mut index, mut left) = (self.begun, ranges.len());
+        for range in ranges {
+            left -= 1;
+            let next = self.after(index);
+            fill(metal, self.descriptor(index), *range, left, next);
+            index = next;
+        }
+        self.end_before(metal, index);
+        self.begun
+    }
+
+    /// Names the entry of the used ring at which to be told: that of the chain about to be made available or, where nobody
+    /// waits for an interrupt, the one before, which is past.
+    #[inline(always)]
+    fn name_event(&self, metal: &mut impl Metal) {
+        let next = self.available;
+        let event = if self.completion == Completion::Interrupt { next } else { next.wrapping_sub(1) };
+        // Visible before `avail.idx` is, and so to whoever uses the chain.
+        metal.store16(self.at.used_event(), event);
+    }
+
+    /// Whether the device is to be told of the chain just made available.
+    #[inline(always)]
+    fn is_awaited(&self, metal: &impl Metal) -> bool {
+        if self.options.get().event_idx {
+            // `avail.idx` was published before this load. So either the device sees it, which looks once more after it has
+            // named an entry, or the entry that it named is seen here.
+            let event = metal.load16(self.at.avail_event());
+            event::is_due(event, self.available.wrapping_sub(1), self.available)
+        } else {
+            metal.load16(self.at.used) & USED_NO_NOTIFY == 0
+        }
     }
 
     fn used_index(&self, metal: &impl Metal) -> u16 {
@@ -53,28 +141,17 @@ impl SplitRing {
         u64::from(index % self.at.size)
     }
 
-    /// Makes ranges available as one chain of the descriptors from `head` on.
+    /// Makes the chain from `head` on available.
     #[inline(always)]
-    fn offer<M: Metal>(&mut self, metal: &mut M, head: u16, ranges: &[PageRange]) {
-        let mut desc = self.at.desc.offset(u64::from(head) * DESC_SIZE);
-        let mut next = head;
-        let mut left = ranges.len();
-        for range in ranges {
-            next += 1;
-            left -= 1;
-            let flags = if left == 0 { DESC_WRITE } else { DESC_WRITE | DESC_NEXT };
-            metal.store(desc, range.gpa().0);
-            // A block is at most 4 MiB long (order 10): its length fits in the 32 bits of the field.
-            metal.store32(desc.offset(DESC_LEN), u32::try_from(range.bytes()).unwrap_or(u32::MAX));
-            metal.store16(desc.offset(DESC_FLAGS), flags);
-            metal.store16(desc.offset(DESC_NEXT_INDEX), next);
-            desc = desc.offset(DESC_SIZE);
-        }
+    fn publish<M: Metal>(&mut self, metal: &mut M, head: u16) {
         let entry = self.at.avail.offset(ENTRIES + self.slot(self.available) * AVAIL_ENTRY_SIZE);
         metal.store16(entry, head);
+        if self.options.get().event_idx {
+            self.name_event(metal);
+        }
         self.available = self.available.wrapping_add(1);
-        // Publish: descriptors and entry must be visible before the index (2.7.13.3), and the load of
-        // used.flags in `notify` must not be satisfied before the index is visible (2.7.13.4.1).
+        // Publish: descriptors and entry must be visible before the index (2.7.13.3), and the load of used.flags
+        // or of the device's event in `notify` must not be satisfied before the index is visible (2.7.13.4.1).
         metal.store16_publish(self.at.avail.offset(IDX), self.available);
     }
 
@@ -106,23 +183,58 @@ impl SplitRing {
         }
         let entry = self.at.used.offset(ENTRIES + self.slot(before) * USED_ENTRY_SIZE);
         let (id, len) = (metal.load32(entry), metal.load32(entry.offset(4)));
-        (id != u32::from(HEAD) || len != 0).then_some(Violation::UsedWrong)
+        (id != u32::from(self.head()) || len != 0).then_some(Violation::UsedWrong)
     }
 }
 
-impl<M: Metal> Transport<M> for SplitRing {
+/// A chain of ranges in a table, from `head` on.
+#[inline(always)]
+fn chain<M: Metal>(metal: &mut M, table: Gpa, head: u16, ranges: &[PageRange]) {
+    let mut desc = table.offset(u64::from(head) * DESC_SIZE);
+    let mut next = head;
+    let mut left = ranges.len();
+    for range in ranges {
+        next += 1;
+        left -= 1;
+        fill(metal, desc, *range, left, next);
+        desc = desc.offset(DESC_SIZE);
+    }
+}
+
+/// A descriptor of a range, in a chain of so many more that goes on in `next`.
+#[inline(always)]
+fn fill<M: Metal>(metal: &mut M, desc: Gpa, range: PageRange, left: usize, next: u16) {
+    let flags = if left == 0 { DESC_WRITE } else { DESC_WRITE | DESC_NEXT };
+    metal.store(desc, range.gpa().0);
+    // A block is at most 4 MiB long (order 10): its length fits in the 32 bits of the field.
+    metal.store32(desc.offset(DESC_LEN), u32::try_from(range.bytes()).unwrap_or(u32::MAX));
+    metal.store16(desc.offset(DESC_FLAGS), flags);
+    metal.store16(desc.offset(DESC_NEXT_INDEX), next);
+}
+
+impl<M: Metal, O: Options> Transport<M> for SplitRing<O> {
     fn capacity(&self) -> usize {
-        usize::from(self.at.size)
+        let most = if self.options.get().indirect { indirect::CAPACITY } else { u16::MAX };
+        usize::from(self.at.size.min(most))
     }
 
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
-        self.offer(metal, HEAD, ranges);
+        let options = self.options.get();
+        let head = if options.indirect {
+            self.point(metal, ranges)
+        } else if options.in_order {
+            self.go_on(metal, ranges)
+        } else {
+            chain(metal, self.at.desc, HEAD, ranges);
+            HEAD
+        };
+        self.publish(metal, head);
     }
 
     #[inline(always)]
     fn notify(&mut self, metal: &mut M) {
-        if metal.load16(self.at.used) & USED_NO_NOTIFY == 0 {
+        if self.is_awaited(metal) {
             metal.ring(Operation::Kick.word(), Gpa(IDLE_GPA), IDLE_PAGES);
         }
     }
@@ -132,8 +244,11 @@ impl<M: Metal> Transport<M> for SplitRing {
     }
 
     fn take_over(&mut self, metal: &M) {
-        // With one chain in flight at a time the index of the next one is all there is to know.
+        // With one chain in flight at a time the index of the next one is all there is to know, and where it begins.
         self.available = metal.load16(self.at.avail.offset(IDX));
+        if self.options.get().in_order {
+            self.next = metal.load16(self.at.next);
+        }
     }
 
     fn is_shared(&self) -> bool {
@@ -148,6 +263,9 @@ impl<M: Metal> Transport<M> for SplitRing {
 }
 
 #[cfg(test)]
+mod with_options;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::metal::fake::Fake;
@@ -156,7 +274,7 @@ mod tests {
     const AT: Placement = Placement::of(32);
 
     fn ring(metal: &mut Fake, completion: Completion) -> SplitRing {
-        SplitRing::new(metal, AT, completion)
+        SplitRing::new(metal, AT, completion, Plain)
     }
 
     fn blocks(n: u64) -> Vec<PageRange> {

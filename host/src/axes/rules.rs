@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use abi::axes::{Carrier, Completion};
+use abi::axes::{Axis, Carrier, Completion, RingFeatures};
 
 use super::backing::Backing;
 use super::discard::Discard;
@@ -22,6 +22,9 @@ pub struct Rule {
     /// Why, in words that end a sentence.
     pub why: &'static str,
 }
+
+/// Options but for the order.
+const OUT_OF_ORDER: &[RingFeatures] = RingFeatures::ALL.split_at(4).0;
 
 /// Every rule there is. Of several that are broken the first is told.
 pub const RULES: &[Rule] = &[
@@ -59,6 +62,16 @@ pub const RULES: &[Rule] = &[
         given: &[Set::Carrier(&[Carrier::Empty, Carrier::Registers, Carrier::Batch])],
         then: Set::Completion(&[Completion::Return]),
         why: "only a ring is acknowledged later",
+    },
+    Rule {
+        given: &[Set::Carrier(&[Carrier::Empty, Carrier::Registers, Carrier::Batch])],
+        then: Set::RingFeatures(&[RingFeatures::NONE]),
+        why: "they are options of a ring",
+    },
+    Rule {
+        given: &[Set::Carrier(&[Carrier::PackedRing])],
+        then: Set::RingFeatures(OUT_OF_ORDER),
+        why: "a packed ring with one list in flight is in order as it is, so that nothing would change",
     },
     Rule {
         given: &[Set::Carrier(&[Carrier::Ring, Carrier::PackedRing]), Set::Servicer(&[Servicer::Device])],
@@ -202,9 +215,13 @@ mod tests {
             let ways = vary(&ways, |way, completion| Self { completion, ..way });
             let ways = vary(&ways, |way, guest_ring: RingChoice| Self { guest_ring, ..way });
             let ways = vary(&ways, |way, halt_poll: HaltPoll| Self { halt_poll, ..way });
+            // No rule is about what a ring has and what is done with memory: what goes with either is looked at by itself.
+            let options = vary(&ways, |way, ring_features: RingFeatures| Self { ring_features, ..way });
+            let options = options.into_iter().filter(|way| way.ring_features != RingFeatures::NONE);
             let ways = vary(&ways, |way, discard: Discard| Self { discard, ..way });
             let ways = vary(&ways, |way, coalesce: Coalesce| Self { coalesce, ..way });
-            vary(&ways, |way, backing: Backing| Self { backing, ..way }).into_iter()
+            let ways = vary(&ways, |way, backing: Backing| Self { backing, ..way });
+            ways.into_iter().chain(options)
         }
 
         /// Every combination that means something.
@@ -229,6 +246,11 @@ mod tests {
     fn goes_together(way: &Way) -> bool {
         let Way { carrier, doorbell, servicer, completion, halt_poll, guest_ring, .. } = *way;
         if !discards(way.discard, way.backing) {
+            return false;
+        }
+        if way.ring_features != RingFeatures::NONE
+            && !(carrier == Carrier::Ring || carrier == Carrier::PackedRing && !way.ring_features.in_order)
+        {
             return false;
         }
         if servicer != doorbell.servicer() || doorbell.is_hypercall() && guest_ring == RingChoice::Three {
@@ -272,7 +294,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_judged_as_in_other_words() {
-        assert_eq!(Way::all().count(), 7 * 8 * 3 * 3 * 3 * 2 * 8 * 3 * 7);
+        assert_eq!(Way::all().count(), 7 * 8 * 3 * 3 * 3 * 2 * (8 * 3 * 7 + 7));
         for way in Way::all() {
             assert_eq!(way.validate().is_ok(), goes_together(&way), "{way:?}");
         }
@@ -281,10 +303,10 @@ mod tests {
     #[test]
     fn so_many_go_together() {
         let over = |carrier| Way::allowed().filter(|way| way.carrier == carrier).count();
-        // Each transport with each of 32 pairs of discard and backing, in three orders of ranges.
-        let transports = [16, 8, 8, 50, 50, 8, 12];
+        // Each transport with each of 32 pairs of discard and backing, in three orders of ranges; and rings with options.
+        let transports = [(16, 0), (8, 0), (8, 0), (50, 7), (50, 3), (8, 0), (12, 0)];
         let ways = Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>();
-        assert_eq!(ways, transports.map(|transports| transports * 32 * 3));
+        assert_eq!(ways, transports.map(|(transports, options)| transports * (32 * 3 + options)));
     }
 
     #[test]

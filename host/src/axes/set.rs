@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use abi::axes::{Axis, Carrier, Completion};
+use abi::axes::{Axis, Carrier, Completion, RingFeatures};
 
 use super::backing::Backing;
 use super::discard::{Coalesce, Discard};
@@ -16,6 +16,8 @@ use super::way::Way;
 pub enum Set {
     /// Where ranges travel.
     Carrier(&'static [Carrier]),
+    /// What the ring has beside its format.
+    RingFeatures(&'static [RingFeatures]),
     /// How the host is told.
     Doorbell(&'static [Doorbell]),
     /// Who acts.
@@ -40,6 +42,7 @@ impl Set {
     pub fn holds(&self, way: &Way) -> bool {
         match self {
             Self::Carrier(values) => values.contains(&way.carrier),
+            Self::RingFeatures(values) => values.contains(&way.ring_features),
             Self::Doorbell(values) => values.contains(&way.doorbell),
             Self::Servicer(values) => values.contains(&way.servicer),
             Self::Completion(values) => values.contains(&way.completion),
@@ -56,6 +59,7 @@ impl Set {
     pub const fn axis(&self) -> &'static str {
         match self {
             Self::Carrier(_) => Carrier::AXIS,
+            Self::RingFeatures(_) => RingFeatures::AXIS,
             Self::Doorbell(_) => Doorbell::AXIS,
             Self::Servicer(_) => Servicer::AXIS,
             Self::Completion(_) => Completion::AXIS,
@@ -72,6 +76,7 @@ impl Set {
     pub fn names(&self) -> Vec<&'static str> {
         match self {
             Self::Carrier(values) => names(values),
+            Self::RingFeatures(values) => names(values),
             Self::Doorbell(values) => names(values),
             Self::Servicer(values) => names(values),
             Self::Completion(values) => names(values),
@@ -88,6 +93,7 @@ impl Set {
     pub fn name_in(&self, way: &Way) -> &'static str {
         match self {
             Self::Carrier(_) => way.carrier.name(),
+            Self::RingFeatures(_) => way.ring_features.name(),
             Self::Doorbell(_) => way.doorbell.name(),
             Self::Servicer(_) => way.servicer.name(),
             Self::Completion(_) => way.completion.name(),
@@ -134,8 +140,9 @@ mod tests {
     #[test]
     fn a_set_looks_at_its_own_axis() {
         let way = Way::plain(Carrier::Ring, Doorbell::Mmio, Completion::Poll);
-        let sets: [(Set, &str); 9] = [
+        let sets: [(Set, &str); 10] = [
             (Set::Carrier(&[Carrier::Ring]), "ring"),
+            (Set::RingFeatures(&[RingFeatures::NONE]), "none"),
             (Set::Doorbell(&[Doorbell::Mmio]), "mmio"),
             (Set::Servicer(&[Servicer::Vcpu]), "vcpu"),
             (Set::Completion(&[Completion::Poll]), "poll"),

@@ -1,7 +1,7 @@
 //! How reports travel and what is done with them, whatever is reported: the choices that have to go together, of which
 //! [`super::rules`] says which do.
 
-use abi::axes::{Carrier, Completion};
+use abi::axes::{Carrier, Completion, RingFeatures};
 use abi::wire::{log, store};
 
 use super::backing::Backing;
@@ -15,6 +15,8 @@ use super::halt_poll::HaltPoll;
 pub struct Way {
     /// Where ranges travel.
     pub carrier: Carrier,
+    /// What the ring has beside its format.
+    pub ring_features: RingFeatures,
     /// How the host is told.
     pub doorbell: Doorbell,
     /// Who acts.
@@ -41,6 +43,7 @@ impl Way {
     pub const fn plain(carrier: Carrier, doorbell: Doorbell, completion: Completion) -> Self {
         Self {
             carrier,
+            ring_features: RingFeatures::NONE,
             doorbell,
             servicer: doorbell.servicer(),
             completion,

@@ -1,8 +1,11 @@
 //! Walks one descriptor chain of the reporting queue, where that is a split one.
 //!
 //! The walk is ours, not the library's, because every way a chain can be wrong is counted by its own name
-//! here, and because an indirect descriptor, which was not negotiated, must be refused and not followed. It
+//! here, and because an indirect descriptor that was not negotiated must be refused and not followed. It
 //! takes at most as many descriptors as the queue has entries, and follows no index beyond the table.
+//!
+//! Where tables were negotiated, the last descriptor of a chain may point to one (2.7.5.3): another chain, which is walked by
+//! the same code, and in which none may point any further.
 //!
 //! Descriptors are copied in runs of neighbours, because a driver fills them in one after the other: one look-up
 //! and one copy a run, as for a page of entries. What is acted on is the copy, and a chain that stays in a run
@@ -51,8 +54,48 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    const fn has(self, flag: u16) -> bool {
+    pub(super) const fn has(self, flag: u16) -> bool {
         self.flags & flag != 0
+    }
+}
+
+/// Descriptors in a row: those of a queue, or of an indirect table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Table {
+    pub(super) at: Gpa,
+    pub(super) size: u16,
+}
+
+impl Table {
+    /// The table that an indirect descriptor points to. If that may not be, or is no table, it is refused. `negotiated`:
+    /// whether tables were; `left`: how many more descriptors the chain may have (2.7.5.3.1). Whether the descriptor is
+    /// writable must be ignored (2.7.5.3.2).
+    #[cold]
+    pub(super) fn of(
+        ram: &GuestRam,
+        pointer: Buffer,
+        negotiated: bool,
+        left: u16,
+        batch: &mut Batch,
+    ) -> Option<Self> {
+        if !negotiated || pointer.has(DESC_NEXT) {
+            batch.refused.indirect += 1;
+            return None;
+        }
+        let bytes = usize::try_from(pointer.len).ok()?;
+        let size = bytes / DESCRIPTOR_BYTES;
+        let Some(size) = u16::try_from(size)
+            .ok()
+            .filter(|size| bytes.is_multiple_of(DESCRIPTOR_BYTES) && (1..=left).contains(size))
+        else {
+            batch.refused.table += 1;
+            return None;
+        };
+        if !ram.holds(pointer.addr, bytes) {
+            batch.refused.outside += 1;
+            return None;
+        }
+        Some(Self { at: pointer.addr, size })
     }
 }
 
@@ -80,12 +123,11 @@ impl Run {
     pub(super) fn get(
         &mut self,
         ram: &GuestRam,
-        table: Gpa,
-        queue_size: u16,
+        table: Table,
         index: u16,
     ) -> Option<&[u8; DESCRIPTOR_BYTES]> {
         if index.wrapping_sub(self.first) >= self.length {
-            self.copy(ram, table, queue_size, index)?;
+            self.copy(ram, table, index)?;
         }
         let place = usize::from(index.wrapping_sub(self.first));
         self.bytes.as_chunks().0.get(place)
@@ -93,9 +135,9 @@ impl Run {
 
     /// Copies the descriptors from `first` on. Where a run would leave memory, only the first of it: the driver
     /// may have named no other.
-    fn copy(&mut self, ram: &GuestRam, table: Gpa, queue_size: u16, first: u16) -> Option<()> {
-        let left = queue_size.saturating_sub(first).min(RUN);
-        let at = table.offset(u64::from(first) * DESC_SIZE);
+    fn copy(&mut self, ram: &GuestRam, table: Table, first: u16) -> Option<()> {
+        let left = table.size.saturating_sub(first).min(RUN);
+        let at = table.at.offset(u64::from(first) * DESC_SIZE);
         self.length = [left, 1].into_iter().find(|length| {
             let bytes = &mut self.bytes[..usize::from(*length) * DESCRIPTOR_BYTES];
             ram.read_bytes(at, bytes).is_ok()
@@ -105,29 +147,100 @@ impl Run {
     }
 }
 
+/// How a chain or list comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Walk {
+    /// The most descriptors it may have: as many as the queue has.
+    most: u16,
+    /// Whether tables were negotiated.
+    indirect: bool,
+    /// Whether it went on in a table.
+    pub(super) in_table: bool,
+    /// Descriptors of the queue that it has, once it has been walked.
+    pub(super) descriptors: u16,
+}
+
+impl Walk {
+    pub(super) const fn new(most: u16, indirect: bool) -> Self {
+        Self { most, indirect, in_table: false, descriptors: 0 }
+    }
+
+    /// Takes what a descriptor names into `batch`, before which there were so many others. If it points to a table, `go_on`
+    /// takes what that names, and says whether it ends. Inlined, or a range of either format would be measured with a call
+    /// more because there is the other.
+    #[inline(always)]
+    pub(super) fn take(
+        &mut self,
+        ram: &GuestRam,
+        buffer: Buffer,
+        before: u16,
+        batch: &mut Batch,
+        go_on: impl FnOnce(Table, &mut Batch) -> bool,
+    ) {
+        if buffer.has(DESC_INDIRECT) {
+            self.point(ram, buffer, before, batch, go_on);
+        } else {
+            take(ram, buffer, batch);
+        }
+    }
+
+    /// Goes on in the table that a descriptor points to, if it may and there is one.
+    #[cold]
+    #[inline(never)]
+    fn point(
+        &mut self,
+        ram: &GuestRam,
+        pointer: Buffer,
+        before: u16,
+        batch: &mut Batch,
+        go_on: impl FnOnce(Table, &mut Batch) -> bool,
+    ) {
+        let left = self.most - before;
+        let Some(table) = Table::of(ram, pointer, self.indirect, left, batch) else { return };
+        self.in_table = true;
+        let is_whole = go_on(table, batch);
+        batch.refused.broken_chain += u64::from(!is_whole);
+    }
+}
+
 /// Takes the ranges of the chain that starts at `head` into `batch`. The ranges before a break are taken: each
-/// of them was named by the guest.
-pub(super) fn walk(ram: &GuestRam, table: Gpa, queue_size: u16, head: u16, batch: &mut Batch) {
+/// of them was named by the guest. `indirect`: whether tables were negotiated.
+pub(super) fn walk(ram: &GuestRam, queue: Table, head: u16, indirect: bool, batch: &mut Batch) -> Walk {
+    let mut walk = Walk::new(queue.size, indirect);
+    let followed = follow(ram, queue, head, |before, buffer| {
+        walk.take(ram, buffer, before, batch, |table, batch| {
+            follow(ram, table, 0, |_, buffer| take(ram, buffer, batch)).is_ok()
+        });
+    });
+    batch.refused.broken_chain += u64::from(followed.is_err());
+    let (Ok(descriptors) | Err(descriptors)) = followed;
+    Walk { descriptors, ..walk }
+}
+
+/// Shows the descriptors of a chain one after the other, each with how many there were before; how many they are. It is an
+/// error if the chain does not end: if it leaves the table, or has as many descriptors as there are and still another, a
+/// loop.
+#[inline(always)]
+fn follow(ram: &GuestRam, table: Table, head: u16, mut show: impl FnMut(u16, Buffer)) -> Result<u16, u16> {
     let mut run = Run::empty();
     let mut index = head;
-    for _ in 0..queue_size {
-        if index >= queue_size {
-            break;
+    for before in 0..table.size {
+        if index >= table.size {
+            return Err(before);
         }
-        let Some(descriptor) = run.get(ram, table, queue_size, index) else { break };
+        let Some(descriptor) = run.get(ram, table, index) else { return Err(before) };
         let descriptor = Descriptor::from_bytes(descriptor);
-        take(ram, descriptor.buffer(), batch);
+        show(before, descriptor.buffer());
         if descriptor.flags & DESC_NEXT == 0 {
-            return;
+            return Ok(before + 1);
         }
         index = descriptor.next;
     }
-    // Out of the table, or as many descriptors as there are and still another: a loop.
-    batch.refused.broken_chain += 1;
+    Err(table.size)
 }
 
-/// Takes what a descriptor names into `batch`, or refuses it. Inlined, or a range of either format would be measured with a
-/// call more because there is the other.
+/// Takes what a descriptor names into `batch`, or refuses it. One that points to a table is refused: where it may, it is
+/// looked at before. Inlined as [`Walk::take`] is.
 #[inline(always)]
 pub(super) fn take(ram: &GuestRam, buffer: Buffer, batch: &mut Batch) {
     if buffer.has(DESC_INDIRECT) {
@@ -160,7 +273,7 @@ mod tests {
     /// What a walk makes of a chain.
     fn walked(ram: &GuestRam, table: Gpa, head: u16) -> (Refused, Vec<PageRange>) {
         let mut batch = Batch::default();
-        walk(ram, table, SIZE, head, &mut batch);
+        walk(ram, Table { at: table, size: SIZE }, head, false, &mut batch);
         (batch.refused, batch.ranges().to_vec())
     }
 

@@ -8,12 +8,13 @@ use std::sync::atomic::{Ordering, fence};
 use abi::addr::Gpa;
 use abi::wire::packed_ring::{
     DESC_FLAGS, DESC_ID, DESC_LEN, DESC_NEXT, DESC_SIZE, EVENT_DISABLE, EVENT_FLAGS, EVENT_FLAGS_MASK,
-    Position,
+    Position, event, is_due,
 };
 use abi::wire::virtio::Areas;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
-use super::chain::{Buffer, Run};
+use super::RingCounts;
+use super::chain::{Buffer, Run, Table};
 use crate::memory::GuestRam;
 
 /// A packed queue that is ready.
@@ -24,6 +25,8 @@ pub(crate) struct PackedQueue {
     begun: Position,
     /// Where the next one will.
     next: Position,
+    /// The descriptor of which the device wants to be told, once it has named one: until then of any.
+    named: Option<Position>,
 }
 
 /// A list of descriptors that was taken.
@@ -38,7 +41,7 @@ pub(super) struct List {
 
 impl PackedQueue {
     pub(super) const fn new(at: Areas) -> Self {
-        Self { at, begun: Position::START, next: Position::START }
+        Self { at, begun: Position::START, next: Position::START, named: None }
     }
 
     /// Where it lies.
@@ -47,12 +50,63 @@ impl PackedQueue {
         self.at
     }
 
-    /// Takes the next list, if there is one, and shows each of its descriptors. Those before a break are shown too: each
-    /// was made available by the driver.
+    /// How many descriptors it has.
+    pub(super) const fn size(&self) -> u16 {
+        self.at.size
+    }
+
+    /// Whether the wrap counter turned with the list last taken.
+    pub(super) const fn has_turned(&self) -> bool {
+        !self.next.is_on_lap_of(self.begun)
+    }
+
+    /// Whether the list last taken begins at a descriptor of which the device did not want to be told.
+    pub(super) fn was_unasked(&self) -> bool {
+        self.named.is_some_and(|named| named != self.begun)
+    }
+
+    /// Names the descriptor at which the next list will begin as the one of which the device wants to be told; whether that
+    /// is there already.
+    #[cold]
+    pub(super) fn ask_for_kick(
+        &mut self,
+        ram: &GuestRam,
+        counts: &mut RingCounts,
+    ) -> Result<bool, GuestMemoryError> {
+        if self.named == Some(self.next) {
+            // It was asked for, and looked once more, before: whoever adds a list rings.
+            return Ok(false);
+        }
+        self.named = Some(self.next);
+        counts.kicks_asked += 1;
+        // Relaxed: the fence below orders it. One store: the flags say what the rest means.
+        let at = GuestAddress(self.at.device.0);
+        ram.memory().store(event(self.next).to_le(), at, Ordering::Relaxed)?;
+        // SeqCst: either the list that a driver has published is seen below, or the driver, which does it the other way
+        // round, sees the event.
+        fence(Ordering::SeqCst);
+        // Relaxed: this only says whether to look properly.
+        let flags = load(ram, self.descriptor(self.next).offset(DESC_FLAGS), Ordering::Relaxed)?;
+        Ok(self.next.is_available(flags))
+    }
+
+    /// Whether the driver wants an interrupt for what was just used, where it may name a descriptor (2.8.10).
+    #[cold]
+    pub(super) fn is_event_due(&self, ram: &GuestRam) -> Result<bool, GuestMemoryError> {
+        // SeqCst, as in `wants_interrupt`.
+        fence(Ordering::SeqCst);
+        // Relaxed: the fence above orders it. One load: the flags say what the rest means.
+        let at = GuestAddress(self.at.driver.0);
+        let structure = ram.memory().load(at, Ordering::Relaxed).map(u32::from_le)?;
+        Ok(is_due(structure, self.begun, self.next, self.at.size))
+    }
+
+    /// Takes the next list, if there is one, and shows each of its descriptors, with how many there were before it. Those
+    /// before a break are shown too: each was made available by the driver.
     pub(super) fn take(
         &mut self,
         ram: &GuestRam,
-        mut show: impl FnMut(Buffer),
+        mut show: impl FnMut(u16, Buffer),
     ) -> Result<Option<List>, GuestMemoryError> {
         // Acquire: whatever the driver wrote before the flags of a list's first descriptor is seen by the reads below,
         // the rest of the list among it.
@@ -64,13 +118,13 @@ impl PackedQueue {
         let mut run = Run::empty();
         let mut list = List { id: 0, is_whole: false };
         for length in 0..self.at.size {
-            let Some(element) = run.get(ram, self.at.desc, self.at.size, self.next.index()) else { break };
+            let Some(element) = run.get(ram, self.table(), self.next.index()) else { break };
             let element = Element::from_bytes(element);
             // The flags of the first were looked at; read again, they are the driver's to have changed.
             if length > 0 && !self.next.is_available(element.flags) {
                 break;
             }
-            show(element.buffer());
+            show(length, element.buffer());
             self.next = self.next.after(1, self.at.size);
             list.id = element.id;
             if element.flags & DESC_NEXT == 0 {
@@ -100,7 +154,7 @@ impl PackedQueue {
         ram.memory().store(at.used().to_le(), field(DESC_FLAGS), Ordering::Release)
     }
 
-    /// Whether the driver wants an interrupt for what was just used (2.8.10; `EVENT_IDX` is not offered).
+    /// Whether the driver wants an interrupt for what was just used (2.8.10), where it can only want all or none.
     pub(super) fn wants_interrupt(&self, ram: &GuestRam) -> Result<bool, GuestMemoryError> {
         // SeqCst: the used flags must be visible before the event flags are read, or a driver that asks for events and
         // then looks at the descriptor could wait for ever.
@@ -110,9 +164,25 @@ impl PackedQueue {
         Ok(flags & EVENT_FLAGS_MASK != EVENT_DISABLE)
     }
 
+    const fn table(&self) -> Table {
+        Table { at: self.at.desc, size: self.at.size }
+    }
+
     fn descriptor(&self, position: Position) -> Gpa {
         self.at.desc.offset(u64::from(position.index()) * DESC_SIZE)
     }
+}
+
+/// Shows each descriptor of an indirect table, one after the other (2.8.7). The table was found to be memory.
+pub(super) fn row(ram: &GuestRam, table: Table, mut show: impl FnMut(Buffer)) -> bool {
+    let mut run = Run::empty();
+    (0..table.size).all(|index| {
+        let element = run.get(ram, table, index);
+        element.is_some_and(|element| {
+            show(Element::from_bytes(element).buffer());
+            true
+        })
+    })
 }
 
 fn load(ram: &GuestRam, at: Gpa, order: Ordering) -> Result<u16, GuestMemoryError> {

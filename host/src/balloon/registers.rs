@@ -11,6 +11,7 @@ use abi::wire::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
 use virtio_queue::QueueT;
 
 use super::Balloon;
+use super::options::Standing;
 use super::setup::{fresh_queue, set_half};
 
 impl Balloon {
@@ -137,6 +138,7 @@ impl Balloon {
             self.stop(selected);
             if self.selected_queue == self.reporting_queue() {
                 self.in_hand = None;
+                self.standing = Standing::default();
             }
         }
         if !configurable || self.is_ready(self.selected_queue) {
@@ -159,6 +161,7 @@ impl Balloon {
         let setup = self.setups[index];
         if self.accepted & feature::RING_PACKED == 0 {
             self.queues[index] = setup.queue().unwrap_or_else(fresh_queue);
+            self.queues[index].set_event_idx(self.has(feature::EVENT_IDX));
         } else {
             self.packed[index] = setup.packed();
         }

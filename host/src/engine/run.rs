@@ -180,6 +180,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: Known) -> Result<Eng
             tsc_khz: known.tsc_khz,
             placed: known.placed,
             stale_kicks: end.served.stale - begin.served.stale,
+            ring: end.served.ring.since(&begin.served.ring),
             witness: session.examiner.witness(),
             splits: session.splits,
             huge_share: session.huge_share,

@@ -157,6 +157,11 @@ impl GuestRam {
         Some(HostRange { address: self.mapping.start().addr() + offset, bytes })
     }
 
+    /// Whether all of these bytes are memory.
+    pub(crate) fn holds(&self, gpa: Gpa, bytes: usize) -> bool {
+        self.door(gpa, bytes).is_ok()
+    }
+
     /// Reads `N` words.
     ///
     /// # Errors

@@ -7,12 +7,14 @@ pub struct Refused {
     pub empty: u64,
     /// The end is beyond the address space.
     pub wraps: u64,
-    /// Not, or not wholly, in guest memory.
+    /// Not, or not wholly, in guest memory; or in a table that is not.
     pub outside: u64,
     /// A descriptor the device may not write.
     pub read_only: u64,
-    /// An indirect descriptor, which was not negotiated.
+    /// An indirect descriptor where there may be none: it was not negotiated, it is in a table itself, or another follows.
     pub indirect: u64,
+    /// An indirect table of no descriptors, of a part of one, or of more than the ring has left for the chain.
+    pub table: u64,
     /// A chain that loops, leaves the table or is longer than the ring.
     pub broken_chain: u64,
     /// A call with no such operation, more ranges than a page holds, or its page outside memory.
@@ -28,6 +30,7 @@ impl Refused {
             + self.outside
             + self.read_only
             + self.indirect
+            + self.table
             + self.broken_chain
             + self.bad_call
     }
@@ -39,6 +42,7 @@ impl Refused {
         self.outside += other.outside;
         self.read_only += other.read_only;
         self.indirect += other.indirect;
+        self.table += other.table;
         self.broken_chain += other.broken_chain;
         self.bad_call += other.bad_call;
     }

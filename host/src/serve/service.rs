@@ -5,7 +5,7 @@ use std::sync::Arc;
 use abi::calls::Answer;
 
 use super::stamps::{Stamp, Stamps};
-use crate::balloon::RingError;
+use crate::balloon::{RingCounts, RingError};
 use crate::fault;
 use crate::fault::{Fault, Planted};
 use crate::kvm::{HostTsc, Request, Watch};
@@ -131,7 +131,9 @@ impl Service {
             if !more {
                 return Ok(answer);
             }
-            self.ahead += u64::from(unrung);
+            if unrung && !self.transport.was_unasked() {
+                self.ahead += 1;
+            }
             rung = rung.saturating_sub(1);
             (picked_up, found) = (W::now(), true);
         }
@@ -171,6 +173,11 @@ impl Service {
     /// Times somebody was called to the ring and found nothing in it.
     pub(crate) const fn stale(&self) -> u64 {
         self.stale
+    }
+
+    /// What the options of its ring came to so far.
+    pub(crate) fn ring(&self) -> RingCounts {
+        self.transport.counts()
     }
 
     /// What was refused so far.

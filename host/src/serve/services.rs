@@ -7,7 +7,7 @@ use abi::calls::Answer;
 use super::server::Serve;
 use super::service::{Service, Spent};
 use super::worker::{Worker, WorkerError};
-use crate::balloon::RingError;
+use crate::balloon::{RingCounts, RingError};
 use crate::kvm::{HostTsc, Request, Watch};
 use crate::reclaim::{Refused, Taken};
 
@@ -82,6 +82,8 @@ pub(crate) struct Served {
     pub(crate) refused: Refused,
     pub(crate) spent: Spent,
     pub(crate) stale: u64,
+    /// There is one ring, and one service of it.
+    pub(crate) ring: RingCounts,
 }
 
 impl Served {
@@ -90,6 +92,7 @@ impl Served {
         self.refused.add(&service.refused());
         self.spent.add(&service.spent());
         self.stale += service.stale();
+        self.ring = service.ring();
     }
 }
 

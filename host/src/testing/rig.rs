@@ -14,6 +14,7 @@ use abi::layout::STEP;
 use abi::notes;
 use abi::step::Step;
 
+use crate::balloon::RingCounts;
 use crate::fault::Planted;
 use crate::kvm::{Exits, Flow, PAYLOAD, Placement};
 use crate::memory::{GuestRam, Residency};
@@ -130,6 +131,12 @@ impl Rig {
     #[must_use]
     pub fn refused(&self) -> Refused {
         self.server.with(Service::refused)
+    }
+
+    /// What the options of the ring came to since the start.
+    #[must_use]
+    pub fn ring_counts(&self) -> RingCounts {
+        self.server.with(Service::ring)
     }
 
     /// Pages discarded since the start, with repetition.

@@ -166,6 +166,7 @@ fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outco
             tsc_khz: known.tsc_khz,
             placed: known.placed,
             stale_kicks: end.stale - begin.stale,
+            ring: end.ring.since(&begin.ring),
             exits: end.exits.since(&begin.exits),
             kvm_stats: statistics
                 .map(|s| s.difference(&begin.statistics, &end.statistics))

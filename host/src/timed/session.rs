@@ -14,6 +14,7 @@ use super::proof::Prover;
 use super::sample::Observer;
 use super::stopwatch::Bursts;
 use crate::axes::Backing;
+use crate::balloon::RingCounts;
 use crate::kvm::{Counter, Counts, Exits, Flow, Statistics, TscOffset, idle};
 use crate::memory::{GuestRam, Splits, require_huge};
 use crate::reclaim::Taken;
@@ -31,6 +32,7 @@ pub(super) struct Mark {
     pub(super) statistics: Vec<u64>,
     pub(super) taken: Taken,
     pub(super) stale: u64,
+    pub(super) ring: RingCounts,
     pub(super) idles: u64,
     /// How long the kernel had been idle, in nanoseconds of its clock; looked at only where instructions are
     /// counted, and `None` where it does not say.
@@ -227,6 +229,7 @@ impl Session<'_> {
             statistics: statistics.unwrap_or_default(),
             taken: server.with(Service::taken),
             stale: server.with(Service::stale),
+            ring: server.with(Service::ring),
             idles: self.counts.idles(),
             slept: if self.counter == Counter::Instructions { idle::slept() } else { None },
         })

@@ -7,7 +7,7 @@ use abi::wire::page::BATCH_CAPACITY;
 use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
 use super::stopwatch::Stopwatch;
-use crate::axes::{Axis, Carrier, Servicer, Way, WayError, Workload};
+use crate::axes::{Axis, Carrier, RingFeatures, Servicer, Way, WayError, Workload};
 use crate::trial::TrialError;
 
 /// Every choice of one timed trial.
@@ -85,6 +85,17 @@ pub enum TimedSpecError {
         servicer: Servicer,
         /// Why not.
         why: &'static str,
+    },
+    /// The driver of several reports in flight has no options.
+    #[error(
+        "{in_flight} reports in flight are driven over a ring without options, not {features}: use --in-flight 1 or --ring-features none",
+        features = .features.name()
+    )]
+    FlightWithOptions {
+        /// Reports in flight.
+        in_flight: u16,
+        /// The options.
+        features: RingFeatures,
     },
     /// Nothing would be measured.
     #[error("at least one report must be measured: use --reports 1 or more")]
@@ -174,6 +185,9 @@ impl TimedSpec {
                 servicer: way.servicer,
                 why,
             });
+        }
+        if in_flight > 1 && way.ring_features != RingFeatures::NONE {
+            return Err(TimedSpecError::FlightWithOptions { in_flight, features: way.ring_features });
         }
         let is_room = u64::from(in_flight) * u64::from(batch) <= BATCH_CAPACITY;
         if in_flight == 0 || usize::from(in_flight) > IN_FLIGHT_MOST || !is_room {

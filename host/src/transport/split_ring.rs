@@ -3,7 +3,7 @@
 use abi::calls::{Answer, Operation};
 
 use super::{Fetched, Transport, done};
-use crate::balloon::{RingError, SharedBalloon};
+use crate::balloon::{RingCounts, RingError, SharedBalloon};
 use crate::kvm::Request;
 use crate::reclaim::Batch;
 
@@ -42,5 +42,13 @@ impl Transport for SplitRing {
 
     fn queues(&self) -> bool {
         self.head.is_some()
+    }
+
+    fn was_unasked(&self) -> bool {
+        self.balloon.lock().was_unasked()
+    }
+
+    fn counts(&self) -> RingCounts {
+        self.balloon.lock().counts()
     }
 }

@@ -78,6 +78,7 @@ impl Assembly {
         let interrupt = machine.interrupt.try_clone().map_err(WorkerError::Start)?;
         let balloon = Balloon::new(Arc::clone(&ram), interrupt, planted);
         let balloon = if offer_poison { balloon.offering_poison() } else { balloon };
+        let balloon = balloon.offering(way.ring_features);
         let balloon = if way.carrier == Carrier::PackedRing { balloon.offering_packed() } else { balloon };
         let balloon = match machine.listener().map_err(WorkerError::Start)? {
             Some(listener) => balloon.heard_by(listener),

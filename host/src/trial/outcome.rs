@@ -4,6 +4,7 @@ use abi::axes::{Bell, GuestRing};
 use abi::violation::Violation;
 
 use super::error::TrialError;
+use crate::balloon::RingCounts;
 use crate::kvm::{Counter, Exits, Placed};
 use crate::memory::{Splits, WitnessKind};
 use crate::reclaim::Refused;
@@ -25,6 +26,8 @@ pub struct Common {
     pub placed: Placed,
     /// Times somebody was called to the ring and found nothing in it.
     pub stale_kicks: u64,
+    /// What the options of the ring came to.
+    pub ring: RingCounts,
     /// Exits by our count, all processors.
     pub exits: Exits,
     /// Change of KVM's own statistics, all processors, by KVM's names; empty where it has none.

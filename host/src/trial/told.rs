@@ -30,5 +30,6 @@ pub(crate) fn told(way: &Way, facts: &Facts, program: Program) -> BootInfo {
         in_flight: 1,
         seed: 0,
         fenced: facts.is_fenced(guest_ring),
+        ring_features: way.ring_features,
     }
 }

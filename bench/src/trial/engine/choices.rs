@@ -124,8 +124,9 @@ impl Choices {
         let Self { load, unit, reporting, walk, shuffle, way, min_order, capacity, delay_us, pcp, .. } = self;
         let (transport, discard) = (self.transport(), way.discard);
         let footprint = self.footprint;
+        let features = way.features_tag();
         format!(
-            "{load}.u{unit}.{reporting}.{transport}.{walk}.{shuffle}.{discard}.o{min_order}.c{capacity}.d{delay_us}.f{footprint}.p{pcp}"
+            "{load}.u{unit}.{reporting}.{transport}{features}.{walk}.{shuffle}.{discard}.o{min_order}.c{capacity}.d{delay_us}.f{footprint}.p{pcp}"
         )
     }
 }

@@ -157,6 +157,7 @@ impl Choices {
     pub fn tag(&self) -> String {
         let weighed = if self.times_reports() { "" } else { "-weighed" };
         let idle = if self.idle_us == 0 { String::new() } else { format!(".i{}", self.idle_us) };
+        let features = self.way.features_tag();
         let backing = match self.way.backing.0 {
             Backing::Anon => String::new(),
             _ => format!(".{}", self.way.backing),
@@ -164,7 +165,7 @@ impl Choices {
         let order = if self.order == 0 { String::new() } else { format!(".o{}", self.order) };
         let in_flight = if self.in_flight == 1 { String::new() } else { format!(".f{}", self.in_flight) };
         format!(
-            "{}{weighed}.{}{backing}.b{}{in_flight}{order}{idle}",
+            "{}{weighed}{features}.{}{backing}.b{}{in_flight}{order}{idle}",
             self.label(),
             self.way.discard,
             self.batch

@@ -1,6 +1,6 @@
 //! The loop and its oracle against hosts that behave and hosts that do not.
 
-use abi::axes::{Afterwards, Bell, Completion, GuestRing, Program, Workload};
+use abi::axes::{Afterwards, Bell, Completion, GuestRing, Program, RingFeatures, Workload};
 use abi::calls::Operation;
 use abi::violation::Violation;
 
@@ -28,6 +28,7 @@ pub(crate) fn info(carrier: Carrier, afterwards: Afterwards) -> BootInfo {
         in_flight: 1,
         seed: 7,
         fenced: true,
+        ring_features: RingFeatures::NONE,
     }
 }
 

@@ -82,6 +82,7 @@ mod tests {
 
     use super::*;
     use crate::metal::fake::Fake;
+    use crate::transport::Plain;
 
     const AT: Placement = Placement::of(32);
     const AVAILABLE: u16 = 1 << 7;
@@ -103,7 +104,8 @@ mod tests {
     fn lists_in_flight_are_used_in_their_order_lap_after_lap() {
         for (length, most) in [(1_u16, 8_u16), (3, 8), (4, 8), (5, 6), (16, 2)] {
             let mut metal = Fake::new(|_, _| {});
-            let mut ring = PackedFlight::new(PackedRing::new(&mut metal, AT, Completion::Poll), length);
+            let mut ring =
+                PackedFlight::new(PackedRing::new(&mut metal, AT, Completion::Poll, Plain), length);
             let mut used = 0;
             for round in 0..100 {
                 for _ in 0..most {
@@ -123,7 +125,7 @@ mod tests {
     #[test]
     fn a_list_used_out_of_turn_is_named() {
         let mut metal = Fake::new(|_, _| {});
-        let mut ring = PackedFlight::new(PackedRing::new(&mut metal, AT, Completion::Poll), 4);
+        let mut ring = PackedFlight::new(PackedRing::new(&mut metal, AT, Completion::Poll, Plain), 4);
         ring.prepare(&mut metal, &blocks(4));
         ring.prepare(&mut metal, &blocks(4));
         use_one(&mut metal, 0, 4);

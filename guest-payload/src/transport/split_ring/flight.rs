@@ -4,7 +4,7 @@ use abi::addr::PageRange;
 use abi::violation::Violation;
 use abi::wire::split_ring::{ENTRIES, USED_ENTRY_SIZE};
 
-use super::SplitRing;
+use super::{SplitRing, chain};
 use crate::metal::Metal;
 use crate::transport::{Several, Transport, Verdict};
 
@@ -54,7 +54,9 @@ impl<M: Metal> Transport<M> for SplitFlight {
 
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
-        self.ring.offer(metal, self.next * self.length, ranges);
+        let head = self.next * self.length;
+        chain(metal, self.ring.at.desc, head, ranges);
+        self.ring.publish(metal, head);
         self.next = self.after(self.next);
     }
 
@@ -90,6 +92,7 @@ mod tests {
 
     use super::*;
     use crate::metal::fake::Fake;
+    use crate::transport::Plain;
 
     const AT: Placement = Placement::of(32);
 
@@ -109,7 +112,7 @@ mod tests {
     }
 
     fn flight(metal: &mut Fake, length: u16, most: u16) -> SplitFlight {
-        SplitFlight::new(SplitRing::new(metal, AT, Completion::Poll), length, most)
+        SplitFlight::new(SplitRing::new(metal, AT, Completion::Poll, Plain), length, most)
     }
 
     #[test]

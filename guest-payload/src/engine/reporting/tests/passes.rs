@@ -6,7 +6,7 @@ use abi::calls::Answer;
 use abi::wire::split_ring::Placement;
 
 use super::*;
-use crate::transport::SplitRing;
+use crate::transport::{Plain, SplitRing};
 
 #[test]
 fn a_zone_below_its_watermark_is_skipped() {
@@ -83,7 +83,7 @@ fn a_processor_that_is_told_by_an_interrupt_goes_on_until_then() {
     const AT: Placement = Placement::of(32);
     for walk in [Walk::Rotation, Walk::PerCpuArray] {
         let metal = Fake::with_arena(ARENA_PAGES, |_, _| {});
-        let ring = Box::leak(Box::new(SplitRing::beside(AT, Completion::Interrupt)));
+        let ring = Box::leak(Box::new(SplitRing::beside(AT, Completion::Interrupt, Plain)));
         let mut rig = Rig::with(EngineInfo { walk, ..INFO }, Completion::Interrupt, metal, ring);
         rig.comb(4);
         let free = rig.allocator.zone(DMA32).free_pages(&rig.metal);
@@ -117,7 +117,7 @@ fn switching_off_waits_for_what_is_in_flight() {
         let used = metal.load16(AT.used.offset(2));
         metal.store16(AT.used.offset(2), used + 1);
     });
-    let ring = Box::leak(Box::new(SplitRing::beside(AT, Completion::Interrupt)));
+    let ring = Box::leak(Box::new(SplitRing::beside(AT, Completion::Interrupt, Plain)));
     let mut rig = Rig::with(INFO, Completion::Interrupt, metal, ring);
     rig.comb(40);
     while rig.metal.rings == 0 {
