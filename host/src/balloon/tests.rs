@@ -18,8 +18,10 @@ use crate::reclaim::Refused;
 
 mod another_driver;
 mod broken;
+mod options;
 mod other_queues;
 mod packed;
+mod packed_options;
 mod poison;
 mod registers;
 mod reporting;

@@ -4,7 +4,7 @@ use std::env;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use host::axes::{Bell, Carrier, Completion, Doorbell, HaltPoll, Way};
+use host::axes::{Bell, Carrier, Completion, Doorbell, HaltPoll, RingFeatures, Way};
 use host::kvm::{Counter, Flavour, Placed};
 use host::probe::{ClockSource, Facts};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -78,9 +78,17 @@ impl Transport {
     pub(crate) fn new(name: &str, carrier: Carrier, doorbell: Doorbell, completion: Completion) -> Self {
         Self { name: name.into(), way: Way::plain(carrier, doorbell, completion) }
     }
+
+    /// The same over a ring with options.
+    fn having(self, ring_features: RingFeatures) -> Self {
+        Self { way: Way { ring_features, ..self.way }, ..self }
+    }
 }
 
-/// The rungs of the ladder that report something, and the other combinations of carrier and doorbell.
+/// Every option of a ring at once.
+const ALL_OPTIONS: RingFeatures = RingFeatures { indirect: true, event_idx: true, in_order: true };
+
+/// The rungs of the ladder that report something, and the other combinations of carrier and doorbell; and rings with options.
 pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
     let hypercall = |name: &str, carrier| {
         if facts.answers(Doorbell::Hypercall) {
@@ -108,6 +116,11 @@ pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
         new("packed-sync", Carrier::PackedRing, Doorbell::Mmio, Completion::Return),
         new("packed-async", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Poll),
         new("packed-virtio-polled", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Interrupt),
+        new("ring-options", Carrier::Ring, Doorbell::Mmio, Completion::Return).having(ALL_OPTIONS),
+        new("virtio-options", Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Interrupt)
+            .having(ALL_OPTIONS),
+        new("packed-options", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Poll)
+            .having(RingFeatures { in_order: false, ..ALL_OPTIONS }),
     ]
 }
 

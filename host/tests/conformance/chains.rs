@@ -236,7 +236,7 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 
 fn check_chain(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = SplitDriver::new();
+    let mut driver = SplitDriver::new(transport.way.ring_features);
     driver.table(guest.ram(), &(case.table)(driver.size()))?;
     driver.offer(guest.ram(), 0)?;
     guest.call(&[KICK], 1)?;
@@ -247,7 +247,7 @@ fn check_chain(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
 
 fn check_rule(rule: Rule, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = SplitDriver::new();
+    let mut driver = SplitDriver::new(transport.way.ring_features);
     rule(&mut guest, &mut driver)?;
     guest.still_served(&mut driver)
 }
@@ -255,7 +255,7 @@ fn check_rule(rule: Rule, transport: &Transport, facts: &Facts) -> Checked {
 /// A broken ring is a typed error, and the device asks for a reset and does nothing more.
 fn check_break((_, write, is_expected): &Break, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = SplitDriver::new();
+    let mut driver = SplitDriver::new(transport.way.ring_features);
     driver.table(guest.ram(), &[AFTER])?;
     write(&guest, &mut driver)?;
     let error = guest.break_ring()?;

@@ -2,15 +2,16 @@
 //! is one [`Step::Call`].
 
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
-use abi::axes::Carrier;
+use abi::axes::{Carrier, RingFeatures};
 use abi::calls::{Answer, IDLE_GPA, IDLE_PAGES, Operation};
 use abi::layout::BATCH;
 use abi::step::Step;
 use abi::wire::split_ring::{
-    AVAIL_ENTRY_SIZE, DESC_NEXT, DESC_SIZE, DESC_WRITE, ENTRIES, IDX, Placement, USED_ENTRY_SIZE,
+    AVAIL_ENTRY_SIZE, DESC_INDIRECT, DESC_NEXT, DESC_SIZE, DESC_WRITE, ENTRIES, IDX, Placement,
+    USED_ENTRY_SIZE,
 };
 use abi::wire::virtio::Areas;
-use abi::wire::{log, packed_ring, page};
+use abi::wire::{indirect, page};
 use host::axes::Doorbell;
 use host::memory::GuestRam;
 use host::testing::specs::TIMED;
@@ -19,6 +20,10 @@ use vm_memory::{Bytes, GuestAddress};
 
 use crate::common::{Checked, Transport};
 use crate::gathering::{self, Log, Store, StoreQueue};
+
+mod packed;
+
+pub(crate) use packed::{Element, PackedDriver, list};
 
 /// The kick of a ring.
 pub(crate) const KICK: Step = Step::Call { word: Operation::Kick.word(), gpa: IDLE_GPA, pages: IDLE_PAGES };
@@ -43,8 +48,8 @@ pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
         Carrier::Empty => unreachable!("it carries nothing"),
         Carrier::Registers => Box::new(Registers),
         Carrier::Batch => Box::new(BatchPage),
-        Carrier::Ring => Box::new(SplitDriver::new()),
-        Carrier::PackedRing => Box::new(PackedDriver::new()),
+        Carrier::Ring => Box::new(SplitDriver::new(transport.way.ring_features)),
+        Carrier::PackedRing => Box::new(PackedDriver::new(transport.way.ring_features)),
         Carrier::Log => Box::new(Log),
         Carrier::Store if transport.way.doorbell.is_coalesced() => Box::new(StoreQueue),
         Carrier::Store => Box::new(Store),
@@ -54,8 +59,8 @@ pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
 /// The driver of a transport that is a ring, whose guest has just come up.
 pub(crate) fn driver(transport: &Transport) -> Box<dyn Driver> {
     match transport.way.carrier {
-        Carrier::PackedRing => Box::new(PackedDriver::new()),
-        _ => Box::new(SplitDriver::new()),
+        Carrier::PackedRing => Box::new(PackedDriver::new(transport.way.ring_features)),
+        _ => Box::new(SplitDriver::new(transport.way.ring_features)),
     }
 }
 
@@ -134,6 +139,45 @@ pub(crate) struct Descriptor {
     pub(crate) next: u16,
 }
 
+impl Descriptor {
+    fn write(self, ram: &GuestRam, table: Gpa, index: u64) -> Checked {
+        let [flags, next] = [self.flags, self.next].map(u64::from);
+        let len = u64::from(u32::try_from(self.range.len)?);
+        Ok(ram.write_words(
+            table.offset(index * DESC_SIZE),
+            &[self.range.gpa.0, len | flags << 32 | next << 48],
+        )?)
+    }
+}
+
+/// A driver that puts reports into indirect tables.
+pub(crate) trait Tables: Encoder {
+    /// Makes a chain or list available whose one descriptor points to a table of such ranges and flags; or, whatever the
+    /// table is, to `pointed`.
+    fn offer_marked(
+        &mut self,
+        ram: &GuestRam,
+        table: &[(ByteRange, u16)],
+        pointed: Option<ByteRange>,
+    ) -> Checked;
+}
+
+impl Tables for SplitDriver {
+    fn offer_marked(
+        &mut self,
+        ram: &GuestRam,
+        table: &[(ByteRange, u16)],
+        pointed: Option<ByteRange>,
+    ) -> Checked {
+        let mark = |(next, (range, flags)): (u16, &(ByteRange, u16))| {
+            let more = if usize::from(next) < table.len() { DESC_NEXT } else { 0 };
+            Descriptor { range: *range, flags: flags | more, next }
+        };
+        let table: Vec<_> = (1..).zip(table).map(mark).collect();
+        self.offer_table(ram, &table, pointed)
+    }
+}
+
 /// The driver of a ring, in whichever format.
 pub(crate) trait Driver: Encoder {
     /// The ring as the device is told.
@@ -157,14 +201,18 @@ pub(crate) trait Driver: Encoder {
 /// The driver of a split ring.
 pub(crate) struct SplitDriver {
     at: Placement,
+    options: RingFeatures,
+    /// The first descriptor of the last chain encoded, and where the next begins if descriptors are taken in order.
+    head: u16,
+    next: u16,
     /// The index of the available ring, and of the used ring once all is acknowledged.
     available: u16,
 }
 
 impl SplitDriver {
     /// The driver of a ring that was just set up.
-    pub(crate) fn new() -> Self {
-        Self { at: Placement::of(TIMED.queue_size()), available: 0 }
+    pub(crate) fn new(options: RingFeatures) -> Self {
+        Self { at: Placement::of(TIMED.queue_size()), options, head: 0, next: 0, available: 0 }
     }
 
     /// Entries of the ring.
@@ -174,13 +222,44 @@ impl SplitDriver {
 
     /// Writes the descriptor table from its beginning.
     pub(crate) fn table(&self, ram: &GuestRam, descriptors: &[Descriptor]) -> Checked {
-        for (index, Descriptor { range, flags, next }) in (0..).zip(descriptors) {
-            let at = self.at.desc.offset(index * DESC_SIZE);
-            let [flags, next] = [flags, next].map(|half| u64::from(*half));
-            let len = u64::from(u32::try_from(range.len)?);
-            ram.write_words(at, &[range.gpa.0, len | flags << 32 | next << 48])?;
+        (0..).zip(descriptors).try_for_each(|(index, descriptor)| descriptor.write(ram, self.at.desc, index))
+    }
+
+    /// Writes a chain that goes on where the last encoded ended, if descriptors are taken in order.
+    fn write(&mut self, ram: &GuestRam, chain: &[Descriptor]) -> Checked {
+        self.head = if self.options.in_order { self.next } else { 0 };
+        for descriptor in chain {
+            let next = (self.head + descriptor.next) % self.at.size;
+            let index = (self.head + descriptor.next + self.at.size - 1) % self.at.size;
+            Descriptor { next, ..*descriptor }.write(ram, self.at.desc, index.into())?;
+            self.next = next;
         }
         Ok(())
+    }
+
+    /// The entry of the available ring at which the device wants to be told.
+    pub(crate) fn named(&self, ram: &GuestRam) -> Result<u16, Failed> {
+        load16(ram, self.at.avail_event())
+    }
+
+    /// Has the driver want to be told at an entry of the used ring.
+    pub(crate) fn name(&self, ram: &GuestRam, event: u16) -> Checked {
+        store16(ram, self.at.used_event(), event)
+    }
+
+    /// Chains made available so far.
+    pub(crate) const fn available(&self) -> u16 {
+        self.available
+    }
+
+    /// Makes a chain of one descriptor available that points to this table; or, whatever that is, to `pointed`.
+    fn offer_table(&mut self, ram: &GuestRam, table: &[Descriptor], pointed: Option<ByteRange>) -> Checked {
+        for (index, descriptor) in (0..).zip(table) {
+            descriptor.write(ram, indirect::AT, index)?;
+        }
+        let range = pointed.unwrap_or(whole(table.len()));
+        self.write(ram, &[Descriptor { range, flags: DESC_INDIRECT, next: 1 }])?;
+        self.offer(ram, self.head)
     }
 
     /// Makes the chain at `head` available.
@@ -192,6 +271,9 @@ impl SplitDriver {
 
     /// Moves the available index, with nothing behind it.
     pub(crate) fn move_on(&mut self, ram: &GuestRam, by: u16) -> Checked {
+        if self.options.event_idx {
+            self.name(ram, self.available.wrapping_add(by).wrapping_sub(1))?;
+        }
         self.available = self.available.wrapping_add(by);
         store16(ram, self.at.avail.offset(IDX), self.available)
     }
@@ -210,15 +292,13 @@ impl SplitDriver {
 
     /// The index of the used ring.
     pub(crate) fn used_index(&self, ram: &GuestRam) -> Result<u16, Failed> {
-        let mut bytes = [0; 2];
-        ram.read_bytes(self.at.used.offset(IDX), &mut bytes)?;
-        Ok(u16::from_le_bytes(bytes))
+        load16(ram, self.at.used.offset(IDX))
     }
 }
 
 impl Driver for SplitDriver {
     fn areas(&self) -> Areas {
-        self.at.areas()
+        self.at.areas().with(self.options)
     }
 
     fn offer_one(&mut self, ram: &GuestRam, range: ByteRange) -> Checked {
@@ -231,7 +311,8 @@ impl Driver for SplitDriver {
     }
 
     fn restart(&mut self, ram: &GuestRam) -> Checked {
-        self.available = 0;
+        (self.available, self.next) = (0, 0);
+        store16(ram, self.at.avail_event(), 0)?;
         store16(ram, self.at.avail.offset(IDX), 0)?;
         store16(ram, self.at.used.offset(IDX), 0)
     }
@@ -243,13 +324,18 @@ impl Driver for SplitDriver {
 
 impl Encoder for SplitDriver {
     fn encode(&mut self, ram: &GuestRam, ranges: &[ByteRange]) -> Result<Vec<Step>, Failed> {
-        self.table(ram, &chain(ranges))?;
-        self.offer(ram, 0)?;
+        let chain = chain(ranges);
+        if self.options.indirect {
+            self.offer_table(ram, &chain, None)?;
+        } else {
+            self.write(ram, &chain)?;
+            self.offer(ram, self.head)?;
+        }
         Ok(vec![KICK])
     }
 
     fn acknowledged(&self, ram: &GuestRam, _: &[u64], _: u64) -> Checked {
-        self.used(ram, &[0])
+        self.used(ram, &[self.head])
     }
 }
 
@@ -263,142 +349,15 @@ pub(crate) fn chain(ranges: &[ByteRange]) -> Vec<Descriptor> {
     (1..).zip(ranges).map(descriptor).collect()
 }
 
-/// A descriptor of a packed ring, with anything in it but whose turn it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Element {
-    pub(crate) range: ByteRange,
-    pub(crate) id: u16,
-    pub(crate) flags: u16,
+/// The table of so many descriptors.
+fn whole(descriptors: usize) -> ByteRange {
+    ByteRange { gpa: indirect::AT, len: indirect::bytes(descriptors).into() }
 }
 
-/// The driver of a packed ring. It counts descriptors, not laps, and has the wrap counter from that.
-pub(crate) struct PackedDriver {
-    at: packed_ring::Placement,
-    /// Descriptors made available since the ring was set up.
-    offered: u64,
-    /// The first descriptor of each list made available since then, by that count, and the id to expect there.
-    lists: Vec<(u64, u16)>,
-}
-
-const AVAIL: u16 = 1 << 7;
-const USED: u16 = 1 << 15;
-
-impl PackedDriver {
-    /// The driver of a ring that was just set up.
-    pub(crate) fn new() -> Self {
-        Self { at: packed_ring::Placement::of(TIMED.queue_size()), offered: 0, lists: Vec::new() }
-    }
-
-    /// Entries of the ring.
-    pub(crate) const fn size(&self) -> u16 {
-        self.at.size
-    }
-
-    /// Descriptors made available so far.
-    pub(crate) const fn offered(&self) -> u64 {
-        self.offered
-    }
-
-    /// Whether a descriptor is on a lap with a wrap counter of 1.
-    const fn is_odd_lap(&self, number: u64) -> bool {
-        (number / self.at.size as u64).is_multiple_of(2)
-    }
-
-    /// The two bits of a descriptor that is available.
-    pub(crate) const fn available(&self, number: u64) -> u16 {
-        if self.is_odd_lap(number) { AVAIL } else { USED }
-    }
-
-    /// The two bits of a descriptor that is used.
-    const fn used_bits(&self, number: u64) -> u16 {
-        if self.is_odd_lap(number) { AVAIL | USED } else { 0 }
-    }
-
-    /// Writes the descriptor made available so manieth, flags and all.
-    pub(crate) fn write(&self, ram: &GuestRam, number: u64, element: Element) -> Checked {
-        let at = self.descriptor(number);
-        let Element { range, id, flags } = element;
-        let len = u64::from(u32::try_from(range.len)?);
-        ram.write(at, range.gpa.0)?;
-        // Flags last, and with what they make available.
-        ram.write(at.offset(8), len | u64::from(id) << 32 | u64::from(flags) << 48)?;
-        Ok(())
-    }
-
-    /// Makes a list available that must be used with this id.
-    pub(crate) fn offer(&mut self, ram: &GuestRam, list: &[Element], id: u16) -> Checked {
-        let first = self.offered;
-        // The first descriptor last, or the device might see half a list.
-        for (number, element) in (first..).zip(list).collect::<Vec<_>>().into_iter().rev() {
-            let flags = element.flags | self.available(number);
-            self.write(ram, number, Element { flags, ..*element })?;
-        }
-        self.offered += list.len() as u64;
-        self.lists.push((first, id));
-        Ok(())
-    }
-
-    /// Checks that the last so many lists are used, each in the place of its first descriptor, by its id, with nothing
-    /// written.
-    pub(crate) fn used(&self, ram: &GuestRam, lists: usize) -> Checked {
-        for (first, id) in self.lists.iter().rev().take(lists) {
-            let rest = ram.read(self.descriptor(*first).offset(8))?;
-            let expected = u64::from(*id) << 32 | u64::from(self.used_bits(*first)) << 48;
-            equal("the used descriptor (flags, id, length)", rest, expected)?;
-        }
-        Ok(())
-    }
-
-    fn descriptor(&self, number: u64) -> Gpa {
-        self.at.desc.offset(number % u64::from(self.at.size) * 16)
-    }
-}
-
-impl Driver for PackedDriver {
-    fn areas(&self) -> Areas {
-        self.at.areas()
-    }
-
-    fn offer_one(&mut self, ram: &GuestRam, range: ByteRange) -> Checked {
-        self.offer(ram, &list(&[range], 1), 1)
-    }
-
-    fn used_so_far(&self, ram: &GuestRam) -> Result<u16, Failed> {
-        let mut used = 0;
-        for (first, _) in &self.lists {
-            let flags = ram.read(self.descriptor(*first).offset(8))? >> 48;
-            used += u16::from(flags & u64::from(AVAIL | USED) == u64::from(self.used_bits(*first)));
-        }
-        Ok(used)
-    }
-
-    fn restart(&mut self, ram: &GuestRam) -> Checked {
-        (self.offered, self.lists) = (0, Vec::new());
-        let words = vec![0; usize::from(self.at.size) * 2];
-        Ok(ram.write_words(self.at.desc, &words)?)
-    }
-}
-
-impl Encoder for PackedDriver {
-    fn encode(&mut self, ram: &GuestRam, ranges: &[ByteRange]) -> Result<Vec<Step>, Failed> {
-        let id = u16::try_from(self.offered % 0x1_0000)?;
-        self.offer(ram, &list(ranges, id), id)?;
-        Ok(vec![KICK])
-    }
-
-    fn acknowledged(&self, ram: &GuestRam, _: &[u64], _: u64) -> Checked {
-        self.used(ram, 1)
-    }
-}
-
-/// Device-writable descriptors, the last of which has the id.
-pub(crate) fn list(ranges: &[ByteRange], id: u16) -> Vec<Element> {
-    let element = |(number, range): (usize, &ByteRange)| {
-        let is_last = number + 1 == ranges.len();
-        let (id, flags) = if is_last { (id, DESC_WRITE) } else { (!id, DESC_WRITE | DESC_NEXT) };
-        Element { range: *range, id, flags }
-    };
-    ranges.iter().enumerate().map(element).collect()
+fn load16(ram: &GuestRam, at: Gpa) -> Result<u16, Failed> {
+    let mut bytes = [0; 2];
+    ram.read_bytes(at, &mut bytes)?;
+    Ok(u16::from_le_bytes(bytes))
 }
 
 fn store16(ram: &GuestRam, at: Gpa, value: u16) -> Checked {

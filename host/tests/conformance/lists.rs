@@ -207,7 +207,7 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 
 fn check_list(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = PackedDriver::new();
+    let mut driver = PackedDriver::new(transport.way.ring_features);
     let list = (case.list)(driver.size());
     let id = list.last().map_or(0, |element| element.id);
     driver.offer(guest.ram(), &list, id)?;
@@ -219,7 +219,7 @@ fn check_list(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
 
 fn check_rule(rule: Rule, transport: &Transport, facts: &Facts) -> Checked {
     let mut guest = Guest::boot(transport, facts, Coalesce::Each)?;
-    let mut driver = PackedDriver::new();
+    let mut driver = PackedDriver::new(transport.way.ring_features);
     rule(&mut guest, &mut driver)?;
     guest.still_served(&mut driver)
 }

@@ -10,6 +10,7 @@
 //! | [`calls`] | call words, batch counts, batch pages |
 //! | [`gathered`] | logs that take back what they said; words that are written, and queued |
 //! | [`chains`], [`lists`] | descriptor chains and the available ring; lists of a packed ring |
+//! | [`tables`], [`events`] | indirect tables; event indices |
 //! | [`registers`] | the virtio registers and the status machine |
 //! | [`missteps`] | guests that hang, fault, panic, or address nobody |
 
@@ -21,6 +22,7 @@ mod common;
 mod calls;
 mod chains;
 mod encoder;
+mod events;
 mod gathered;
 mod gathering;
 mod guest;
@@ -29,6 +31,7 @@ mod memory;
 mod missteps;
 mod ranges;
 mod registers;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -40,6 +43,8 @@ fn main() -> ExitCode {
             gathered::tests,
             chains::tests,
             lists::tests,
+            tables::tests,
+            events::tests,
             registers::tests,
             missteps::tests,
         ];

@@ -23,6 +23,8 @@ const NEGOTIATED: u32 = NEGOTIATING | status::FEATURES_OK;
 const LIVE: u32 = NEGOTIATED | status::DRIVER_OK;
 /// What a driver accepts, whatever the format of its ring.
 const FEATURES: u64 = feature::VERSION_1 | feature::PAGE_REPORTING;
+/// `VIRTIO_F_ORDER_PLATFORM` (6).
+const NEVER_OFFERED: u64 = 1 << 36;
 
 /// A page that is offered but must stay.
 const OFFERED: ByteRange = pages(5, 1);
@@ -37,7 +39,7 @@ const CASES: &[Case] = &[
         equal("status", guest.read(mmio::STATUS)?, LIVE)
     }),
     ("feature-not-offered", |guest, _| {
-        guest.negotiate(FEATURES | feature::INDIRECT_DESC)?;
+        guest.negotiate(FEATURES | NEVER_OFFERED)?;
         equal("status", guest.read(mmio::STATUS)?, NEGOTIATING)
     }),
     ("driver-from-before-version-1", |guest, _| {

@@ -1,27 +1,28 @@
 //! The reporting queue in the packed format (2.8), written by hand.
 
+use abi::axes::RingFeatures;
 use abi::wire::packed_ring::{EVENT_DISABLE, EVENT_ENABLE};
 
 use super::*;
 
 const DESC: u64 = 0x1000;
-const DRIVER: u64 = 0x2000;
-const DEVICE: u64 = 0x3000;
+pub(super) const DRIVER: u64 = 0x2000;
+pub(super) const DEVICE: u64 = 0x3000;
 /// Not a power of two: a packed ring may have any size.
-const ENTRIES: u16 = 24;
-const AVAIL: u16 = 1 << 7;
+pub(super) const ENTRIES: u16 = 24;
+pub(super) const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 const ACCEPTED: u64 = OFFERED | feature::RING_PACKED;
 
 /// A descriptor but for the two bits: page, id, flags.
-type Entry = (u64, u16, u16);
+pub(super) type Entry = (u64, u16, u16);
 
 /// A driver, and the device it drives.
-struct Driver {
-    ram: Arc<GuestRam>,
-    device: Device,
+pub(super) struct Driver {
+    pub(super) ram: Arc<GuestRam>,
+    pub(super) device: Device,
     /// Descriptors made available so far.
-    offered: u64,
+    pub(super) offered: u64,
 }
 
 impl Driver {
@@ -33,13 +34,18 @@ impl Driver {
 
     /// With the features negotiated.
     fn down() -> Self {
+        Self::with(RingFeatures::NONE)
+    }
+
+    /// The same with options.
+    pub(super) fn with(options: RingFeatures) -> Self {
         let ram = ram();
-        let mut device = Device::with(&ram, Balloon::offering_packed);
-        device.negotiate(ACCEPTED);
+        let mut device = Device::with(&ram, |balloon| balloon.offering_packed().offering(options));
+        device.negotiate(ACCEPTED | feature::of(options));
         Self { ram, device, offered: 0 }
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         self.place(REPORTING_QUEUE, ENTRIES.into());
         self.device.write(mmio::QUEUE_READY, 1);
         assert_eq!(self.device.read(mmio::QUEUE_READY), 1);
@@ -47,7 +53,7 @@ impl Driver {
         assert_eq!(self.device.status(), UP);
     }
 
-    fn place(&mut self, queue: u16, size: u32) {
+    pub(super) fn place(&mut self, queue: u16, size: u32) {
         self.device.write(mmio::QUEUE_SEL, queue.into());
         self.device.write(mmio::QUEUE_NUM, size);
         for (low, part) in
@@ -70,11 +76,11 @@ impl Driver {
         Gpa(DESC + number % u64::from(ENTRIES) * 16)
     }
 
-    fn put(&self, number: u64, (page, id, flags): Entry) {
+    pub(super) fn put(&self, number: u64, (page, id, flags): Entry) {
         self.put_raw(number, page << 12, 4096, id, flags);
     }
 
-    fn put_raw(&self, number: u64, addr: u64, len: u32, id: u16, flags: u16) {
+    pub(super) fn put_raw(&self, number: u64, addr: u64, len: u32, id: u16, flags: u16) {
         let rest = u64::from(len) | u64::from(id) << 32 | u64::from(flags) << 48;
         self.ram.write_words(Self::at(number), &[addr, rest]).unwrap();
     }
@@ -90,7 +96,7 @@ impl Driver {
     }
 
     /// A list of pages that ends as it should; the id only in its last descriptor.
-    fn report(&mut self, pfns: &[u64], id: u16) -> u64 {
+    pub(super) fn report(&mut self, pfns: &[u64], id: u16) -> u64 {
         let last = pfns.len() - 1;
         let entry = |(index, pfn): (usize, &u64)| {
             if index == last { (*pfn, id, DESC_WRITE) } else { (*pfn, !id, MIDDLE) }
@@ -110,13 +116,13 @@ impl Driver {
         self.ram.memory().write_obj(event, GuestAddress(DRIVER + 2)).unwrap();
     }
 
-    fn fetch(&mut self) -> Result<Option<u16>, RingError> {
+    pub(super) fn fetch(&mut self) -> Result<Option<u16>, RingError> {
         self.device.batch.clear();
         self.device.balloon.fetch_packed(&mut self.device.batch)
     }
 
     /// Serves lists until there are no more; their ids.
-    fn serve(&mut self) -> Vec<u16> {
+    pub(super) fn serve(&mut self) -> Vec<u16> {
         let mut ids = Vec::new();
         while let Some(id) = self.fetch().unwrap() {
             self.device.balloon.complete_packed(id).unwrap();
@@ -126,7 +132,7 @@ impl Driver {
     }
 
     /// What becomes of the one list that is there: it is served, and marked as used at `first` with this id.
-    fn outcome(&mut self, first: u64, id: u16) -> (Refused, Vec<PageRange>) {
+    pub(super) fn outcome(&mut self, first: u64, id: u16) -> (Refused, Vec<PageRange>) {
         assert_eq!(self.fetch().unwrap(), Some(id));
         let found = (self.device.batch.refused, self.device.batch.ranges().to_vec());
         self.device.balloon.complete_packed(id).unwrap();
