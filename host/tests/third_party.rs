@@ -16,7 +16,8 @@ use abi::layout::{ARENA_START, STEP};
 use abi::notes;
 use abi::wire::virtio::status;
 use common::{Checked, Transport};
-use host::axes::{Coalesce, Completion, Discard, Doorbell, Way};
+use host::axes::{Axis, Carrier, Coalesce, Completion, Discard, Doorbell, RingFeatures, Way};
+use host::balloon::RingCounts;
 use host::probe::Facts;
 use host::reclaim::Refused;
 use host::testing::rig::Rig;
@@ -32,7 +33,7 @@ const ORDER: u64 = 2;
 fn main() -> ExitCode {
     common::run(|facts| {
         let rings = common::transports(facts).into_iter().filter(is_driven_by_registers);
-        rings.flat_map(|transport| over(transport, facts)).collect()
+        rings.flat_map(with_each_option).flat_map(|transport| over(transport, facts)).collect()
     })
 }
 
@@ -41,6 +42,25 @@ fn is_driven_by_registers(transport: &Transport) -> bool {
     let kick = matches!(transport.way.doorbell, Doorbell::Mmio | Doorbell::IoeventfdMmio);
     // Where packed queues are offered too, it accepts split ones.
     transport.way.carrier.is_ring() && kick && transport.way.completion != Completion::Interrupt
+}
+
+/// A ring as it is, and one that is plain with everything that the guest knows: it accepts what is offered of tables and
+/// event indices. Of an order it knows nothing.
+fn with_each_option(transport: Transport) -> Vec<Transport> {
+    if transport.way.carrier != Carrier::Ring || transport.way.ring_features != RingFeatures::NONE {
+        return vec![transport];
+    }
+    let known = RingFeatures::ALL.iter().copied().filter(|options| !options.in_order);
+    let having = |ring_features: RingFeatures| {
+        let way = Way { ring_features, ..transport.way };
+        let name = if ring_features == RingFeatures::NONE {
+            transport.name.clone()
+        } else {
+            format!("{}-{}", transport.name, ring_features.name())
+        };
+        Transport { name, way }
+    };
+    known.map(having).collect()
 }
 
 type Test = fn(Guest) -> Checked;
@@ -102,6 +122,8 @@ fn scattered_blocks(round: u64, pages: u64) -> Vec<ByteRange> {
 struct Guest {
     rig: Rig,
     arena: PageRange,
+    /// What the device offers of what the guest knows.
+    options: RingFeatures,
     /// Pages reported so far.
     pages: u64,
 }
@@ -115,7 +137,7 @@ impl Guest {
         if rig.device_status() != up {
             return Err(format!("the device is in status {:#x}", rig.device_status()).into());
         }
-        Ok(Self { rig, arena, pages: 0 })
+        Ok(Self { rig, arena, options: spec.way.ring_features, pages: 0 })
     }
 
     /// Has the guest report `ranges`: exactly their whole pages must be gone, and read as zeroes.
@@ -168,7 +190,17 @@ impl Guest {
         }
         let counts = (self.rig.served(), self.rig.refused(), self.rig.discarded_pages());
         let wanted = (reports, Refused::default(), self.pages);
-        if counts == wanted { Ok(()) } else { Err(format!("{counts:?}, not {wanted:?}").into()) }
+        if counts != wanted {
+            return Err(format!("{counts:?}, not {wanted:?}").into());
+        }
+        let RingCounts { tables, interrupts_due, interrupts_suppressed, .. } = self.rig.ring_counts();
+        let took_part = [tables, interrupts_due + interrupts_suppressed];
+        let wanted = [self.options.indirect, self.options.event_idx].map(|is| if is { reports } else { 0 });
+        if took_part == wanted {
+            Ok(())
+        } else {
+            Err(format!("tables, events: {took_part:?}, not {wanted:?}").into())
+        }
     }
 }
 

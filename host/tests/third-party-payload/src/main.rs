@@ -34,7 +34,7 @@ mod memory;
 #[path = "../../../../guest-payload/src/bare/runtime.rs"]
 mod runtime;
 
-use memory::{StaticPages, buffer, load, out, registers, store, store_byte};
+use memory::{StaticPages, buffer, load, out, pass_over_interrupts, registers, store, store_byte};
 
 /// Entries of the reporting queue.
 const QUEUE_SIZE: usize = 32;
@@ -45,6 +45,8 @@ bitflags::bitflags! {
     struct Feature: u64 {
         const PAGE_REPORTING = abi::wire::virtio::feature::PAGE_REPORTING;
         const VERSION_1 = abi::wire::virtio::feature::VERSION_1;
+        const INDIRECT_DESC = abi::wire::virtio::feature::INDIRECT_DESC;
+        const EVENT_IDX = abi::wire::virtio::feature::EVENT_IDX;
     }
 }
 
@@ -59,6 +61,7 @@ extern "C" fn _start() -> ! {
     let arena = Arena { pages: info.arena_pages };
     arena.stamp();
 
+    pass_over_interrupts();
     let mut balloon = Balloon::start();
     control(Control::Ready);
     loop {
@@ -98,11 +101,18 @@ impl Balloon {
         let mut transport = registers(VIRTIO_MMIO, mmio::SIZE);
         assert_eq!(transport.device_type(), DeviceType::MemoryBalloon);
         assert_eq!(transport.version(), MmioVersion::Modern);
-        assert_eq!(transport.begin_init(Feature::all()), Feature::all());
+        // Of what it understands it accepts what is offered.
+        let accepted = transport.begin_init(Feature::all());
+        assert!(accepted.contains(Feature::PAGE_REPORTING | Feature::VERSION_1));
         assert!(transport.get_status().contains(DeviceStatus::FEATURES_OK));
-        let queue = VirtQueue::new(&mut transport, REPORTING_QUEUE, false, false);
+        let queue = VirtQueue::new(
+            &mut transport,
+            REPORTING_QUEUE,
+            accepted.contains(Feature::INDIRECT_DESC),
+            accepted.contains(Feature::EVENT_IDX),
+        );
         let mut queue = queue.unwrap_or_else(|error| panic!("no reporting queue: {error}"));
-        // This guest has no interrupt handler.
+        // Where a driver goes by event indices it is told of everything.
         queue.set_dev_notify(false);
         transport.finish_init();
         assert!(transport.get_status().contains(DeviceStatus::DRIVER_OK));

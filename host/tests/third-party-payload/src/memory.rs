@@ -2,12 +2,14 @@
 
 #![expect(unsafe_code, reason = "guest memory is raw memory, and a port write is an instruction")]
 
-use core::arch::asm;
+use core::alloc::{GlobalAlloc, Layout};
+use core::arch::{asm, naked_asm};
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::addr::{ByteRange, Gpa};
+use abi::layout::{IDT, INTERRUPT_VECTOR, KERNEL_CODE};
 use virtio_drivers::transport::mmio::MmioTransport;
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 
@@ -53,6 +55,42 @@ unsafe impl Hal for StaticPages {
     unsafe fn unshare(_: PhysAddr, _: NonNull<[u8]>, _: BufferDirection) {}
 }
 
+/// Where the driver has its indirect tables: one after the other until all are given back, then from the beginning.
+struct Tables {
+    space: Pool,
+    taken: AtomicUsize,
+    live: AtomicUsize,
+}
+
+#[global_allocator]
+static TABLES: Tables = Tables {
+    space: Pool(UnsafeCell::new([[0; PAGE_SIZE]; PAGES])),
+    taken: AtomicUsize::new(0),
+    live: AtomicUsize::new(0),
+};
+
+// SAFETY: what is handed out is in the space, aligned, and overlaps nothing that is still out. There is one processor, so
+// that every access may be Relaxed.
+unsafe impl GlobalAlloc for Tables {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let first = self.taken.load(Ordering::Relaxed).next_multiple_of(layout.align());
+        let end = first + layout.size();
+        if end > PAGES * PAGE_SIZE {
+            return core::ptr::null_mut();
+        }
+        self.taken.store(end, Ordering::Relaxed);
+        self.live.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: it is in the space, as was just checked.
+        unsafe { self.space.0.get().cast::<u8>().add(first) }
+    }
+
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {
+        if self.live.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.taken.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A guest physical address as a pointer.
 pub(crate) fn pointer<T>(at: Gpa) -> NonNull<T> {
     let address = usize::try_from(at.0).unwrap_or(0);
@@ -90,6 +128,22 @@ pub(crate) fn store(at: Gpa, value: u64) {
 pub(crate) fn store_byte(at: Gpa, value: u8) {
     // SAFETY: as for `store`.
     unsafe { pointer::<u8>(at).write_volatile(value) }
+}
+
+/// Passes over the device's interrupts: a driver that goes by event indices is sent some whether it waits for them or not.
+/// None is acknowledged to the local APIC, so that the first is the last.
+pub(crate) fn pass_over_interrupts() {
+    let handler = (pass_over as *const ()).expose_provenance() as u64;
+    // An interrupt gate (Intel SDM volume 3, 6.14.1): present, usable from ring 3, on the first stack of the task state.
+    let low = handler & 0xffff | u64::from(KERNEL_CODE) << 16 | 0xee01 << 32 | (handler >> 16 & 0xffff) << 48;
+    store(IDT.offset(INTERRUPT_VECTOR * 16), low);
+    store(IDT.offset(INTERRUPT_VECTOR * 16 + 8), handler >> 32);
+}
+
+/// Nothing, and back.
+#[unsafe(naked)]
+extern "C" fn pass_over() {
+    naked_asm!("iretq")
 }
 
 /// Writes to a port.
