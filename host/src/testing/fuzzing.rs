@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
+use abi::axes::{Axis, RingFeatures};
 use abi::boot::{self, BootInfo};
 use abi::calls::{Answer, Operation};
 use abi::control::Control;
@@ -30,28 +31,33 @@ mod driver;
 mod gathered;
 mod input;
 
-use driver::Driver;
+use driver::{Driver, Format};
 pub use gathered::{log, stores};
 use input::{Input, PACKED_SIZES, RAM_BYTES, SIZES, check_ranges, lies_inside, ram};
 
 /// Any register traffic, any memory, any kicks.
 pub fn balloon(data: &[u8]) {
-    play(data, Driver::new(), |size| 1 << (size % SIZES));
+    play(data, Format::Split, |size| 1 << (size % SIZES));
 }
 
 /// The same where packed queues are offered, and may have any size.
 pub fn packed(data: &[u8]) {
-    play(data, Driver::of_packed(), |size| 1 + u16::from(size) % PACKED_SIZES);
+    play(data, Format::Packed, |size| 1 + u16::from(size) % PACKED_SIZES);
 }
 
-fn play(data: &[u8], mut driver: Driver, size: fn(u8) -> u16) {
+/// The first byte says whether the driver knows how to begin, which options the device offers, and which of them it takes.
+fn play(data: &[u8], format: Format, size: fn(u8) -> u16) {
     let mut input = Input(data);
-    if input.u8() & 1 == 0 {
-        driver.bring_up(size(input.u8()));
+    let first = input.u8();
+    let options = |number: u8| RingFeatures::from_number((number & 7).into()).unwrap_or_default();
+    let mut driver = Driver::new(format, options(first >> 1));
+    if first & 1 == 0 {
+        driver.bring_up(size(input.u8()), options(first >> 4));
     }
     while !input.is_empty() {
         driver.act(&mut input);
     }
+    driver.check_counts();
     driver.balloon.write(mmio::STATUS, &[0; 4]);
     assert_eq!(driver.balloon.status(), 0, "a reset is a reset");
 }
@@ -230,6 +236,11 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    /// A driver that knows how to begin: of any options it takes some.
+    fn first() -> impl Strategy<Value = u8> {
+        (0_u8..8, 0_u8..8).prop_map(|(offered, taken)| offered << 1 | taken << 4)
+    }
+
     /// What [`super::Driver::act`] reads. Most drivers here nearly know what they do, or no chain would ever be
     /// fetched.
     fn acts() -> impl Strategy<Value = Vec<u8>> {
@@ -242,7 +253,8 @@ mod tests {
             3 => (0_u8..8).prop_map(|completed| vec![7, completed]),
             1 => vec(any::<u8>(), 1..14),
         ];
-        (0_u8..7, vec(act, 0..60)).prop_map(|(size, acts)| [vec![0, size], acts.concat()].concat())
+        (first(), 0_u8..7, vec(act, 0..60))
+            .prop_map(|(first, size, acts)| [vec![first, size], acts.concat()].concat())
     }
 
     /// The same for packed queues: lists as they should be, descriptors of anybody's turn, kicks.
@@ -266,7 +278,8 @@ mod tests {
             6 => (0_u8..8).prop_map(|completed| vec![7, completed]),
             1 => vec(any::<u8>(), 1..14),
         ];
-        (0_u8..24, vec(act, 0..60)).prop_map(|(size, acts)| [vec![0, size], acts.concat()].concat())
+        (first(), 0_u8..24, vec(act, 0..60))
+            .prop_map(|(first, size, acts)| [vec![first, size], acts.concat()].concat())
     }
 
     proptest! {

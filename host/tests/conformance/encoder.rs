@@ -11,7 +11,7 @@ use abi::wire::split_ring::{
     USED_ENTRY_SIZE,
 };
 use abi::wire::virtio::Areas;
-use abi::wire::{indirect, page};
+use abi::wire::{indirect, log, page};
 use host::axes::Doorbell;
 use host::memory::GuestRam;
 use host::testing::specs::TIMED;

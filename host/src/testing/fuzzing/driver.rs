@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use abi::addr::Gpa;
-use abi::wire::packed_ring::{DESC_NEXT, Position};
+use abi::axes::RingFeatures;
+use abi::wire::packed_ring::{DESC_INDIRECT, DESC_NEXT, EVENT_SIZE, Position};
 use abi::wire::split_ring::{AVAIL_ENTRY_SIZE, DESC_SIZE, ENTRIES, IDX, USED_ENTRY_SIZE};
 use abi::wire::virtio::balloon::{DEFLATE_QUEUE, INFLATE_QUEUE, REPORTING_QUEUE};
 use abi::wire::virtio::{feature, mmio, status};
@@ -49,39 +50,44 @@ pub(super) struct Driver {
     size: u16,
     /// Where its next list begins, if its ring is packed as it was set up.
     next: Option<Position>,
+    offered: RingFeatures,
     batch: Batch,
 }
 
+/// What a driver's queues are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Format {
+    Split,
+    /// Packed, if it takes them: they are offered.
+    Packed,
+}
+
 impl Driver {
-    /// A driver of split queues.
-    pub(super) fn new() -> Self {
-        Self::of(|balloon| balloon, None)
-    }
-
-    /// A driver that is offered packed queues.
-    pub(super) fn of_packed() -> Self {
-        Self::of(Balloon::offering_packed, Some(Position::START))
-    }
-
-    fn of(offer: impl FnOnce(Balloon) -> Balloon, next: Option<Position>) -> Self {
+    /// A driver that is offered these.
+    pub(super) fn new(format: Format, offered: RingFeatures) -> Self {
         let ram = ram();
         let interrupt = EventFd::new(EFD_NONBLOCK).unwrap_or_else(|error| panic!("no eventfd: {error}"));
-        let balloon = offer(Balloon::new(Arc::clone(&ram), interrupt, Planted::NONE));
-        Self { ram, balloon, size: 32, next, batch: Batch::default() }
+        let balloon = Balloon::new(Arc::clone(&ram), interrupt, Planted::NONE).offering(offered);
+        let (balloon, next) = match format {
+            Format::Split => (balloon, None),
+            Format::Packed => (balloon.offering_packed(), Some(Position::START)),
+        };
+        Self { ram, balloon, size: 32, next, offered, batch: Batch::default() }
     }
 
-    /// Does everything right.
-    pub(super) fn bring_up(&mut self, size: u16) {
+    /// Does everything right, and accepts these options as far as they are offered.
+    pub(super) fn bring_up(&mut self, size: u16, options: RingFeatures) {
         const FEATURES_OK: u32 = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK;
-        const REPORTING: u32 = feature::PAGE_REPORTING.trailing_zeros();
-        const PACKED: u32 = feature::RING_PACKED.trailing_zeros() - 32;
         self.size = size;
-        let format = if self.next.is_some() { 1 << PACKED } else { 0 };
+        let format = if self.next.is_some() { feature::RING_PACKED } else { 0 };
+        let options = feature::of(options) & feature::of(self.offered);
+        let features = feature::VERSION_1 | feature::PAGE_REPORTING | format | options;
+        let half = |number: u32| u32::try_from(features >> (32 * number) & 0xffff_ffff).unwrap_or(0);
         for (offset, value) in [
             (mmio::DRIVER_FEATURES_SEL, 0),
-            (mmio::DRIVER_FEATURES, 1 << REPORTING),
+            (mmio::DRIVER_FEATURES, half(0)),
             (mmio::DRIVER_FEATURES_SEL, 1),
-            (mmio::DRIVER_FEATURES, 1 | format),
+            (mmio::DRIVER_FEATURES, half(1)),
             (mmio::STATUS, FEATURES_OK),
         ] {
             self.balloon.write(offset, &value.to_le_bytes());
@@ -141,11 +147,18 @@ impl Driver {
     fn describe(&self, input: &mut Input<'_>) {
         let at = DESC + u64::from(input.u8()) * DESC_SIZE;
         let addr = input.mostly_small() << 10;
-        let len = u32::from(input.u8()) << 10;
+        let len = input.u8();
         let [flags, next] = [input.u8(), input.u8()];
+        let len = self.length(len, flags.into());
         self.poke(at, &addr.to_le_bytes());
         self.poke(at + 8, &len.to_le_bytes());
         self.poke(at + 12, &[flags, 0, next, 0]);
+    }
+
+    /// Quarters of a page, or halves of a descriptor where tables are offered and the descriptor points to one.
+    const fn length(&self, number: u8, flags: u16) -> u32 {
+        let is_table = self.offered.indirect && flags & DESC_INDIRECT != 0;
+        if is_table { (number as u32) << 3 } else { (number as u32) << 10 }
     }
 
     /// Makes a chain available, in the one ring that may be in its place.
@@ -161,8 +174,9 @@ impl Driver {
     fn describe_packed(&self, input: &mut Input<'_>) {
         let at = DESC + u64::from(input.u8()) * DESC_SIZE;
         let addr = input.mostly_small() << 10;
-        let len = u32::from(input.u8()) << 10;
+        let len = input.u8();
         let [id, flags] = [input.u8().into(), input.u16()];
+        let len = self.length(len, flags);
         self.poke_packed(at, addr, len, id, flags);
     }
 
@@ -177,9 +191,10 @@ impl Driver {
     fn offer_list(&self, from: Position, input: &mut Input<'_>) -> Position {
         let mut next = from;
         for left in (0..=input.u8() % 8).rev() {
-            let (addr, len) = (input.mostly_small() << 10, u32::from(input.u8()) << 10);
+            let (addr, len) = (input.mostly_small() << 10, input.u8());
             let more = if left == 0 { 0 } else { DESC_NEXT };
             let flags = u16::from(input.u8() & 6) | more | next.available();
+            let len = self.length(len, flags);
             self.poke_packed(DESC + u64::from(next.index()) * DESC_SIZE, addr, len, next.index(), flags);
             next = next.after(1, self.size);
         }
@@ -203,7 +218,7 @@ impl Driver {
         if offset != mmio::QUEUE_NOTIFY {
             return self.balloon.write(offset, data);
         }
-        let rings = [0, 1].map(|queue| self.used(queue)).concat();
+        let rings = [0, 1].map(|queue| [self.used(queue), self.asked(queue)].concat()).concat();
         let before = self.memory();
         self.balloon.write(offset, data);
         check_untouched(&before, &self.memory(), &rings);
@@ -219,7 +234,8 @@ impl Driver {
         let is_packed = self.next.is_some();
         let batch = &mut self.batch;
         let fetched = if is_packed { self.balloon.fetch_packed(batch) } else { self.balloon.fetch(batch) };
-        check_untouched(&before, &self.memory(), &[]);
+        check_untouched(&before, &self.memory(), &self.asked(reporting));
+        let asked = self.memory();
         check_ranges(&self.batch, &self.descriptors(&before));
         let found = self.batch.ranges().len() as u64 + self.batch.refused.total();
         match fetched {
@@ -231,7 +247,7 @@ impl Driver {
                     let balloon = &mut self.balloon;
                     let ended =
                         if is_packed { balloon.complete_packed(head) } else { balloon.complete(head) };
-                    check_untouched(&before, &self.memory(), &used);
+                    check_untouched(&asked, &self.memory(), &used);
                     assert_eq!(ended.is_err(), self.needs_reset());
                 }
             }
@@ -260,6 +276,37 @@ impl Driver {
         Vec::from([written])
     }
 
+    /// The bytes of a queue by which a device says at which entry it wants to be told.
+    fn asked(&self, queue: u16) -> Vec<Range<u64>> {
+        if self.balloon.accepted() & feature::EVENT_IDX == 0 {
+            return Vec::new();
+        }
+        let (at, bytes) = match self.balloon.packed_queue_numbered(queue) {
+            Some(packed) => (packed.areas().device.0, EVENT_SIZE),
+            None => {
+                let queue = self.balloon.queue_numbered(queue);
+                let entries = u64::from(queue.size()) * USED_ENTRY_SIZE;
+                (queue.used_ring().saturating_add(ENTRIES + entries), 2)
+            }
+        };
+        Vec::from([at..at.saturating_add(bytes)])
+    }
+
+    /// What was not offered took no part.
+    pub(super) fn check_counts(&self) {
+        let counts = self.balloon.counts();
+        let RingFeatures { indirect, event_idx, in_order } = self.offered;
+        assert!(indirect || counts.tables == 0, "{counts:?}");
+        assert!(in_order || counts.in_order + counts.out_of_order == 0, "{counts:?}");
+        let events = [
+            counts.interrupts_due,
+            counts.interrupts_suppressed,
+            counts.kicks_asked,
+            counts.kicks_suppressed,
+        ];
+        assert!(event_idx || events == [0; 4], "{counts:?}");
+    }
+
     /// Where the descriptors of the reporting queue are, and how many there are.
     fn table(&self) -> (u64, u16) {
         let reporting = self.balloon.reporting_queue();
@@ -272,14 +319,26 @@ impl Driver {
         }
     }
 
-    /// Every address and length among the descriptors of the reporting queue: in both formats they come first.
+    /// Every address and length among the descriptors of the reporting queue; if tables were accepted, of those that they
+    /// point to too. In both formats they come first.
     fn descriptors(&self, memory: &[u8]) -> Vec<(u64, u64)> {
         let (table, size) = self.table();
-        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        let table = usize::try_from(table).ok().and_then(|at| memory.get(at..)).unwrap_or_default();
-        let entries = table.chunks_exact(16).take(size.into());
-        entries.map(|entry| (word(&entry[..8]), word(&entry[8..12]))).collect()
+        let named = rows(memory, table, size.into());
+        if self.balloon.accepted() & feature::INDIRECT_DESC == 0 {
+            return named;
+        }
+        // Whatever its flags: that is more than may be taken, and nobody names it by chance.
+        let tables = named.iter().flat_map(|(at, len)| rows(memory, *at, len / DESC_SIZE));
+        tables.chain(named.iter().copied()).collect()
     }
+}
+
+/// The address and length of each of so many descriptors, as far as they are memory.
+fn rows(memory: &[u8], at: u64, count: u64) -> Vec<(u64, u64)> {
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let table = usize::try_from(at).ok().and_then(|at| memory.get(at..)).unwrap_or_default();
+    let rows = table.chunks_exact(16).take(usize::try_from(count).unwrap_or(usize::MAX));
+    rows.map(|row| (word(&row[..8]), word(&row[8..12]))).collect()
 }
 
 /// Nothing changed but in `rings`.
