@@ -267,6 +267,8 @@ pub enum Program {
     SlowNotify,
     /// The same once the acknowledgement is there, before it is taken for seen.
     SlowWait,
+    /// As [`Self::Report`] on several processors, some of which may fault instead: see [`crate::timed::company`].
+    Company,
 }
 
 impl Axis for Program {
@@ -280,6 +282,7 @@ impl Axis for Program {
         Self::SlowPrepare,
         Self::SlowNotify,
         Self::SlowWait,
+        Self::Company,
     ];
 
     fn name(self) -> &'static str {
@@ -292,6 +295,7 @@ impl Axis for Program {
             Self::SlowPrepare => "slow-prepare",
             Self::SlowNotify => "slow-notify",
             Self::SlowWait => "slow-wait",
+            Self::Company => "company",
         }
     }
 }

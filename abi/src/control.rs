@@ -39,10 +39,12 @@ pub enum Control {
     /// The engine has come to rest: nothing is used, nothing is in flight, and the guest is about to look at every page,
     /// which brings it back. The host may look first.
     Resting,
+    /// A virtual processor that faults has touched all of its share of the arena: take it away again.
+    Vacate,
 }
 
 impl Control {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Ready,
         Self::Begin,
         Self::Drain,
@@ -56,6 +58,7 @@ impl Control {
         Self::Parked,
         Self::Burst,
         Self::Resting,
+        Self::Vacate,
     ];
 
     /// The value on the wire.

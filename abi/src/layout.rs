@@ -4,6 +4,7 @@
 //!   0x0000_0000  nothing (null pointers fault nowhere, but nothing of ours is there)
 //!   0x0000_1000  boot words          host writes, guest reads          [boot]
 //!   0x0000_1400  engine words        host writes, guest reads          [engine::info]
+//!   0x0000_1800  company words       host writes, vCPUs meet           [timed::company]
 //!   0x0000_2000  step page           host writes, guest obeys          [step]
 //!   0x0000_3000  batch page          guest writes, host reads          [wire::page]
 //!   0x0000_4000  notes               guest writes, host reads          [notes]
@@ -32,6 +33,8 @@ pub const VCPUS_MAX: u32 = 8;
 pub const BOOT: Gpa = Gpa(0x1000);
 /// What the engine is told: see [`crate::engine::info`].
 pub const ENGINE: Gpa = Gpa(0x1400);
+/// Who else is in a timed trial, and where they meet: see [`crate::timed::company`].
+pub const COMPANY: Gpa = Gpa(0x1800);
 /// Step page: see [`crate::step`].
 pub const STEP: Gpa = Gpa(0x2000);
 /// Batch page: see [`crate::wire::page`].

@@ -3,10 +3,12 @@
 //! | module | what is agreed |
 //! |---|---|
 //! | [`burst`] | with which calls the stopwatch is weighed |
+//! | [`company`] | several processors: who reports, who faults, what each has for itself |
 //! | [`ledger`] | which pages are reported now, which ever were |
 //! | [`trace`] | the time stamps of every call and report |
 
 pub mod burst;
+pub mod company;
 pub mod ledger;
 pub mod trace;
 

@@ -25,6 +25,7 @@ pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
         Program::SlowPrepare => choose(metal, info, timed::slow::Slowly(Step::Prepare))?,
         Program::SlowNotify => choose(metal, info, timed::slow::Slowly(Step::Notify))?,
         Program::SlowWait => choose(metal, info, timed::slow::Slowly(Step::Wait))?,
+        Program::Company => timed::company::run(metal, info)?,
         Program::Obey => choose(metal, info, obey::Obey)?,
     }
     Ok(())

@@ -11,8 +11,13 @@
 //!     ├ trace        time stamps, left for the host
 //!     ├ weigh        the same stopwatch around empty calls, and none
 //!     └ slow         the same loop with a delay planted in one of its steps
+//!   company      the same loop on several processors: who meets whom when
+//!     ├ turns        a carrier that is one for all
+//!     └ fault        those that fault instead
 //! ```
 
+pub mod company;
+mod fault;
 mod flight;
 mod gather;
 pub mod ledger;
@@ -21,6 +26,7 @@ pub mod program;
 mod rounds;
 pub mod slow;
 pub mod trace;
+mod turns;
 pub mod weigh;
 pub mod workload;
 

@@ -5,11 +5,11 @@ use super::{GuestFault, Load, PerCpuLists, Reporting, Shuffle, Walk};
 use crate::addr::Order;
 use crate::axes::Axis;
 use crate::boot::{BootError, choice, flag};
-use crate::layout::{ENGINE, STEP};
+use crate::layout::{COMPANY, ENGINE};
 
 /// Number of words: what [`EngineInfo::to_words`] writes, or it would not compile.
 pub const WORDS: usize = 22;
-const _: () = assert!(ENGINE.0 + WORDS as u64 * 8 <= STEP.0);
+const _: () = assert!(ENGINE.0 + WORDS as u64 * 8 <= COMPANY.0);
 
 /// Everything the engine is told. Durations are in ticks of the guest's time stamp counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -19,12 +19,14 @@ pub(crate) struct Rung {
 
 type Host = Box<dyn FnMut(&mut Fake, Rung)>;
 type Others = Box<dyn FnMut(&mut Fake)>;
+type Told = Box<dyn FnMut(&mut Fake, Control)>;
 
 /// The fake machine.
 pub(crate) struct Fake {
     memory: Vec<u8>,
     host: Option<Host>,
     others: Option<Others>,
+    told: Option<Told>,
     answer: u64,
     clock: std::cell::Cell<u64>,
     /// How often the doorbell was rung.
@@ -48,6 +50,7 @@ impl Fake {
             memory: vec![0; usize::try_from(bytes).unwrap()],
             host: Some(Box::new(host)),
             others: None,
+            told: None,
             answer: 0,
             clock: 0.into(),
             rings: 0,
@@ -59,6 +62,11 @@ impl Fake {
     /// What the other processors do whenever this one is given away.
     pub(crate) fn when_idle(&mut self, others: impl FnMut(&mut Fake) + 'static) {
         self.others = Some(Box::new(others));
+    }
+
+    /// What the host does whenever it is told something on the control port.
+    pub(crate) fn when_told(&mut self, told: impl FnMut(&mut Fake, Control) + 'static) {
+        self.told = Some(Box::new(told));
     }
 
     /// What the host answers from now on.
@@ -152,6 +160,10 @@ impl Metal for Fake {
     }
     fn control(&mut self, control: Control) {
         self.said.push(control);
+        if let Some(mut told) = self.told.take() {
+            told(self, control);
+            self.told = Some(told);
+        }
     }
     fn relax(&mut self) {}
     fn halt(&mut self) {}

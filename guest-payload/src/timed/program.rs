@@ -16,6 +16,7 @@ use abi::control::{Control, IDLE_MOST};
 use abi::digest::Digest;
 use abi::layout::ARENA_START;
 use abi::notes;
+use abi::timed::company::Share;
 use abi::timed::trace::{CallRecord, ReportRecord};
 use abi::wire::page::BATCH_LENGTH;
 
@@ -43,7 +44,7 @@ pub(super) fn run<M: Metal, T: Transport<M>>(metal: &mut M, info: &BootInfo, tra
     let mut space = [PageRange::block(ARENA_START, Order::PAGE); BATCH_LENGTH];
     let batch = &mut space[..batch_size(info)];
 
-    reporter.stamp_arena(metal, info);
+    reporter.stamp_share(metal);
     reporter.trace.hand_over(metal, Control::Ready);
     for _ in 0..info.warmup {
         reporter.cycle(metal, batch);
@@ -55,7 +56,7 @@ pub(super) fn run<M: Metal, T: Transport<M>>(metal: &mut M, info: &BootInfo, tra
     }
     reporter.trace.hand_over(metal, Control::End);
     reporter.prove(metal, batch);
-    reporter.sweep(metal, info);
+    reporter.sweep(metal);
     reporter.trace.hand_over(metal, Control::Done);
 }
 
@@ -75,18 +76,27 @@ pub(super) struct Reporter<T> {
     pub(super) batches: Batches,
     pub(super) trace: Trace,
     digest: Digest,
+    /// The pages it frees.
+    share: Share,
     /// Microseconds before each report.
     pub(super) idle: u64,
 }
 
 impl<T> Reporter<T> {
+    /// Of all of the arena.
     pub(super) fn new(info: &BootInfo, transport: T) -> Self {
+        Self::of(Share::whole(info.arena_pages), info, transport)
+    }
+
+    /// Of a share of it.
+    pub(super) fn of(share: Share, info: &BootInfo, transport: T) -> Self {
         Self {
             transport,
             oracle: Oracle::new(info.seed, info.afterwards),
-            batches: Batches::new(info.workload, info.order, info.arena_pages, info.seed),
+            batches: Batches::new(info.workload, info.order, share, info.seed),
             trace: Trace::default(),
             digest: Digest::default(),
+            share,
             idle: info.idle,
         }
     }
@@ -116,7 +126,7 @@ impl<T> Reporter<T> {
     }
 
     /// Chooses the next pages; from here on nobody may use them.
-    fn free<M: Metal>(&mut self, metal: &mut M, batch: &mut [PageRange])
+    pub(super) fn free<M: Metal>(&mut self, metal: &mut M, batch: &mut [PageRange])
     where
         T: Transport<M>,
     {
@@ -192,16 +202,16 @@ impl<T> Reporter<T> {
         self.trace.report(metal, record);
     }
 
-    /// Writes the stamps of the whole arena, which also makes it resident.
-    pub(super) fn stamp_arena(&self, metal: &mut impl Metal, info: &BootInfo) {
-        for pfn in arena(info) {
+    /// Writes the stamps of all its pages, which also makes them resident.
+    pub(super) fn stamp_share(&self, metal: &mut impl Metal) {
+        for pfn in self.share.frames() {
             self.oracle.write(metal, PageRange::block(pfn, Order::PAGE));
         }
     }
 
-    /// Checks the stamps of the whole arena: nothing is reported any more.
-    pub(super) fn sweep(&self, metal: &mut impl Metal, info: &BootInfo) {
-        for pfn in arena(info) {
+    /// Checks the stamps of all its pages: nothing is reported any more.
+    pub(super) fn sweep(&self, metal: &mut impl Metal) {
+        for pfn in self.share.frames() {
             self.oracle.check(metal, PageRange::block(pfn, Order::PAGE), self.trace.reports());
         }
     }
@@ -215,10 +225,6 @@ pub(super) fn sleep(metal: &mut impl Metal, microseconds: u64) {
         metal.idle(u32::try_from(nap).unwrap_or(u32::MAX));
         left -= nap;
     }
-}
-
-fn arena(info: &BootInfo) -> impl Iterator<Item = Pfn> {
-    (ARENA_START.0..ARENA_START.0 + info.arena_pages).map(Pfn)
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ pub(super) fn run<M: Metal, T: Transport<M>>(
         }
     };
 
-    reporter.stamp_arena(metal, info);
+    reporter.stamp_share(metal);
     reporter.trace.hand_over(metal, Control::Ready);
     rounds(&mut reporter, metal, Part::Reports(info.warmup));
     reporter.trace.hand_over(metal, Control::Filled);
@@ -130,7 +130,7 @@ pub(super) fn run<M: Metal, T: Transport<M>>(
     reporter.trace.hand_over(metal, Control::End);
     reporter.trace.hand_over(metal, Control::Filled);
     rounds(&mut reporter, metal, Part::Proof);
-    reporter.sweep(metal, info);
+    reporter.sweep(metal);
     reporter.trace.hand_over(metal, Control::Done);
 }
 

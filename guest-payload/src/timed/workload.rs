@@ -7,7 +7,7 @@
 use abi::addr::{Order, PageRange, Pfn};
 use abi::axes::Workload;
 use abi::digest::mix;
-use abi::layout::ARENA_START;
+use abi::timed::company::Share;
 use abi::wire::log::TAKEN_BACK_ONE_IN;
 
 /// Distance of two neighbours of a strided batch, in slots: odd, so that a pass visits every slot.
@@ -18,6 +18,7 @@ const STRIDE: u64 = 7;
 pub struct Batches {
     workload: Workload,
     order: Order,
+    start: Pfn,
     /// log2 of the number of slots.
     slot_bits: u32,
     seed: u64,
@@ -26,11 +27,11 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Batches over an arena of `arena_pages`, a power of two and at least one block of `order`.
+    /// Batches over a share of the arena, whose pages are a power of two and at least one block of `order`.
     #[must_use]
-    pub const fn new(workload: Workload, order: Order, arena_pages: u64, seed: u64) -> Self {
-        let slot_bits = (arena_pages / order.pages()).ilog2();
-        Self { workload, order, slot_bits, seed, pass: 0, next: 0 }
+    pub const fn new(workload: Workload, order: Order, share: Share, seed: u64) -> Self {
+        let slot_bits = (share.pages / order.pages()).ilog2();
+        Self { workload, order, start: share.start, slot_bits, seed, pass: 0, next: 0 }
     }
 
     /// Fills `batch` with the next blocks. A pass that has too few left is cut short.
@@ -39,7 +40,7 @@ impl Batches {
         self.together(batch.len());
         for range in batch {
             let slot = self.slot(self.next % slots);
-            *range = PageRange::block(Pfn(ARENA_START.0 + slot * self.order.pages()), self.order);
+            *range = PageRange::block(Pfn(self.start.0 + slot * self.order.pages()), self.order);
             self.next += 1;
         }
     }
@@ -88,6 +89,7 @@ impl Batches {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abi::layout::ARENA_START;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -101,7 +103,7 @@ mod tests {
         size: usize,
         n: usize,
     ) -> Vec<Vec<PageRange>> {
-        let mut stream = Batches::new(workload, Order::new(order).unwrap(), arena_pages, seed);
+        let mut stream = Batches::new(workload, Order::new(order).unwrap(), Share::whole(arena_pages), seed);
         (0..n)
             .map(|_| {
                 let mut batch = vec![EMPTY; size];
