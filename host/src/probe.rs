@@ -10,7 +10,7 @@ use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program,
 use abi::boot::BootInfo;
 use abi::calls::Answer;
 use abi::control::Control;
-use abi::layout::{ARENA, STEP};
+use abi::layout::{ARENA, NOTES, STEP};
 use abi::notes;
 use abi::step::Step;
 use abi::wire::store;
@@ -173,6 +173,7 @@ impl Probe {
             image: PAYLOAD,
             boot,
             vcpus: 1,
+            company: None,
             ioeventfd: doorbell.is_some_and(Doorbell::is_ioeventfd),
             coalesced: doorbell.is_some_and(Doorbell::is_coalesced),
             halt_poll: HaltPoll::Host,
@@ -238,7 +239,7 @@ impl Board for Stopwatch {
                 self.ram.write_words(STEP, &step.words()).map_err(ExitError::from)?;
                 self.ready = HostTsc::now();
             }
-            Control::Panicked => return Err(ProbeError::Panicked(panic_message(&self.ram))),
+            Control::Panicked => return Err(ProbeError::Panicked(panic_message(&self.ram, NOTES))),
             _ => {}
         }
         Ok(Flow::Resume)

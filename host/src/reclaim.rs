@@ -88,8 +88,10 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// Adds the calls of another; its fingerprint is its own.
+    /// Adds the calls of another, and its pages: fingerprints add up.
     pub(crate) const fn add(&mut self, other: &Self) {
+        self.digest.sum = self.digest.sum.wrapping_add(other.digest.sum);
+        self.digest.pages = self.digest.pages.wrapping_add(other.digest.pages);
         self.madvise_calls += other.madvise_calls;
         self.discarded_pages += other.discarded_pages;
         self.madvise_failures += other.madvise_failures;

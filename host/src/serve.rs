@@ -18,6 +18,6 @@ pub use worker::WorkerError;
 
 pub(crate) use server::{Serve, Server};
 pub(crate) use service::Service;
-pub(crate) use services::{Served, Services};
+pub(crate) use services::{Served, Services, Share};
 pub(crate) use stamps::{Stamp, Stamps};
 pub(crate) use worker::Worker;

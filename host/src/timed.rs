@@ -6,12 +6,14 @@
 //!    ├ spec        what to run, and whether it means anything
 //!    ├ info        what the guest is told of it
 //!    ├ session     what the guest says: drain its trace, prove discards, mark what is measured
-//!    │  ├ pairing  both sides' stamps → samples
+//!    │  ├ stream   the trace of a processor      pairing  both sides' stamps → samples
 //!    │  └ proof    ledger against residency
+//!    ├ company     what its other processors say
 //!    ├ stopwatch   what the stopwatch itself costs
 //!    └ sample, outcome    what comes out
 //! ```
 
+mod company;
 mod info;
 mod outcome;
 mod pairing;
@@ -21,6 +23,7 @@ mod sample;
 mod session;
 mod spec;
 mod stopwatch;
+mod stream;
 
 pub use outcome::{Outcome, Proof};
 pub use run::{run, run_planted};

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   assembly   memory, machine and device, and a service for each processor
+//!   account    what all processors did
 //!   told       what a guest is told of its way
 //!   seat       what a processor's exits can reach
 //!   team       a thread for each processor; the first error stops them all
@@ -12,6 +13,7 @@
 //!   error      why there is nothing to read
 //! ```
 
+mod account;
 mod assembly;
 mod deadline;
 mod error;
@@ -24,6 +26,7 @@ mod told;
 pub use error::TrialError;
 pub use outcome::Common;
 
+pub(crate) use account::Account;
 pub(crate) use assembly::{Assembly, Wanted};
 pub(crate) use deadline::{patience, steady, unless_stopped, watched};
 pub(crate) use outcome::{ended, not_refused_by_kvm, violations};

@@ -2,6 +2,8 @@
 //! discards that the kernel confirms, and the same pages whichever way they are reported.
 
 mod common;
+#[path = "timed/company.rs"]
+mod company;
 #[path = "timed/exits.rs"]
 mod exits;
 #[path = "timed/flight.rs"]
@@ -46,7 +48,8 @@ fn main() -> ExitCode {
             flight::tests,
         ];
         let over_transports = suites.iter().flat_map(|suite| suite(&transports, facts));
-        over_transports.chain(refusals::tests(facts)).collect()
+        let companies = company::tests(&transports, facts);
+        over_transports.chain(companies).chain(refusals::tests(facts)).collect()
     })
 }
 

@@ -189,7 +189,9 @@ mod tests {
 
     #[test]
     fn words_round_trip_and_others_are_none() {
-        for company in [Company::ALONE, Company { vcpus: 8, reporters: 0 }, Company { vcpus: 4, reporters: 3 }] {
+        for company in
+            [Company::ALONE, Company { vcpus: 8, reporters: 0 }, Company { vcpus: 4, reporters: 3 }]
+        {
             assert_eq!(Company::from_words(company.to_words()), Some(company));
         }
         for words in [[0, 0], [9, 1], [1 << 32, 1], [2, 3]] {

@@ -20,10 +20,10 @@ use super::spec::EngineSpec;
 use super::watch::{Look, Watch};
 use crate::axes::Freed;
 use crate::fault::Planted;
-use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placed, Placement, Processor};
+use crate::kvm::{Counter, GuestTsc, PAYLOAD, Pinned, Placed, Placement};
 use crate::probe::Facts;
 use crate::trial::team::{self, Deadline};
-use crate::trial::{self, Assembly, Common, Part, Seat, TrialError, Wanted};
+use crate::trial::{self, Account, Assembly, Common, Part, Seat, TrialError, Wanted};
 
 /// What a guest may take without a sign of progress for each page of its memory, beside what it was told to take.
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(200);
@@ -98,7 +98,7 @@ fn run_guest(
     let placement = Placement::choose(spec.vcpus, spec.way.servicer);
     let _pinned = Pinned::to(placement.vcpu(0));
     let mut assembly = assemble(spec, facts, guest, &placement)?;
-    let services = assembly.services()?;
+    let services = assembly.services(|_| Arc::default())?;
     let (tsc_khz, offset) = assembly.clock()?;
     let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
     let (ram, boot) = (&Arc::clone(ram), *boot);
@@ -113,8 +113,7 @@ fn run_guest(
     let mut session = Session {
         ram,
         services: &services,
-        counts: machine.processors().map(Processor::counts).collect(),
-        statistics: machine.processors().filter_map(Processor::statistics).collect(),
+        account: Account::of(machine),
         offset,
         watch,
         looks: Vec::new(),
@@ -130,7 +129,7 @@ fn run_guest(
     };
 
     let seat = |vcpu| Seat::new(balloon, services.of(vcpu), |control, _, _| other(control, ram));
-    let others = (1..spec.vcpus as usize).map(seat).collect();
+    let others = (1..spec.vcpus).map(seat).collect();
     let mut first = Seat::new(balloon, services.of(0), |control, _, _| session.control(control));
     let deadline = Deadline { patience: guest.patience, stop, placement: &placement };
     let ran = team::run(machine, &mut first, others, &deadline);
@@ -153,7 +152,8 @@ fn assemble(
     let EngineSpec { way, vcpus, offer_poison, .. } = *spec;
     let Guest { image, planted, .. } = *guest;
     let boot = boot_info(spec, facts);
-    Assembly::new(&Wanted { way, boot, vcpus, offer_poison, image, planted, placement }, facts)
+    let company = None;
+    Assembly::new(&Wanted { way, boot, vcpus, company, offer_poison, image, planted, placement }, facts)
 }
 
 /// What is known without the guest.
@@ -185,7 +185,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: Known) -> Result<Eng
             splits: session.splits,
             huge_share: session.huge_share,
             exits: end.exits.since(&begin.exits),
-            kvm_stats: session.statistics_between(begin, end),
+            kvm_stats: session.account.between(&begin.statistics, &end.statistics),
             cpu_ns: known.counter.nanoseconds(end.cpu.saturating_sub(begin.cpu)),
             madvise_calls: taken.madvise_calls,
             discarded_pages: taken.discarded_pages,

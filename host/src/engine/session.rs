@@ -1,6 +1,5 @@
 //! What the guest says on the control port of its processors, and what is done about it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use abi::control::Control;
@@ -11,10 +10,10 @@ use super::outcome::Settled;
 use super::settled::Examiner;
 use super::watch::{Look, Watch};
 use crate::axes::Backing;
-use crate::kvm::{Counts, Exits, Flow, GuestTsc, HostTsc, Statistics, TscOffset};
+use crate::kvm::{Exits, Flow, GuestTsc, HostTsc, TscOffset};
 use crate::memory::{GuestRam, Splits, require_huge};
 use crate::serve::{Served, Services};
-use crate::trial::{Part, TrialError, processor_time};
+use crate::trial::{Account, Part, TrialError, processor_time};
 
 /// What the measured part begins or ends with, of all processors.
 #[derive(Clone, Debug)]
@@ -39,9 +38,7 @@ pub(super) struct Round {
 pub(super) struct Session<'a> {
     pub(super) ram: &'a GuestRam,
     pub(super) services: &'a Services,
-    /// The exits of every processor.
-    pub(super) counts: Vec<Arc<Counts>>,
-    pub(super) statistics: Vec<Statistics>,
+    pub(super) account: Account,
     pub(super) offset: TscOffset,
     pub(super) watch: Option<Watch>,
     pub(super) looks: Vec<Look>,
@@ -92,7 +89,12 @@ impl Session<'_> {
             Control::Done => return Ok(Flow::Leave),
             Control::Panicked => return Err(TrialError::panicked(self.ram)),
             Control::Parked => return Err(TrialError::Protocol { what: "its first processor parked" }),
-            Control::Drain | Control::Filled | Control::Reported | Control::Next | Control::Burst => {
+            Control::Drain
+            | Control::Filled
+            | Control::Reported
+            | Control::Next
+            | Control::Burst
+            | Control::Vacate => {
                 return Err(TrialError::Protocol { what: "it said what the engine never says" });
             }
         }
@@ -110,30 +112,13 @@ impl Session<'_> {
     }
 
     fn mark(&self) -> Result<Mark, TrialError> {
-        let mut exits = Exits::default();
-        self.counts.iter().for_each(|counts| exits.add(&counts.exits()));
-        let statistics = self.statistics.iter().map(Statistics::read).collect::<Result<_, _>>();
         Ok(Mark {
-            exits,
-            idles: self.counts.iter().map(|counts| counts.idles()).sum(),
+            exits: self.account.exits(),
+            idles: self.account.idles(),
             cpu: processor_time(),
-            statistics: statistics.map_err(TrialError::Statistics)?,
+            statistics: self.account.statistics()?,
             served: self.services.served(),
         })
-    }
-
-    /// The change of KVM's statistics from one mark to another, added up over the processors.
-    pub(super) fn statistics_between(&self, begin: &Mark, end: &Mark) -> Vec<(String, u64)> {
-        let of_each = self.statistics.iter().zip(&begin.statistics).zip(&end.statistics);
-        let mut of_each = of_each.map(|((statistics, begin), end)| statistics.difference(begin, end));
-        let mut sums = of_each.next().unwrap_or_default();
-        for changes in of_each {
-            // One KVM has the same statistics in the same order for every processor.
-            for ((_, sum), (_, change)) in sums.iter_mut().zip(changes) {
-                *sum = sum.wrapping_add(change);
-            }
-        }
-        sums
     }
 }
 

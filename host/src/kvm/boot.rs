@@ -8,9 +8,10 @@
 //! | IDT | the register points there; the payload fills it |
 //! | local APIC | enabled, x2APIC mode |
 
-use abi::addr::Gpa;
+use abi::addr::{Gpa, PAGE_SIZE};
 use abi::axes::GuestRing;
 use abi::layout::{GDT, IDT, KERNEL_CODE, PAGE_TABLES, vcpu};
+use abi::timed::company::Own;
 use kvm_bindings::{
     KVM_MAX_CPUID_ENTRIES, KVM_MP_STATE_RUNNABLE, kvm_dtable, kvm_mp_state, kvm_regs, kvm_segment,
 };
@@ -68,7 +69,7 @@ pub(crate) fn write_tables(ram: &GuestRam) -> Result<(), RamError> {
     let directory_pointers = PAGE_TABLES.offset(0x1000);
     ram.write(PAGE_TABLES, directory_pointers.0 | PRESENT_WRITABLE_USER)?;
     for gib in 0..4 {
-        let directory = PAGE_TABLES.offset(0x2000 + gib * 0x1000);
+        let directory = directory(gib);
         ram.write(directory_pointers.offset(gib * 8), directory.0 | PRESENT_WRITABLE_USER)?;
         let attributes = PRESENT_WRITABLE_USER | LARGE_PAGE | if gib == 3 { UNCACHED } else { 0 };
         for entry in 0..512 {
@@ -76,6 +77,32 @@ pub(crate) fn write_tables(ram: &GuestRam) -> Result<(), RamError> {
         }
     }
     ram.write_words(GDT, &descriptors())
+}
+
+/// Writes the page tables of a processor that has pages of its own: as those of all, but for the first 2 MiB, where
+/// everything of ours is, in pages of 4 KiB.
+pub(crate) fn write_own_tables(ram: &GuestRam, own: Own) -> Result<(), RamError> {
+    let [root, directory_pointers, first, table] =
+        [0, 1, 2, 3].map(|page| own.tables().offset(page * PAGE_SIZE));
+    ram.write(root, directory_pointers.0 | PRESENT_WRITABLE_USER)?;
+    ram.write(directory_pointers, first.0 | PRESENT_WRITABLE_USER)?;
+    for gib in 1..4 {
+        ram.write(directory_pointers.offset(gib * 8), directory(gib).0 | PRESENT_WRITABLE_USER)?;
+    }
+    ram.write(first, table.0 | PRESENT_WRITABLE_USER)?;
+    for entry in 1..512 {
+        ram.write(first.offset(entry * 8), (entry << 21) | PRESENT_WRITABLE_USER | LARGE_PAGE)?;
+    }
+    for entry in 0..512 {
+        let page = own.place(Gpa(entry * PAGE_SIZE));
+        ram.write(table.offset(entry * 8), page.0 | PRESENT_WRITABLE_USER)?;
+    }
+    Ok(())
+}
+
+/// The page directory of a gibibyte that all share.
+const fn directory(gib: u64) -> Gpa {
+    PAGE_TABLES.offset(0x2000 + gib * 0x1000)
 }
 
 /// Null, ring 0 code and data, ring 3 data and code, TSS (two words): that of the first processor. Nobody loads it;
@@ -111,13 +138,15 @@ pub(crate) fn write_tss(ram: &GuestRam, number: u32) -> Result<(), RamError> {
     ram.write(vcpu::tss(number).offset(IO_BITMAP_END.into()), 0xff)
 }
 
-/// Sets the registers of processor `number`, which starts at `entry` in `ring` as soon as it is run.
+/// Sets the registers of processor `number`, which starts at `entry` in `ring` as soon as it is run, with the page tables
+/// at `tables`.
 pub(crate) fn set_registers(
     kvm: &Kvm,
     fd: &VcpuFd,
     ring: GuestRing,
     entry: u64,
     number: u32,
+    tables: Gpa,
 ) -> Result<(), BootError> {
     let refused = |call| move |source| BootError::State { call, source };
     let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(refused("KVM_GET_SUPPORTED_CPUID"))?;
@@ -141,7 +170,7 @@ pub(crate) fn set_registers(
     special.gdt = table(GDT, 7 * 8);
     special.idt = table(IDT, 256 * 16);
     special.cr0 = CR0_PROTECTED_PAGED;
-    special.cr3 = PAGE_TABLES.0;
+    special.cr3 = tables.0;
     special.cr4 = CR4_PAE_SSE;
     special.efer = EFER_LONG_MODE;
     special.apic_base = APIC_BASE | if number == 0 { APIC_BOOTSTRAP } else { 0 };

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use abi::axes::Bell;
 use abi::boot::BootInfo;
-use abi::layout::BOOT;
+use abi::layout::{BOOT, COMPANY, PAGE_TABLES};
+use abi::timed::company::{Company, Own};
 use kvm_ioctls::{Kvm, VmFd};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::board::Board;
 use super::clock::TscOffset;
 use super::error::{BuildError, ExitError};
-use super::exits::Counts;
 use super::open::KvmError;
 use super::processor::Processor;
 use super::queued::Queued;
@@ -33,6 +33,8 @@ pub(crate) struct Blueprint<'a> {
     pub(crate) boot: BootInfo,
     /// Processors, at least one.
     pub(crate) vcpus: u32,
+    /// Whether they are the company of a timed trial: all but the first have pages of their own then.
+    pub(crate) company: Option<Company>,
     /// Whether the doorbell is an ioeventfd.
     pub(crate) ioeventfd: bool,
     /// Whether KVM queues what the doorbell writes.
@@ -63,7 +65,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Builds a machine; every processor is at its first instruction.
     pub(crate) fn new(blueprint: &Blueprint<'_>) -> Result<Self, BuildError> {
-        let Blueprint { kvm, ram, image, boot, vcpus, ioeventfd, coalesced, halt_poll } = blueprint;
+        let Blueprint { kvm, ram, image, boot, vcpus, company, ioeventfd, coalesced, halt_poll } = blueprint;
         let vm =
             Arc::new(kvm.create_vm().map_err(KvmError::ioctl("KVM_CREATE_VM or KVM_GET_VCPU_MMAP_SIZE"))?);
         if *halt_poll == HaltPoll::Never {
@@ -76,19 +78,27 @@ impl Machine {
         if *coalesced {
             wiring::coalesce(kvm, &vm, boot.bell)?;
         }
-        let interrupt = wiring::interrupt(&vm)?;
+        let interrupt = wiring::interrupt(&vm, company.map_or(1, |company| company.reporters))?;
         let kick = wiring::kick(&vm, ioeventfd.then_some(boot.bell))?;
 
         let entry = image::load(ram, image)?;
         boot::write_tables(ram)?;
         ram.write_words(BOOT, &boot.to_words())?;
+        if let Some(company) = company {
+            ram.write_words(COMPANY, &company.to_words())?;
+        }
         let pulse = Arc::default();
         let make = |number| {
             boot::write_tss(ram, number)?;
+            let own = company.filter(|_| number > 0).map(|_| Own::of(number, boot.arena_pages));
+            if let Some(own) = own {
+                boot::write_own_tables(ram, own)?;
+            }
+            let tables = own.map_or(PAGE_TABLES, Own::tables);
             let vcpu = vm
                 .create_vcpu(number.into())
                 .map_err(KvmError::ioctl("KVM_CREATE_VCPU or the mmap of its state"))?;
-            boot::set_registers(kvm, &vcpu, boot.guest_ring, entry, number)?;
+            boot::set_registers(kvm, &vcpu, boot.guest_ring, entry, number, tables)?;
             Ok::<_, BuildError>(Processor::new(vcpu, number, ram, boot, &pulse))
         };
         let first = make(0)?;
@@ -110,11 +120,6 @@ impl Machine {
     /// KVM's statistics of the first processor, if it keeps any.
     pub(crate) fn statistics(&self) -> Option<Statistics> {
         self.first.statistics()
-    }
-
-    /// The exits of the first processor.
-    pub(crate) fn first_counts(&self) -> Arc<Counts> {
-        self.first.counts()
     }
 
     /// The offset between the first processor's clock and ours, if KVM states it.

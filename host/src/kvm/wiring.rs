@@ -55,11 +55,12 @@ fn refused(capability: &'static str, instead: &'static str) -> impl FnOnce(kvm_i
     move |source| BuildError::Capability { capability, source, instead }
 }
 
-/// Routes the balloon's line as a message with its vector, as MSI-X does: no status register to read, no exit.
-pub(crate) fn interrupt(vm: &VmFd) -> Result<EventFd, KvmError> {
+/// Routes the balloon's line as a message with its vector, as MSI-X does: no status register to read, no exit. It goes to
+/// the first processors, as many as may wait for it; all of them have it then, and whoever is waited for looks.
+pub(crate) fn interrupt(vm: &VmFd, processors: u32) -> Result<EventFd, KvmError> {
     let mut entry = kvm_irq_routing_entry { gsi: GSI, type_: KVM_IRQ_ROUTING_MSI, ..Default::default() };
     entry.u.msi = kvm_irq_routing_msi {
-        address_lo: MSI_ADDRESS,
+        address_lo: message_address(processors),
         // A vector has eight bits.
         data: u32::try_from(INTERRUPT_VECTOR).unwrap_or(0),
         ..Default::default()
@@ -72,6 +73,16 @@ pub(crate) fn interrupt(vm: &VmFd) -> Result<EventFd, KvmError> {
     let interrupt = eventfd()?;
     vm.register_irqfd(&interrupt, GSI).map_err(KvmError::ioctl("KVM_IRQFD"))?;
     Ok(interrupt)
+}
+
+/// Where a message goes that so many processors are to have: one by its number, several by a bit each in the logical
+/// destination, of which a message has eight bits (SDM volume 3, 11.11.1).
+const fn message_address(processors: u32) -> u32 {
+    const LOGICAL: u32 = 1 << 2;
+    match processors {
+        0 | 1 => MSI_ADDRESS,
+        _ => MSI_ADDRESS | LOGICAL | ((1 << processors) - 1) << 12,
+    }
 }
 
 /// Turns kicks into signals of an eventfd, with the queue's number as the value to match, as monitors do for a

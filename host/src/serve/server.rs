@@ -3,6 +3,7 @@
 use abi::calls::Answer;
 
 use super::service::Service;
+use super::services::Served;
 use super::worker::{Worker, WorkerError};
 use crate::balloon::RingError;
 use crate::kvm::{HostTsc, Request, Watch};
@@ -48,6 +49,11 @@ impl Server {
             Self::Vcpu(service) | Self::Kernel(service) => look(service),
             Self::Device(worker) => worker.with(look),
         }
+    }
+
+    /// What was done so far.
+    pub(crate) fn served(&self) -> Served {
+        self.with(Served::of)
     }
 
     /// Why the device thread is not on its processor, if it is not.

@@ -27,9 +27,9 @@ impl Services {
     }
 
     /// What the doorbell of processor `vcpu` reaches.
-    pub(crate) fn of(&self, vcpu: usize) -> Share {
+    pub(crate) fn of(&self, vcpu: u32) -> Share {
         match self {
-            Self::Vcpu(services) => Share(services.get(vcpu).or(services.first()).map(Arc::clone)),
+            Self::Vcpu(services) => Share(services.get(vcpu as usize).or(services.first()).map(Arc::clone)),
             Self::Device(_) => Share(None),
         }
     }
@@ -82,16 +82,26 @@ pub(crate) struct Served {
     pub(crate) refused: Refused,
     pub(crate) spent: Spent,
     pub(crate) stale: u64,
+    /// Pages that guests took back before they were discarded.
+    pub(crate) spared: u64,
     /// There is one ring, and one service of it.
     pub(crate) ring: RingCounts,
 }
 
 impl Served {
+    /// By one service.
+    pub(super) fn of(service: &Service) -> Self {
+        let mut served = Self::default();
+        served.add(service);
+        served
+    }
+
     fn add(&mut self, service: &Service) {
         self.taken.add(&service.taken());
         self.refused.add(&service.refused());
         self.spent.add(&service.spent());
         self.stale += service.stale();
+        self.spared += service.spared();
         self.ring = service.ring();
     }
 }

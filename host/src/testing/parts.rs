@@ -45,7 +45,7 @@ impl Knocker {
         let placement = Processors::choose(1, spec.way.servicer);
         let pinned = Pinned::to(placement.vcpu(0));
         let assembly = assemble(spec, facts, Program::Knock, PAYLOAD, Planted::NONE, &placement)?;
-        let (server, _) = assembly.server()?;
+        let server = assembly.server(Arc::default())?;
         let mut knocker = Self { server, assembly, _pinned: pinned };
         knocker.up_to_ready()?;
         Ok(knocker)

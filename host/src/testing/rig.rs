@@ -59,7 +59,8 @@ impl Rig {
             Planted::NONE,
             &Placement::choose(1, spec.way.servicer),
         )?;
-        let (server, stamps) = assembly.server()?;
+        let stamps = Arc::new(Stamps::default());
+        let server = assembly.server(Arc::clone(&stamps))?;
         let mut rig = Self { server, stamps, assembly, exits: Exits::default(), patience: PATIENCE };
         rig.resume()?;
         Ok(rig)

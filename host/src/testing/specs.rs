@@ -5,6 +5,7 @@ use std::time::Duration;
 use abi::addr::Order;
 use abi::axes::{Carrier, Completion, Workload};
 use abi::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
+use abi::timed::company::Company;
 
 use crate::axes::{Doorbell, Way};
 use crate::engine::EngineSpec;
@@ -31,6 +32,7 @@ pub const TIMED: TimedSpec = TimedSpec {
     idle: 0,
     seed: SEED,
     stopwatch: Stopwatch::Used,
+    company: Company::ALONE,
 };
 
 /// The same over another way.

@@ -14,7 +14,7 @@ pub(super) fn boot_info(spec: &TimedSpec, facts: &Facts, program: Program) -> Bo
         order: spec.order,
         batch: spec.batch.into(),
         queue_size: spec.queue_size().into(),
-        arena_pages: spec.arena_pages(),
+        arena_pages: spec.arena_pages() * u64::from(spec.company.vcpus),
         warmup: spec.warmup,
         reports: spec.reports,
         idle: spec.idle.into(),

@@ -49,6 +49,8 @@ pub struct Outcome {
     pub reported_digest: u64,
     /// Fingerprint of the pages the host took, in the whole trial; equal to the guest's or something is wrong.
     pub taken_digest: u64,
+    /// From stamp to stamp of the processors that faulted: ticks, at the most, and how often it was so many.
+    pub gaps: Vec<(u64, u64)>,
     /// What the kernel said.
     pub proof: Proof,
     /// The most reports that were in flight at once, by the guest's look when it had told of the last; 0 where only one

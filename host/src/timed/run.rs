@@ -1,7 +1,7 @@
 //! Running one trial: build, run, tear down, account.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use abi::addr::Gpa;
@@ -9,21 +9,25 @@ use abi::axes::Program;
 use abi::boot::BootInfo;
 use abi::notes;
 use abi::timed::burst::{Burst, CALLS};
+use abi::timed::company::{Company, Own};
 
+use super::company::{Audience, Other, Vacater, gaps};
 use super::info::boot_info;
 use super::outcome::Outcome;
 use super::proof::Prover;
 use super::sample::Observer;
-use super::session::{Mark, Measured, Session};
+use super::session::{Mark, Session};
 use super::spec::TimedSpec;
 use super::stopwatch::{Bursts, Stopwatch};
+use super::stream::{Measured, Stream};
 use crate::balloon::SharedBalloon;
 use crate::fault::Planted;
-use crate::kvm::{Machine, PAYLOAD, Pinned, Placed, Placement, idle};
-use crate::memory;
+use crate::kvm::{Exits, Machine, PAYLOAD, Pinned, Placed, Placement, idle};
+use crate::memory::{self, RamError};
 use crate::probe::Facts;
-use crate::serve::{Server, Service};
-use crate::trial::{self, Assembly, Common, Part, Seat, TrialError, Wanted};
+use crate::serve::{Served, Server, Services, Share, Stamps};
+use crate::trial::team::{self, Deadline};
+use crate::trial::{self, Account, Assembly, Common, Part, Seat, TrialError, Wanted};
 
 /// What a guest may take without a sign of progress for each page of its arena.
 const PATIENCE_PER_PAGE: Duration = Duration::from_micros(100);
@@ -56,29 +60,36 @@ pub fn run_planted(
     let started = Instant::now();
     trial::unless_stopped(stop)?;
     spec.validate()?;
+    spec.validate_processors(facts.max_vcpus)?;
     trial::steady(facts)?;
-    let placement = Placement::choose(1, spec.way.servicer);
+    let company = spec.company;
+    let placement = Placement::choose(company.vcpus, spec.way.servicer);
     let pinned = Pinned::to(placement.vcpu(0));
     let program = match spec.stopwatch {
-        Stopwatch::Used => planted.program(),
         Stopwatch::Weighed => Program::Weigh,
+        Stopwatch::Used if company.is_alone() => planted.program(),
+        Stopwatch::Used => Program::Company,
     };
     let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, &placement)?;
-    let (server, stamps) = assembly.server()?;
     let (tsc_khz, offset) = assembly.clock()?;
-    let Assembly { machine, ram, boot, balloon, .. } = &mut assembly;
-    let boot = *boot;
+    let (ram, boot) = (&Arc::clone(&assembly.ram), assembly.boot);
+    let audience: Audience<'_> = Mutex::new(&mut *observer);
+    let stamps: Vec<Arc<Stamps>> = (0..company.vcpus).map(|_| Arc::default()).collect();
+    let stream = |vcpu: u32| {
+        let stamps = spec.stamps_each().then(|| Arc::clone(&stamps[vcpu as usize]));
+        Stream::new(Arc::clone(ram), Own::of(vcpu, boot.arena_pages), stamps, offset)
+    };
+    let vacater = |vcpu| Vacater::of(company, vcpu, ram, boot.arena_pages);
     let mut session = Session {
         prover: Prover::new(ram, boot.arena_pages)?,
-        statistics: machine.statistics(),
-        counts: machine.first_counts(),
+        account: Account::of(&assembly.machine),
         counter: facts.counter,
         offset,
         ram: Arc::clone(ram),
         backing: spec.way.backing,
-        observer,
-        stamps,
-        stamped: spec.way.is_stamped(),
+        audience: &audience,
+        stream: stream(0),
+        vacater: vacater(0),
         started,
         booted: Duration::ZERO,
         huge_share: 0.0,
@@ -87,19 +98,57 @@ pub fn run_planted(
         measured: Measured::default(),
         over: false,
         bursts: (spec.stopwatch == Stopwatch::Weighed).then(|| Bursts::of(spec.reports.div_ceil(CALLS))),
-        calls_drained: 0,
-        reports_drained: 0,
     };
     let idle = Duration::from_micros(spec.idle.into());
     let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE) + idle;
-    let pulse = Arc::clone(&machine.pulse);
-    let server = trial::watched(&pulse, patience, stop, placement.watchdog(), || {
-        run_to_its_end(machine, balloon, server, &mut session)
-    })?;
-    let placed = assembly.placed(pinned.pin().astray().into_iter().chain(server.astray()));
+    let (served, astray) = if company.is_alone() {
+        let server = assembly.server(Arc::clone(&stamps[0]))?;
+        let Assembly { machine, balloon, .. } = &mut assembly;
+        let pulse = Arc::clone(&machine.pulse);
+        let server = trial::watched(&pulse, patience, stop, placement.watchdog(), || {
+            run_to_its_end(machine, balloon, server, &mut session)
+        })?;
+        (server.served(), pinned.pin().astray().into_iter().chain(server.astray()).collect())
+    } else {
+        let others = (1..company.vcpus).map(|vcpu| Other {
+            stream: stream(vcpu),
+            vacater: vacater(vcpu),
+            audience: &audience,
+            part: Part::default(),
+            measured: Measured::default(),
+        });
+        let services = assembly.services(|vcpu| Arc::clone(&stamps[vcpu as usize]))?;
+        let deadline = Deadline { patience, stop, placement: &placement };
+        together(&mut assembly, &services, &mut session, &mut others.collect(), &deadline)?
+    };
+    let placed = assembly.placed(astray);
     let registers = assembly.machine.fetch_registers(true);
     assembly.clock_stands(offset)?;
-    outcome(&session, &server, Known { boot, tsc_khz, registers, placed })
+    outcome(&session, &served, Known { boot, company, tsc_khz, registers, placed })
+}
+
+/// Runs all processors of a company until each is done. What was done for them, and why threads were not on their
+/// processors.
+fn together(
+    assembly: &mut Assembly,
+    services: &Services,
+    session: &mut Session<'_>,
+    others: &mut Vec<Other<'_>>,
+    deadline: &Deadline<'_>,
+) -> Result<(Served, Vec<String>), TrialError> {
+    let Assembly { machine, balloon, .. } = assembly;
+    let mut first =
+        Seat::new(balloon, services.of(0), |control, _, _| session.control(control, || services.served()));
+    let seats = (1..).zip(others.iter_mut()).map(|(vcpu, other)| {
+        Seat::new(balloon, services.of(vcpu), |control, _: &Exits, _: &Share| other.control(control))
+    });
+    let ran = team::run(machine, &mut first, seats.collect(), deadline);
+    let mut astray = trial::ended(ran, services.error())?;
+    astray.extend(services.astray());
+    for other in others {
+        session.measured = session.measured.sum(&other.measured);
+    }
+    Ok((services.served(), astray))
 }
 
 /// Runs the guest until it is done; between bursts it leaves, so that the host's half of the stopwatch can change.
@@ -112,7 +161,7 @@ fn run_to_its_end(
     while !session.over {
         let burst = session.bursts.as_ref().and_then(Bursts::running);
         let mut seat =
-            Seat::new(balloon, server, |control, exits, server| session.control(control, exits, server));
+            Seat::new(balloon, server, |control, _, server| session.control(control, || server.served()));
         let ran = match burst {
             None => machine.run(&mut seat),
             Some(burst) => {
@@ -137,27 +186,35 @@ pub(crate) fn assemble(
 ) -> Result<Assembly, TrialError> {
     spec.validate()?;
     let boot = boot_info(spec, facts, program);
-    let wanted = Wanted { way: spec.way, boot, vcpus: 1, offer_poison: false, image, planted, placement };
+    let vcpus = spec.company.vcpus;
+    let company = Some(spec.company).filter(|company| !company.is_alone());
+    let wanted =
+        Wanted { way: spec.way, boot, vcpus, company, offer_poison: false, image, planted, placement };
     Assembly::new(&wanted, facts)
 }
 
 /// What is known without the guest.
 struct Known {
     boot: BootInfo,
+    company: Company,
     tsc_khz: u32,
     /// Whether registers had to be fetched for a call.
     registers: bool,
     placed: Placed,
 }
 
-fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outcome, TrialError> {
+fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outcome, TrialError> {
     let Session { measured, counter, .. } = session;
     let (begin, end) = session.part.marks()?;
-    let taken = end.taken.since(&begin.taken);
-    let note = |at: Gpa| session.ram.read(at);
-    let refused = server.with(Service::refused);
+    let taken = end.served.taken.since(&begin.served.taken);
+    let (company, pages) = (known.company, known.boot.arena_pages);
+    // Of all processors together; fingerprints add up too.
+    let note = |at: Gpa| {
+        let of = |vcpu| session.ram.read(Own::of(vcpu, pages).place(at));
+        (0..company.vcpus).try_fold(0, |sum: u64, vcpu| Ok::<_, RamError>(sum.wrapping_add(of(vcpu)?)))
+    };
+    let refused = served.refused;
     trial::not_refused_by_kvm(note(notes::REFUSED)?, &refused)?;
-    let statistics = session.statistics.as_ref();
     Ok(Outcome {
         common: Common {
             bell: known.boot.bell,
@@ -165,12 +222,10 @@ fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outco
             counter: *counter,
             tsc_khz: known.tsc_khz,
             placed: known.placed,
-            stale_kicks: end.stale - begin.stale,
-            ring: end.ring.since(&begin.ring),
+            stale_kicks: end.served.stale - begin.served.stale,
+            ring: end.served.ring.since(&begin.served.ring),
             exits: end.exits.since(&begin.exits),
-            kvm_stats: statistics
-                .map(|s| s.difference(&begin.statistics, &end.statistics))
-                .unwrap_or_default(),
+            kvm_stats: session.account.between(&begin.statistics, &end.statistics),
             cpu_ns: counter.nanoseconds(end.cpu.saturating_sub(begin.cpu)),
             madvise_calls: taken.madvise_calls,
             discarded_pages: taken.discarded_pages,
@@ -191,11 +246,12 @@ fn outcome(session: &Session<'_>, server: &Server, known: Known) -> Result<Outco
         disordered: measured.disordered,
         idles: end.idles - begin.idles,
         reported_digest: note(notes::DIGEST_SUM)?,
-        taken_digest: server.with(Service::taken).digest.sum,
+        taken_digest: served.taken.digest.sum,
+        gaps: gaps(&session.ram, company, pages)?,
         proof: session.prover.proof(),
         in_flight: note(notes::IN_FLIGHT)?,
         taken_back: note(notes::TAKEN_BACK)?,
-        spared: server.with(Service::spared),
+        spared: served.spared,
         checked_pages: note(notes::CHECKED)?,
         interrupts: note(notes::INTERRUPTS)?,
         memory_beside_ram: memory::beside(&session.ram)?,

@@ -56,8 +56,8 @@ impl Sample {
     }
 }
 
-/// Receives the samples of a trial, in order, between timed reports. Must not allocate, format or block.
-pub trait Observer {
+/// Receives the samples of a trial, those of each processor in order, between its timed reports. Must not allocate, format or block.
+pub trait Observer: Send {
     /// One measured report.
     fn sample(&mut self, sample: &Sample);
 }

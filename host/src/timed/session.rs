@@ -7,59 +7,44 @@ use abi::axes::Axis;
 use abi::control::Control;
 use abi::notes;
 use abi::timed::burst::{Burst, CALLS as CALLS_A_BURST};
-use abi::timed::trace::{CALLS, CallRecord, REPORTS, ReportRecord, call_at, report_at};
+use abi::timed::trace::ReportRecord;
 
-use super::pairing::{self, Call};
+use super::company::{self, Audience, Vacater};
 use super::proof::Prover;
-use super::sample::Observer;
+use super::sample::Sample;
 use super::stopwatch::Bursts;
+use super::stream::{Measured, Stream};
 use crate::axes::Backing;
-use crate::balloon::RingCounts;
-use crate::kvm::{Counter, Counts, Exits, Flow, Statistics, TscOffset, idle};
+use crate::kvm::{Counter, Exits, Flow, TscOffset, idle};
 use crate::memory::{GuestRam, Splits, require_huge};
-use crate::reclaim::Taken;
-use crate::serve::{Server, Service, Stamps};
-use crate::trial::{Part, TrialError, processor_time};
-
-/// How long the device thread may take to read its clock after it has acknowledged.
-const LAST_STAMP: Duration = Duration::from_secs(1);
+use crate::serve::Served;
+use crate::trial::{Account, Part, TrialError, processor_time};
 
 /// What the measured part begins or ends with.
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
     pub(super) exits: Exits,
     pub(super) cpu: Duration,
-    pub(super) statistics: Vec<u64>,
-    pub(super) taken: Taken,
-    pub(super) stale: u64,
-    pub(super) ring: RingCounts,
+    /// Of each processor.
+    pub(super) statistics: Vec<Vec<u64>>,
+    pub(super) served: Served,
     pub(super) idles: u64,
     /// How long the kernel had been idle, in nanoseconds of its clock; looked at only where instructions are
     /// counted, and `None` where it does not say.
     pub(super) slept: Option<u64>,
 }
 
-/// What the trace of the measured part held.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Measured {
-    pub(super) reports: u64,
-    pub(super) ranges: u64,
-    pub(super) calls: u64,
-    pub(super) disordered: u64,
-}
-
 /// Hears the guest, and keeps what the trial leaves.
 pub(super) struct Session<'a> {
     pub(super) ram: Arc<GuestRam>,
     pub(super) backing: Backing,
-    pub(super) observer: &'a mut dyn Observer,
-    pub(super) stamps: Arc<Stamps>,
-    /// [`crate::axes::Way::is_stamped`].
-    pub(super) stamped: bool,
-    pub(super) counts: Arc<Counts>,
+    pub(super) audience: &'a Audience<'a>,
+    pub(super) stream: Stream,
+    /// Where it faults itself.
+    pub(super) vacater: Option<Vacater>,
+    pub(super) account: Account,
     pub(super) counter: Counter,
     pub(super) offset: TscOffset,
-    pub(super) statistics: Option<Statistics>,
     pub(super) prover: Prover,
     pub(super) started: Instant,
     pub(super) booted: Duration,
@@ -73,17 +58,14 @@ pub(super) struct Session<'a> {
     pub(super) over: bool,
     /// Where the stopwatch is weighed: the bursts by which it is.
     pub(super) bursts: Option<Bursts>,
-    pub(super) calls_drained: u64,
-    pub(super) reports_drained: u64,
 }
 
 impl Session<'_> {
-    /// What the guest says, while `server` serves it.
+    /// What the guest says. `served` is what was done for all its processors so far.
     pub(super) fn control(
         &mut self,
         control: Control,
-        exits: &Exits,
-        server: &Server,
+        served: impl FnOnce() -> Served,
     ) -> Result<Flow, TrialError> {
         match control {
             Control::Ready => {
@@ -94,7 +76,7 @@ impl Session<'_> {
             }
             Control::Begin => {
                 self.drain()?;
-                self.part.begin(self.mark(exits, server)?)?;
+                self.part.begin(self.mark(served())?)?;
                 if let Some(bursts) = &mut self.bursts {
                     bursts.forget();
                 }
@@ -110,7 +92,7 @@ impl Session<'_> {
                 if let Some(bursts) = &mut self.bursts {
                     bursts.begin(None);
                 }
-                self.part.end(self.mark(exits, server)?)?;
+                self.part.end(self.mark(served())?)?;
                 self.splits = Splits::change_since(self.splits);
             }
             Control::Burst => {
@@ -123,6 +105,7 @@ impl Session<'_> {
                 self.over = true;
                 return Ok(Flow::Leave);
             }
+            Control::Vacate => company::vacate(self.vacater.as_mut())?,
             Control::Panicked => return Err(TrialError::panicked(&self.ram)),
             Control::Next => return Err(TrialError::Protocol { what: "it asked for a step" }),
             Control::Settled | Control::Parked | Control::Resting => {
@@ -141,96 +124,39 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Reads the whole trace; what is measured goes to the observer.
+    /// Reads the whole trace; what is measured goes to the audience.
     fn drain(&mut self) -> Result<(), TrialError> {
-        let calls = self.ram.read(notes::CALLS)?;
-        let reports = self.ram.read(notes::REPORTS)?;
-        let fits = |now: u64, before: u64, room: u64| now.checked_sub(before).is_some_and(|new| new <= room);
-        if !fits(calls, self.calls_drained, CALLS) || !fits(reports, self.reports_drained, REPORTS) {
-            return Err(TrialError::Protocol { what: "its trace ran over" });
-        }
-        self.await_stamps(calls)?;
-        while self.reports_drained < reports {
-            let report = ReportRecord::from_words(self.words(report_at(self.reports_drained))?);
-            self.reports_drained += 1;
-            if report.calls > calls - self.calls_drained {
-                return Err(TrialError::Protocol { what: "a report has more calls than were made" });
+        self.stream.look()?;
+        while let Some((report, sample)) = self.stream.next()? {
+            if self.part.is_running() {
+                self.keep(&report, sample.as_ref());
             }
-            self.pair(&report)?;
         }
         Ok(())
     }
 
-    fn pair(&mut self, report: &ReportRecord) -> Result<(), TrialError> {
-        let first = self.calls_drained;
-        self.calls_drained += report.calls;
-        if !self.part.is_running() {
-            return Ok(());
-        }
-        let mut error = None;
-        let calls = (first..self.calls_drained).map_while(|number| match self.words(call_at(number)) {
-            Ok(words) => {
-                let host = self.stamped.then(|| self.stamps.get(number));
-                Some(Call { guest: CallRecord::from_words(words), host })
-            }
-            Err(wrong) => {
-                error = Some(wrong);
-                None
-            }
-        });
-        let sample = pairing::sample(report, calls, self.offset);
-        if let Some(error) = error {
-            return Err(error);
-        }
+    fn keep(&mut self, report: &ReportRecord, sample: Option<&Sample>) {
         let burst = self.bursts.as_ref().and_then(Bursts::running);
-        if let (Some(bursts), Some(sample)) = (&mut self.bursts, &sample) {
+        if let (Some(bursts), Some(sample)) = (&mut self.bursts, sample) {
             bursts.add(sample.total);
         }
         let is_report = burst.is_none_or(|burst| burst == Burst::Once);
-        self.measured.reports += u64::from(is_report);
-        // The guest's word: any number.
-        self.measured.ranges = self.measured.ranges.saturating_add(report.ranges);
         // Calls without a stamp have no record.
         let unstamped = burst.is_some_and(|burst| !burst.is_stamped());
-        self.measured.calls += if unstamped { CALLS_A_BURST } else { report.calls };
-        match sample {
-            Some(sample) if is_report => self.observer.sample(&sample),
-            Some(_) => {}
-            None => self.measured.disordered += 1,
+        self.measured.add(report, if unstamped { CALLS_A_BURST } else { report.calls }, sample);
+        self.measured.reports -= u64::from(!is_report);
+        if let Some(sample) = sample.filter(|_| is_report) {
+            company::hear(self.audience, sample);
         }
-        Ok(())
     }
 
-    /// Waits until the host's stamps of all calls are there: the guest may be quicker than the device thread.
-    fn await_stamps(&self, calls: u64) -> Result<(), TrialError> {
-        let deadline = Instant::now() + LAST_STAMP;
-        while self.stamped && self.stamps.pushed() < calls {
-            if Instant::now() > deadline {
-                return Err(TrialError::Protocol { what: "it made more calls than the host has seen" });
-            }
-            std::hint::spin_loop();
-        }
-        if self.stamped && self.stamps.pushed() > calls {
-            return Err(TrialError::Protocol { what: "the host has seen more calls than it made" });
-        }
-        Ok(())
-    }
-
-    fn words<const N: usize>(&self, at: abi::addr::Gpa) -> Result<[u64; N], TrialError> {
-        Ok(self.ram.read_words(at)?)
-    }
-
-    fn mark(&self, exits: &Exits, server: &Server) -> Result<Mark, TrialError> {
-        let statistics =
-            self.statistics.as_ref().map(Statistics::read).transpose().map_err(TrialError::Statistics)?;
+    fn mark(&self, served: Served) -> Result<Mark, TrialError> {
         Ok(Mark {
-            exits: *exits,
+            exits: self.account.exits(),
             cpu: processor_time(),
-            statistics: statistics.unwrap_or_default(),
-            taken: server.with(Service::taken),
-            stale: server.with(Service::stale),
-            ring: server.with(Service::ring),
-            idles: self.counts.idles(),
+            statistics: self.account.statistics()?,
+            served,
+            idles: self.account.idles(),
             slept: if self.counter == Counter::Instructions { idle::slept() } else { None },
         })
     }

@@ -1,13 +1,14 @@
 //! What a timed trial is to run, and whether it means anything.
 
 use abi::addr::{Order, PAGE_SIZE};
-use abi::layout::ARENA_MAX_PAGES;
+use abi::layout::{ARENA_MAX_PAGES, VCPUS_MAX};
 use abi::timed::IN_FLIGHT_MOST;
+use abi::timed::company::Company;
 use abi::wire::page::BATCH_CAPACITY;
 use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
 use super::stopwatch::Stopwatch;
-use crate::axes::{Axis, Carrier, RingFeatures, Servicer, Way, WayError, Workload};
+use crate::axes::{Axis, Backing, Carrier, RingFeatures, Servicer, Way, WayError, Workload};
 use crate::trial::TrialError;
 
 /// Every choice of one timed trial.
@@ -23,7 +24,8 @@ pub struct TimedSpec {
     pub batch: u16,
     /// Reports in flight at once, 1 to [`IN_FLIGHT_MOST`]: more than one only where another thread serves a ring.
     pub in_flight: u16,
-    /// Size of the arena in bytes; `None` for the smallest that serves: see [`TimedSpec::arena_pages`].
+    /// Size of the arena in bytes, of which each processor has one; `None` for the smallest that serves: see
+    /// [`TimedSpec::arena_pages`].
     pub arena: Option<u64>,
     /// Reports before the measured ones.
     pub warmup: u64,
@@ -34,6 +36,8 @@ pub struct TimedSpec {
     pub idle: u32,
     /// Seed of the workload.
     pub seed: u64,
+    /// How many processors the guest has, and how many of them report; the others fault.
+    pub company: Company,
     /// What is done with the stopwatch. Where it is weighed, `reports` are the reports of one call each.
     pub stopwatch: Stopwatch,
 }
@@ -97,9 +101,55 @@ pub enum TimedSpecError {
         /// The options.
         features: RingFeatures,
     },
+    /// Several processors, each with several reports in flight.
+    #[error(
+        "{in_flight} reports in flight are one processor's, not one of {vcpus}: use --in-flight 1 or --vcpus 1"
+    )]
+    CompanyInFlight {
+        /// Reports in flight.
+        in_flight: u16,
+        /// Processors.
+        vcpus: u32,
+    },
     /// Nothing would be measured.
     #[error("at least one report must be measured: use --reports 1 or more")]
     NoReports,
+    /// More processors than there can be, or none.
+    #[error("a guest has 1 to {most} virtual processors here, not {vcpus}: change --vcpus")]
+    Vcpus {
+        /// Processors asked for.
+        vcpus: u32,
+        /// The most there are here.
+        most: u32,
+    },
+    /// More of them are to report than there are.
+    #[error("of {vcpus} virtual processors {reporters} cannot report: use --reporters 0 to {vcpus}")]
+    Reporters {
+        /// Processors.
+        vcpus: u32,
+        /// How many are to report.
+        reporters: u32,
+    },
+    /// Several processors report over a carrier that only one can have.
+    #[error(
+        "a guest of several virtual processors reports over {}, not over {}: change --carrier or use --vcpus 1",
+        names(COMPANY_CARRIERS), .carrier.name()
+    )]
+    CompanyCarrier {
+        /// The carrier.
+        carrier: Carrier,
+    },
+    /// Memory that cannot be taken from a processor that faults page by page.
+    #[error(
+        "a virtual processor that faults needs memory of small private pages, not {}: use --backing anon or let all of them report with --reporters {vcpus}",
+        .backing.name()
+    )]
+    FaultsOn {
+        /// What memory is made of.
+        backing: Backing,
+        /// Processors.
+        vcpus: u32,
+    },
     /// The stopwatch is weighed over something else than an empty call.
     #[error(
         "the stopwatch is weighed on empty calls that return when they are served: use carrier empty and servicer vcpu or kernel"
@@ -119,6 +169,14 @@ pub enum TimedSpecError {
     },
 }
 
+/// Carriers that several processors can have, each its own or all by turns.
+const COMPANY_CARRIERS: &[Carrier] =
+    &[Carrier::Registers, Carrier::Batch, Carrier::Ring, Carrier::PackedRing];
+
+fn names(carriers: &[Carrier]) -> String {
+    carriers.iter().map(|carrier| carrier.name()).collect::<Vec<_>>().join(", ")
+}
+
 impl From<TimedSpecError> for TrialError {
     fn from(error: TimedSpecError) -> Self {
         Self::Spec(Box::new(error))
@@ -129,8 +187,8 @@ impl From<TimedSpecError> for TrialError {
 const _: () = assert!(BATCH_CAPACITY.next_power_of_two() * Order::MAX.pages() <= ARENA_MAX_PAGES);
 
 impl TimedSpec {
-    /// Pages of the arena: as asked, else four times what is reported at once, at least 16 MiB, less if that would
-    /// be more than 1 GiB.
+    /// Pages of the arena, of which each processor has one: as asked, else four times what is reported at once, at least
+    /// 16 MiB, less if that would be more than 1 GiB.
     #[must_use]
     pub fn arena_pages(&self) -> u64 {
         let batch = self.least_pages();
@@ -196,12 +254,63 @@ impl TimedSpec {
         Ok(())
     }
 
+    /// Whether every call of a processor leaves stamps of the host that are known to be its. A ring that several share has
+    /// those of all in the order of their turns.
+    #[must_use]
+    pub const fn stamps_each(&self) -> bool {
+        self.way.is_stamped() && (self.company.reporters <= 1 || !self.way.carrier.is_ring())
+    }
+
+    /// Whether there may be so many processors, of `most`.
+    ///
+    /// # Errors
+    /// [`TimedSpecError::Vcpus`].
+    pub const fn validate_processors(&self, most: u32) -> Result<(), TimedSpecError> {
+        let vcpus = self.company.vcpus;
+        if vcpus == 0 || vcpus > most { Err(TimedSpecError::Vcpus { vcpus, most }) } else { Ok(()) }
+    }
+
+    /// Whether the processors can do together what each is to do.
+    fn validate_company(&self) -> Result<(), TimedSpecError> {
+        self.validate_processors(VCPUS_MAX)?;
+        let Company { vcpus, reporters } = self.company;
+        let Way { carrier, backing, .. } = self.way;
+        if reporters > vcpus {
+            return Err(TimedSpecError::Reporters { vcpus, reporters });
+        }
+        if self.company.is_alone() {
+            return Ok(());
+        }
+        if !COMPANY_CARRIERS.contains(&carrier) {
+            return Err(TimedSpecError::CompanyCarrier { carrier });
+        }
+        if self.in_flight > 1 {
+            return Err(TimedSpecError::CompanyInFlight { in_flight: self.in_flight, vcpus });
+        }
+        if reporters < vcpus && backing != Backing::Anon {
+            return Err(TimedSpecError::FaultsOn { backing, vcpus });
+        }
+        let most = ARENA_MAX_PAGES / u64::from(vcpus);
+        if self.arena_pages() > most {
+            let [bytes, max] = [self.arena_pages(), most].map(|pages| pages * PAGE_SIZE);
+            return Err(TimedSpecError::Arena { bytes, min: self.least_pages() * PAGE_SIZE, max });
+        }
+        Ok(())
+    }
+
+    /// Calls that a report takes.
+    #[must_use]
+    pub fn calls_a_report(&self) -> u64 {
+        u64::from(self.batch.div_ceil(self.capacity()))
+    }
+
     /// Whether the choices go together, before anything is started.
     ///
     /// # Errors
     /// [`TimedSpecError`], with what to change.
     pub fn validate(&self) -> Result<(), TimedSpecError> {
         self.way.validate()?;
+        self.validate_company()?;
         if self.batch == 0 || u64::from(self.batch) > BATCH_CAPACITY {
             return Err(TimedSpecError::Batch { batch: self.batch });
         }
@@ -217,7 +326,7 @@ impl TimedSpec {
         }
         let way = &self.way;
         if self.stopwatch == Stopwatch::Weighed
-            && (way.carrier != Carrier::Empty || way.servicer == Servicer::Device)
+            && (way.carrier != Carrier::Empty || way.servicer == Servicer::Device || !self.company.is_alone())
         {
             return Err(TimedSpecError::Weighing);
         }

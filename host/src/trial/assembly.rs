@@ -7,6 +7,7 @@ use abi::addr::bytes_of;
 use abi::axes::Carrier;
 use abi::boot::BootInfo;
 use abi::layout::ARENA;
+use abi::timed::company::Company;
 
 use super::error::TrialError;
 use crate::axes::{HaltPoll, Servicer, Way};
@@ -27,6 +28,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) boot: BootInfo,
     /// Processors, at least one.
     pub(crate) vcpus: u32,
+    /// Whether they are the company of a timed trial.
+    pub(crate) company: Option<Company>,
     /// Whether the balloon offers `VIRTIO_BALLOON_F_PAGE_POISON`.
     pub(crate) offer_poison: bool,
     /// What the processors run.
@@ -54,12 +57,13 @@ pub(crate) struct Assembly {
 impl Assembly {
     /// Builds what is wanted, if this host can have it.
     pub(crate) fn new(wanted: &Wanted<'_>, facts: &Facts) -> Result<Self, TrialError> {
-        let Wanted { way, boot, vcpus, offer_poison, image, planted, placement } = *wanted;
+        let Wanted { way, boot, vcpus, company, offer_poison, image, planted, placement } = *wanted;
         check_hypercall(&way, facts)?;
         check_halt_poll(&way, facts)?;
         let kvm = kvm::open()?;
-        // Everything below the arena, and the arena.
-        let ram = Arc::new(GuestRam::backed(ARENA.0 + bytes_of(boot.arena_pages), way.backing)?);
+        // Everything below the arena, the arena, and what the processors of a company have for themselves.
+        let own = company.map_or(0, Company::areas);
+        let ram = Arc::new(GuestRam::backed(ARENA.0 + bytes_of(boot.arena_pages) + own, way.backing)?);
         try_discard(&ram, way.discard)?;
         // Before the first page of it is touched.
         let bound = placement.node().map(|node| ram.bind(node));
@@ -70,6 +74,7 @@ impl Assembly {
             image,
             boot,
             vcpus,
+            company,
             ioeventfd,
             coalesced: way.doorbell.is_coalesced(),
             halt_poll: way.halt_poll,
@@ -88,21 +93,19 @@ impl Assembly {
         Ok(Self { machine, ram, boot, balloon, way, vcpus, planted, placement: placement.clone(), bound })
     }
 
-    /// Who serves the doorbell of the only processor, and where it stamps.
-    pub(crate) fn server(&self) -> Result<(Server, Arc<Stamps>), WorkerError> {
-        let stamps = Arc::new(Stamps::default());
-        let service = self.service(Arc::clone(&stamps));
-        let server = match self.way.servicer {
+    /// Who serves the doorbell of the only processor, and stamps there.
+    pub(crate) fn server(&self, stamps: Arc<Stamps>) -> Result<Server, WorkerError> {
+        let service = self.service(stamps);
+        Ok(match self.way.servicer {
             Servicer::Vcpu => Server::Vcpu(Box::new(service)),
             Servicer::Kernel => Server::Kernel(Box::new(service)),
             Servicer::Device => Server::Device(self.worker(service)?),
-        };
-        Ok((server, stamps))
+        })
     }
 
-    /// Who serves the doorbells of all processors. Nobody reads their stamps.
-    pub(crate) fn services(&self) -> Result<Services, WorkerError> {
-        let service = |_| self.service(Arc::default());
+    /// Who serves the doorbells of all processors, and stamps where `stamps` says for each.
+    pub(crate) fn services(&self, stamps: impl Fn(u32) -> Arc<Stamps>) -> Result<Services, WorkerError> {
+        let service = |vcpu| self.service(stamps(vcpu));
         Ok(match self.way.servicer {
             Servicer::Device => Services::Device(self.worker(service(0))?),
             // There is one ring for all, and it has one service, as a device has one lock.

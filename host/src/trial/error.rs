@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::io;
 
+use abi::addr::Gpa;
+use abi::layout::NOTES;
+
 use crate::balloon::RingError;
 use crate::kvm::{BuildError, ExitError, KvmError, panic_message};
 use crate::memory::{BackingError, GuestRam, RamError, ResidencyError, WitnessError};
@@ -115,6 +118,9 @@ pub enum TrialError {
     /// KVM's statistics cannot be read.
     #[error("KVM's statistics cannot be read: {0}")]
     Statistics(io::Error),
+    /// What a processor is to fault in again cannot be taken.
+    #[error("the pages of a processor that faults cannot be taken (madvise): {0}")]
+    Vacate(io::Error),
     /// No deadline can be set.
     #[error("no guest is run without a deadline: {0}")]
     Watchdog(io::Error),
@@ -123,7 +129,12 @@ pub enum TrialError {
 impl TrialError {
     /// The payload has panicked, and left its last words in its memory.
     pub(crate) fn panicked(ram: &GuestRam) -> Self {
-        Self::Panicked { message: panic_message(ram) }
+        Self::panicked_in(ram, NOTES)
+    }
+
+    /// The same of a processor that has notes of its own there.
+    pub(crate) fn panicked_in(ram: &GuestRam, notes: Gpa) -> Self {
+        Self::Panicked { message: panic_message(ram, notes) }
     }
 }
 

@@ -14,6 +14,7 @@ use host::trial::TrialError;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, ignored};
+use crate::company;
 use crate::floor;
 use crate::samples::Samples;
 
@@ -25,6 +26,13 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
     let ways = WAYS.iter().map(|(name, change, says)| {
         let spec = TimedSpec { way: change(RING), ..TIMED };
         Trial::test(format!("refuses::{name}"), move || is_told(&spec, says, facts))
+    });
+    let companies = company::NONE.iter().map(|(name, spec, change)| {
+        Trial::test(format!("refuses::{name}"), move || {
+            let said = ended(spec, facts)?.to_string();
+            assert!(said.contains(change), "{said}");
+            Ok(())
+        })
     });
     let hypercalls = [
         unless_answered(Doorbell::Hypercall, "refuses::hypercall-that-is-not-delivered", facts, |ended| {
@@ -50,7 +58,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         assert!(matches!(ended, TrialError::Unsteady(Unsteady::NotInvariant)), "ended with {ended:?}");
         Ok(())
     });
-    specs.chain([moved, unsteady]).chain(ways).chain(hypercalls).collect()
+    specs.chain([moved, unsteady]).chain(companies).chain(ways).chain(hypercalls).collect()
 }
 
 const KIB: u64 = 1 << 10;

@@ -11,11 +11,7 @@ use crate::timed::program::tests::info as alone;
 const PAGES: u64 = 512;
 
 fn info(carrier: Carrier, vcpus: u64) -> BootInfo {
-    BootInfo {
-        program: Program::Company,
-        arena_pages: PAGES * vcpus,
-        ..alone(carrier, Afterwards::Kept)
-    }
+    BootInfo { program: Program::Company, arena_pages: PAGES * vcpus, ..alone(carrier, Afterwards::Kept) }
 }
 
 /// The first processor of a company, after everything; the others come to every meeting, and say that they are done as
