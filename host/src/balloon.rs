@@ -97,6 +97,8 @@ pub(crate) struct Balloon {
     two_reporting: bool,
     /// What hears kicks without an exit, if anything does.
     listener: Option<Listener>,
+    /// Whether the driver is to kick the reporting queue.
+    wants_kicks: bool,
     /// Head of the chain of the reporting queue, or id of the list, that is fetched and not completed.
     in_hand: Option<u16>,
     /// Where its options stand.
@@ -134,6 +136,7 @@ impl Balloon {
             reporting: Arc::new(AtomicU16::new(REPORTING_QUEUE)),
             two_reporting: false,
             listener: None,
+            wants_kicks: true,
             in_hand: None,
             standing: options::Standing::default(),
             counts: RingCounts::default(),
@@ -160,6 +163,11 @@ impl Balloon {
     /// The same with `VIRTIO_F_RING_PACKED` offered too.
     pub(crate) fn offering_packed(self) -> Self {
         Self { offered: self.offered | feature::RING_PACKED, ..self }
+    }
+
+    /// The same that looks into its reporting queue by itself, and tells the driver so.
+    pub(crate) fn wanting_no_kicks(self) -> Self {
+        Self { wants_kicks: false, ..self }
     }
 
     /// The same whose kicks are heard by a listener, which has to listen for the right queue.

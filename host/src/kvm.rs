@@ -33,6 +33,7 @@ mod placement;
 mod processor;
 mod queued;
 mod stats;
+mod thread_time;
 mod topology;
 mod watch;
 mod watchdog;
@@ -60,6 +61,7 @@ pub(crate) use queued::Queued;
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use queued::Write;
 pub(crate) use stats::Statistics;
+pub(crate) use thread_time::{Thread, ThreadTime};
 pub(crate) use watch::{Running, Watch};
 #[cfg(test)]
 pub(crate) use watchdog::Kicked;

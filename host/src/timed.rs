@@ -25,7 +25,7 @@ mod spec;
 mod stopwatch;
 mod stream;
 
-pub use outcome::{Outcome, Proof};
+pub use outcome::{Outcome, Proof, Threads};
 pub use run::{run, run_planted};
 pub use sample::{Observer, Sample};
 pub use spec::{TimedSpec, TimedSpecError};

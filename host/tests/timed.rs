@@ -16,6 +16,8 @@ mod limits;
 mod pages;
 #[path = "timed/phases.rs"]
 mod phases;
+#[path = "timed/polling.rs"]
+mod polling;
 #[path = "timed/refusals.rs"]
 mod refusals;
 #[path = "common/samples.rs"]
@@ -49,7 +51,8 @@ fn main() -> ExitCode {
         ];
         let over_transports = suites.iter().flat_map(|suite| suite(&transports, facts));
         let companies = company::tests(&transports, facts);
-        over_transports.chain(companies).chain(refusals::tests(facts)).collect()
+        let polling = polling::tests(facts);
+        over_transports.chain(companies).chain(polling).chain(refusals::tests(facts)).collect()
     })
 }
 

@@ -21,6 +21,9 @@ pub enum Doorbell {
     CoalescedPort,
     /// An MMIO write that KVM queues in the kernel.
     CoalescedMmio,
+    /// Nothing: the device says that it wants to be told of nothing (`VIRTQ_USED_F_NO_NOTIFY`, virtio 1.2, 2.7.10; event
+    /// suppression, 2.8.10), and looks by itself.
+    None,
 }
 
 impl Axis for Doorbell {
@@ -34,6 +37,7 @@ impl Axis for Doorbell {
         Self::HypercallKernel,
         Self::CoalescedPort,
         Self::CoalescedMmio,
+        Self::None,
     ];
 
     fn name(self) -> &'static str {
@@ -46,6 +50,7 @@ impl Axis for Doorbell {
             Self::HypercallKernel => "hypercall-kernel",
             Self::CoalescedPort => "coalesced-port",
             Self::CoalescedMmio => "coalesced-mmio",
+            Self::None => "none",
         }
     }
 }
@@ -63,6 +68,12 @@ impl Doorbell {
         matches!(self, Self::CoalescedPort | Self::CoalescedMmio)
     }
 
+    /// Whether there is one.
+    #[must_use]
+    pub const fn rings(self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     /// Whether it is the hypercall instruction, which KVM takes from ring 0 only.
     #[must_use]
     pub const fn is_hypercall(self) -> bool {
@@ -77,6 +88,7 @@ impl Doorbell {
             Self::IoeventfdPort | Self::IoeventfdMmio => Servicer::Device,
             Self::HypercallKernel => Servicer::Kernel,
             Self::CoalescedPort | Self::CoalescedMmio => Servicer::Vcpu,
+            Self::None => Servicer::Polling,
         }
     }
 
@@ -95,6 +107,8 @@ impl Doorbell {
             (Self::Mmio, _) if carrier.is_ring() => Bell::NotifyRegister,
             (Self::Mmio, _) => Bell::CallStore,
             (Self::IoeventfdPort, _) => Bell::KickPort,
+            // That of a driver which rings all the same: the exit is counted.
+            (Self::None, _) => Bell::NotifyRegister,
         }
     }
 }
@@ -108,17 +122,21 @@ pub enum Servicer {
     Device,
     /// KVM itself, inside the kernel: user space never hears of it.
     Kernel,
+    /// A thread of the device that looks into the ring again and again: nobody has to wake it, and it has a processor for
+    /// itself all the time.
+    Polling,
 }
 
 impl Axis for Servicer {
     const AXIS: &'static str = "servicer";
-    const ALL: &'static [Self] = &[Self::Vcpu, Self::Device, Self::Kernel];
+    const ALL: &'static [Self] = &[Self::Vcpu, Self::Device, Self::Kernel, Self::Polling];
 
     fn name(self) -> &'static str {
         match self {
             Self::Vcpu => "vcpu",
             Self::Device => "device",
             Self::Kernel => "kernel",
+            Self::Polling => "polling",
         }
     }
 }

@@ -26,6 +26,14 @@ pub struct Rule {
 /// Options but for the order.
 const OUT_OF_ORDER: &[RingFeatures] = RingFeatures::ALL.split_at(4).0;
 
+/// Options but for the event indices.
+const WITHOUT_EVENTS: &[RingFeatures] = &[
+    RingFeatures::NONE,
+    RingFeatures { indirect: true, ..RingFeatures::NONE },
+    RingFeatures { in_order: true, ..RingFeatures::NONE },
+    RingFeatures { indirect: true, in_order: true, ..RingFeatures::NONE },
+];
+
 /// Every rule there is. Of several that are broken the first is told.
 pub const RULES: &[Rule] = &[
     Rule {
@@ -64,7 +72,13 @@ pub const RULES: &[Rule] = &[
         why: "only a ring is acknowledged later",
     },
     Rule {
-        given: &[Set::Carrier(&[Carrier::Empty, Carrier::Registers, Carrier::Batch])],
+        given: &[Set::Carrier(&[
+            Carrier::Empty,
+            Carrier::Registers,
+            Carrier::Batch,
+            Carrier::Log,
+            Carrier::Store,
+        ])],
         then: Set::RingFeatures(&[RingFeatures::NONE]),
         why: "they are options of a ring",
     },
@@ -72,6 +86,11 @@ pub const RULES: &[Rule] = &[
         given: &[Set::Carrier(&[Carrier::PackedRing])],
         then: Set::RingFeatures(OUT_OF_ORDER),
         why: "a packed ring with one list in flight is in order as it is, so that nothing would change",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Polling])],
+        then: Set::RingFeatures(WITHOUT_EVENTS),
+        why: "a device that looks by itself asks for no kick, at whichever entry",
     },
     Rule {
         given: &[Set::Carrier(&[Carrier::Ring, Carrier::PackedRing]), Set::Servicer(&[Servicer::Device])],
@@ -112,6 +131,21 @@ pub const RULES: &[Rule] = &[
         given: &[Set::Completion(&[Completion::Return, Completion::Poll])],
         then: Set::HaltPoll(&[HaltPoll::Host]),
         why: "a guest that never halts is never polled for",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::None])],
+        then: Set::Servicer(&[Servicer::Polling]),
+        why: "where nothing rings a thread has to look by itself",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Polling])],
+        then: Set::Carrier(&[Carrier::Ring, Carrier::PackedRing]),
+        why: "only into a ring can somebody look who was not called",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Polling])],
+        then: Set::Completion(&[Completion::Poll, Completion::Interrupt]),
+        why: "the polling thread acts when it comes by",
     },
     Rule {
         given: &[Set::Discard(&[Discard::Remove, Discard::PunchHole])],
@@ -253,6 +287,9 @@ mod tests {
         {
             return false;
         }
+        if servicer == Servicer::Polling && way.ring_features.event_idx {
+            return false;
+        }
         if servicer != doorbell.servicer() || doorbell.is_hypercall() && guest_ring == RingChoice::Three {
             return false;
         }
@@ -263,7 +300,7 @@ mod tests {
             return false;
         }
         match carrier {
-            Carrier::Empty => completion == Completion::Return,
+            Carrier::Empty => completion == Completion::Return && servicer != Servicer::Polling,
             Carrier::Registers | Carrier::Batch | Carrier::Log => {
                 servicer == Servicer::Vcpu && completion == Completion::Return
             }
@@ -273,7 +310,7 @@ mod tests {
             }
             Carrier::Ring | Carrier::PackedRing => match servicer {
                 Servicer::Vcpu => true,
-                Servicer::Device => completion != Completion::Return,
+                Servicer::Device | Servicer::Polling => completion != Completion::Return,
                 Servicer::Kernel => false,
             },
         }
@@ -294,7 +331,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_judged_as_in_other_words() {
-        assert_eq!(Way::all().count(), 7 * 8 * 3 * 3 * 3 * 2 * (8 * 3 * 7 + 7));
+        assert_eq!(Way::all().count(), 7 * 9 * 4 * 3 * 3 * 2 * (8 * 3 * 7 + 7));
         for way in Way::all() {
             assert_eq!(way.validate().is_ok(), goes_together(&way), "{way:?}");
         }
@@ -303,10 +340,11 @@ mod tests {
     #[test]
     fn so_many_go_together() {
         let over = |carrier| Way::allowed().filter(|way| way.carrier == carrier).count();
-        // Each transport with each of 32 pairs of discard and backing, in three orders of ranges; and rings with options.
-        let transports = [(16, 0), (8, 0), (8, 0), (50, 7), (50, 3), (8, 0), (12, 0)];
+        // Each transport with each of 32 pairs of discard and backing, in three orders of ranges; and rings with options,
+        // of which a device that polls leaves out the four with event indices.
+        let transports = [(16, 0), (8, 0), (8, 0), (59, 50 * 7 + 9 * 3), (59, 50 * 3 + 9), (8, 0), (12, 0)];
         let ways = Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>();
-        assert_eq!(ways, transports.map(|(transports, options)| transports * (32 * 3 + options)));
+        assert_eq!(ways, transports.map(|(transports, options)| transports * 32 * 3 + options));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Way {
     #[must_use]
     pub const fn is_stamped(&self) -> bool {
         match self.servicer {
-            Servicer::Vcpu => true,
+            Servicer::Vcpu | Servicer::Polling => true,
             Servicer::Device => !matches!(self.carrier, Carrier::Empty),
             Servicer::Kernel => false,
         }

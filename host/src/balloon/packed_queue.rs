@@ -164,6 +164,13 @@ impl PackedQueue {
         Ok(flags & EVENT_FLAGS_MASK != EVENT_DISABLE)
     }
 
+    /// Tells the driver not to say when it has made something available (2.8.10).
+    pub(super) fn want_no_kicks(&self, ram: &GuestRam) -> Result<(), GuestMemoryError> {
+        let flags = GuestAddress(self.at.device.offset(EVENT_FLAGS).0);
+        // Relaxed: the driver is told that the queue is ready by a register that it reads afterwards.
+        ram.memory().store(EVENT_DISABLE.to_le(), flags, Ordering::Relaxed)
+    }
+
     const fn table(&self) -> Table {
         Table { at: self.at.desc, size: self.at.size }
     }

@@ -10,9 +10,9 @@ use abi::wire::virtio::balloon::{
 use abi::wire::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
 use virtio_queue::QueueT;
 
-use super::Balloon;
 use super::options::Standing;
 use super::setup::{fresh_queue, set_half};
+use super::{Balloon, RingError};
 
 impl Balloon {
     /// The driver reads `data.len()` bytes at `offset` of the register block. Registers are 32 bits wide and
@@ -146,8 +146,8 @@ impl Balloon {
         }
         if offset == mmio::QUEUE_READY && value == 1 {
             self.make_ready(selected);
-            if self.number().is_err() {
-                // Nobody would hear its kicks.
+            if self.number().is_err() || self.suppress().is_err() {
+                // Nobody would hear its kicks, or it would kick whom nobody hears.
                 self.stop(selected);
             }
         } else {
@@ -188,6 +188,23 @@ impl Balloon {
             self.status |= status::DEVICE_NEEDS_RESET;
         }
         self.listen(if fixed { REPORTING_QUEUE_FIXED } else { REPORTING_QUEUE })
+    }
+
+    /// Tells the driver to kick the reporting queue never, if that is so.
+    fn suppress(&mut self) -> Result<(), RingError> {
+        let number = self.reporting_queue();
+        if self.wants_kicks || self.selected_queue != number || !self.is_ready(number) {
+            return Ok(());
+        }
+        let index = usize::from(number);
+        let access = |what: String| RingError::Access { queue: number, what };
+        match &self.packed[index] {
+            Some(packed) => packed.want_no_kicks(&self.ram).map_err(|error| access(error.to_string())),
+            None => {
+                let suppressed = self.queues[index].disable_notification(self.ram.memory());
+                suppressed.map_err(|error| access(error.to_string()))
+            }
+        }
     }
 
     /// Has reports come by this number.

@@ -63,7 +63,7 @@ impl Placement {
         };
         let mut turns = order.iter().cycle().copied();
         placement.vcpus = turns.by_ref().take(vcpus).collect();
-        placement.device = turns.next().filter(|_| servicer == Servicer::Device);
+        placement.device = turns.next().filter(|_| matches!(servicer, Servicer::Device | Servicer::Polling));
         let timed: Vec<Place> = placement.timed().collect();
         let is_free = |place: &&Place| timed.iter().all(|taken| taken.cpu != place.cpu);
         let spare = |place: &&Place| timed.iter().all(|taken| taken.core != place.core);

@@ -53,7 +53,15 @@ impl Server {
 
     /// What was done so far.
     pub(crate) fn served(&self) -> Served {
-        self.with(Served::of)
+        self.worker().map_or_else(|| self.with(Served::of), Served::by)
+    }
+
+    /// The device thread, if it is who serves.
+    pub(crate) const fn worker(&self) -> Option<&Worker> {
+        match self {
+            Self::Device(worker) => Some(worker),
+            Self::Vcpu(_) | Self::Kernel(_) => None,
+        }
     }
 
     /// Why the device thread is not on its processor, if it is not.

@@ -139,6 +139,14 @@ impl Service {
         }
     }
 
+    /// Looks whether anything is there, uncalled, and serves it; whether there was. The thread looks since `picked_up`.
+    pub(crate) fn look<W: Watch>(&mut self, picked_up: HostTsc) -> Result<bool, RingError> {
+        let stale = self.stale;
+        self.serve::<W>(&Request::KICK, picked_up, 0)?;
+        // Nobody was called in vain who was not called.
+        Ok(std::mem::replace(&mut self.stale, stale) == stale)
+    }
+
     fn discard(&mut self) {
         if self.planted.is(Fault::AcknowledgeFirst) {
             self.reclaimer.take(&mut self.late);

@@ -8,7 +8,7 @@ use super::server::Serve;
 use super::service::{Service, Spent};
 use super::worker::{Worker, WorkerError};
 use crate::balloon::{RingCounts, RingError};
-use crate::kvm::{HostTsc, Request, Watch};
+use crate::kvm::{HostTsc, Request, ThreadTime, Watch};
 use crate::reclaim::{Refused, Taken};
 
 /// Who serves the doorbells.
@@ -39,7 +39,7 @@ impl Services {
         let mut served = Served::default();
         match self {
             Self::Vcpu(services) => services.iter().for_each(|service| served.add(&lock(service))),
-            Self::Device(worker) => worker.with(|service| served.add(service)),
+            Self::Device(worker) => return Served::by(worker),
         }
         served
     }
@@ -86,6 +86,10 @@ pub(crate) struct Served {
     pub(crate) spared: u64,
     /// There is one ring, and one service of it.
     pub(crate) ring: RingCounts,
+    /// Looks into the ring that found nothing, of a thread that was not called.
+    pub(crate) looks: u64,
+    /// Processor time of the device thread, if there is one.
+    pub(crate) device: Option<ThreadTime>,
 }
 
 impl Served {
@@ -94,6 +98,11 @@ impl Served {
         let mut served = Self::default();
         served.add(service);
         served
+    }
+
+    /// By the service of a device thread.
+    pub(super) fn by(worker: &Worker) -> Self {
+        Self { looks: worker.looks(), device: Some(worker.time()), ..worker.with(Self::of) }
     }
 
     fn add(&mut self, service: &Service) {

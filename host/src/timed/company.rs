@@ -11,7 +11,7 @@ use abi::timed::company::{Company, Own, Share};
 use super::sample::{Observer, Sample};
 use super::stream::{Measured, Stream};
 use crate::axes::Discard;
-use crate::kvm::Flow;
+use crate::kvm::{Flow, Thread, ThreadTime};
 use crate::memory::{Discarder, GuestRam};
 use crate::trial::{Part, TrialError};
 
@@ -52,7 +52,8 @@ pub(super) struct Other<'a> {
     pub(super) stream: Stream,
     pub(super) vacater: Option<Vacater>,
     pub(super) audience: &'a Audience<'a>,
-    pub(super) part: Part<()>,
+    /// With the processor time of its thread.
+    pub(super) part: Part<ThreadTime>,
     pub(super) measured: Measured,
 }
 
@@ -62,12 +63,12 @@ impl Other<'_> {
         match control {
             Control::Begin => {
                 self.drain()?;
-                self.part.begin(())?;
+                self.part.begin(Thread::this().time())?;
             }
             Control::Drain => self.drain()?,
             Control::End => {
                 self.drain()?;
-                self.part.end(())?;
+                self.part.end(Thread::this().time())?;
             }
             Control::Vacate => vacate(self.vacater.as_mut())?,
             Control::Parked => {
@@ -78,6 +79,12 @@ impl Other<'_> {
             _ => return Err(TrialError::Protocol { what: "a processor said what only the first may say" }),
         }
         Ok(Flow::Resume)
+    }
+
+    /// Processor time of its thread in the measured part.
+    pub(super) fn time(&self) -> Result<ThreadTime, TrialError> {
+        let (begin, end) = self.part.marks()?;
+        Ok(end.since(*begin))
     }
 
     fn drain(&mut self) -> Result<(), TrialError> {

@@ -26,6 +26,18 @@ pub struct Proof {
     pub lost: u64,
 }
 
+/// Processor time of the threads of a trial, in its measured part: all that its processors did and nothing that others did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Threads {
+    /// Of the threads of all its processors, in nanoseconds.
+    pub vcpus_ns: u64,
+    /// Of that, in the guest, as the kernel counts it; `None` where it does not. In whole ticks of a timer, a hundred a
+    /// second, which fall to whoever runs when one comes.
+    pub guest_ns: Option<u64>,
+    /// Of the device's thread, if there is one.
+    pub device_ns: Option<u64>,
+}
+
 /// What a trial showed in the end. Counts cover the measured part only, unless they say otherwise.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
@@ -49,6 +61,10 @@ pub struct Outcome {
     pub reported_digest: u64,
     /// Fingerprint of the pages the host took, in the whole trial; equal to the guest's or something is wrong.
     pub taken_digest: u64,
+    /// Processor time of its threads; `None` where the counter counts instructions.
+    pub threads: Option<Threads>,
+    /// Looks into the ring that found nothing, of a thread that polls it.
+    pub looks: u64,
     /// From stamp to stamp of the processors that faulted: ticks, at the most, and how often it was so many.
     pub gaps: Vec<(u64, u64)>,
     /// What the kernel said.

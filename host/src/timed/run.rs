@@ -13,7 +13,7 @@ use abi::timed::company::{Company, Own};
 
 use super::company::{Audience, Other, Vacater, gaps};
 use super::info::boot_info;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Threads};
 use super::proof::Prover;
 use super::sample::Observer;
 use super::session::{Mark, Session};
@@ -22,7 +22,7 @@ use super::stopwatch::{Bursts, Stopwatch};
 use super::stream::{Measured, Stream};
 use crate::balloon::SharedBalloon;
 use crate::fault::Planted;
-use crate::kvm::{Exits, Machine, PAYLOAD, Pinned, Placed, Placement, idle};
+use crate::kvm::{Counter, Exits, Machine, PAYLOAD, Pinned, Placed, Placement, ThreadTime, idle};
 use crate::memory::{self, RamError};
 use crate::probe::Facts;
 use crate::serve::{Served, Server, Services, Share, Stamps};
@@ -96,6 +96,7 @@ pub fn run_planted(
         splits: None,
         part: Part::default(),
         measured: Measured::default(),
+        others: ThreadTime::default(),
         over: false,
         bursts: (spec.stopwatch == Stopwatch::Weighed).then(|| Bursts::of(spec.reports.div_ceil(CALLS))),
     };
@@ -147,6 +148,7 @@ fn together(
     astray.extend(services.astray());
     for other in others {
         session.measured = session.measured.sum(&other.measured);
+        session.others = session.others.plus(other.time()?);
     }
     Ok((services.served(), astray))
 }
@@ -247,6 +249,8 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
         idles: end.idles - begin.idles,
         reported_digest: note(notes::DIGEST_SUM)?,
         taken_digest: served.taken.digest.sum,
+        looks: end.served.looks - begin.served.looks,
+        threads: threads(begin, end, session.others, *counter),
         gaps: gaps(&session.ram, company, pages)?,
         proof: session.prover.proof(),
         in_flight: note(notes::IN_FLIGHT)?,
@@ -257,6 +261,17 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
         memory_beside_ram: memory::beside(&session.ram)?,
         idle_ticks: idled(begin, end, known.tsc_khz),
         boot_ns: counter.nanoseconds(session.booted),
+    })
+}
+
+/// Processor time from one mark to the other, with that of the other processors.
+fn threads(begin: &Mark, end: &Mark, others: ThreadTime, counter: Counter) -> Option<Threads> {
+    let vcpus = end.time.since(begin.time).plus(others);
+    let device = end.served.device.zip(begin.served.device).map(|(end, begin)| end.since(begin));
+    Some(Threads {
+        vcpus_ns: counter.nanoseconds(vcpus.all)?,
+        guest_ns: counter.nanoseconds(vcpus.guest).filter(|guest| *guest > 0),
+        device_ns: device.and_then(|device| counter.nanoseconds(device.all)),
     })
 }
 

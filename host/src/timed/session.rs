@@ -15,7 +15,7 @@ use super::sample::Sample;
 use super::stopwatch::Bursts;
 use super::stream::{Measured, Stream};
 use crate::axes::Backing;
-use crate::kvm::{Counter, Exits, Flow, TscOffset, idle};
+use crate::kvm::{Counter, Exits, Flow, Thread, ThreadTime, TscOffset, idle};
 use crate::memory::{GuestRam, Splits, require_huge};
 use crate::serve::Served;
 use crate::trial::{Account, Part, TrialError, processor_time};
@@ -29,6 +29,8 @@ pub(super) struct Mark {
     pub(super) statistics: Vec<Vec<u64>>,
     pub(super) served: Served,
     pub(super) idles: u64,
+    /// Processor time of the first processor's thread.
+    pub(super) time: ThreadTime,
     /// How long the kernel had been idle, in nanoseconds of its clock; looked at only where instructions are
     /// counted, and `None` where it does not say.
     pub(super) slept: Option<u64>,
@@ -54,6 +56,8 @@ pub(super) struct Session<'a> {
     pub(super) splits: Option<Splits>,
     pub(super) part: Part<Mark>,
     pub(super) measured: Measured,
+    /// Processor time of its other processors' threads in the measured part, once they are done.
+    pub(super) others: ThreadTime,
     /// The guest is done.
     pub(super) over: bool,
     /// Where the stopwatch is weighed: the bursts by which it is.
@@ -157,6 +161,7 @@ impl Session<'_> {
             statistics: self.account.statistics()?,
             served,
             idles: self.account.idles(),
+            time: Thread::this().time(),
             slept: if self.counter == Counter::Instructions { idle::slept() } else { None },
         })
     }

@@ -85,6 +85,7 @@ impl Assembly {
         let balloon = if offer_poison { balloon.offering_poison() } else { balloon };
         let balloon = balloon.offering(way.ring_features);
         let balloon = if way.carrier == Carrier::PackedRing { balloon.offering_packed() } else { balloon };
+        let balloon = if way.doorbell.rings() { balloon } else { balloon.wanting_no_kicks() };
         let balloon = match machine.listener().map_err(WorkerError::Start)? {
             Some(listener) => balloon.heard_by(listener),
             None => balloon,
@@ -99,7 +100,7 @@ impl Assembly {
         Ok(match self.way.servicer {
             Servicer::Vcpu => Server::Vcpu(Box::new(service)),
             Servicer::Kernel => Server::Kernel(Box::new(service)),
-            Servicer::Device => Server::Device(self.worker(service)?),
+            Servicer::Device | Servicer::Polling => Server::Device(self.worker(service)?),
         })
     }
 
@@ -107,7 +108,7 @@ impl Assembly {
     pub(crate) fn services(&self, stamps: impl Fn(u32) -> Arc<Stamps>) -> Result<Services, WorkerError> {
         let service = |vcpu| self.service(stamps(vcpu));
         Ok(match self.way.servicer {
-            Servicer::Device => Services::Device(self.worker(service(0))?),
+            Servicer::Device | Servicer::Polling => Services::Device(self.worker(service(0))?),
             // There is one ring for all, and it has one service, as a device has one lock.
             Servicer::Vcpu | Servicer::Kernel if self.way.carrier.is_ring() => {
                 Services::of_processors([service(0)])
@@ -164,7 +165,8 @@ impl Assembly {
     }
 
     fn worker(&self, service: Service) -> Result<Worker, WorkerError> {
-        Worker::start(service, &self.machine.kick, Arc::clone(&self.machine.pulse), self.placement.device())
+        let kick = (self.way.servicer == Servicer::Device).then_some(&self.machine.kick);
+        Worker::start(service, kick, Arc::clone(&self.machine.pulse), self.placement.device())
     }
 }
 
@@ -183,6 +185,6 @@ fn check_hypercall(way: &Way, facts: &Facts) -> Result<(), TrialError> {
     }
     Err(match way.servicer {
         Servicer::Kernel => TrialError::NoKernelHypercall,
-        Servicer::Vcpu | Servicer::Device => TrialError::NoHypercall,
+        Servicer::Vcpu | Servicer::Device | Servicer::Polling => TrialError::NoHypercall,
     })
 }

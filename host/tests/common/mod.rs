@@ -115,6 +115,8 @@ pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
         hypercall("packed-hypercall", Carrier::PackedRing),
         new("packed-sync", Carrier::PackedRing, Doorbell::Mmio, Completion::Return),
         new("packed-async", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Poll),
+        new("polling-async", Carrier::Ring, Doorbell::None, Completion::Poll),
+        new("packed-polling-virtio", Carrier::PackedRing, Doorbell::None, Completion::Interrupt),
         new("packed-virtio-polled", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Interrupt),
         new("ring-options", Carrier::Ring, Doorbell::Mmio, Completion::Return).having(ALL_OPTIONS),
         new("virtio-options", Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Interrupt)

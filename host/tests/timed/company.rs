@@ -3,7 +3,7 @@
 
 use abi::timed::company::Company;
 use abi::violation::Violation;
-use host::axes::{Backing, Carrier, Completion, Way};
+use host::axes::{Backing, Carrier, Completion, Servicer, Way};
 use host::fault::{Fault, Planted};
 use host::probe::Facts;
 use host::testing::specs::{TIMED, timed_over};
@@ -67,7 +67,7 @@ fn is_sound(spec: &TimedSpec, facts: &Facts) -> Checked {
     assert_eq!(proof.reported, 2 * pages * u64::from(reporters), "pages of all reported for proof");
     assert_eq!((proof.resident_before, proof.unmapped), (proof.reported, proof.reported), "unmapped");
     let calls = spec.calls_a_report() * reports;
-    let exits = if spec.way.doorbell.is_ioeventfd() { 0 } else { calls };
+    let exits = if spec.way.servicer == Servicer::Vcpu { calls } else { 0 };
     assert_eq!((outcome.calls, outcome.common.exits.transport()), (calls, exits), "calls and exits");
     // Those that fault touch until the reports of all are over, each page of a pass that is not the last.
     let gaps: u64 = outcome.gaps.iter().map(|(_, count)| count).sum();

@@ -65,7 +65,9 @@ fn designed(spec: &TimedSpec) -> Exits {
         Doorbell::Hypercall => Exits { hypercall: calls, ..Exits::default() },
         Doorbell::Port => Exits { port: calls, ..Exits::default() },
         Doorbell::Mmio => Exits { mmio: calls, ..Exits::default() },
-        Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel => Exits::default(),
+        Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel | Doorbell::None => {
+            Exits::default()
+        }
         Doorbell::CoalescedPort | Doorbell::CoalescedMmio => Exits::default(),
     }
 }
