@@ -4,6 +4,7 @@
 
 pub mod coalescing;
 pub mod contract;
+pub mod cpu;
 pub mod discards;
 pub mod engine;
 mod flags;
@@ -14,6 +15,7 @@ pub mod rate;
 pub mod same;
 pub mod single;
 pub mod soak;
+pub mod stall;
 pub mod sweep;
 pub mod walk;
 
@@ -37,10 +39,12 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 12] = [
+pub const ALL: [&dyn Experiment; 14] = [
     &ladder::Ladder,
     &discards::Discards,
     &coalescing::Coalescing,
+    &stall::Stall,
+    &cpu::Cpu,
     &page_faults::PageFaults,
     &walk::Walks,
     &memhog::Memhog,
@@ -172,7 +176,8 @@ impl dyn Experiment + '_ {
         if self.looks_at("rungs") {
             keys.rungs.get_or_insert_with(|| calls.rungs().map(Named).collect());
         }
-        if self.looks_at("vcpus") {
+        // A timed trial has one processor unless more are asked for.
+        if self.looks_at("vcpus") && self.looks_at("memory") {
             // A comb is one list, and made by one processor.
             let is_comb = keys.load == Some(Named(Load::Comb));
             keys.vcpus.get_or_insert(if is_comb { 1 } else { processors.clamp(1, VCPUS_MAX) });

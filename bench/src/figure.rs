@@ -10,5 +10,6 @@ pub mod random;
 pub mod scaling;
 pub mod size;
 pub mod table;
+pub mod tail;
 pub mod time;
 pub mod unit;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::archive::{Archive, ArchiveError, file};
 use crate::figure::curve::{self, Series};
 use crate::figure::json;
+use crate::figure::tail;
 use crate::plan::PlanError;
 use summary::Shown;
 
@@ -37,7 +38,7 @@ pub enum ReportError {
 pub struct Report {
     /// What is printed.
     pub shown: Shown,
-    /// What is written, by name: `report.md`, `summary.json`, `percentiles.csv` and, if memory was watched, its curves.
+    /// What is written, by name: `report.md`, `summary.json`, `percentiles.csv`, and curves, if it has any.
     pub files: Vec<(&'static str, String)>,
 }
 
@@ -83,6 +84,12 @@ fn files(archive: &Archive, shown: &Shown) -> Vec<(&'static str, String)> {
         let title = format!("{}: memory over time, {}", shown.summary.plan.name, shown.summary.host);
         files.push((curve::CSV, curve::csv(&curves)));
         files.push((curve::SVG, curve::svg(&title, &curves)));
+    }
+    let tails = shown.found.tails();
+    if tails.iter().any(|tail| !tail.points.is_empty()) {
+        let title = format!("{}: by percentile, {}", shown.summary.plan.name, shown.summary.host);
+        files.push((tail::CSV, tail::csv(&tails)));
+        files.push((tail::SVG, tail::svg(&title, archive.unit(), &tails)));
     }
     files
 }

@@ -1,6 +1,7 @@
 //! Fakes for tests: a host, trials, executors that need no KVM, and whole runs with them.
 
 mod coalescing;
+mod companies;
 pub(crate) mod engine;
 mod engine_pipeline;
 mod pipeline;

@@ -51,6 +51,7 @@ impl Meaning for Doorbell {
             Self::HypercallKernel => "vmcall or vmmcall answered by KVM itself, no exit",
             Self::CoalescedPort => "a port write that KVM queues: an exit a hundred or more (Linux 4.20)",
             Self::CoalescedMmio => "an MMIO write that KVM queues: an exit a hundred or more",
+            Self::None => "nothing: the device has said that it looks by itself",
         }
     }
 }
@@ -61,6 +62,7 @@ impl Meaning for Servicer {
             Self::Vcpu => "the vCPU's own thread, between two KVM_RUNs",
             Self::Device => "a thread of the device, woken by an eventfd",
             Self::Kernel => "KVM itself: user space never hears of it",
+            Self::Polling => "a thread of the device that never sleeps and looks into the ring",
         }
     }
 }

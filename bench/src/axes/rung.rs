@@ -51,6 +51,10 @@ pub enum Rung {
     VirtioIndirect,
     /// [`Rung::Virtio`] with event indices.
     VirtioEventIdx,
+    /// [`Rung::RingAsync`] whose thread polls the ring, and is told of nothing.
+    PollingAsync,
+    /// [`Rung::Virtio`] whose thread does.
+    PollingVirtio,
 }
 
 impl Axis for Rung {
@@ -75,6 +79,8 @@ impl Axis for Rung {
         Self::CoalescedMmio,
         Self::VirtioIndirect,
         Self::VirtioEventIdx,
+        Self::PollingAsync,
+        Self::PollingVirtio,
     ];
 
     fn name(self) -> &'static str {
@@ -98,6 +104,8 @@ impl Axis for Rung {
             Self::CoalescedMmio => "coalesced-mmio",
             Self::VirtioIndirect => "virtio-indirect",
             Self::VirtioEventIdx => "virtio-event-idx",
+            Self::PollingAsync => "polling-async",
+            Self::PollingVirtio => "polling-virtio",
         }
     }
 }
@@ -272,12 +280,30 @@ const BESIDE: &[Beside] = &[
         cause: "event indices instead of flags",
         meaning: "virtio, each side told by the other's event index",
     },
+    Beside {
+        rung: Rung::PollingAsync,
+        like: Rung::RingAsync,
+        changes: POLLING,
+        cause: POLLING_CAUSE,
+        meaning: "ring-async, the device's thread polling the ring and told of nothing",
+    },
+    Beside {
+        rung: Rung::PollingVirtio,
+        like: Rung::Virtio,
+        changes: POLLING,
+        cause: POLLING_CAUSE,
+        meaning: "virtio, the device's thread polling the ring and told of nothing",
+    },
 ];
 
 const fn packed(rung: Rung, like: Rung, meaning: &'static str) -> Beside {
     let cause = "the packed format instead of the split one";
     Beside { rung, like, changes: &[Change::Carrier(Carrier::PackedRing)], cause, meaning }
 }
+
+/// Who polls is told of nothing, and where nothing rings somebody has to poll: two axes, one choice.
+const POLLING: &[Change] = &[Change::Doorbell(Doorbell::None), Change::Servicer(Servicer::Polling)];
+const POLLING_CAUSE: &str = "a thread that polls the ring instead of one that is woken";
 
 impl Transport {
     const fn with(mut self, change: Change) -> Self {
@@ -381,6 +407,7 @@ impl Rung {
             Self::PackedAsync | Self::PackedVirtioPolled | Self::PackedVirtio => 0,
             Self::Log | Self::CoalescedPort | Self::CoalescedMmio => return None,
             Self::VirtioIndirect | Self::VirtioEventIdx => 0,
+            Self::PollingAsync | Self::PollingVirtio => 0,
         })
     }
 

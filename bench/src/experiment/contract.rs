@@ -9,6 +9,7 @@ use crate::axes::rung::CallBy;
 use crate::figure::check::Check;
 use crate::figure::curve::Series;
 use crate::figure::table::Grid;
+use crate::figure::tail::Tail;
 use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::trial::spec::Spec;
@@ -158,6 +159,11 @@ pub trait Findings {
 
     /// Curves over time, if it has any.
     fn curves(&self) -> Vec<Series> {
+        Vec::new()
+    }
+
+    /// Distributions by nines, if it has any.
+    fn tails(&self) -> Vec<Tail> {
         Vec::new()
     }
 

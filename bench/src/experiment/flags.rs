@@ -64,6 +64,7 @@ fn looked_at_by(key: &str) -> &'static str {
         "warmup-ms" | "window-ms" => "a load that is timed",
         "rounds" => "load memhog",
         "vcpus" => "a load that is no comb",
+        "reporters" => "a timed trial of more than one vCPU",
         _ => "something",
     }
 }

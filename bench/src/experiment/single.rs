@@ -36,6 +36,8 @@ impl Asks for OneTimed {
         "idle-us",
         "arena",
         "blocks",
+        "vcpus",
+        "reporters",
     ];
     const NAMES_PAGES: bool = false;
 

@@ -59,6 +59,8 @@ fn timed(spec: &TimedSpec, facts: &Facts) -> Duration {
     let gone = spec.way.discard != Discard::None && spec.way.carrier != Carrier::Empty;
     let touched = if gone { REFAULT } else { TOUCH };
     let report = times(round_trip(spec, facts), calls).saturating_add(times(touched, pages));
+    // As if all shared one processor.
+    let report = times(report, spec.company.vcpus.into());
     AROUND.saturating_add(times(report, spec.warmup.saturating_add(spec.reports)))
 }
 

@@ -108,9 +108,13 @@ pub struct Keys {
     /// The mode the payload runs in.
     #[arg(long, help_heading = "Guest")]
     pub guest_ring: Option<Named<RingChoice>>,
-    /// Virtual processors. [default: those of the host, at most 8]
+    /// Virtual processors. [default: of a timed trial 1, else those of the host, at most 8]
     #[arg(long, value_parser = whole::<u32>, help_heading = "Guest")]
     pub vcpus: Option<u32>,
+    /// How many of them report in a timed trial; the others fault. [default: all]
+    #[arg(long, value_parser = whole::<u32>, help_heading = "Guest")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reporters: Option<u32>,
     /// Memory of the engine, such as 512M, its books included.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Guest")]
     pub memory: Option<u64>,

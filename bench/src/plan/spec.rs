@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use abi::addr::{Order, PAGE_SIZE};
 use abi::engine::map::Map;
+use abi::timed::company::Company;
 use host::axes::{Backing, Coalesce, Completion, Discard, HaltPoll, RingChoice, Way, Workload};
 use host::engine::{EngineSpec, Load, PerCpuLists, Reporting, Shuffle, Walk};
 use host::timed::{Stopwatch, TimedSpec};
@@ -69,7 +70,14 @@ impl Keys {
             idle: self.idle_us.unwrap_or_default(),
             seed: 0,
             stopwatch: Stopwatch::Used,
+            company: self.company(),
         }
+    }
+
+    /// The processors of a timed trial.
+    fn company(&self) -> Company {
+        let vcpus = self.vcpus.unwrap_or(1);
+        Company { vcpus, reporters: self.reporters.unwrap_or(vcpus) }
     }
 
     /// A trial of the engine with these choices over this rung. What they leave open is as in an ordinary guest, or means

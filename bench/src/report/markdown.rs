@@ -9,6 +9,7 @@ use super::summary::Shown;
 use crate::figure::check::Check;
 use crate::figure::curve;
 use crate::figure::table::Grid;
+use crate::figure::tail;
 use crate::site::emulated::LabCpu;
 use crate::site::environment::Environment;
 
@@ -30,6 +31,10 @@ pub fn report(shown: &Shown, environment: &Environment) -> String {
     if found.curves().iter().any(|series| !series.points.is_empty()) {
         let body = format!("![memory over time]({})\n\nThe points are in `{}`.", curve::SVG, curve::CSV);
         section(&mut text, "Memory over time", &body);
+    }
+    if found.tails().iter().any(|tail| !tail.points.is_empty()) {
+        let body = format!("![by percentile]({})\n\nThe points are in `{}`.", tail::SVG, tail::CSV);
+        section(&mut text, "By percentile", &body);
     }
     section(&mut text, "How to read it", &found.how_to_read());
     section(&mut text, "Checks", &checks(&summary.checks));

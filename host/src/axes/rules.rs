@@ -143,7 +143,7 @@ pub const RULES: &[Rule] = &[
         why: "only into a ring can somebody look who was not called",
     },
     Rule {
-        given: &[Set::Servicer(&[Servicer::Polling])],
+        given: &[Set::Carrier(&[Carrier::Ring, Carrier::PackedRing]), Set::Servicer(&[Servicer::Polling])],
         then: Set::Completion(&[Completion::Poll, Completion::Interrupt]),
         why: "the polling thread acts when it comes by",
     },

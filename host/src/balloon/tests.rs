@@ -26,6 +26,7 @@ mod poison;
 mod registers;
 mod reporting;
 mod set_up;
+mod uncalled;
 
 /// Entries of the rings here.
 const SIZE: u16 = 32;

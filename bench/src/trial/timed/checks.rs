@@ -78,7 +78,8 @@ fn same_pages(measured: &[Measured<'_>]) -> Check {
             let Choices { workload, order, batch, in_flight, arena_pages, warmup, reports, .. } = m.choices;
             // What reports several at once reports more for its proofs, and of some pages the host never hears.
             let gathers = m.choices.gathers().then_some(m.choices.way.carrier);
-            let script = (workload, order, batch, in_flight, arena_pages, warmup, reports, gathers);
+            let company = m.choices.company();
+            let script = (workload, order, batch, in_flight, arena_pages, warmup, reports, gathers, company);
             blocks.entry((m.block, script)).or_default().add(m);
         }
     }
@@ -229,7 +230,7 @@ fn witnesses(measured: &[Measured<'_>]) -> Check {
     let what = "our exits are KVM's";
     let (mut faults, mut agreed) = (Vec::new(), BTreeMap::<&str, u64>::new());
     for m in measured {
-        for row in witness::compare(m.choices.way.doorbell.0, m.found) {
+        for row in witness::compare(m.choices.way.doorbell.0, m.choices.company(), m.found) {
             match row.agreement() {
                 Agreement::Agree => {
                     let sum = agreed.entry(row.what).or_default();

@@ -1,6 +1,7 @@
 //! The choices of a timed trial as they are written; trials with the same choices are a cell.
 
 use abi::addr::Order;
+use abi::timed::company::Company;
 use host::axes::{Backing, Doorbell, Workload};
 use host::timed::{Stopwatch, TimedSpec};
 use schemars::JsonSchema;
@@ -34,17 +35,22 @@ pub struct Choices {
     /// Microseconds for which the guest slept before each.
     #[serde(default)]
     pub idle_us: u32,
+    /// Virtual processors; left out where there is one, which reports.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub vcpus: u32,
+    /// How many of them report; the others fault. Left out where it is one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub reporters: u32,
     /// What is done with the stopwatch; left out where it times reports.
     #[serde(default = "used", skip_serializing_if = "is_used")]
     pub stopwatch: Named<Stopwatch>,
 }
 
-const fn one() -> u16 {
-    1
+fn one<T: From<u8>>() -> T {
+    T::from(1)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-const fn is_one(number: &u16) -> bool {
+fn is_one<T: From<u8> + PartialEq>(number: &T) -> bool {
     *number == one()
 }
 
@@ -59,8 +65,19 @@ fn is_used(stopwatch: &Named<Stopwatch>) -> bool {
 impl From<&TimedSpec> for Choices {
     fn from(spec: &TimedSpec) -> Self {
         let arena_pages = spec.arena_pages();
-        let TimedSpec { way, workload, order, batch, in_flight, warmup, reports, idle, stopwatch, .. } =
-            *spec;
+        let TimedSpec {
+            way,
+            workload,
+            order,
+            batch,
+            in_flight,
+            warmup,
+            reports,
+            idle,
+            stopwatch,
+            company,
+            ..
+        } = *spec;
         Self {
             way: way.into(),
             workload: Named(workload),
@@ -71,6 +88,8 @@ impl From<&TimedSpec> for Choices {
             warmup,
             reports,
             idle_us: idle,
+            vcpus: company.vcpus,
+            reporters: company.reporters,
             stopwatch: Named(stopwatch),
         }
     }
@@ -152,6 +171,12 @@ impl Choices {
         format!("{} with discard {}{of}{in_flight}", self.label(), self.way.discard)
     }
 
+    /// Its processors.
+    #[must_use]
+    pub const fn company(&self) -> Company {
+        Company { vcpus: self.vcpus, reporters: self.reporters }
+    }
+
     /// The cell in a word of a log.
     #[must_use]
     pub fn tag(&self) -> String {
@@ -164,11 +189,11 @@ impl Choices {
         };
         let order = if self.order == 0 { String::new() } else { format!(".o{}", self.order) };
         let in_flight = if self.in_flight == 1 { String::new() } else { format!(".f{}", self.in_flight) };
-        format!(
-            "{}{weighed}{features}.{}{backing}.b{}{in_flight}{order}{idle}",
-            self.label(),
-            self.way.discard,
-            self.batch
-        )
+        let company = match self.company() {
+            Company::ALONE => String::new(),
+            Company { vcpus, reporters } => format!(".v{vcpus}r{reporters}"),
+        };
+        let (label, discard, batch) = (self.label(), self.way.discard, self.batch);
+        format!("{label}{weighed}{features}.{discard}{backing}.b{batch}{in_flight}{order}{idle}{company}")
     }
 }

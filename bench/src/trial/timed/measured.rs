@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::axes::Axis;
-use host::timed::{Outcome, Proof, Weight};
+use host::timed::{Outcome, Proof, Threads, Weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,16 @@ pub struct TimedMeasured {
     pub reported_digest: String,
     /// Fingerprint of the pages the host took, in the whole trial, in hexadecimal.
     pub taken_digest: String,
+    /// Processor time of its threads; absent where nothing tells the time, and in files of before it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub threads: Option<ThreadTimes>,
+    /// Looks into the ring that found nothing, of a thread that polls it; left out where none does.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub looks: u64,
+    /// From stamp to stamp of processors that fault: ticks, at the most, and how often it was so many; left out where none
+    /// does.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub gaps: Vec<(u64, u64)>,
     /// What the kernel said about reported pages.
     pub proof: ProofCounts,
     /// What memory was made of, and who said what is back.
@@ -93,6 +103,9 @@ impl TimedMeasured {
             disordered: outcome.disordered,
             reported_digest: format!("{:016x}", outcome.reported_digest),
             taken_digest: format!("{:016x}", outcome.taken_digest),
+            threads: outcome.threads.map(Into::into),
+            looks: outcome.looks,
+            gaps: outcome.gaps.clone(),
             proof: outcome.proof.into(),
             memory: Memory::new(&outcome.common),
             most_in_flight: outcome.in_flight,
@@ -110,6 +123,26 @@ impl TimedMeasured {
     #[must_use]
     pub fn phase(&self, phase: Phase) -> Quantiles {
         self.phases.get(&Named(phase)).copied().unwrap_or_default()
+    }
+}
+
+/// [`Threads`] as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadTimes {
+    /// Of the threads of all its processors, in nanoseconds.
+    pub vcpus_ns: u64,
+    /// Of that, in the guest, in whole ticks of the kernel's timer; absent where the kernel keeps no account.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub guest_ns: Option<u64>,
+    /// Of the device's thread; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub device_ns: Option<u64>,
+}
+
+impl From<Threads> for ThreadTimes {
+    fn from(threads: Threads) -> Self {
+        let Threads { vcpus_ns, guest_ns, device_ns } = threads;
+        Self { vcpus_ns, guest_ns, device_ns }
     }
 }
 

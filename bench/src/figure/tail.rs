@@ -1,0 +1,261 @@
+//! Distributions that are looked at from their far end: as a few figures, and as a curve over the share of samples that
+//! are longer, by nines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use hdrhistogram::Histogram;
+
+use crate::figure::quantiles::Quantiles;
+use crate::figure::unit::{Clock, Unit, float, ratio};
+
+/// What the table of points is called.
+pub const CSV: &str = "tail.csv";
+/// What the picture is called.
+pub const SVG: &str = "tail.svg";
+
+/// How often each value was there, exact in both.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Distribution(BTreeMap<u64, u64>);
+
+impl Distribution {
+    /// Of values with their counts, and what else there is of them.
+    pub fn add(&mut self, counts: impl IntoIterator<Item = (u64, u64)>) {
+        for (value, count) in counts {
+            let sum = self.0.entry(value).or_default();
+            // A file may claim any numbers.
+            *sum = sum.saturating_add(count);
+        }
+    }
+
+    /// Of a histogram.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        let counts = histogram.iter_recorded();
+        Self(counts.map(|at| (at.value_iterated_to(), at.count_at_value())).collect())
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The least value that at most this share of all is longer than; 0 of none.
+    #[must_use]
+    pub fn beyond(&self, share: f64) -> u64 {
+        let all = float(self.len());
+        let mut seen = 0.0;
+        let reached = self.0.iter().find(|(_, count)| {
+            seen += float(**count);
+            // A value more or less is no share: of a thousand, one is 0.1 %.
+            all - seen <= share * all + 1e-9 * all
+        });
+        reached.map_or(0, |(value, _)| *value)
+    }
+
+    /// As figures.
+    #[must_use]
+    pub fn quantiles(&self, clock: Clock) -> Quantiles {
+        let at = |share| clock.figure(float(self.beyond(share)));
+        let sum: f64 = self.0.iter().map(|(value, count)| float(*value) * float(*count)).sum();
+        let n = self.len();
+        Quantiles {
+            n,
+            mean: clock.figure(ratio(sum, float(n))),
+            p50: at(0.5),
+            p90: at(0.1),
+            p99: at(0.01),
+            p999: at(0.001),
+            max: at(0.0),
+        }
+    }
+}
+
+/// A distribution by nines.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tail {
+    /// Whose it is.
+    pub name: String,
+    /// The share of samples that are longer, and the figure.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Tail {
+    /// From half of the samples to the longest one.
+    #[must_use]
+    pub fn of(name: &str, distribution: &Distribution, clock: Clock) -> Self {
+        let n = float(distribution.len());
+        // Four points to a nine, as far as there are samples.
+        let shares = (1..=24).map(|step| 0.5 * 10_f64.powf(-f64::from(step - 1) / 4.0));
+        let shares = shares.take_while(|share| share * n >= 1.0).chain((n >= 1.0).then(|| 1.0 / n));
+        let figure = |share| if share * n <= 1.0 { 0.0 } else { share };
+        let points =
+            shares.map(|share| (share, clock.figure(float(distribution.beyond(figure(share)))))).collect();
+        Self { name: name.to_owned(), points }
+    }
+}
+
+/// A line a point. No field holds a comma or a quote, so none is quoted.
+#[must_use]
+pub fn csv(tails: &[Tail]) -> String {
+    let mut text = "name,longer,figure\n".to_owned();
+    for Tail { name, points } in tails {
+        for (share, figure) in points {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{},{share:.9},{figure:.1}", name.replace(',', ";"));
+        }
+    }
+    text
+}
+
+const WIDTH: f64 = 960.0;
+const HEIGHT: f64 = 460.0;
+const LEFT: f64 = 80.0;
+const RIGHT: f64 = 290.0;
+const TOP: f64 = 30.0;
+const BOTTOM: f64 = 50.0;
+/// As those of curves over time.
+const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+
+/// Powers of ten that both axes reach from and to.
+struct Extent {
+    nines: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Extent {
+    fn of(tails: &[Tail]) -> Self {
+        let points = || tails.iter().flat_map(|tail| &tail.points);
+        let decade = |figure: f64| figure.max(1.0).log10();
+        Self {
+            nines: points().map(|point| -point.0.log10()).fold(1.0, f64::max).ceil(),
+            low: points().map(|point| decade(point.1)).fold(f64::MAX, f64::min).min(9.0).floor(),
+            high: points().map(|point| decade(point.1)).fold(1.0, f64::max).ceil(),
+        }
+    }
+
+    fn x(&self, share: f64) -> f64 {
+        LEFT + ratio(-share.log10(), self.nines) * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn y(&self, figure: f64) -> f64 {
+        let part = ratio(figure.max(1.0).log10() - self.low, self.high - self.low);
+        HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM)
+    }
+}
+
+/// The curves as a picture, both axes by powers of ten.
+#[must_use]
+pub fn svg(title: &str, unit: Unit, tails: &[Tail]) -> String {
+    let extent = Extent::of(tails);
+    let mut text = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n\
+         <text x=\"{LEFT}\" y=\"18\" font-weight=\"bold\">{}</text>\n",
+        escaped(title)
+    );
+    axes(&mut text, unit, &extent);
+    for (index, Tail { name, points }) in tails.iter().enumerate() {
+        let colour = COLOURS[index % COLOURS.len()];
+        let dashes = if index < COLOURS.len() { "" } else { " stroke-dasharray=\"4 3\"" };
+        let at = |(share, figure): &(f64, f64)| format!("{:.1},{:.1}", extent.x(*share), extent.y(*figure));
+        let points: Vec<String> = points.iter().map(at).collect();
+        let _ = writeln!(
+            text,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"{dashes}/>",
+            points.join(" ")
+        );
+        let (x, y) = (WIDTH - RIGHT + 12.0, TOP + 18.0 * float(index as u64) + 10.0);
+        let _ = writeln!(text, "<text x=\"{x}\" y=\"{y:.0}\" fill=\"{colour}\">{}</text>", escaped(name));
+    }
+    text + "</svg>\n"
+}
+
+fn axes(text: &mut String, unit: Unit, extent: &Extent) {
+    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+    let _ = writeln!(text, "<path d=\"M{LEFT} {TOP}V{bottom}H{right}\" fill=\"none\" stroke=\"black\"/>");
+    let mut nine = 1.0;
+    while nine <= extent.nines {
+        let share = 10_f64.powf(-nine);
+        let (x, below, part) = (extent.x(share), bottom + 18.0, 100.0 - share * 100.0);
+        let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{below}\" text-anchor=\"middle\">{part} %</text>");
+        nine += 1.0;
+    }
+    let mut decade = extent.low;
+    while decade <= extent.high {
+        let figure = 10_f64.powf(decade);
+        let (y, beside) = (extent.y(figure), LEFT - 8.0);
+        let (middle, shown) = (y + 4.0, unit.show(figure));
+        let _ = writeln!(text, "<text x=\"{beside}\" y=\"{middle:.1}\" text-anchor=\"end\">{shown}</text>");
+        let _ = writeln!(text, "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"#ddd\" stroke-width=\"0.5\"/>");
+        decade += 1.0;
+    }
+    let foot = HEIGHT - 8.0;
+    let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"{foot}\">share of samples that are not longer</text>");
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thousand() -> Distribution {
+        let mut distribution = Distribution::default();
+        distribution.add((1..=1000).map(|value| (value, 1)));
+        distribution
+    }
+
+    const CLOCK: Clock = Clock::Time { tsc_khz: 1_000_000 };
+
+    #[test]
+    fn figures_are_the_least_that_a_share_is_longer_than() {
+        let Quantiles { n, mean, p50, p90, p99, p999, max } = thousand().quantiles(CLOCK);
+        assert_eq!((n, p50, p90, p99, p999, max), (1000, 500.0, 900.0, 990.0, 999.0, 1000.0));
+        assert!((mean - 500.5).abs() < 1e-9);
+        assert_eq!(Distribution::default().quantiles(CLOCK), Quantiles::default());
+    }
+
+    #[test]
+    fn distributions_add_up_and_a_histogram_is_one() {
+        let mut twice = thousand();
+        twice.add(thousand().0);
+        assert_eq!((twice.len(), twice.beyond(0.001)), (2000, 999));
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 1 << 20, 3).unwrap();
+        (1..=1000).for_each(|value| histogram.record(value).unwrap());
+        assert_eq!(Distribution::of(&histogram), thousand());
+        twice.add([(7, u64::MAX)]);
+        assert_eq!((twice.len(), twice.beyond(0.5)), (u64::MAX, 7), "the absurd neither panics nor wraps");
+    }
+
+    #[test]
+    fn a_curve_rises_to_the_longest_and_lies_in_its_frame() {
+        let tail = Tail::of("a < b", &thousand(), CLOCK);
+        assert!(
+            tail.points.windows(2).all(|pair| pair[0].0 > pair[1].0 && pair[0].1 <= pair[1].1),
+            "{tail:?}"
+        );
+        assert_eq!(tail.points.last(), Some(&(0.001, 1000.0)));
+        let text =
+            svg("x & y", Unit::Nanoseconds, &[tail.clone(), Tail { name: "none".into(), points: vec![] }]);
+        assert!(text.contains("x &amp; y") && text.contains("a &lt; b") && text.ends_with("</svg>\n"));
+        let points = text.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        for point in points.split(' ') {
+            let (x, y) = point.split_once(',').unwrap();
+            let (x, y): (f64, f64) = (x.parse().unwrap(), y.parse().unwrap());
+            assert!((LEFT..=WIDTH - RIGHT).contains(&x) && (TOP..=HEIGHT - BOTTOM).contains(&y), "{point}");
+        }
+        assert_eq!(csv(&[tail]).lines().count(), 1 + Tail::of("", &thousand(), CLOCK).points.len());
+        assert!(svg("", Unit::Nanoseconds, &[]).contains("</svg>"));
+    }
+}
