@@ -168,7 +168,9 @@ fn makes_calls(transport: &Transport) -> bool {
         _ if transport.way.carrier == Carrier::Store => false,
         Doorbell::Hypercall | Doorbell::Port => true,
         Doorbell::Mmio => !transport.way.carrier.is_ring(),
-        Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel => false,
+        Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel | Doorbell::None => {
+            false
+        }
         Doorbell::CoalescedPort | Doorbell::CoalescedMmio => false,
     }
 }

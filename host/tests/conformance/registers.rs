@@ -164,6 +164,14 @@ const CASES: &[Case] = &[
     }),
 ];
 
+/// Cases in which nothing may happen before a kick.
+const CALLED: &[&str] = &[
+    "kick-of-another-queue",
+    "reporting-queue-by-the-specification",
+    "reset-in-the-middle",
+    "queue-stopped-in-the-middle",
+];
+
 /// Cases after which a device thread is gone.
 const BREAKS: &[Case] = &[
     ("reset-after-a-broken-ring", |guest, driver| {
@@ -209,7 +217,7 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
         let transport = transport.clone();
         Trial::test(name, move || check(*case, &transport, facts))
     };
-    let ends = transport.way.servicer == Servicer::Device;
+    let ends = matches!(transport.way.servicer, Servicer::Device | Servicer::Polling);
     let ends = ends.then_some("a broken ring ends the device thread, and with it the trial");
     let widths = ignored(
         format!("{}::registers-of-odd-widths", transport.name),
@@ -226,6 +234,9 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 /// Why a case cannot be over a transport, if it cannot.
 fn cannot_be(case: &str, transport: &Transport) -> Option<&'static str> {
     match (transport.way.carrier, case) {
+        _ if transport.way.servicer == Servicer::Polling && CALLED.contains(&case) => {
+            Some("a thread that polls does not wait for a kick")
+        }
         (Carrier::Ring, _) => None,
         (Carrier::PackedRing, "queue-of-33-entries") => Some("a packed ring may have any number"),
         (Carrier::PackedRing, "reset-after-a-broken-ring") => {
