@@ -164,7 +164,7 @@ fn fault<M: Metal>(metal: &mut M, info: &BootInfo, mut member: Member) {
         // Nobody reports: each faults in as many pages as it would have reported, at least.
         let mut left = info.reports * info.batch * info.order.pages();
         faulter.run(metal, |_| {
-            left = left.saturating_sub(Faulter::STRIDE as u64);
+            left = left.saturating_sub(Faulter::STRIDE);
             left == 0
         });
     }
