@@ -34,6 +34,7 @@ impl Faulter {
     pub(super) fn fill(&self, metal: &mut impl Metal) {
         for pfn in self.share.frames() {
             metal.store(pfn.gpa(), TOUCHED);
+            metal.store(last_word(pfn), TOUCHED);
         }
     }
 
@@ -80,7 +81,7 @@ impl Faulter {
     /// Nobody has taken a page that was not to be.
     pub(super) fn sweep(&self, metal: &mut impl Metal) {
         for pfn in self.share.frames() {
-            if metal.load(pfn.gpa()) != TOUCHED {
+            if metal.load(pfn.gpa()) != TOUCHED || metal.load(last_word(pfn)) != TOUCHED {
                 oracle::note(metal, Violation::UnreportedLost, pfn, 0);
             }
         }
@@ -144,12 +145,13 @@ mod tests {
     #[test]
     fn a_host_that_takes_nothing_is_found() {
         let mut metal = metal(false);
+        faulter().fill(&mut metal);
         let mut asked = 0;
         faulter().run(&mut metal, |_| {
             asked += 1;
             asked > 4
         });
-        assert_eq!(found(&metal), [PAGES, 0], "all of the second pass");
+        assert_eq!(found(&metal), [2 * PAGES, 0], "all of both passes");
     }
 
     #[test]

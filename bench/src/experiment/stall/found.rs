@@ -196,7 +196,7 @@ impl Found {
 
 /// What the kernel of this version locks while it discards (`mm/madvise.c`: `MADVISE_VMA_READ_LOCK`).
 fn locks(kernel: &str) -> String {
-    let mut numbers = kernel.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>());
+    let mut numbers = kernel.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 17) => format!(
             "Linux {kernel} takes the lock of one mapping for MADV_DONTNEED, as a page fault does, both to read: neither waits for the other there."
