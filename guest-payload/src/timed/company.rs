@@ -9,7 +9,7 @@
 //! is measured while everybody works: who faults goes on until everybody that reports is done.
 
 use abi::addr::{Order, PageRange};
-use abi::axes::Carrier;
+use abi::axes::{Carrier, RingFeatures};
 use abi::boot::BootInfo;
 use abi::control::Control;
 use abi::layout::{ARENA_START, COMPANY};
@@ -23,7 +23,7 @@ use super::turns::Turns;
 use crate::metal::Metal;
 use crate::transport::choose::{Over, choose, packed, split};
 use crate::transport::virtio_mmio::StartError;
-use crate::transport::{BatchPage, PackedRing, Registers, SplitRing, Transport};
+use crate::transport::{BatchPage, PackedRing, Plain, Registers, SplitRing, Transport};
 
 /// The processor that brings up the carrier and speaks for all.
 const FIRST: u32 = 0;
@@ -47,8 +47,18 @@ pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
         _ if vcpu == FIRST => return choose(metal, info, member),
         Carrier::Registers => member.over(metal, info, Registers::default()),
         Carrier::Batch => member.over(metal, info, BatchPage::of(vcpu)),
-        Carrier::Ring => member.over(metal, info, SplitRing::beside(split(info)?, info.completion)),
-        Carrier::PackedRing => member.over(metal, info, PackedRing::beside(packed(info)?, info.completion)),
+        Carrier::Ring if info.ring_features == RingFeatures::NONE => {
+            member.over(metal, info, SplitRing::beside(split(info)?, info.completion, Plain));
+        }
+        Carrier::Ring => {
+            member.over(metal, info, SplitRing::beside(split(info)?, info.completion, info.ring_features));
+        }
+        Carrier::PackedRing if info.ring_features == RingFeatures::NONE => {
+            member.over(metal, info, PackedRing::beside(packed(info)?, info.completion, Plain));
+        }
+        Carrier::PackedRing => {
+            member.over(metal, info, PackedRing::beside(packed(info)?, info.completion, info.ring_features));
+        }
         carrier => panic!("{carrier:?} is no carrier of several processors"),
     }
     Ok(())

@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
     use crate::metal::fake::Fake;
-    use crate::transport::SplitRing;
+    use crate::transport::{Plain, SplitRing};
 
     const AT: Placement = Placement::of(32);
 
@@ -78,8 +78,8 @@ mod tests {
     #[test]
     fn two_ends_of_a_ring_go_on_where_the_other_was() {
         let mut metal = metal();
-        let first = SplitRing::new(&mut metal, AT, Completion::Return);
-        let mut ends = [Turns(first), Turns(SplitRing::beside(AT, Completion::Return))];
+        let first = SplitRing::new(&mut metal, AT, Completion::Return, Plain);
+        let mut ends = [Turns(first), Turns(SplitRing::beside(AT, Completion::Return, Plain))];
         let batch = [PageRange::block(Pfn(0x400), Order::PAGE)];
         for turn in [0, 1, 1, 0, 1] {
             let end = &mut ends[turn];
