@@ -50,6 +50,10 @@ fn ladder(criterion: &mut Criterion) {
                 continue;
             }
             let spec = spec(rung, batch, &calls);
+            if let Err(reason) = spec.validate() {
+                eprintln!("SKIPPED ladder/{}/{batch}: {reason}", rung.name());
+                continue;
+            }
             group.throughput(Throughput::Elements(u64::from(batch)));
             group.bench_function(BenchmarkId::new(rung.name(), batch), |bencher| {
                 bencher.iter_custom(|reports| timed(&spec, reports, &facts));

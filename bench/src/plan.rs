@@ -181,6 +181,21 @@ pub fn one_rung(keys: &Keys) -> Result<(), PlanError> {
     }
 }
 
+/// Refuses a rung of whose reports one in hundreds makes the call, where medians are compared.
+///
+/// # Errors
+/// [`PlanError::Value`].
+pub fn each_report_calls(keys: &Keys) -> Result<(), PlanError> {
+    match keys.rungs().find(|rung| rung.exits_a_report(1).is_none()) {
+        Some(rung) => bad(
+            "rungs",
+            Named(rung),
+            "one report in hundreds makes its call, which no median shows; ask `pagehint coalescing`, which compares means",
+        ),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a load that is over when its memory has been freed, where one has to go on for a window.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use super::contract::Asks;
 use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
-use crate::plan::{PlanError, bad, one_rung};
+use crate::plan::{PlanError, bad, each_report_calls, one_rung};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -42,6 +42,7 @@ impl Asks for Discards {
 
     fn check(keys: &Keys) -> Result<(), PlanError> {
         one_rung(keys)?;
+        each_report_calls(keys)?;
         let mut pairs = pairs(keys).map(|pair| go_together(pair).map_err(|refusal| (pair.0, refusal)));
         match pairs.next() {
             Some(Err((discard, refusal))) if pairs.all(|other| other.is_err()) => {
@@ -81,6 +82,13 @@ mod tests {
         let ways = Discards::cells(&keys, CallBy::Port);
         assert_eq!(ways.len(), 6, "dontneed of both, remove of memfd, of two orders");
         assert!(Discards::check(&keys).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_in_a_median_is_asked_elsewhere() {
+        let text = "rungs = [\"log\"]\norders = [0]\ndiscards = [\"dontneed\"]\nbackings = [\"anon\"]";
+        let error = Discards::check(&toml::from_str(text).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("pagehint coalescing"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::contract::Asks;
 use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
+use crate::plan::{PlanError, each_report_calls};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -46,5 +47,9 @@ impl Asks for Ladder {
         };
         let rungs = keys.discards.iter().flatten().map(with).flat_map(of);
         rungs.chain(stopwatch::cells(keys, call)).collect()
+    }
+
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        each_report_calls(keys)
     }
 }

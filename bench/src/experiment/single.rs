@@ -33,6 +33,7 @@ impl Asks for OneTimed {
         "servicer",
         "completion",
         "halt-poll",
+        "in-flight",
         "idle-us",
         "arena",
         "blocks",

@@ -30,8 +30,8 @@ impl<T> Reporter<T> {
             made.record.ranges = batch.len() as u64;
             self.batches.fill(batch);
             self.give(metal, batch);
+            sleep(metal, self.idle);
         }
-        sleep(metal, self.idle);
 
         let mut calls = [CallRecord::default(); IN_FLIGHT_MOST];
         for ((batch, made), call) in round.reports_mut().zip(&mut calls) {

@@ -23,8 +23,6 @@ const _: () = assert!(BYTES as u64 == PAGE_SIZE);
 const ENTRIES: usize = (BYTES - 2 * size_of::<u32>()) / size_of::<kvm_coalesced_mmio>();
 // One stays free, or a full ring would be an empty one.
 const _: () = assert!(ENTRIES - 1 == store::QUEUE_LENGTH);
-/// The same, as indices are.
-const RING: u32 = store::QUEUE as u32 + 1;
 const OFFSET: libc::off_t = KVM_COALESCED_MMIO_PAGE_OFFSET as libc::off_t * BYTES as libc::off_t;
 
 /// `struct kvm_coalesced_mmio_ring`.
@@ -99,10 +97,11 @@ impl Queued {
         if first == ring.last.load(Ordering::Acquire) {
             return None;
         }
-        let entry = ring.entries.get(usize::try_from(first).ok()?)?;
+        let at = usize::try_from(first).ok()?;
+        let entry = ring.entries.get(at)?;
         // SAFETY: KVM does not store to an entry between the two indices, and any bits are a valid one.
         let entry = unsafe { entry.get().read_volatile() };
-        let next = (first + 1) % RING;
+        let next = if at + 1 == ENTRIES { 0 } else { first + 1 };
         // Release: the entry was read before KVM may store to it again.
         ring.first.store(next, Ordering::Release);
         // SAFETY: both members of the union are the same 32 bits, of which any are valid.

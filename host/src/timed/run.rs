@@ -100,7 +100,8 @@ pub fn run_planted(
         over: false,
         bursts: (spec.stopwatch == Stopwatch::Weighed).then(|| Bursts::of(spec.reports.div_ceil(CALLS))),
     };
-    let idle = Duration::from_micros(spec.idle.into());
+    // A guest that gives its processor away shows no progress by that.
+    let idle = Duration::from_micros(spec.idle.into()).saturating_mul(spec.reports_together());
     let patience = trial::patience(boot.arena_pages, PATIENCE_PER_PAGE) + idle;
     let (served, astray) = if company.is_alone() {
         let server = assembly.server(Arc::clone(&stamps[0]))?;

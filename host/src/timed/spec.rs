@@ -55,7 +55,7 @@ pub enum TimedSpecError {
         batch: u16,
     },
     /// A report may not fit in a carrier that gathers, with the entries that take some of it back.
-    #[error("a carrier {carrier} holds reports of at most {most} ranges, not {batch}: change --batch", carrier = .carrier.name())]
+    #[error("carrier {carrier} holds reports of at most {most} ranges, not {batch}: change --batch", carrier = .carrier.name())]
     Gathered {
         /// The batch size.
         batch: u16,
@@ -199,6 +199,12 @@ impl TimedSpec {
     /// Ranges that may be reported before the first of them is taken back.
     fn together(&self) -> u64 {
         self.way.gathers().unwrap_or(u64::from(self.batch) * u64::from(self.in_flight))
+    }
+
+    /// Reports that may go together, without any other sign of the guest's.
+    pub(super) fn reports_together(&self) -> u32 {
+        // At most 511.
+        u32::try_from(self.together() / u64::from(self.batch.max(1))).unwrap_or(1)
     }
 
     /// Pages of so many ranges, with their number rounded up to a power of two.

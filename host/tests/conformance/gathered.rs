@@ -139,7 +139,7 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 fn check_log(said: &Said, transport: &Transport, facts: &Facts) -> Checked {
     let entry = |(range, state): &(ByteRange, State)| {
         let state = if *state == Stable { 1 << 11 } else { 0 };
-        range.gpa.0 | state | range.len / PAGE_SIZE
+        range.gpa.0 | state | (range.len / PAGE_SIZE)
     };
     let entries: Vec<_> = said.entries.iter().map(entry).collect();
     let count = u16::try_from(entries.len())?;

@@ -16,7 +16,7 @@ pub(crate) struct Log;
 
 impl Encoder for Log {
     fn encode(&mut self, ram: &GuestRam, ranges: &[ByteRange]) -> Result<Vec<Step>, Failed> {
-        let entries: Vec<_> = ranges.iter().map(|range| range.gpa.0 | range.len / PAGE_SIZE).collect();
+        let entries: Vec<_> = ranges.iter().map(|range| range.gpa.0 | (range.len / PAGE_SIZE)).collect();
         ram.write_words(BATCH.offset(page::ENTRIES), &entries)?;
         let count = u16::try_from(ranges.len())?;
         Ok(vec![Step::Call { word: Operation::Log { count }.word(), gpa: BATCH.0, pages: 1 }])

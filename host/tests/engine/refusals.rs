@@ -13,7 +13,7 @@ use crate::common::{Checked, ignored};
 
 pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
     type Change = fn(EngineSpec) -> EngineSpec;
-    let cases: [(&str, Change, EngineSpecError); 4] = [
+    let cases: [(&str, Change, EngineSpecError); 6] = [
         (
             "no-capacity",
             |spec| EngineSpec { capacity: 0, ..spec },

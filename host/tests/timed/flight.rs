@@ -61,6 +61,8 @@ fn at_once(spec: &TimedSpec, facts: &Facts) -> Checked {
 }
 
 fn every_batch(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let (outcome, _) = sound(&TimedSpec { idle: 100, in_flight: 4, reports: 50, ..*spec }, facts)?;
+    assert_eq!(outcome.idles, outcome.reports, "naps");
     for (batch, in_flight) in [(1, 8), (2, 7), (63, 8), (100, 5), (255, 2)] {
         let (outcome, _) = sound(&TimedSpec { batch, in_flight, reports: 50, ..*spec }, facts)?;
         assert_eq!(outcome.ranges, 50 * u64::from(batch), "{batch} by {in_flight}");

@@ -33,6 +33,7 @@ const TESTS: &[Test] = &[
     ("discard-none-frees-nothing", frees_nothing),
     ("merges-neighbours-of-many-reports", merges_neighbours),
     ("huge-pages", huge_pages),
+    ("a-nap-a-report", a_nap_a_report),
     ("same-seed-same-counts", same_counts),
 ];
 
@@ -133,6 +134,12 @@ fn huge_pages(spec: &TimedSpec, facts: &Facts) -> Checked {
     let way = Way { backing: Backing::AnonThp, ..spec.way };
     let (outcome, _) = sound(&TimedSpec { way, order, arena: None, reports: 600, ..*spec }, facts)?;
     assert!(about(outcome.common.discarded_pages, discarded(&outcome, &TimedSpec { order, ..*spec })));
+    Ok(())
+}
+
+fn a_nap_a_report(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let (outcome, _) = sound(&TimedSpec { idle: 100, reports: 600, ..*spec }, facts)?;
+    assert_eq!(outcome.idles, outcome.reports, "naps");
     Ok(())
 }
 

@@ -38,8 +38,13 @@ impl Findings for Found {
 
     fn sentences(&self) -> Vec<String> {
         let sentence = |cell: &CellSummary| {
+            // The call of one report in hundreds is in no median.
+            let mean = match cell.choices.gathers() {
+                true => format!("mean {}, ", self.unit.show(cell.per_range.mean)),
+                false => String::new(),
+            };
             format!(
-                "A range: median {}, p99 {}; {:.0} exits for 1000 ranges; n = {} reports.",
+                "A range: {mean}median {}, p99 {}; {:.0} exits for 1000 ranges; n = {} reports.",
                 self.unit.show(cell.per_range.p50),
                 self.unit.show(cell.per_range.p99),
                 cell.exits_per_1000_ranges,
