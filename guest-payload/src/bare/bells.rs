@@ -144,7 +144,7 @@ impl Ringer for StoreMmio {
     fn ring(word: u32, _: u64, _: u64) -> Option<u64> {
         // SAFETY: the address is mapped and has no memory behind it.
         unsafe {
-            asm!("mov [{at}], {word:e}", at = in(reg) STORE_MMIO.0, word = in(reg) word, options(nostack))
+            asm!("mov [{at}], {word:e}", at = in(reg) STORE_MMIO.0, word = in(reg) word, options(nostack));
         }
         None
     }

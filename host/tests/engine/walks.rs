@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 3;
 
 /// The rungs of the ladder that report something, and what else is tried.
 const RUNGS: usize = 7;
-const BESIDE_THEM: [&str; 2] = ["packed-sync", "packed-virtio-polled"];
+const BESIDE_THEM: [&str; 3] = ["packed-sync", "packed-virtio-polled", "store-mmio"];
 
 type Test = fn(&Facts) -> Checked;
 

@@ -77,6 +77,13 @@ fn an_exit_for_hundreds(spec: &TimedSpec, facts: &Facts) -> Checked {
     Ok(())
 }
 
+/// How many percent the phases of a report explain: the median, because a busy machine may preempt the host in between.
+pub(crate) fn median_share<'a>(samples: impl Iterator<Item = &'a Sample>) -> u64 {
+    let mut shares: Vec<_> = samples.map(|sample| sample.explained() * 100 / sample.total).collect();
+    shares.sort_unstable();
+    shares[shares.len() / 2]
+}
+
 /// What a report takes that rings for none is to put it into the carrier.
 fn phases_add_up(spec: &TimedSpec, facts: &Facts) -> Checked {
     let (_, samples) = sound(spec, facts)?;
@@ -85,11 +92,12 @@ fn phases_add_up(spec: &TimedSpec, facts: &Facts) -> Checked {
         assert_eq!((sample.prepare, sample.explained()), (sample.total, sample.total), "{sample:?}");
         assert_eq!(sample.ranges, u64::from(spec.batch));
     }
-    let (explained, total) = rings.iter().fold((0, 0), |(explained, total), sample| {
+    for sample in &rings {
         assert!(sample.discard > 0 && sample.transit > 0, "{sample:?}");
-        (explained + sample.explained(), total + sample.total)
-    });
-    assert!(explained * 100 >= total * 90, "{explained} of {total} ticks");
+        assert!(sample.explained() <= sample.total, "phases overlap: {sample:?}");
+    }
+    let share = median_share(rings.into_iter());
+    assert!(share >= 90, "{share} % explained");
     Ok(())
 }
 
