@@ -7,34 +7,20 @@ use abi::timed::burst::Burst;
 use host::axes::{Discard, Freed, Servicer, Way};
 
 use super::choices::Choices;
-use super::measured::{ProofCounts, TimedMeasured};
+use super::measured::ProofCounts;
 use super::witness::{self, Agreement};
 use crate::axes::named::Named;
 use crate::figure::check::{Check, Standing, check, none_of, plural};
 use crate::figure::unit::{Unit, float, total};
 use crate::trial::back::{Look, all_of, by, in_part};
-use crate::trial::kind::{Kind, Timed};
 use crate::trial::record::TrialRecord;
+use ended::Measured;
 
+mod ended;
 mod together;
 
 /// The most memory beside guest memory a trial should take, in bytes.
 const MEMORY: u64 = 64 << 20;
-
-/// A trial with its choices and what it measured.
-struct Measured<'a> {
-    trial: u32,
-    block: u32,
-    choices: Choices,
-    found: &'a TimedMeasured,
-}
-
-impl<'a> Measured<'a> {
-    fn of(record: &'a TrialRecord) -> Option<Self> {
-        let (choices, found) = (Timed::choices(&record.choices())?, record.measured::<Timed>()?);
-        Some(Self { trial: record.trial, block: record.block, choices, found })
-    }
-}
 
 /// All of them, of the trials that are timed; none where there is none.
 #[must_use]
@@ -308,6 +294,7 @@ mod tests {
     use crate::testing::timed::trial;
     use crate::trial::counts::ExitCounts;
     use crate::trial::record::{Body, Ending};
+    use crate::trial::timed::measured::TimedMeasured;
 
     /// A trial that is sound but for what is changed.
     fn changed(number: u32, change: impl FnOnce(&mut Choices, &mut TimedMeasured)) -> TrialRecord {

@@ -2,7 +2,7 @@
 
 use host::axes::Carrier;
 
-use super::Measured;
+use super::ended::Measured;
 use crate::figure::check::{Check, Standing, none_of};
 use crate::figure::unit::total;
 
