@@ -6,6 +6,7 @@
 #   make check   what has to pass before a commit: format, lints, docs, benches compiled, tests
 #   make bench   criterion benches
 #   make doctor  what this host can do
+#   make fuzz    the fuzz targets, TIME=60 seconds each; TARGETS="balloon packed" for some. Any toolchain and a C++ compiler will do
 #   make signal-storm  runs that are stopped, killed and held up at random, MINUTES=10 of them: what is left can be read
 #
 # The lab: hardware virtualisation, emulated and counted in instructions; what it needs is fetched when root.
@@ -28,7 +29,7 @@ CPUS = amd intel
 name = $(CHECK)$(if $(filter intel,$(1)),-intel)
 ladder = lab compare --cpu $(1) --plan $(CHECK) --against $(REFERENCES)/$(call name,$(1))
 
-.PHONY: run engine test check bench doctor signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-intel lab-detour lint tools
+.PHONY: run engine test check bench doctor fuzz signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-intel lab-detour lint tools
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -49,6 +50,21 @@ MINUTES = 10
 signal-storm: tools
 	PAGEHINT_REQUIRE_KVM=1 PAGEHINT_STORM_MINUTES=$(MINUTES) \
 		$(CARGO) test --locked -p pagehint --test leaving minutes_of_signals -- --ignored --nocapture
+
+# As cargo-fuzz does it, which needs a toolchain of every night. What is found new stays in fuzz/corpus, where tests play it again.
+TARGETS = abi balloon calls log packed pairing stores
+TIME = 60
+TRIPLE = x86_64-unknown-linux-gnu
+COVERAGE = --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions
+fuzz: tools
+	RUSTFLAGS="$(COVERAGE)" $(CARGO) build --release --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target $(TRIPLE)
+	for target in $(TARGETS); do \
+		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target && \
+		target/fuzz/$(TRIPLE)/release/$$target -max_total_time=$(TIME) -artifact_prefix=fuzz/artifacts/$$target/ \
+			fuzz/corpus/$$target fuzz/seeds/$$target || exit 1; \
+	done
 
 lab: tools
 	$(CARGO) run --release --locked -- lab

@@ -26,26 +26,24 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
         Carrier::Empty => work.over(metal, info, Empty::new(info.bell)),
         Carrier::Registers => work.over(metal, info, Registers::default()),
         Carrier::Batch => work.over(metal, info, BatchPage::of(metal.vcpu())),
-        Carrier::Ring => match info.ring_features {
-            RingFeatures::NONE => {
+        Carrier::Ring => {
+            if info.ring_features == RingFeatures::NONE {
                 let ring = start_split(metal, info, Plain)?;
                 work.over(metal, info, ring);
-            }
-            options => {
-                let ring = start_split(metal, info, options)?;
+            } else {
+                let ring = start_split(metal, info, info.ring_features)?;
                 work.over(metal, info, ring);
             }
-        },
-        Carrier::PackedRing => match info.ring_features {
-            RingFeatures::NONE => {
+        }
+        Carrier::PackedRing => {
+            if info.ring_features == RingFeatures::NONE {
                 let ring = start_packed(metal, info, Plain)?;
                 work.over(metal, info, ring);
-            }
-            options => {
-                let ring = start_packed(metal, info, options)?;
+            } else {
+                let ring = start_packed(metal, info, info.ring_features)?;
                 work.over(metal, info, ring);
             }
-        },
+        }
         Carrier::Log => work.over(metal, info, Log::of(metal.vcpu())),
         Carrier::Store if info.gathers > 0 => work.over(metal, info, StoreQueue::default()),
         Carrier::Store => work.over(metal, info, Store::default()),
@@ -53,7 +51,7 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
     Ok(())
 }
 
-/// Brings the balloon up with a split ring of these options.
+/// Brings the balloon up with a split ring.
 ///
 /// # Errors
 /// [`StartError`] if it cannot be brought up.

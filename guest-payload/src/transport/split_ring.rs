@@ -141,7 +141,14 @@ impl<O: Options> SplitRing<O> {
         u64::from(index % self.at.size)
     }
 
-    /// Makes the chain from `head` on available.
+    /// Makes ranges available as one chain of the descriptors from `head` on.
+    #[inline(always)]
+    fn offer<M: Metal>(&mut self, metal: &mut M, head: u16, ranges: &[PageRange]) {
+        chain(metal, self.descriptor(head), head, ranges);
+        self.publish(metal, head);
+    }
+
+    /// Makes the chain that begins at `head` available.
     #[inline(always)]
     fn publish<M: Metal>(&mut self, metal: &mut M, head: u16) {
         let entry = self.at.avail.offset(ENTRIES + self.slot(self.available) * AVAIL_ENTRY_SIZE);
@@ -187,11 +194,11 @@ impl<O: Options> SplitRing<O> {
     }
 }
 
-/// A chain of ranges in a table, from `head` on.
+/// A chain of ranges in neighbouring descriptors, of which the first is `index` in its table.
 #[inline(always)]
-fn chain<M: Metal>(metal: &mut M, table: Gpa, head: u16, ranges: &[PageRange]) {
-    let mut desc = table.offset(u64::from(head) * DESC_SIZE);
-    let mut next = head;
+fn chain<M: Metal>(metal: &mut M, first: Gpa, index: u16, ranges: &[PageRange]) {
+    let mut desc = first;
+    let mut next = index;
     let mut left = ranges.len();
     for range in ranges {
         next += 1;
@@ -221,15 +228,15 @@ impl<M: Metal, O: Options> Transport<M> for SplitRing<O> {
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
         let options = self.options.get();
-        let head = if options.indirect {
-            self.point(metal, ranges)
+        if options.indirect {
+            let head = self.point(metal, ranges);
+            self.publish(metal, head);
         } else if options.in_order {
-            self.go_on(metal, ranges)
+            let head = self.go_on(metal, ranges);
+            self.publish(metal, head);
         } else {
-            chain(metal, self.at.desc, HEAD, ranges);
-            HEAD
-        };
-        self.publish(metal, head);
+            self.offer(metal, HEAD, ranges);
+        }
     }
 
     #[inline(always)]

@@ -90,12 +90,12 @@ pub enum TimedSpecError {
         /// Why not.
         why: &'static str,
     },
-    /// The driver of several reports in flight has no options.
+    /// The driver has one indirect table, and names one entry at which it waits.
     #[error(
-        "{in_flight} reports in flight are driven over a ring without options, not {features}: use --in-flight 1 or --ring-features none",
-        features = .features.name()
+        "{in_flight} reports in flight and ring-features {} do not go together: the options are those of one report at a time; use --in-flight 1, or --ring-features none",
+        .features.name()
     )]
-    FlightWithOptions {
+    PlainFlight {
         /// Reports in flight.
         in_flight: u16,
         /// The options.
@@ -251,7 +251,7 @@ impl TimedSpec {
             });
         }
         if in_flight > 1 && way.ring_features != RingFeatures::NONE {
-            return Err(TimedSpecError::FlightWithOptions { in_flight, features: way.ring_features });
+            return Err(TimedSpecError::PlainFlight { in_flight, features: way.ring_features });
         }
         let is_room = u64::from(in_flight) * u64::from(batch) <= BATCH_CAPACITY;
         if in_flight == 0 || usize::from(in_flight) > IN_FLIGHT_MOST || !is_room {
@@ -369,6 +369,18 @@ mod tests {
             assert_eq!(TimedSpec { way, ..TIMED }.validate(), Err(TimedSpecError::Way(error)));
             let way = Way { coalesce: Coalesce::Merged, completion: Completion::Return, ..way };
             assert_eq!(TimedSpec { way, ..TIMED }.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn options_of_a_ring_are_those_of_one_report_at_a_time() {
+        for ring_features in RingFeatures::ALL.iter().copied() {
+            let way = Way::plain(Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll);
+            let way = Way { ring_features, ..way };
+            assert_eq!(TimedSpec { way, ..TIMED }.validate(), Ok(()));
+            let refused = TimedSpecError::PlainFlight { in_flight: 2, features: ring_features };
+            let several = TimedSpec { way, in_flight: 2, ..TIMED }.validate();
+            assert_eq!(several, if ring_features == RingFeatures::NONE { Ok(()) } else { Err(refused) });
         }
     }
 

@@ -81,7 +81,7 @@ const CASES: &[Case] = &[
         refused: NO_TABLE,
         seen: false,
     },
-    refused("table-longer-than-any-ring", |_| of((QUEUE_MAX as u64 + 1) * DESC_SIZE), NO_TABLE),
+    refused("table-longer-than-any-ring", |_| of((u64::from(QUEUE_MAX) + 1) * DESC_SIZE), NO_TABLE),
     refused("table-longer-than-16-bits", |_| of((0x1_0000 + 2) * DESC_SIZE), NO_TABLE),
     refused("table-of-length-0", |_| of(0), NO_TABLE),
     refused("table-of-a-part", |_| of(DESC_SIZE - 1), NO_TABLE),

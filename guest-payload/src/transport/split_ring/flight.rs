@@ -4,7 +4,7 @@ use abi::addr::PageRange;
 use abi::violation::Violation;
 use abi::wire::split_ring::{ENTRIES, USED_ENTRY_SIZE};
 
-use super::{SplitRing, chain};
+use super::SplitRing;
 use crate::metal::Metal;
 use crate::transport::{Several, Transport, Verdict};
 
@@ -54,9 +54,7 @@ impl<M: Metal> Transport<M> for SplitFlight {
 
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
-        let head = self.next * self.length;
-        chain(metal, self.ring.at.desc, head, ranges);
-        self.ring.publish(metal, head);
+        self.ring.offer(metal, self.next * self.length, ranges);
         self.next = self.after(self.next);
     }
 

@@ -37,7 +37,7 @@ fn outcome(at: u64, len: u32, flags: u16, table: &[(u64, u16)]) -> (Refused, Vec
 #[test]
 fn a_table_is_taken_from_its_beginning_to_its_end() {
     // Neither NEXT nor the bits of a turn mean anything in it.
-    let table = [(0x200, DESC_WRITE), (0x201, 0xffff & !DESC_INDIRECT), (0x202, DESC_WRITE)];
+    let table = [(0x200, DESC_WRITE), (0x201, !DESC_INDIRECT), (0x202, DESC_WRITE)];
     for flags in [0, DESC_WRITE] {
         let found = outcome(TABLE, 48, flags, &table);
         assert_eq!(found, (Refused::default(), pages(&[0x200, 0x201, 0x202]), 1));

@@ -289,7 +289,8 @@ impl Driver {
                 (queue.used_ring().saturating_add(ENTRIES + entries), 2)
             }
         };
-        Vec::from([at..at.saturating_add(bytes)])
+        let written = at..at.saturating_add(bytes);
+        Vec::from([written])
     }
 
     /// What was not offered took no part.
