@@ -4,9 +4,11 @@
 //!   server     who serves one processor: its thread, the device's, or KVM itself
 //!   services   … several processors
 //!    └ service    fetch → discard → complete, stamped        stamps    … for whoever reads the trace
+//!   served     what all of them did
 //!   worker     the device thread
 //! ```
 
+mod served;
 mod server;
 mod service;
 mod services;
@@ -16,8 +18,9 @@ mod worker;
 pub use service::Spent;
 pub use worker::WorkerError;
 
+pub(crate) use served::Served;
 pub(crate) use server::{Serve, Server};
 pub(crate) use service::Service;
-pub(crate) use services::{Served, Services, Share};
+pub(crate) use services::{Services, Share};
 pub(crate) use stamps::{Stamp, Stamps};
 pub(crate) use worker::Worker;

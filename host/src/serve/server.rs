@@ -2,8 +2,8 @@
 
 use abi::calls::Answer;
 
+use super::served::Served;
 use super::service::Service;
-use super::services::Served;
 use super::worker::{Worker, WorkerError};
 use crate::balloon::RingError;
 use crate::kvm::{HostTsc, Request, Watch};

@@ -1,0 +1,47 @@
+//! What all services of a machine did.
+
+use super::service::{Service, Spent};
+use super::worker::Worker;
+use crate::balloon::RingCounts;
+use crate::kvm::ThreadTime;
+use crate::reclaim::{Refused, Taken};
+
+/// What all services did so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Served {
+    pub(crate) taken: Taken,
+    pub(crate) refused: Refused,
+    pub(crate) spent: Spent,
+    pub(crate) stale: u64,
+    /// Pages that guests took back before they were discarded.
+    pub(crate) spared: u64,
+    /// There is one ring, and one service of it.
+    pub(crate) ring: RingCounts,
+    /// Looks into the ring that found nothing, of a thread that was not called.
+    pub(crate) looks: u64,
+    /// Processor time of the device thread, if there is one.
+    pub(crate) device: Option<ThreadTime>,
+}
+
+impl Served {
+    /// By one service.
+    pub(super) fn of(service: &Service) -> Self {
+        let mut served = Self::default();
+        served.add(service);
+        served
+    }
+
+    /// By the service of a device thread.
+    pub(super) fn by(worker: &Worker) -> Self {
+        Self { looks: worker.looks(), device: Some(worker.time()), ..worker.with(Self::of) }
+    }
+
+    pub(super) fn add(&mut self, service: &Service) {
+        self.taken.add(&service.taken());
+        self.refused.add(&service.refused());
+        self.spent.add(&service.spent());
+        self.stale += service.stale();
+        self.spared += service.spared();
+        self.ring = service.ring();
+    }
+}
