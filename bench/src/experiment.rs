@@ -17,6 +17,7 @@ pub mod single;
 pub mod soak;
 pub mod stall;
 pub mod sweep;
+pub mod vectored;
 pub mod walk;
 
 use std::collections::BTreeSet;
@@ -39,9 +40,10 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 14] = [
+pub const ALL: [&dyn Experiment; 15] = [
     &ladder::Ladder,
     &discards::Discards,
+    &vectored::Vectored,
     &coalescing::Coalescing,
     &stall::Stall,
     &cpu::Cpu,

@@ -62,6 +62,22 @@ fn discards_that_free_nothing_are_said_to() {
 }
 
 #[test]
+fn one_call_for_all_ranges_is_cheaper_from_a_size_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = Keys { warmup: Some(0), ..Keys::default() };
+    run_plan(directory.path(), &environment(), &plan("vectored", &keys), None, &mut FakeExecutor::default());
+    let summary = rebuilt(directory.path());
+    assert!(!summary.failed(), "{:#?}", summary.checks);
+    assert_eq!(standing(&summary, "a call for each range"), Standing::Holds);
+    let answer = summary.answer.join("\n");
+    assert!(answer.contains("from 8 ranges on"), "{answer}");
+    assert!(
+        answer.contains("At 32 ranges its discard takes") && answer.contains("At 511 ranges"),
+        "{answer}"
+    );
+}
+
+#[test]
 fn a_plan_becomes_a_report() {
     let directory = tempfile::tempdir().unwrap();
     let tally = run(directory.path(), FakeExecutor::default());
