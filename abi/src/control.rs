@@ -25,7 +25,7 @@ pub enum Control {
     End,
     /// The program is over; the notes are final.
     Done,
-    /// Waiting for a step.
+    /// Waiting for a step; the engine, for the host to ask for a flush.
     Next,
     /// The payload panicked; the message is in the notes.
     Panicked,

@@ -65,12 +65,15 @@ pub enum Walk {
     /// Every freed block is reported before it goes on the free list, by the processor that frees it. The hypercall
     /// RFC of 2019-02.
     Synchronous,
+    /// What is reported goes on no list any more: it is held until an allocation finds nothing. An eighth of every zone is
+    /// left alone. The reporting driver for Windows guests of 2026.
+    Hold,
 }
 
 impl Axis for Walk {
     const AXIS: &'static str = "walk";
     const ALL: &'static [Self] =
-        &[Self::Rewalk, Self::Boundary, Self::Rotation, Self::PerCpuArray, Self::Synchronous];
+        &[Self::Rewalk, Self::Boundary, Self::Rotation, Self::PerCpuArray, Self::Synchronous, Self::Hold];
 
     fn name(self) -> &'static str {
         match self {
@@ -79,6 +82,7 @@ impl Axis for Walk {
             Self::Rotation => "rotation",
             Self::PerCpuArray => "per-cpu-array",
             Self::Synchronous => "synchronous",
+            Self::Hold => "hold",
         }
     }
 }
@@ -87,7 +91,7 @@ impl Walk {
     /// Whether it goes through the free lists in passes, and the parameters of a pass mean something.
     #[must_use]
     pub const fn walks_lists(self) -> bool {
-        matches!(self, Self::Rewalk | Self::Boundary | Self::Rotation)
+        matches!(self, Self::Rewalk | Self::Boundary | Self::Rotation | Self::Hold)
     }
 }
 
@@ -151,12 +155,15 @@ pub enum Load {
     /// Every other block of the unit free, so that nothing merges and one free list has exactly the length asked
     /// for; then nothing.
     Comb,
+    /// As [`Load::Memhog`], and when the memory of a round is free the host asks for all of it to be reported at once: as
+    /// before a pause or a snapshot.
+    Flush,
 }
 
 impl Axis for Load {
     const AXIS: &'static str = "load";
     const ALL: &'static [Self] =
-        &[Self::PageFault1, Self::Memhog, Self::Churn, Self::IdleAfterBurst, Self::Comb];
+        &[Self::PageFault1, Self::Memhog, Self::Churn, Self::IdleAfterBurst, Self::Comb, Self::Flush];
 
     fn name(self) -> &'static str {
         match self {
@@ -165,6 +172,7 @@ impl Axis for Load {
             Self::Churn => "churn",
             Self::IdleAfterBurst => "idle-after-burst",
             Self::Comb => "comb",
+            Self::Flush => "flush",
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod discards;
 pub mod engine;
 mod flags;
+pub mod flush;
 pub mod ladder;
 pub mod memhog;
 pub mod page_faults;
@@ -40,7 +41,7 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 15] = [
+pub const ALL: [&dyn Experiment; 16] = [
     &ladder::Ladder,
     &discards::Discards,
     &vectored::Vectored,
@@ -50,6 +51,7 @@ pub const ALL: [&dyn Experiment; 15] = [
     &page_faults::PageFaults,
     &walk::Walks,
     &memhog::Memhog,
+    &flush::Flush,
     &rate::Rates,
     &sweep::Sweep,
     &soak::Soak,

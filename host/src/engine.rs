@@ -33,7 +33,7 @@ pub use abi::layout::VCPUS_MAX;
 
 pub use contents::Looked;
 pub use error::EngineSpecError;
-pub use outcome::{Bucket, EngineOutcome, Point, Settled};
+pub use outcome::{Bucket, EngineOutcome, Flushed, Point, Settled};
 pub use run::{run, run_planted};
 pub use spec::EngineSpec;
 

@@ -5,6 +5,8 @@ mod common;
 mod discards;
 #[path = "engine/faults.rs"]
 mod faults;
+#[path = "engine/flush.rs"]
+mod flush;
 #[path = "engine/handmade.rs"]
 mod handmade;
 #[path = "engine/poison.rs"]
@@ -34,8 +36,15 @@ pub(crate) const SPEC: EngineSpec =
 
 fn main() -> ExitCode {
     common::run(|facts| {
-        let suites =
-            [refusals::tests, processors::tests, walks::tests, poison::tests, discards::tests, faults::tests];
+        let suites = [
+            refusals::tests,
+            processors::tests,
+            walks::tests,
+            poison::tests,
+            discards::tests,
+            faults::tests,
+            flush::tests,
+        ];
         suites.iter().flat_map(|suite| suite(facts)).collect()
     })
 }

@@ -30,6 +30,16 @@ pub mod shared {
     pub const ENDED: Gpa = word(4);
     /// See [`BEGAN`].
     pub const FREED: Gpa = word(5);
+    /// When the host asked for everything to be reported; it writes this before it answers
+    /// [`Control::Next`](crate::control::Control::Next). Then of the flush: when its last report was acknowledged, and how
+    /// many reports and pages it was.
+    pub const ASKED: Gpa = word(6);
+    /// See [`ASKED`].
+    pub const FLUSHED: Gpa = word(7);
+    /// See [`ASKED`].
+    pub const FLUSH_REPORTS: Gpa = word(8);
+    /// See [`ASKED`].
+    pub const FLUSH_PAGES: Gpa = word(9);
 }
 
 /// Pass records kept: the first so many.
@@ -150,6 +160,10 @@ numbered! {
     Resets = "resets",
     /// Blocks allocated that carried the mark.
     TookReported = "took-reported",
+    /// Blocks that were reported and kept off the lists.
+    Held = "held",
+    /// Blocks that had been held and went back because an allocation found nothing.
+    Released = "released",
     /// Spins on a lock that somebody else held.
     Spins = "spins",
     /// Times the host was asked for the processor to be given to somebody else, because a lock was held long.

@@ -6,14 +6,15 @@ pub mod predict;
 use std::time::Duration;
 
 use abi::addr::{Order, PAGE_SIZE};
-use host::engine::{EngineSpec, Load};
+use host::engine::{EngineSpec, Load, Walk};
 
 use super::contract::Asks;
 use super::engine;
+use crate::axes::named::Named;
 use crate::axes::rung::CallBy;
 use crate::plan::keys::Keys;
 use crate::plan::spec::{comb, order};
-use crate::plan::{PlanError, one_rung};
+use crate::plan::{PlanError, bad, one_rung};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -49,6 +50,13 @@ impl Asks for Rates {
 
     fn check(keys: &Keys) -> Result<(), PlanError> {
         one_rung(keys)?;
+        if keys.walk == Some(Named(Walk::Hold)) {
+            return bad(
+                "walk",
+                "hold",
+                "what it leaves alone follows no budget; use rewalk, boundary or rotation",
+            );
+        }
         engine::gives_back(keys, "a rate is one of memory given back")
     }
 }

@@ -150,7 +150,7 @@ impl Keys {
 pub const fn high_water(walk: Walk) -> u64 {
     match walk {
         Walk::Boundary => 32,
-        Walk::Rewalk | Walk::Rotation | Walk::PerCpuArray | Walk::Synchronous => 1,
+        Walk::Rewalk | Walk::Rotation | Walk::PerCpuArray | Walk::Synchronous | Walk::Hold => 1,
     }
 }
 

@@ -6,8 +6,8 @@ use abi::addr::PAGE_SIZE;
 use abi::axes::Axis;
 use host::axes::{Bell, Carrier, Discard, GuestRing, Servicer};
 use host::engine::{
-    Bucket, EngineOutcome, EngineSpec, GuestCounter, Inhibited, Load, Looked, PassRecord, Point, Reporting,
-    Settled, Shuffle, Tally, Walk,
+    Bucket, EngineOutcome, EngineSpec, Flushed, GuestCounter, Inhibited, Load, Looked, PassRecord, Point,
+    Reporting, Settled, Shuffle, Tally, Walk,
 };
 use host::kvm::Counter;
 use host::kvm::Exits;
@@ -123,7 +123,7 @@ fn made(spec: &EngineSpec, wrong: Option<Wrong>) -> Made {
         return Made { blocks: 0, reports: 0, pages, passes: Vec::new() };
     }
     let capacity = u64::from(spec.capacity);
-    if spec.load.is_timed() || spec.load == Load::Memhog {
+    if spec.load.is_timed() || matches!(spec.load, Load::Memhog | Load::Flush) {
         let reports = 8;
         return Made { blocks: reports * capacity, reports, pages, passes: Vec::new() };
     }
@@ -274,6 +274,13 @@ fn curve(spec: &EngineSpec) -> Vec<Point> {
         .collect()
 }
 
+/// As the machine's costs are.
+fn flushed(spec: &EngineSpec, pages: u64) -> Flushed {
+    let blocks = pages / spec.min_order.pages();
+    let reports = blocks.div_ceil(spec.capacity.into());
+    Flushed { ticks: reports * 20 * US + blocks * US, reports, pages }
+}
+
 fn settled(spec: &EngineSpec, wrong: Option<Wrong>) -> Vec<Settled> {
     if spec.load.is_timed() {
         return Vec::new();
@@ -292,6 +299,7 @@ fn settled(spec: &EngineSpec, wrong: Option<Wrong>) -> Vec<Settled> {
         reported: free - resident,
         reported_resident: if wrong == Some(Wrong::Kept) { 4 } else { 0 },
         lost: if wrong == Some(Wrong::Lost) { 1 } else { 0 },
+        flushed: (spec.load == Load::Flush).then(|| flushed(spec, free - resident)),
     };
     (1..=spec.rounds).map(round).collect()
 }

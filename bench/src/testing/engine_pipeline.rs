@@ -18,6 +18,7 @@ use crate::experiment::page_faults::breakdown::LoadPhase;
 use crate::experiment::page_faults::found::Found;
 use crate::experiment::page_faults::state::State;
 use crate::experiment::walk::found::Found as Walks;
+use crate::experiment::{self, flush};
 use crate::figure::check::Standing;
 use crate::figure::table::Grid;
 use crate::plan::keys::Keys;
@@ -26,7 +27,8 @@ use crate::report::terminal;
 use crate::run::listener::Tally;
 
 /// Experiments whose trials are of the engine.
-const OF_THE_ENGINE: [&str; 7] = ["page-faults", "walk", "memhog", "rate", "sweep", "soak", "engine"];
+const OF_THE_ENGINE: [&str; 8] =
+    ["page-faults", "walk", "memhog", "flush", "rate", "sweep", "soak", "engine"];
 
 fn run(directory: &Path, name: &str, wrong: Option<(usize, Wrong)>) -> Tally {
     let (plan, mut engine) = (plan(name, &Keys::default()), FakeEngine { wrong, ..FakeEngine::default() });
@@ -39,6 +41,37 @@ fn summary_of(name: &str, wrong: Option<(usize, Wrong)>) -> Summary {
     let directory = tempfile::tempdir().unwrap();
     run(directory.path(), name, wrong);
     rebuild(directory.path()).unwrap().summary
+}
+
+/// How long a guest waits before it reports is half of what reporting costs.
+#[test]
+fn every_experiment_of_the_engine_takes_a_delay() {
+    for name in OF_THE_ENGINE {
+        let experiment = experiment::named(name).unwrap();
+        assert!(["delay-ms", "delays-ms"].iter().any(|key| experiment.looks_at(key)), "{name}");
+    }
+}
+
+#[test]
+fn a_flush_takes_what_its_reports_take() {
+    let directory = tempfile::tempdir().unwrap();
+    run_plan(
+        directory.path(),
+        &environment(),
+        &plan("flush", &Keys::default()),
+        None,
+        &mut FakeEngine::default(),
+    );
+    let summary = rebuild(directory.path()).unwrap().summary;
+    assert!(!summary.failed(), "{:#?}", summary.checks);
+    assert_eq!(standing(&summary, "after every flush"), Standing::Holds);
+    let found: flush::found::Found = serde_json::from_value(summary.found.clone()).unwrap();
+    assert_eq!(found.cells.len(), 12);
+    for cell in &found.cells {
+        let expected = cell.reports * 20_000.0 + cell.pages / 512.0 * 1000.0;
+        assert!((cell.took.mean - expected).abs() < 2000.0, "{cell:?}");
+    }
+    assert_eq!(summary.answer.len(), 6);
 }
 
 #[test]

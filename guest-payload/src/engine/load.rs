@@ -7,6 +7,7 @@ use crate::metal::Metal;
 mod chain;
 mod churn;
 mod comb;
+mod flush;
 mod idle_after_burst;
 mod memhog;
 mod owner;
@@ -32,6 +33,7 @@ pub fn run<M: Metal, const REPORTS: bool>(owner: &mut Owner<'_, M, REPORTS>, met
         Load::Memhog => memhog::run(owner, metal),
         Load::IdleAfterBurst => idle_after_burst::run(owner, metal),
         Load::Comb => comb::run(owner, metal),
+        Load::Flush => flush::run(owner, metal),
     }
 }
 

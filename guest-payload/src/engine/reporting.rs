@@ -15,6 +15,8 @@
 //! | `pass` | zones, orders, types, budget, watermark |
 //! | `search` | what the walks are made of: a locked zone and a batch |
 //! | `rewalk`, `boundary`, `rotation` | how a list is walked |
+//! | `hold` | the one that keeps what it has reported off the lists |
+//! | `flush` | everything is reported, now |
 //! | `per_cpu`, `synchronous` | the two that walk no list |
 //! | `reporter` | a batch, from its search to having put it back |
 //! | `shuffle` | compaction |
@@ -31,6 +33,8 @@ use crate::metal::Metal;
 
 mod batch;
 mod boundary;
+mod flush;
+mod hold;
 mod pass;
 mod per_cpu;
 mod reporter;
@@ -43,6 +47,7 @@ mod synchronous;
 mod worker;
 
 pub use batch::Batch;
+pub use flush::Flushed;
 pub use reporter::{Parts, Reporter};
 
 use pass::Pass;
@@ -113,9 +118,27 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
         self.reporter.charged()
     }
 
-    /// Allocates a block; says too for how many ticks a lock was held, if that `is_timed`.
+    /// Allocates a block; says too for how many ticks a lock was held, if that `is_timed`. Where reported blocks are held,
+    /// they go back until there is one.
     #[inline]
     pub fn alloc(
+        &mut self,
+        metal: &mut M,
+        books: &Books,
+        order: Order,
+        migrate_type: MigrateType,
+        is_timed: bool,
+    ) -> (Option<Taken>, u64) {
+        let mut found = self.try_alloc(metal, books, order, migrate_type, is_timed);
+        while REPORTS && found.0.is_none() && self.reporter.keeps() && self.reporter.release(metal) {
+            let (taken, held) = self.try_alloc(metal, books, order, migrate_type, is_timed);
+            found = (taken, found.1 + held);
+        }
+        found
+    }
+
+    #[inline]
+    fn try_alloc(
         &mut self,
         metal: &mut M,
         books: &Books,
@@ -200,7 +223,7 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
             return;
         }
         match self.info.walk {
-            Walk::Rewalk | Walk::Boundary | Walk::Rotation => {
+            Walk::Rewalk | Walk::Boundary | Walk::Rotation | Walk::Hold => {
                 if freed.unreported >= self.info.high_water {
                     self.request.notify(metal, &self.reporter.books());
                 }
@@ -228,7 +251,7 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
 
     fn step(&mut self, metal: &mut M) -> Step {
         match self.info.walk {
-            Walk::Rewalk | Walk::Boundary | Walk::Rotation => self.step_pass(metal),
+            Walk::Rewalk | Walk::Boundary | Walk::Rotation | Walk::Hold => self.step_pass(metal),
             Walk::PerCpuArray => self.array.step(metal, &mut self.reporter),
             Walk::Synchronous => Step::Nothing,
         }
@@ -250,7 +273,7 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
         match pass.step(metal, &mut self.reporter, self.request) {
             pass::Step::Reported => Step::Progress,
             pass::Step::Waiting => Step::Waiting,
-            pass::Step::Over => {
+            pass::Step::Over | pass::Step::Refused => {
                 pass.end(metal);
                 self.pass = None;
                 self.request.end(metal, &self.reporter.books());
@@ -265,7 +288,7 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
             return true;
         }
         match self.info.walk {
-            Walk::Rewalk | Walk::Boundary | Walk::Rotation => {
+            Walk::Rewalk | Walk::Boundary | Walk::Rotation | Walk::Hold => {
                 self.reporter.vcpu() != WORKER || self.pass.is_none() && self.request.is_idle(metal)
             }
             Walk::PerCpuArray => !self.reporter.is_in_flight() && self.array.is_empty(metal),
@@ -301,7 +324,7 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
     fn next_due(&self, metal: &M) -> Option<u64> {
         match self.info.walk {
             _ if !REPORTS || !self.on => None,
-            Walk::Rewalk | Walk::Boundary | Walk::Rotation => {
+            Walk::Rewalk | Walk::Boundary | Walk::Rotation | Walk::Hold => {
                 if self.reporter.vcpu() == WORKER {
                     self.request.due(metal)
                 } else {
@@ -313,7 +336,8 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
         }
     }
 
-    /// Waits for what is in flight and puts it back, gives up whatever else there was to do, and switches reporting off.
+    /// Waits for what is in flight and puts it back, with everything that is held, gives up whatever else there was to do,
+    /// and switches reporting off.
     pub fn switch_off(&mut self, metal: &mut M) {
         if self.reporter.is_in_flight() {
             self.reporter.finish(metal);
@@ -321,6 +345,7 @@ impl<'a, M: Metal, const REPORTS: bool> Core<'a, M, REPORTS> {
         if self.pass.take().is_some() {
             self.request.end(metal, &self.reporter.books());
         }
+        while self.reporter.keeps() && self.reporter.release(metal) {}
         self.on = false;
     }
 }

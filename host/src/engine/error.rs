@@ -2,6 +2,8 @@
 
 use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
+use abi::engine::Walk;
+
 use crate::axes::{Axis, Carrier, WayError};
 use crate::trial::TrialError;
 
@@ -53,6 +55,15 @@ pub enum EngineSpecError {
         entries: u16,
         /// Blocks of a report.
         capacity: u16,
+    },
+    /// A walk that cannot report what it has not noted.
+    #[error(
+        "load flush has everything reported that is on a free list, and walk {} goes through none: use --walk rewalk, boundary, rotation or hold",
+        .walk.name()
+    )]
+    NoFlush {
+        /// The walk.
+        walk: Walk,
     },
     /// Too few or too many virtual processors.
     #[error("a guest has 1 to {most} virtual processors here, not {vcpus}: change --vcpus")]

@@ -29,6 +29,17 @@ pub struct Point {
     pub free: u64,
 }
 
+/// What came of it that the host asked for everything at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Flushed {
+    /// Ticks from when the host asked to the last acknowledgement.
+    pub ticks: u64,
+    /// Reports.
+    pub reports: u64,
+    /// Pages in them.
+    pub pages: u64,
+}
+
 /// What the kernel said when a round had settled. Pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Settled {
@@ -54,6 +65,8 @@ pub struct Settled {
     pub reported_resident: u64,
     /// Pages written to and not reported that are gone: must be 0.
     pub lost: u64,
+    /// Of a round whose memory the host asked for at once: [`abi::engine::Load::Flush`].
+    pub flushed: Option<Flushed>,
 }
 
 /// What a trial of the engine showed. Counts cover the measured part, unless they say otherwise.

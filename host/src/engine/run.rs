@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use abi::addr::PAGE_SIZE;
 use abi::boot::BootInfo;
-use abi::engine::GuestFault;
 use abi::engine::books::{Counter as GuestCounter, shared};
+use abi::engine::{GuestFault, Load};
 use abi::layout::ENGINE;
 
 use super::books::Books;
@@ -121,6 +121,7 @@ fn run_guest(
         contents: Contents::new(ram, map, spec, reported),
         looked: None,
         rounds: spec.rounds,
+        flushes: spec.load == Load::Flush,
         settled: Vec::new(),
         backing: spec.way.backing,
         huge_share: 0.0,

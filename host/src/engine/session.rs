@@ -6,7 +6,7 @@ use abi::control::Control;
 use abi::engine::books::shared;
 
 use super::contents::{Contents, Looked};
-use super::outcome::Settled;
+use super::outcome::{Flushed, Settled};
 use super::settled::Examiner;
 use super::watch::{Look, Watch};
 use crate::axes::Backing;
@@ -48,6 +48,8 @@ pub(super) struct Session<'a> {
     pub(super) looked: Option<Looked>,
     /// How many rounds there are to settle.
     pub(super) rounds: u64,
+    /// Whether the guest may wait to be asked for everything at once.
+    pub(super) flushes: bool,
     pub(super) settled: Vec<Round>,
     pub(super) backing: Backing,
     /// Share of resident guest memory in huge pages, once all of it is there.
@@ -74,6 +76,9 @@ impl Session<'_> {
                 }
             }
             Control::Settled => self.settle()?,
+            Control::Next if self.flushes => {
+                self.ram.write(shared::ASKED, self.offset.to_guest(HostTsc::now()).0)?;
+            }
             Control::Resting if self.looked.is_none() => {
                 self.looked = Some(self.examiner.look(&self.contents)?);
             }
@@ -107,8 +112,20 @@ impl Session<'_> {
         }
         let at = self.offset.to_guest(HostTsc::now());
         let round = self.ram.read(shared::ROUND)?;
-        self.settled.push(Round { at, settled: Settled { round, ..self.examiner.examine()? } });
+        let flushed = self.flushed()?;
+        self.settled.push(Round { at, settled: Settled { round, flushed, ..self.examiner.examine()? } });
         Ok(())
+    }
+
+    /// The guest's word on the flush of this round; any numbers.
+    fn flushed(&self) -> Result<Option<Flushed>, TrialError> {
+        if !self.flushes {
+            return Ok(None);
+        }
+        let read = |word| self.ram.read(word);
+        let ticks = read(shared::FLUSHED)?.saturating_sub(read(shared::ASKED)?);
+        let (reports, pages) = (read(shared::FLUSH_REPORTS)?, read(shared::FLUSH_PAGES)?);
+        Ok(Some(Flushed { ticks, reports, pages }))
     }
 
     fn mark(&self) -> Result<Mark, TrialError> {

@@ -137,6 +137,7 @@ mod tests {
         let expected = Settled {
             round: 0,
             at_ns: 0,
+            flushed: None,
             // Two each that are untouched, freed, in flight, reported.
             free: 8,
             resident: 4,

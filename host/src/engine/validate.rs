@@ -32,6 +32,9 @@ impl EngineSpec {
         self.validate_processors(VCPUS_MAX)?;
         self.validate_durations()?;
         self.validate_numbers()?;
+        if self.load == Load::Flush && !self.walk.walks_lists() {
+            return Err(EngineSpecError::NoFlush { walk: self.walk });
+        }
         self.validate_memory()?;
         self.find_unused()
     }
@@ -193,7 +196,9 @@ mod tests {
         for walk in Walk::ALL {
             for load in Load::ALL {
                 let base = EngineSpec { window: Duration::from_secs(1), walk: *walk, load: *load, ..SPEC };
-                assert_eq!(base.neutral().validate(), Ok(()), "{walk:?} {load:?}");
+                let no_flush = Err(EngineSpecError::NoFlush { walk: *walk });
+                let expected = if *load == Load::Flush && !walk.walks_lists() { no_flush } else { Ok(()) };
+                assert_eq!(base.neutral().validate(), expected, "{walk:?} {load:?}");
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::axes::Axis;
-use host::engine::{EngineOutcome, GuestCounter, Inhibited, Looked, PassRecord, Point, Settled};
+use host::engine::{EngineOutcome, Flushed, GuestCounter, Inhibited, Looked, PassRecord, Point, Settled};
 use host::serve::Spent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,26 @@ pub struct Round {
     pub reported_resident: u64,
     /// Pages written to and not reported that are gone.
     pub lost: u64,
+    /// What came of it that the host asked for everything at once; absent of a load in which it does not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flushed: Option<Flush>,
+}
+
+/// [`Flushed`] as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Flush {
+    /// Ticks from when the host asked to the last acknowledgement.
+    pub ticks: u64,
+    /// Reports.
+    pub reports: u64,
+    /// Pages in them.
+    pub pages: u64,
+}
+
+impl From<Flushed> for Flush {
+    fn from(Flushed { ticks, reports, pages }: Flushed) -> Self {
+        Self { ticks, reports, pages }
+    }
 }
 
 impl From<Settled> for Round {
@@ -96,6 +116,7 @@ impl From<Settled> for Round {
             reported,
             reported_resident,
             lost,
+            flushed,
         } = settled;
         Self {
             round,
@@ -109,6 +130,7 @@ impl From<Settled> for Round {
             reported,
             reported_resident,
             lost,
+            flushed: flushed.map(Flush::from),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the reporting core does to free blocks: isolate, put back, mark.
+//! What the reporting core does to free blocks: isolate, put back or hold, mark.
 
 use abi::addr::Order;
 use abi::violation::Violation;
@@ -55,6 +55,28 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
             self.set_boundary(block.order, migrate_type, link);
         }
         merged == block
+    }
+
+    /// Keeps an isolated block off the free lists until [`Self::release`].
+    pub fn hold(&mut self, block: Block) {
+        if !self.zone.has(block.page) || !self.state(block.page).is(State::isolated(block.order)) {
+            return self.wrong(Violation::Accounts, block.page);
+        }
+        self.insert_held(block.page);
+    }
+
+    /// Puts the block that has been held for longest back on a list, marked unless it merges there. `false` if none is held.
+    pub fn release(&mut self) -> bool {
+        let Some(page) = self.pop_held() else { return false };
+        let Some(Heads::Isolated(order)) = self.state(page).block() else {
+            self.wrong(Violation::Accounts, page);
+            return false;
+        };
+        let migrate_type = self.zone.allocator.migrate_type(self.metal, page);
+        if self.put_back(Block { page, order }, migrate_type, At::Tail) {
+            self.mark_reported(page);
+        }
+        true
     }
 
     /// Marks a free block as reported. Nothing, if marks are not kept.

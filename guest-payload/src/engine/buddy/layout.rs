@@ -4,6 +4,7 @@
 //!   + 0      links that lead nowhere          see [`super::Link`]
 //!   + 8      free pages                       the host reads it too
 //!   + 16     min watermark, low watermark     in pages
+//!   + 32     head of the list of what is held
 //!   + 64     the lock, alone in its line: who waits for it does not disturb who has it
 //!   + 128    an area for each order, a line each: counts, heads of the lists, boundaries
 //! ```
@@ -18,6 +19,7 @@ pub(super) const LARGEST: u64 = Order::MAX.pages();
 
 const WATERMARK_MIN: u64 = 16;
 const WATERMARK_LOW: u64 = 24;
+const HELD: u64 = 32;
 const LOCK: u64 = 64;
 const AREAS: u64 = 128;
 const AREAS_END: u64 = AREAS + (Order::MAX.get() as u64 + 1) * AREA;
@@ -76,12 +78,18 @@ pub(super) const fn head(order: Order, migrate_type: MigrateType) -> Link {
     Link::head(area(order) + HEADS + migrate_type.bits() as u64 * 8)
 }
 
+/// The head of the list of what is held.
+pub(super) const fn held() -> Link {
+    Link::head(HELD)
+}
+
 /// Whether the head of a list is there.
 pub(super) const fn has_head(offset: u64) -> bool {
     let within = offset % AREA;
-    AREAS <= offset
-        && offset < AREAS_END
-        && HEADS <= within
-        && within < BOUNDARIES
-        && within.is_multiple_of(8)
+    offset == HELD
+        || AREAS <= offset
+            && offset < AREAS_END
+            && HEADS <= within
+            && within < BOUNDARIES
+            && within.is_multiple_of(8)
 }

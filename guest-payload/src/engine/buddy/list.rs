@@ -138,6 +138,24 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
         self.set_prev(link, prev);
     }
 
+    /// Puts an isolated block on the list of what is held, as the last.
+    pub(super) fn insert_held(&mut self, page: Page) {
+        let head = layout::held();
+        let last = self.prev(head);
+        self.chain(Link::page(page), last, head);
+    }
+
+    /// Takes the first off the list of what is held, if there is one.
+    pub(super) fn pop_held(&mut self) -> Option<Page> {
+        let link = self.next(layout::held());
+        let page = self.page(link)?;
+        if self.unchain(link) {
+            return Some(page);
+        }
+        self.wrong(Violation::Accounts, page);
+        None
+    }
+
     /// Puts `link` between two neighbours.
     #[inline]
     fn chain(&mut self, link: Link, prev: Link, next: Link) {

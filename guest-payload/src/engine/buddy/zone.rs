@@ -58,6 +58,11 @@ impl<const REPORTS: bool> Zone<REPORTS> {
         metal.load(self.layout.watermark_min())
     }
 
+    /// How many pages it has.
+    pub fn size(self) -> u64 {
+        self.blocks_at_most()
+    }
+
     /// Its pages: the first, and the one after the last.
     pub(super) const fn pages(self) -> [u32; 2] {
         let Allocator { dma32, managed, .. } = self.allocator;
@@ -201,6 +206,7 @@ impl<M: Metal, const REPORTS: bool> Locked<'_, M, REPORTS> {
 
     pub(super) fn clear_lists(&mut self) {
         self.set_links(Link::LOST, Link::LOST, Link::LOST);
+        self.set_links(layout::held(), layout::held(), layout::held());
         for order in page::from(Order::default()) {
             for migrate_type in MigrateType::ALL {
                 let head = layout::head(order, migrate_type);

@@ -6,5 +6,5 @@ use super::{Owner, memhog};
 
 /// Runs the burst, and waits.
 pub(super) fn run<M: Metal, const REPORTS: bool>(owner: &mut Owner<'_, M, REPORTS>, metal: &mut M) {
-    memhog::rounds(owner, metal, 1);
+    memhog::rounds(owner, metal, 1, |_, _| {});
 }

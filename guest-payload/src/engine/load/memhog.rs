@@ -10,14 +10,16 @@ use super::page_fault1::PageFault1;
 
 /// Runs the rounds.
 pub(super) fn run<M: Metal, const REPORTS: bool>(owner: &mut Owner<'_, M, REPORTS>, metal: &mut M) {
-    rounds(owner, metal, owner.info.rounds);
+    rounds(owner, metal, owner.info.rounds, |_, _| {});
 }
 
-/// All processors take their footprints, and when all have, give them back.
+/// All processors take their footprints, and when all have, give them back; then they do as `freed` says, and wait for
+/// reporting to settle.
 pub(super) fn rounds<M: Metal, const REPORTS: bool>(
     owner: &mut Owner<'_, M, REPORTS>,
     metal: &mut M,
     rounds: u64,
+    freed: impl Fn(&mut Owner<'_, M, REPORTS>, &mut M),
 ) {
     let mut hog = PageFault1::new(owner);
     owner.core.switch_on();
@@ -34,6 +36,7 @@ pub(super) fn rounds<M: Metal, const REPORTS: bool>(
         while hog.empty(owner, metal) {
             owner.core.between(metal);
         }
+        freed(owner, metal);
         owner.settle(metal);
     }
     owner.end(metal);

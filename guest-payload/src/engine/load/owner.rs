@@ -19,7 +19,7 @@ use crate::engine::barrier;
 use crate::engine::books::Books;
 use crate::engine::buddy::{Allocator, Block, MigrateType, Taken};
 use crate::engine::laps::Laps;
-use crate::engine::reporting::Core;
+use crate::engine::reporting::{Core, Flushed};
 use crate::engine::shared;
 use crate::engine::witness::{Witness, touch};
 use crate::metal::Metal;
@@ -238,6 +238,20 @@ impl<'a, M: Metal, const REPORTS: bool> Owner<'a, M, REPORTS> {
             metal.control(Control::End);
         }
         self.meet(metal);
+    }
+
+    /// Everything is freed, also what processors kept in lists of their own: the first waits for the host to ask for it, and
+    /// reports all of it.
+    pub(super) fn flush(&mut self, metal: &mut M) {
+        self.core.drain(metal);
+        self.meet(metal);
+        if self.leads() {
+            metal.control(Control::Next);
+            let Flushed { reports, pages, acknowledged } = self.core.report_all(metal);
+            metal.store(said::FLUSHED, acknowledged);
+            metal.store(said::FLUSH_REPORTS, reports);
+            metal.store(said::FLUSH_PAGES, pages);
+        }
     }
 
     /// Waits until everything that was freed is reported, or for as long as was said, and tells the host.

@@ -17,7 +17,7 @@ use crate::metal::Metal;
 use super::reporter::Reporter;
 use super::request::Request;
 use super::search::{Budget, Found, List};
-use super::{boundary, rewalk, rotation};
+use super::{boundary, hold, rewalk, rotation};
 
 /// Where a pass stands.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Pass {
     list: u64,
     /// What is left for this list; `None` before it is first looked at.
     budget: Option<Budget>,
+    /// Whether everything is to be reported, now: budget and watermark do not count, and reports are waited for in place.
+    hurries: bool,
     record: PassRecord,
 }
 
@@ -37,7 +39,9 @@ pub(super) enum Step {
     Reported,
     /// A report is under way.
     Waiting,
-    /// Every list was looked through or left, or a report was refused.
+    /// A report was refused, and the pass is over.
+    Refused,
+    /// Every list was looked through or left.
     Over,
 }
 
@@ -49,7 +53,17 @@ impl Pass {
     ) -> Self {
         reporter.books().add(metal, Counter::Passes, 1);
         let record = PassRecord { began: metal.clock(), ..PassRecord::default() };
-        Self { zone: 0, list: 0, budget: None, record }
+        Self { zone: 0, list: 0, budget: None, hurries: false, record }
+    }
+
+    /// The same in a hurry from here on.
+    pub(super) const fn hurried(self) -> Self {
+        Self { hurries: true, ..self }
+    }
+
+    /// What it has reported so far.
+    pub(super) const fn record(&self) -> PassRecord {
+        self.record
     }
 
     /// Goes on, up to the end of a report.
@@ -65,12 +79,12 @@ impl Pass {
             }
             reporter.send(metal);
         }
-        if !reporter.is_answered(metal) {
+        if !self.hurries && !reporter.is_answered(metal) {
             return Step::Waiting;
         }
         self.record.reports += 1;
         self.record.pages += reporter.pages();
-        if reporter.finish(metal) { Step::Reported } else { Step::Over }
+        if reporter.finish(metal) { Step::Reported } else { Step::Refused }
     }
 
     /// Leaves a record of the pass that is over.
@@ -95,12 +109,12 @@ impl Pass {
         request: Request,
     ) -> bool {
         while self.zone < ZONES {
-            if self.is_entering() && is_below_watermark(metal, reporter, self.zone) {
+            let is_below =
+                self.looks_at_watermark(reporter.info()) && is_below_watermark(metal, reporter, self.zone);
+            if is_below {
                 reporter.books().add(metal, Counter::BelowWatermark, 1);
-                self.next_zone();
-                continue;
             }
-            let Some(list) = self.list(reporter.info()) else {
+            let Some(list) = self.list(reporter.info()).filter(|_| !is_below) else {
                 self.next_zone();
                 if reporter.has_blocks() {
                     return true;
@@ -126,11 +140,19 @@ impl Pass {
         reporter: &mut Reporter<'_, M, REPORTS>,
         list: List,
     ) -> Found {
-        let info = reporter.info();
+        let (info, hurries) = (reporter.info(), self.hurries);
+        let alone = if info.watermark && !hurries {
+            hold::left_alone(reporter.allocator().zone(self.zone))
+        } else {
+            0
+        };
         let budget = &mut self.budget;
         let found = reporter.search(metal, self.zone, Some(list), |search| {
-            let budget = budget.get_or_insert_with(|| Budget::of(search.nr_free(list.order), info));
+            let budget = budget.get_or_insert_with(|| {
+                if hurries { Budget::UNLIMITED } else { Budget::of(search.nr_free(list.order), info) }
+            });
             match info.walk {
+                Walk::Hold => hold::search(search, list, budget, alone),
                 Walk::Rewalk => rewalk::search(search, list, budget),
                 Walk::Boundary => boundary::search(search, list, budget),
                 // The others walk no list, and make no pass.
@@ -154,9 +176,10 @@ impl Pass {
         Some(List { order, migrate_type: *MigrateType::ALL.get(migrate_type)? })
     }
 
-    /// Whether it has not looked at anything of this zone.
-    const fn is_entering(&self) -> bool {
-        self.list == 0 && self.budget.is_none()
+    /// When a zone is entered: what is put back leaves it as it was. Of what is held the walk itself looks at every block.
+    fn looks_at_watermark(&self, info: &EngineInfo) -> bool {
+        let is_entering = self.list == 0 && self.budget.is_none();
+        is_entering && !self.hurries && info.walk != Walk::Hold
     }
 
     const fn next_list(&mut self) {

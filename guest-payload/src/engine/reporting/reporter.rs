@@ -11,11 +11,12 @@ use abi::axes::Completion;
 use abi::boot::BootInfo;
 use abi::engine::books::{Counter, Tally};
 use abi::engine::info::EngineInfo;
+use abi::engine::map::ZONES;
 use abi::engine::{GuestFault, Shuffle as Compaction, Walk};
 use abi::violation::Violation;
 
 use crate::engine::books::Books;
-use crate::engine::buddy::{Allocator, At, Block};
+use crate::engine::buddy::{Allocator, At, Block, Locked};
 use crate::engine::laps::Laps;
 use crate::engine::lock::Lock;
 use crate::engine::shared::{self, CARRIER};
@@ -53,6 +54,8 @@ pub struct Reporter<'a, M, const REPORTS: bool> {
     hidden: u64,
     /// When the carrier began to be filled.
     sent: u64,
+    /// When the last report was acknowledged.
+    acknowledged: u64,
     hold: Hold,
     charged: u64,
 }
@@ -108,6 +111,7 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
             verdict: Verdict::default(),
             hidden: 0,
             sent: 0,
+            acknowledged: 0,
             hold: Hold::default(),
             charged: 0,
         }
@@ -146,6 +150,11 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
     /// Whether the doorbell has been rung and the batch is not put back.
     pub(super) const fn is_in_flight(&self) -> bool {
         self.in_flight
+    }
+
+    /// When the last report was acknowledged.
+    pub(super) const fn acknowledged(&self) -> u64 {
+        self.acknowledged
     }
 
     /// Whether there is something to report.
@@ -267,7 +276,8 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
             Lock::at(CARRIER).release(metal);
         }
         self.charge(metal, &mut laps, Counter::TransportTicks);
-        self.books.tally(metal, Tally::Report, laps.last().wrapping_sub(self.sent));
+        self.acknowledged = laps.last();
+        self.books.tally(metal, Tally::Report, self.acknowledged.wrapping_sub(self.sent));
 
         self.verdict = self.verdict.and(verdict);
         let is_accepted = self.verdict.refused == 0;
@@ -290,25 +300,25 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
             self.hold.put_back = (goes_on && is_accepted).then_some(held);
         }
         self.charge(metal, &mut laps, Counter::PutBackTicks);
-        self.books.tally(metal, Tally::Invisible, laps.last().wrapping_sub(self.hidden));
+        if !(is_accepted && self.keeps()) {
+            self.books.tally(metal, Tally::Invisible, laps.last().wrapping_sub(self.hidden));
+        }
         self.close(metal, is_accepted);
         is_accepted
     }
 
-    /// Puts every block of the batch back on a list, and marks it unless it merged there. Says for how many ticks the
-    /// lock was held.
+    /// Puts every block of the batch back on a list, and marks it unless it merged there; or holds it, if it is reported and
+    /// the walk keeps such. Says for how many ticks the lock was held.
     fn put_back(&self, metal: &mut M, mark: bool) -> u64 {
         let mut zone = self.allocator.zone(self.zone).lock_timed(metal, &self.books);
-        let mut merged = 0;
+        let (mut merged, mut kept) = (0, 0);
         for block in self.batch.blocks().iter().filter_map(|frames| self.allocator.block(*frames)) {
-            let is_whole = match (self.info.fault, self.info.walk) {
-                (GuestFault::ReportOnList, _) => zone.buddy_order(block.page) == Some(block.order),
-                (_, Walk::Synchronous) => zone.free(block),
-                _ => {
-                    let migrate_type = self.allocator.migrate_type(zone.metal(), block.page);
-                    zone.put_back(block, migrate_type, self.place(mark))
-                }
-            };
+            if mark && self.keeps() {
+                zone.hold(block);
+                kept += 1;
+                continue;
+            }
+            let is_whole = self.put_one_back(&mut zone, block, mark);
             if is_whole && mark {
                 zone.mark_reported(block.page);
             }
@@ -318,7 +328,41 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
         drop(zone);
         self.books.tally(metal, Tally::HoldPutBack, held);
         self.books.add(metal, Counter::Merged, merged);
+        self.books.add(metal, Counter::Held, kept);
         held
+    }
+
+    /// Whether it is still the same block on its list.
+    fn put_one_back(&self, zone: &mut Locked<'_, M, REPORTS>, block: Block, mark: bool) -> bool {
+        match (self.info.fault, self.info.walk) {
+            (GuestFault::ReportOnList, _) => zone.buddy_order(block.page) == Some(block.order),
+            (_, Walk::Synchronous) => zone.free(block),
+            _ => {
+                let migrate_type = self.allocator.migrate_type(zone.metal(), block.page);
+                zone.put_back(block, migrate_type, self.place(mark))
+            }
+        }
+    }
+
+    /// Whether reported blocks go on no list any more.
+    pub(super) fn keeps(&self) -> bool {
+        let is_put_back = matches!(self.info.fault, GuestFault::ReportOnList | GuestFault::PutBackEarly);
+        self.info.walk == Walk::Hold && !is_put_back
+    }
+
+    /// Puts up to a report's worth of what is held back on the lists; `false` if nothing is.
+    pub(super) fn release(&self, metal: &mut M) -> bool {
+        // Memory is taken from the last zone first.
+        for zone in (0..ZONES).rev() {
+            let mut locked = self.allocator.zone(zone).lock(metal, &self.books);
+            let released = (0..self.info.capacity).take_while(|_| locked.release()).count() as u64;
+            drop(locked);
+            if released > 0 {
+                self.books.add(metal, Counter::Released, released);
+                return true;
+            }
+        }
+        false
     }
 
     /// The batch is put back: counts it, and lets compaction have its lists.

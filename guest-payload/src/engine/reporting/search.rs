@@ -38,6 +38,9 @@ pub(super) struct Budget {
 }
 
 impl Budget {
+    /// As many as there are.
+    pub(super) const UNLIMITED: Self = Self { left: None };
+
     /// That of a list whose order has `nr_free` free blocks: `ceil(nr_free / (capacity × budget)) + 1`. The one more is
     /// because Linux looks whether the budget is below zero, after it has counted down from that quotient.
     pub(super) fn of(nr_free: u64, info: &EngineInfo) -> Self {
@@ -142,6 +145,11 @@ impl<'s, 'm, M: Metal, const REPORTS: bool> Search<'s, 'm, M, REPORTS> {
             () if !self.take(block) => Some(Found::Refused),
             () => None,
         }
+    }
+
+    /// Whether so many free pages are left without a block of this order.
+    pub(super) fn leaves(&self, pages: u64, order: Order) -> bool {
+        self.zone.free_pages() >= pages.saturating_add(order.pages())
     }
 
     /// Makes this block the first of its list.

@@ -20,6 +20,7 @@ use crate::transport::{BatchPage, Transport};
 
 mod arrays;
 mod faults;
+mod hold;
 mod passes;
 mod walks;
 

@@ -1,0 +1,10 @@
+//! `flush`: rounds of [`super::memhog`], of which the host asks for the memory at once when it is free.
+
+use crate::metal::Metal;
+
+use super::{Owner, memhog};
+
+/// Runs the rounds.
+pub(super) fn run<M: Metal, const REPORTS: bool>(owner: &mut Owner<'_, M, REPORTS>, metal: &mut M) {
+    memhog::rounds(owner, metal, owner.info.rounds, |owner, metal| owner.flush(metal));
+}
