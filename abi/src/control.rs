@@ -41,6 +41,8 @@ pub enum Control {
     Resting,
     /// A virtual processor that faults has touched all of its share of the arena: take it away again.
     Vacate,
+    /// Every page of the arena that is not reported has been looked at.
+    Looked,
 }
 
 impl Control {
@@ -59,6 +61,7 @@ impl Control {
         Self::Burst,
         Self::Resting,
         Self::Vacate,
+        Self::Looked,
     ];
 
     /// The value on the wire.

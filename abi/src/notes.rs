@@ -35,6 +35,9 @@ pub const BURST: Gpa = word(11);
 pub const TAKEN_BACK: Gpa = word(12);
 /// The most reports that were told and not acknowledged when the last of them had been told.
 pub const IN_FLIGHT: Gpa = word(13);
+/// The host's word, from before the guest runs: not 0 if the guest is to look at every page that is not reported, before and
+/// after the reports that prove something, and to say so ([`crate::control::Control::Looked`]).
+pub const LOOKS: Gpa = word(14);
 /// Length of the panic message.
 pub const PANIC_LENGTH: Gpa = word(30);
 const _: () = assert!(16 + Violation::ALL.len() <= 30);

@@ -3,6 +3,7 @@
 //! To add one: its folder with an implementation of [`Experiment`], its plans in `bench/plans`, and its row in [`ALL`].
 
 pub mod coalescing;
+pub mod collateral;
 pub mod contract;
 pub mod cpu;
 pub mod discards;
@@ -41,10 +42,11 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 16] = [
+pub const ALL: [&dyn Experiment; 17] = [
     &ladder::Ladder,
     &discards::Discards,
     &vectored::Vectored,
+    &collateral::Collateral,
     &coalescing::Coalescing,
     &stall::Stall,
     &cpu::Cpu,

@@ -46,6 +46,8 @@ pub enum Fault {
     UsedTwice,
     /// Keep a reference to the pages that are discarded: they are unmapped, and the host has not got them back.
     UnmapOnly,
+    /// Discard what was put off without a look at what the guest has taken back.
+    ForgetLedger,
     /// Stamp a call's *fetched* only when it is discarded.
     LateStamp,
     /// Spin for [`SLOW`] ticks whenever a stamp is recorded: a stopwatch that costs that much more.

@@ -5,6 +5,7 @@
 //!   backing    what it is made of                            discard    every way to take pages from it
 //!   advise     the one place that calls madvise              drain      has processors give up what they hold on to
 //!   residency  which pages are resident                      in_core    … or in a shared file
+//!   userfault  who answers for pages that are missing
 //!   witness    which of the others the host has back
 //! ```
 
@@ -18,12 +19,14 @@ mod in_core;
 mod mapping;
 mod ram;
 mod residency;
+mod userfault;
 mod witness;
 
 pub use advise::Advice;
 pub use backing::BackingError;
 pub use ram::{GuestRam, HostRange, RamError};
 pub use residency::ResidencyError;
+pub use userfault::Userfaults;
 pub use witness::{Held, Kind as WitnessKind, Splits, WitnessError};
 
 #[cfg(any(test, feature = "test-support"))]
@@ -32,5 +35,5 @@ pub(crate) use backing::require_huge;
 pub(crate) use discard::{Discarder, try_discard};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use grip::Grip;
-pub(crate) use residency::{Residency, beside, lazy_pages};
+pub(crate) use residency::{Residency, beside, huge_and_mappings, lazy_pages};
 pub(crate) use witness::{Verdict, Witness};

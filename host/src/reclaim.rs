@@ -12,10 +12,14 @@ use crate::fault::{Fault, Planted};
 use crate::memory::{Discarder, GuestRam};
 
 mod coalesce;
+mod put_off;
 mod refused;
 
 pub use coalesce::coalesce;
+pub use put_off::PutOffCounts;
 pub use refused::Refused;
+
+pub(crate) use put_off::SharedPutOff;
 
 /// The ranges of one call that may be acted on. Room for the largest chain; never allocates again.
 #[derive(Debug)]
@@ -126,6 +130,8 @@ pub(crate) struct Reclaimer {
     discarder: Discarder,
     coalesce: Coalesce,
     planted: Planted,
+    /// Where discards that are put off are remembered.
+    put_off: Option<SharedPutOff>,
     taken: Taken,
     #[cfg(any(test, feature = "test-support"))]
     grip: crate::memory::Grip,
@@ -139,10 +145,16 @@ impl Reclaimer {
             discard,
             coalesce,
             planted,
+            put_off: None,
             taken: Taken::default(),
             #[cfg(any(test, feature = "test-support"))]
             grip: crate::memory::Grip::default(),
         }
+    }
+
+    /// The same, which remembers there what it would discard.
+    pub(crate) fn putting_off(self, put_off: Option<SharedPutOff>) -> Self {
+        Self { put_off, ..self }
     }
 
     pub(crate) const fn taken(&self) -> Taken {
@@ -163,12 +175,14 @@ impl Reclaimer {
             Coalesce::Sorted => batch.ranges.sort_unstable(),
             Coalesce::Merged => coalesce(&mut batch.ranges),
         }
-        if self.discard == Discard::Vectored {
-            self.discard_all(&batch.ranges);
-            return;
-        }
-        for range in &batch.ranges {
-            self.discard(self.planted.stretched(*range, &self.ram));
+        match (self.discard, &self.put_off) {
+            (Discard::Vectored, _) => self.discard_all(&batch.ranges),
+            (Discard::Deferred, Some(put_off)) => put_off.remember(&batch.ranges),
+            _ => {
+                for range in &batch.ranges {
+                    self.discard(self.planted.stretched(*range, &self.ram));
+                }
+            }
         }
     }
 

@@ -5,6 +5,8 @@ pub mod fuzzing;
 pub mod parts;
 #[cfg(feature = "test-support")]
 pub mod physical;
+#[cfg(feature = "test-support")]
+pub mod pressure;
 #[cfg(test)]
 pub(crate) mod refuse;
 #[cfg(feature = "test-support")]

@@ -13,6 +13,7 @@
 //!    └ sample, outcome    what comes out
 //! ```
 
+mod collateral;
 mod company;
 mod info;
 mod outcome;
@@ -25,6 +26,7 @@ mod spec;
 mod stopwatch;
 mod stream;
 
+pub use collateral::Collateral;
 pub use outcome::{Outcome, Proof, Threads};
 pub use run::{run, run_planted};
 pub use sample::{Observer, Sample};

@@ -9,9 +9,10 @@ use std::process::ExitCode;
 
 use abi::addr::Order;
 use abi::violation::Violation;
-use host::axes::{Axis, Backing, Coalesce, Discard, Freed, Way};
+use host::axes::{Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Freed, Way};
 use host::fault::{Fault, Planted};
 use host::probe::Facts;
+use host::testing::pressure::{Limited, Numbered};
 use host::testing::specs::timed_over;
 use host::timed::{Outcome, TimedSpec};
 use host::trial::TrialError;
@@ -42,7 +43,11 @@ fn main() -> ExitCode {
         let over = |name: &'static str| transports.iter().filter(move |transport| transport.name == name);
         // The vCPU's own thread discards, and another while the vCPU runs.
         let both = SERVED.into_iter().flat_map(over).flat_map(|transport| all(transport, facts));
-        both.chain(over(SERVED[0]).flat_map(|transport| planted(transport, facts))).collect()
+        let others = [
+            Trial::test("free-under-pressure", freed_lazily_is_freed_when_memory_is_short),
+            Trial::test("what-was-taken-back-is-not-dropped", move || put_off_without_a_look(facts)),
+        ];
+        both.chain(over(SERVED[0]).flat_map(|transport| planted(transport, facts))).chain(others).collect()
     })
 }
 
@@ -60,6 +65,7 @@ fn ways(transport: &Transport) -> Vec<(String, Way)> {
                 let way = Way { discard: *discard, backing: *backing, coalesce: *coalesce, ..transport.way };
                 let plain =
                     *coalesce == Coalesce::Each || *backing == Backing::Anon || *backing == Backing::Memfd;
+                let plain = plain || *discard == Discard::Deferred;
                 if plain && way.validate().is_ok() {
                     let names = [discard.name(), backing.name(), coalesce.name()].join("-");
                     ways.push((format!("{}::{names}", transport.name), way));
@@ -87,8 +93,10 @@ fn had(spec: &TimedSpec, facts: &Facts, planted: Planted) -> Result<Option<Outco
         Err(TrialError::Backing(error)) => {
             let said = error.to_string();
             println!("{} with {}: {said}", discard.name(), backing.name());
-            let may_miss = matches!(backing, Backing::MemfdThp | Backing::Hugetlb | Backing::Locked)
-                || discard == Discard::Vectored;
+            let may_miss = matches!(
+                backing,
+                Backing::MemfdThp | Backing::Hugetlb | Backing::Locked | Backing::Userfault
+            ) || discard == Discard::Vectored;
             assert!(may_miss, "every host has this: {said}");
             assert!(said.contains("as root") || said.contains("use --discard"), "no way out: {said}");
             Ok(None)
@@ -104,7 +112,12 @@ fn frees_what_it_is_said_to(spec: &TimedSpec, facts: &Facts) -> Checked {
     assert_eq!(outcome.common.madvise_failures, 0, "calls that failed: {:?}", outcome.common.madvise_error);
     assert_eq!(outcome.proof.lost, 0, "pages lost");
     freed(spec, &outcome);
-    called(spec, &outcome);
+    if spec.way.discard == Discard::Deferred {
+        put_off(spec, &outcome);
+    } else {
+        called(spec, &outcome);
+    }
+    answered(spec, &outcome);
     Ok(())
 }
 
@@ -139,6 +152,66 @@ fn called(spec: &TimedSpec, outcome: &Outcome) {
         (_, Coalesce::Merged) => assert!((spec.reports..=ranges).contains(&calls), "{calls} calls"),
         (_, Coalesce::Each | Coalesce::Sorted) => assert_eq!(calls, ranges, "one call a range"),
     }
+}
+
+/// Nothing is discarded but when memory is wanted, which is at the two proofs; the rest the guest had taken back.
+fn put_off(spec: &TimedSpec, outcome: &Outcome) {
+    let Some(counts) = outcome.common.put_off else { panic!("nothing was put off") };
+    assert_eq!((outcome.common.madvise_calls, outcome.common.discarded_pages), (0, 0), "discarded at once");
+    let report = u64::from(spec.batch) * spec.order.pages();
+    assert_eq!((counts.discarded, counts.failures), (2 * report, 0), "{counts:?}");
+    assert_eq!(counts.remembered, counts.discarded + counts.taken_back, "{counts:?}");
+    // Two proofs, and the end.
+    assert!(counts.wanted == 3 && counts.calls > 0 && counts.taken_back > 0, "{counts:?}");
+}
+
+/// Who answers for userfaultfd heard of every discard, and answered for every page that was missing then.
+fn answered(spec: &TimedSpec, outcome: &Outcome) {
+    let Some(counts) = outcome.common.userfault else {
+        return assert_ne!(spec.way.backing, Backing::Userfault, "nobody answered");
+    };
+    let calls = outcome.common.put_off.map_or(outcome.common.madvise_calls, |put_off| put_off.calls);
+    assert!(counts.removed >= calls, "{counts:?}, {calls} discards");
+    assert!(counts.zeroed >= spec.arena_pages() + outcome.common.discarded_pages, "{counts:?}");
+}
+
+/// A host that does not ask what the guest has taken back.
+fn put_off_without_a_look(facts: &Facts) -> Checked {
+    let way = Way::plain(Carrier::Batch, Doorbell::Mmio, Completion::Return);
+    let spec = timed_over(Way { discard: Discard::Deferred, coalesce: Coalesce::Merged, ..way });
+    let outcome = trial(&spec, facts, Planted::new(Fault::ForgetLedger), &mut Samples::of(&spec))?;
+    assert!(!outcome.common.violations.is_empty(), "the oracle saw nothing");
+    Ok(())
+}
+
+/// In a control group with a limit: the kernel takes what is freed lazily and not written to since, and nothing else.
+fn freed_lazily_is_freed_when_memory_is_short() -> Checked {
+    const PAGES: u64 = 64 << 8;
+    const FREED: u64 = PAGES / 2;
+    const WRITTEN: u64 = FREED / 4;
+    let limited = match Limited::enter() {
+        Ok(limited) => limited,
+        Err(error) => {
+            println!("skipped: no control group of memory can be made here ({error}); as root it can");
+            return Ok(());
+        }
+    };
+    let memory = Numbered::new(PAGES)?;
+    memory.free(0, FREED)?;
+    memory.number(0, WRITTEN)?;
+    let before = memory.resident_and_lazy()?;
+    // A host that is short of memory itself takes some at once.
+    assert!(before[0] <= PAGES && before[1] > 0 && before[1] <= FREED - WRITTEN, "{before:?}");
+    limited.take(FREED / 2 * 4096)?;
+    let after = memory.resident_and_lazy()?;
+    println!("resident and lazy, in pages: {before:?}, and {after:?} under pressure");
+    assert!(after[1] < before[1] / 2, "{before:?} {after:?}");
+    assert_eq!(before[0] - after[0], before[1] - after[1], "nothing else was taken");
+    for page in 0..PAGES {
+        let (found, is_free) = (memory.read(page)?, (WRITTEN..FREED).contains(&page));
+        assert!(found == page + 1 || is_free && found == 0, "page {page} holds {found}");
+    }
+    Ok(())
 }
 
 fn planted(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {

@@ -28,6 +28,7 @@ pub(crate) const BASE: TimedSpec = TimedSpec {
     warmup: 10,
     reports: 1,
     idle: 0,
+    looks_around: false,
     seed: 1,
     stopwatch: Stopwatch::Used,
 };

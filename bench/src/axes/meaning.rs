@@ -88,6 +88,9 @@ impl Meaning for Discard {
             Self::PageOut => "madvise(MADV_PAGEOUT): written to swap; nothing where there is none",
             Self::Remap => "mmap(MAP_FIXED): fresh memory over the range, advised as all of it",
             Self::Vectored => "process_madvise(MADV_DONTNEED): one for a whole report (Linux 6.13)",
+            Self::Deferred => {
+                "put off until the host wants memory, then MADV_DONTNEED of what was not taken back (as s390's ESSA)"
+            }
         }
     }
 }
@@ -112,6 +115,9 @@ impl Meaning for Backing {
             Self::Hugetlb => "a shared file of huge pages reserved beforehand (hugetlb, 2 MiB)",
             Self::File => "a private mapping of an empty file, as after a snapshot is restored",
             Self::Locked => "private anonymous memory, 4 KiB pages, locked (mlock2)",
+            Self::Userfault => {
+                "private anonymous memory, 4 KiB pages, registered with userfaultfd (missing pages, removals)"
+            }
         }
     }
 }

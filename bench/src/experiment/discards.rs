@@ -2,7 +2,7 @@
 
 pub mod found;
 
-use host::axes::{Backing, Carrier, Completion, Discard, Doorbell, Way, WayError};
+use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Way, WayError};
 
 use super::contract::Asks;
 use crate::axes::named::Named;
@@ -32,8 +32,9 @@ impl Asks for Discards {
         let mut cells = Vec::new();
         for order in keys.orders.iter().flatten() {
             for (discard, backing) in pairs(keys).filter(|pair| go_together(*pair).is_ok()) {
+                let coalesce = coalesced(keys, discard);
                 let (order, discard, backing) = (Some(*order), Some(discard), Some(backing));
-                let keys = Keys { order, discard, backing, ..keys.clone() };
+                let keys = Keys { order, discard, backing, coalesce, ..keys.clone() };
                 cells.push(Spec::Timed(keys.timed(rung.transport(call))));
             }
         }
@@ -53,8 +54,13 @@ impl Asks for Discards {
     }
 }
 
+/// What is put off has no order that could be chosen.
+pub(super) fn coalesced(keys: &Keys, discard: Named<Discard>) -> Option<Named<Coalesce>> {
+    if discard.0 == Discard::Deferred { Some(Named(Coalesce::Merged)) } else { keys.coalesce }
+}
+
 /// Every discard with every memory that is named.
-fn pairs(keys: &Keys) -> impl Iterator<Item = (Named<Discard>, Named<Backing>)> {
+pub(super) fn pairs(keys: &Keys) -> impl Iterator<Item = (Named<Discard>, Named<Backing>)> {
     let backings = move || keys.backings.iter().flatten();
     keys.discards
         .iter()
@@ -63,9 +69,10 @@ fn pairs(keys: &Keys) -> impl Iterator<Item = (Named<Discard>, Named<Backing>)> 
 }
 
 /// Those that do not are no cells.
-fn go_together((discard, backing): (Named<Discard>, Named<Backing>)) -> Result<(), WayError> {
+pub(super) fn go_together((discard, backing): (Named<Discard>, Named<Backing>)) -> Result<(), WayError> {
     let plain = Way::plain(Carrier::Batch, Doorbell::Port, Completion::Return);
-    Way { discard: discard.0, backing: backing.0, ..plain }.validate()
+    let coalesce = if discard.0 == Discard::Deferred { Coalesce::Merged } else { plain.coalesce };
+    Way { discard: discard.0, backing: backing.0, coalesce, ..plain }.validate()
 }
 
 #[cfg(test)]

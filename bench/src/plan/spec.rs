@@ -68,6 +68,7 @@ impl Keys {
             warmup: self.warmup.unwrap_or(40),
             reports: self.reports.unwrap_or(400),
             idle: self.idle_us.unwrap_or_default(),
+            looks_around: false,
             seed: 0,
             stopwatch: Stopwatch::Used,
             company: self.company(),

@@ -224,6 +224,8 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
             discarded_pages: if discards != (wrong == Some(Wrong::Discards)) { reported_pages } else { 0 },
             madvise_failures: 0,
             madvise_error: None,
+            put_off: None,
+            userfault: None,
             refused: Refused::default(),
             violations,
             elapsed_ns: Some(1_000_000),

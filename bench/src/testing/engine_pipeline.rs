@@ -71,7 +71,7 @@ fn a_flush_takes_what_its_reports_take() {
         let expected = cell.reports * 20_000.0 + cell.pages / 512.0 * 1000.0;
         assert!((cell.took.mean - expected).abs() < 2000.0, "{cell:?}");
     }
-    assert_eq!(summary.answer.len(), 6);
+    assert_eq!(summary.answer.iter().filter(|said| said.starts_with("Over ")).count(), 6);
 }
 
 #[test]

@@ -49,7 +49,10 @@ fn discards_that_free_nothing_are_said_to() {
     let summary = rebuilt(directory.path());
     let found: discards::found::Found = serde_json::from_value(summary.found.clone()).unwrap();
     // Pairs of a discard and a memory it goes with, of one order.
-    assert_eq!(found.cells.len(), 19);
+    assert_eq!(found.cells.len(), 22);
+    let put_off = found.cells.iter().filter_map(|cell| cell.later);
+    assert!(put_off.clone().count() == 3 && put_off.into_iter().all(|later| later.mean > 0.0));
+    assert_eq!(standing(&summary, "what was put off"), Standing::Holds);
     assert!(!summary.failed(), "{:#?}", summary.checks);
     for cell in &found.cells {
         let all = cell.proof.unmapped == cell.proof.reported;
@@ -59,6 +62,28 @@ fn discards_that_free_nothing_are_said_to() {
     assert!(summary.answer.iter().any(|said| said.contains("dontneed of memfd")), "{:#?}", summary.answer);
     assert_eq!(standing(&summary, "discarded pages are unmapped"), Standing::Doubtful);
     assert_eq!(standing(&summary, "freed lazily"), Standing::Holds);
+}
+
+#[test]
+fn what_reports_do_to_other_pages_is_told_by_discard_and_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = Keys::default();
+    run_plan(
+        directory.path(),
+        &environment(),
+        &plan("collateral", &keys),
+        None,
+        &mut FakeExecutor::default(),
+    );
+    let summary = rebuilt(directory.path());
+    assert!(!summary.failed(), "{:#?}", summary.checks);
+    assert_eq!(standing(&summary, "looked at every other page"), Standing::Holds);
+    let answer = summary.answer.join("\n");
+    assert!(
+        answer.contains("dontneed of anon-thp in blocks of 4 KiB") && !answer.contains("of anon in"),
+        "{answer}"
+    );
+    assert!(answer.contains("5.00 mappings more"), "{answer}");
 }
 
 #[test]

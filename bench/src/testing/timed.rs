@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use abi::addr::Order;
 use abi::axes::Axis;
 use abi::timed::burst::Burst;
 use hdrhistogram::Histogram;
@@ -11,10 +12,10 @@ use host::axes::{
 use host::balloon::RingCounts;
 use host::engine::{EngineOutcome, EngineSpec};
 use host::kvm::{Counter, Exits, Flavour, Placed};
-use host::memory::WitnessKind;
+use host::memory::{Splits, WitnessKind};
 use host::probe::{Answered, ClockSource, DoorbellFact, Facts};
-use host::reclaim::Refused;
-use host::timed::{Observer, Outcome, Proof, Sample, Stopwatch, Threads, TimedSpec, Weight};
+use host::reclaim::{PutOffCounts, Refused};
+use host::timed::{Collateral, Observer, Outcome, Proof, Sample, Stopwatch, Threads, TimedSpec, Weight};
 use host::trial::{Common, TrialError};
 
 use crate::archive::Archive;
@@ -290,12 +291,23 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             cpu_ns: timed(30_000_000),
             madvise_calls: match spec.way.discard {
                 _ if !discards => 0,
+                Discard::Deferred => 0,
                 Discard::Vectored => calls,
                 _ => reports * reported,
             },
             discarded_pages: if discards { reports * reported * spec.order.pages() } else { 0 },
             madvise_failures: 0,
             madvise_error: None,
+            put_off: (spec.way.discard == Discard::Deferred).then(|| PutOffCounts {
+                remembered: 3 * reported,
+                discarded: reported,
+                taken_back: 2 * reported,
+                wanted: 3,
+                calls: 3,
+                failures: 0,
+                took: Duration::from_nanos(300 * reported),
+            }),
+            userfault: None,
             refused: Refused::default(),
             witness: WitnessKind::Frames,
             splits: None,
@@ -335,6 +347,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         in_flight: 0,
         taken_back: 0,
         spared: 0,
+        collateral: spec.looks_around.then(|| collateral(spec)),
         checked_pages: 64,
         interrupts: 0,
         memory_beside_ram: 8 << 20,
@@ -355,6 +368,22 @@ pub(crate) fn ring(way: &host::axes::Way, reports: u64) -> RingCounts {
         kicks_asked: if_chosen(event_idx),
         in_order: if_chosen(in_order),
         ..RingCounts::default()
+    }
+}
+
+/// A discard of part of a huge page takes the page apart, and costs the guest a fault on each of its neighbours.
+fn collateral(spec: &TimedSpec) -> Collateral {
+    let in_part = spec.way.discard != Discard::None && spec.way.backing.is_thp() && spec.order < Order::HUGE;
+    let broken = u64::from(in_part) * u64::from(spec.batch);
+    Collateral {
+        reports: 2,
+        neighbours: 2 * 4096,
+        faults: Some(2 * broken * 511),
+        huge: [16 << 20, (16 << 20) - broken * (1 << 20)],
+        mappings: [200, if spec.way.discard == Discard::Remap { 210 } else { 200 }],
+        splits: Some(Splits { deferred: broken, done: 0 }),
+        remote_flushes: None,
+        flushes: Some(2),
     }
 }
 

@@ -7,7 +7,7 @@ use abi::violation::Violation;
 use host::axes::HaltPoll;
 use host::engine::GuestCounter;
 
-use super::counts::Counts;
+use super::counts::{Counts, PutOff};
 use super::kind::{Engine, Timed};
 use super::record::TrialRecord;
 use super::ring;
@@ -43,6 +43,7 @@ pub fn all(planned: Planned, trials: &[TrialRecord]) -> Vec<Check> {
     ];
     checks.extend(sleeps(&measured));
     checks.extend(ring::took_part(&measured));
+    checks.extend(put_off(&measured));
     checks
 }
 
@@ -150,6 +151,23 @@ fn sleeps(measured: &[(&TrialRecord, &Counts)]) -> Option<Check> {
         return Some(check(what, Standing::Unknown, detail));
     }
     Some(none_of(what, Standing::Fails, &faults, wake_ups, format!("{wake_ups} wake-ups")))
+}
+
+/// What is put off is discarded in the end, unless it was taken back.
+fn put_off(measured: &[(&TrialRecord, &Counts)]) -> Option<Check> {
+    let counts = || measured.iter().filter_map(|(trial, counts)| Some((trial.trial, counts.put_off?)));
+    counts().next()?;
+    let mut faults = Vec::new();
+    for (trial, PutOff { remembered, discarded, taken_back, failures, .. }) in counts() {
+        if failures > 0 || discarded == 0 || discarded.saturating_add(taken_back) != remembered {
+            faults.push(format!(
+                "trial {trial}: of {remembered} pages {discarded} discarded, {taken_back} taken back, {failures} calls failed"
+            ));
+        }
+    }
+    let discarded = total(counts().map(|(_, counts)| counts.discarded));
+    let what = "what was put off was discarded when memory was wanted, unless the guest had taken it back";
+    Some(none_of(what, Standing::Fails, &faults, discarded, format!("{discarded} pages")))
 }
 
 /// Threads that run in each other's way cost each other time that is no transport's.

@@ -5,8 +5,8 @@ use std::io;
 
 use host::axes::{Bell, GuestRing};
 use host::kvm::Exits;
-use host::memory::WitnessKind;
-use host::reclaim::Refused;
+use host::memory::{Userfaults, WitnessKind};
+use host::reclaim::{PutOffCounts, Refused};
 use host::trial::Common;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,12 @@ pub struct Counts {
     /// What the kernel said to the first that failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub madvise_error: Option<String>,
+    /// What became of pages whose discard was put off, in the whole trial.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub put_off: Option<PutOff>,
+    /// What whoever answers for userfaultfd did, in the whole trial.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub userfault: Option<Answered>,
     /// Ranges refused, by reason, in the whole trial.
     pub refused: BTreeMap<String, u64>,
     /// Pages whose contents the guest checked, in the whole trial.
@@ -83,11 +89,56 @@ impl Counts {
             discarded_pages: found.discarded_pages,
             madvise_failures: found.madvise_failures,
             madvise_error: found.madvise_error.map(|errno| io::Error::from_raw_os_error(errno).to_string()),
+            put_off: found.put_off.map(|put_off| PutOff::new(put_off, clock)),
+            userfault: found.userfault.map(Answered::from),
             refused: refusals(&found.refused),
             checked_pages,
             violations: violations.collect(),
             elapsed_ns: found.elapsed_ns,
         }
+    }
+}
+
+/// [`PutOffCounts`] as it is written, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct PutOff {
+    /// Remembered.
+    pub remembered: u64,
+    /// Of these, discarded when memory was wanted.
+    pub discarded: u64,
+    /// Of these, such as the guest had taken back by then.
+    pub taken_back: u64,
+    /// Times memory was wanted.
+    pub wanted: u64,
+    /// Discards made then.
+    pub calls: u64,
+    /// Discards that failed.
+    pub failures: u64,
+    /// How long they took, in nanoseconds; absent where nothing tells the time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub took_ns: Option<u64>,
+}
+
+impl PutOff {
+    fn new(counts: PutOffCounts, clock: Clock) -> Self {
+        let PutOffCounts { remembered, discarded, taken_back, wanted, calls, failures, took } = counts;
+        let took_ns = clock.tells_time().then(|| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        Self { remembered, discarded, taken_back, wanted, calls, failures, took_ns }
+    }
+}
+
+/// [`Userfaults`] as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Answered {
+    /// Missing pages that were answered for.
+    pub zeroed: u64,
+    /// Discards that were heard of.
+    pub removed: u64,
+}
+
+impl From<Userfaults> for Answered {
+    fn from(Userfaults { zeroed, removed }: Userfaults) -> Self {
+        Self { zeroed, removed }
     }
 }
 

@@ -22,6 +22,12 @@ pub fn take_back(metal: &mut impl Metal, batch: &[PageRange]) {
     }
 }
 
+/// Whether the page is reported now.
+pub fn is_reported(metal: &impl Metal, pfn: Pfn) -> bool {
+    let Bit { word, mask } = reported(pfn);
+    metal.load(word) & mask != 0
+}
+
 /// Whether the page was ever reported.
 pub fn was_reported(metal: &impl Metal, pfn: Pfn) -> bool {
     let Bit { word, mask } = ever_reported(pfn);

@@ -113,16 +113,32 @@ impl<T> Reporter<T> {
         self.take_back(metal, batch, record);
     }
 
-    /// Reports a batch between two looks of the host at what the kernel says is resident.
+    /// Reports a batch between two looks of the host at what the kernel says is resident; if the host wants to know what the
+    /// report does to other pages, between two looks of the guest at those too.
     fn prove<M: Metal>(&mut self, metal: &mut M, batch: &mut [PageRange])
     where
         T: Transport<M>,
     {
         self.trace.hand_over(metal, Control::Filled);
+        self.look_around(metal);
         self.free(metal, batch);
         let record = self.report(metal, batch);
         metal.control(Control::Reported);
+        self.look_around(metal);
         self.take_back(metal, batch, record);
+    }
+
+    /// Looks at every page that is not reported, if the host wants that.
+    fn look_around(&self, metal: &mut impl Metal) {
+        if metal.load(notes::LOOKS) == 0 {
+            return;
+        }
+        for pfn in self.share.frames() {
+            if !ledger::is_reported(metal, pfn) {
+                self.oracle.check(metal, PageRange::block(pfn, Order::PAGE), self.trace.reports());
+            }
+        }
+        metal.control(Control::Looked);
     }
 
     /// Chooses the next pages; from here on nobody may use them.

@@ -19,12 +19,23 @@ pub enum Backing {
     File,
     /// Private anonymous memory in 4 KiB pages that are locked as they are touched (`MLOCK_ONFAULT`).
     Locked,
+    /// Private anonymous memory in 4 KiB pages that is registered with userfaultfd: a thread of ours answers for pages that are
+    /// missing, and hears of those that are discarded.
+    Userfault,
 }
 
 impl Axis for Backing {
     const AXIS: &'static str = "backing";
-    const ALL: &'static [Self] =
-        &[Self::Anon, Self::AnonThp, Self::Memfd, Self::MemfdThp, Self::Hugetlb, Self::File, Self::Locked];
+    const ALL: &'static [Self] = &[
+        Self::Anon,
+        Self::AnonThp,
+        Self::Memfd,
+        Self::MemfdThp,
+        Self::Hugetlb,
+        Self::File,
+        Self::Locked,
+        Self::Userfault,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -35,6 +46,7 @@ impl Axis for Backing {
             Self::Hugetlb => "hugetlb",
             Self::File => "file",
             Self::Locked => "locked",
+            Self::Userfault => "userfault",
         }
     }
 }

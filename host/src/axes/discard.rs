@@ -21,6 +21,8 @@ pub enum Discard {
     Remap,
     /// `process_madvise(MADV_DONTNEED)`, one for all ranges of a report (Linux 6.13).
     Vectored,
+    /// Nothing until the host wants memory; then `madvise(MADV_DONTNEED)` of what the guest has not taken back.
+    Deferred,
 }
 
 impl Axis for Discard {
@@ -34,6 +36,7 @@ impl Axis for Discard {
         Self::PageOut,
         Self::Remap,
         Self::Vectored,
+        Self::Deferred,
     ];
 
     fn name(self) -> &'static str {
@@ -46,6 +49,7 @@ impl Axis for Discard {
             Self::PageOut => "pageout",
             Self::Remap => "remap",
             Self::Vectored => "vectored",
+            Self::Deferred => "deferred",
         }
     }
 }
@@ -63,6 +67,7 @@ impl Discard {
             Self::PageOut => "madvise(MADV_PAGEOUT)",
             Self::Remap => "mmap(MAP_FIXED)",
             Self::Vectored => "process_madvise(MADV_DONTNEED)",
+            Self::Deferred => "madvise(MADV_DONTNEED), put off",
         }
     }
 }

@@ -7,7 +7,7 @@ use super::backing::Backing;
 use super::discard::Discard;
 use super::way::Way;
 
-/// How many of the reported pages cost the host nothing any more.
+/// How many of the reported pages cost the host nothing any more; of what is put off, when memory is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Freed {
     /// None: a discard that was made, and freed nothing.
@@ -24,7 +24,7 @@ impl Way {
     pub const fn afterwards(&self) -> Afterwards {
         match (self.discard, self.backing) {
             (Discard::None | Discard::PageOut, _) => Afterwards::Kept,
-            (Discard::Free, _) => Afterwards::Either,
+            (Discard::Free | Discard::Deferred, _) => Afterwards::Either,
             // They are gone from the page table, and read from the file again.
             (Discard::DontNeed | Discard::Vectored, Backing::Memfd | Backing::MemfdThp) => Afterwards::Kept,
             _ => Afterwards::Zeroed,
@@ -78,7 +78,10 @@ mod tests {
                 let way = way(*discard, *backing);
                 for order in [Order::PAGE, Order::HUGE] {
                     let freed = way.frees(order);
-                    assert!(freed != Freed::All || way.afterwards() == Afterwards::Zeroed, "{way:?}");
+                    // What is put off is kept until memory is wanted.
+                    let expected =
+                        if *discard == Discard::Deferred { Afterwards::Either } else { Afterwards::Zeroed };
+                    assert!(freed != Freed::All || way.afterwards() == expected, "{way:?}");
                     let said = freed == Freed::Nothing && *discard != Discard::None;
                     assert_eq!(way.why_nothing(order).is_some(), said, "{way:?}");
                 }

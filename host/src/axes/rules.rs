@@ -5,7 +5,7 @@ use std::fmt;
 use abi::axes::{Axis, Carrier, Completion, RingFeatures};
 
 use super::backing::Backing;
-use super::discard::Discard;
+use super::discard::{Coalesce, Discard};
 use super::doorbell::{Doorbell, Servicer};
 use super::guest_ring::RingChoice;
 use super::halt_poll::HaltPoll;
@@ -165,7 +165,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         given: &[Set::Discard(&[Discard::Remap])],
         then: Set::Backing(&[Backing::Anon, Backing::AnonThp, Backing::File, Backing::Locked]),
-        why: "a mapping over a shared file would be no part of the file any more",
+        why: "a mapping over a shared file would be no part of the file any more, and one over registered memory not registered",
     },
     Rule {
         given: &[Set::Discard(&[Discard::DontNeed, Discard::Vectored])],
@@ -175,8 +175,19 @@ pub const RULES: &[Rule] = &[
             Backing::Memfd,
             Backing::MemfdThp,
             Backing::File,
+            Backing::Userfault,
         ]),
         why: "the kernel refuses it of locked pages, and of less than whole pages of hugetlb",
+    },
+    Rule {
+        given: &[Set::Discard(&[Discard::Deferred])],
+        then: Set::Backing(&[Backing::Anon, Backing::AnonThp, Backing::File, Backing::Userfault]),
+        why: "it is madvise(MADV_DONTNEED) in the end, which frees nothing of a shared file and is refused of locked pages",
+    },
+    Rule {
+        given: &[Set::Discard(&[Discard::Deferred])],
+        then: Set::Coalesce(&[Coalesce::Merged]),
+        why: "what is put off is a set of pages, in no order and without seams",
     },
 ];
 
@@ -237,7 +248,6 @@ mod tests {
     use abi::axes::Axis;
 
     use super::*;
-    use crate::axes::Coalesce;
 
     impl Way {
         /// Every combination of choices, those that mean nothing among them.
@@ -290,6 +300,9 @@ mod tests {
         if servicer == Servicer::Polling && way.ring_features.event_idx {
             return false;
         }
+        if way.discard == Discard::Deferred && way.coalesce != Coalesce::Merged {
+            return false;
+        }
         if servicer != doorbell.servicer() || doorbell.is_hypercall() && guest_ring == RingChoice::Three {
             return false;
         }
@@ -318,12 +331,13 @@ mod tests {
 
     /// The same of what is done with memory, by what it is made of.
     fn discards(discard: Discard, backing: Backing) -> bool {
-        use Discard::{DontNeed, Free, PageOut, PunchHole, Remap, Remove, Vectored};
+        use Discard::{Deferred, DontNeed, Free, PageOut, PunchHole, Remap, Remove, Vectored};
         let with: &[Discard] = match backing {
-            Backing::Anon | Backing::AnonThp => &[DontNeed, Free, PageOut, Remap, Vectored],
+            Backing::Anon | Backing::AnonThp => &[DontNeed, Free, PageOut, Remap, Vectored, Deferred],
             Backing::Memfd | Backing::MemfdThp => &[DontNeed, Remove, PunchHole, Vectored],
             Backing::Hugetlb => &[Remove, PunchHole],
-            Backing::File => &[DontNeed, PageOut, Remap, Vectored],
+            Backing::File => &[DontNeed, PageOut, Remap, Vectored, Deferred],
+            Backing::Userfault => &[DontNeed, Vectored, Deferred],
             Backing::Locked => &[Remap],
         };
         discard == Discard::None || with.contains(&discard)

@@ -56,6 +56,11 @@ pub enum EngineSpecError {
         /// Blocks of a report.
         capacity: u16,
     },
+    /// The host could not know what the guest has taken back.
+    #[error(
+        "discard deferred needs a guest that says what it has taken back, and the engine's allocator does not: use --discard free, where the kernel knows, or a timed trial (pagehint run)"
+    )]
+    NoLedger,
     /// A walk that cannot report what it has not noted.
     #[error(
         "load flush has everything reported that is on a free list, and walk {} goes through none: use --walk rewalk, boundary, rotation or hold",

@@ -192,6 +192,8 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: Known) -> Result<Eng
             discarded_pages: taken.discarded_pages,
             madvise_failures: taken.madvise_failures,
             madvise_error: taken.madvise_error,
+            put_off: None,
+            userfault: session.ram.userfault(),
             refused: served.refused,
             violations: books.violations()?,
             elapsed_ns: known.counter.nanoseconds(known.elapsed),

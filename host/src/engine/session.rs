@@ -97,6 +97,7 @@ impl Session<'_> {
             Control::Drain
             | Control::Filled
             | Control::Reported
+            | Control::Looked
             | Control::Next
             | Control::Burst
             | Control::Vacate => {

@@ -12,7 +12,7 @@ use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
 use super::error::EngineSpecError;
 use super::spec::EngineSpec;
-use crate::axes::{Axis, Carrier, Way};
+use crate::axes::{Axis, Carrier, Discard, Way};
 
 /// Longer than anybody waits; in ticks of any counter it is far below 64 bits.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,6 +55,9 @@ impl EngineSpec {
         }
         if let Some(entries) = self.way.gathers() {
             return Err(EngineSpecError::Gathers { carrier, entries });
+        }
+        if self.way.discard == Discard::Deferred {
+            return Err(EngineSpecError::NoLedger);
         }
         let most = if carrier == Carrier::Batch { BATCH_CAPACITY } else { CAPACITY_MAX as u64 };
         if capacity == 0 || u64::from(capacity) > most {

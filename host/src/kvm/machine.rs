@@ -122,6 +122,11 @@ impl Machine {
         self.first.statistics()
     }
 
+    /// KVM's statistics of the machine, if it keeps any.
+    pub(crate) fn machine_statistics(&self) -> Option<Statistics> {
+        Statistics::open(&*self.vm)
+    }
+
     /// The offset between the first processor's clock and ours, if KVM states it.
     pub(crate) fn tsc_offset(&self) -> Option<TscOffset> {
         self.first.tsc_offset()

@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::FileExt;
 
-use kvm_ioctls::VcpuFd;
 use vmm_sys_util::ioctl::ioctl;
 use vmm_sys_util::ioctl_io_nr;
 
@@ -33,10 +32,10 @@ struct Counter {
 }
 
 impl Statistics {
-    /// Opens the statistics of a vCPU; `None` where KVM is too old (before Linux 5.14).
-    pub(crate) fn open(vcpu: &VcpuFd) -> Option<Self> {
+    /// Opens the statistics of a vCPU, or of a machine; `None` where KVM is too old (before Linux 5.14).
+    pub(crate) fn open(of: &impl AsRawFd) -> Option<Self> {
         // SAFETY: the ioctl takes no argument and returns a new descriptor or an error.
-        let fd = unsafe { ioctl(vcpu, KVM_GET_STATS_FD()) };
+        let fd = unsafe { ioctl(of, KVM_GET_STATS_FD()) };
         if fd < 0 {
             return None;
         }
@@ -50,6 +49,12 @@ impl Statistics {
     /// The values of all counters, in a fixed order.
     pub(crate) fn read(&self) -> io::Result<Vec<u64>> {
         self.counters.iter().map(|counter| read_u64(&self.file, counter.offset)).collect()
+    }
+
+    /// One counter by KVM's name of it; `None` if there is no such, or it cannot be read.
+    pub(crate) fn value(&self, name: &str) -> Option<u64> {
+        let counter = self.counters.iter().find(|counter| counter.name == name)?;
+        read_u64(&self.file, counter.offset).ok()
     }
 
     /// The change of every counter from `before` to `after`, by name.

@@ -63,6 +63,16 @@ pub enum BackingError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// It cannot be registered.
+    #[error(
+        "backing userfault cannot be had: {call} failed: {source}; run it as root, or as root: echo 1 > /proc/sys/vm/unprivileged_userfaultfd"
+    )]
+    Userfault {
+        /// The system call.
+        call: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// Reported pages were to be discarded, and none could be.
     #[error("guest memory cannot be discarded: {} failed: {source}{known}", .discard.call())]
     NoDiscard {
@@ -107,7 +117,7 @@ impl GuestRam {
             if backing == Backing::Hugetlb { no_hugetlb(bytes, error) } else { error.into() }
         })?;
         settle(&ram, ram.whole()).map_err(|source| not_told(backing, source))?;
-        Ok(ram)
+        if backing == Backing::Userfault { ram.answered() } else { Ok(ram) }
     }
 }
 
@@ -126,7 +136,7 @@ fn source(bytes: u64, backing: Backing) -> Result<Source, BackingError> {
         Ok(file)
     };
     Ok(match backing {
-        Backing::Anon | Backing::AnonThp | Backing::Locked => Source::Anonymous,
+        Backing::Anon | Backing::AnonThp | Backing::Locked | Backing::Userfault => Source::Anonymous,
         Backing::Memfd | Backing::MemfdThp => Source::Shared(memfd(MemfdFlags::empty())?),
         Backing::Hugetlb => Source::Shared(memfd(MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB)?),
         Backing::File => {
@@ -155,7 +165,9 @@ pub(super) fn settle(ram: &GuestRam, range: PageRange) -> io::Result<()> {
 /// What the kernel is advised of memory of this backing.
 const fn advice(backing: Backing) -> Option<Advice> {
     match backing {
-        Backing::Anon | Backing::Memfd | Backing::File | Backing::Locked => Some(Advice::NoHugePage),
+        Backing::Anon | Backing::Memfd | Backing::File | Backing::Locked | Backing::Userfault => {
+            Some(Advice::NoHugePage)
+        }
         Backing::AnonThp | Backing::MemfdThp => Some(Advice::HugePage),
         Backing::Hugetlb => None,
     }

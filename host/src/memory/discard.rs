@@ -6,6 +6,7 @@
 //! | [`Discard::Vectored`] | the same of many ranges in one call; of a process's own memory since Linux 6.13 | `mm/madvise.c` |
 //! | [`Discard::Free`] | marks the pages: they are taken when memory is short, unless they are written to before | `mm/madvise.c` |
 //! | [`Discard::Remove`], [`Discard::PunchHole`] | takes the pages out of the file, and unmaps them | `mm/shmem.c`, `fs/hugetlbfs/inode.c` |
+//! | [`Discard::Deferred`] | nothing, until memory is wanted: then as [`Discard::DontNeed`], of what the guest has not taken back | [`crate::reclaim`] |
 //! | [`Discard::PageOut`] | writes the pages to swap | `mm/madvise.c` |
 //! | [`Discard::Remap`] | unmaps the range with its mapping; then memory is made there anew, as the backing says | `mm/mmap.c` |
 
@@ -53,7 +54,8 @@ impl Discarder {
     pub(crate) fn discard(&mut self, range: PageRange) -> io::Result<()> {
         let ram = &self.ram;
         match self.how {
-            Discard::DontNeed => advise(ram, range, Advice::DontNeed),
+            // What is put off is discarded so in the end.
+            Discard::DontNeed | Discard::Deferred => advise(ram, range, Advice::DontNeed),
             Discard::None => Ok(()),
             Discard::Free => advise(ram, range, Advice::Free),
             Discard::Remove => advise(ram, range, Advice::Remove),
@@ -180,7 +182,11 @@ mod tests {
         for (way, ram) in ways() {
             let call = match way.discard {
                 Discard::None => continue,
-                Discard::DontNeed | Discard::Free | Discard::Remove | Discard::PageOut => libc::SYS_madvise,
+                Discard::DontNeed
+                | Discard::Deferred
+                | Discard::Free
+                | Discard::Remove
+                | Discard::PageOut => libc::SYS_madvise,
                 Discard::PunchHole => libc::SYS_fallocate,
                 Discard::Remap => libc::SYS_mmap,
                 Discard::Vectored => libc::SYS_process_madvise,

@@ -15,7 +15,9 @@ use vm_memory::{
     GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryMmap, GuestRegionMmap, VolatileSlice,
 };
 
+use super::backing::BackingError;
 use super::mapping::{Mapping, Refused, Source};
+use super::userfault::{Answerer, Userfaults};
 use crate::axes::Backing;
 
 /// Why guest memory could not be made or accessed.
@@ -62,6 +64,8 @@ fn way_out(refusal: &io::Error) -> &'static str {
 pub struct GuestRam {
     // Dropped before the mapping it looks at.
     memory: GuestMemoryMmap,
+    // As long as there is a mapping somebody answers for it.
+    answerer: Option<Answerer>,
     mapping: Mapping,
     whole: PageRange,
     backing: Backing,
@@ -104,7 +108,22 @@ impl GuestRam {
             .map_err(|error| region(error.to_string()))?;
         let view = GuestRegionMmap::new(view, GuestAddress(0)).ok_or_else(|| region("it wraps".into()))?;
         let memory = GuestMemoryMmap::from_regions(vec![view]).map_err(|error| region(error.to_string()))?;
-        Ok(Self { memory, mapping, whole, backing })
+        Ok(Self { memory, answerer: None, mapping, whole, backing })
+    }
+
+    /// The same memory, registered with userfaultfd, and somebody who answers for what is missing.
+    ///
+    /// # Errors
+    /// [`BackingError::Userfault`].
+    pub(super) fn answered(self) -> Result<Self, BackingError> {
+        let whole = self.host_range(self.whole);
+        let answerer = whole.map(Answerer::of).transpose()?;
+        Ok(Self { answerer, ..self })
+    }
+
+    /// What whoever answers for missing pages did, if somebody does.
+    pub(crate) fn userfault(&self) -> Option<Userfaults> {
+        self.answerer.as_ref().map(Answerer::counts)
     }
 
     /// What it is made of.

@@ -18,6 +18,7 @@ use super::ram::{GuestRam, HostRange};
 
 pub(super) const PAGEMAP: &str = "/proc/self/pagemap";
 const SMAPS: &str = "/proc/self/smaps";
+const MAPS: &str = "/proc/self/maps";
 const STATM: &str = "/proc/self/statm";
 const MINCORE: &str = "mincore";
 const WORD: usize = 8;
@@ -136,6 +137,12 @@ const LAZY: &[&str] = &["LazyFree:"];
 /// Bytes of guest memory that are huge pages now.
 pub(super) fn huge_bytes(ram: &GuestRam) -> Result<u64, ResidencyError> {
     bytes(ram, HUGE)
+}
+
+/// Bytes of guest memory that are huge pages now, and the mappings of this process.
+pub(crate) fn huge_and_mappings(ram: &GuestRam) -> Result<(u64, u64), ResidencyError> {
+    let maps = fs::read_to_string(MAPS).map_err(ResidencyError::of(MAPS))?;
+    Ok((huge_bytes(ram)?, maps.lines().count() as u64))
 }
 
 /// Pages of guest memory that are freed lazily: resident, and the kernel's to take until they are written to.

@@ -30,6 +30,7 @@ pub const TIMED: TimedSpec = TimedSpec {
     warmup: 4,
     reports: 32,
     idle: 0,
+    looks_around: false,
     seed: SEED,
     stopwatch: Stopwatch::Used,
     company: Company::ALONE,

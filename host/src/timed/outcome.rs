@@ -1,5 +1,6 @@
 //! What a timed trial showed in the end.
 
+use super::collateral::Collateral;
 use super::stopwatch::Weight;
 use crate::trial::Common;
 
@@ -76,6 +77,8 @@ pub struct Outcome {
     pub taken_back: u64,
     /// The same by what the host read: pages that it left alone for that.
     pub spared: u64,
+    /// What reports did to memory that they did not name; only of a trial that looks.
+    pub collateral: Option<Collateral>,
     /// Pages whose contents the guest checked, in the whole trial.
     pub checked_pages: u64,
     /// Interrupts the guest took, in the whole trial.

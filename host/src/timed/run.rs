@@ -11,6 +11,7 @@ use abi::notes;
 use abi::timed::burst::{Burst, CALLS};
 use abi::timed::company::{Company, Own};
 
+use super::collateral::Onlooker;
 use super::company::{Audience, Other, Vacater, gaps};
 use super::info::boot_info;
 use super::outcome::{Outcome, Threads};
@@ -73,6 +74,7 @@ pub fn run_planted(
     let mut assembly = assemble(spec, facts, program, PAYLOAD, planted, &placement)?;
     let (tsc_khz, offset) = assembly.clock()?;
     let (ram, boot) = (&Arc::clone(&assembly.ram), assembly.boot);
+    ram.write(notes::LOOKS, spec.looks_around.into())?;
     let audience: Audience<'_> = Mutex::new(&mut *observer);
     let stamps: Vec<Arc<Stamps>> = (0..company.vcpus).map(|_| Arc::default()).collect();
     let stream = |vcpu: u32| {
@@ -81,6 +83,9 @@ pub fn run_planted(
     };
     let vacater = |vcpu| Vacater::of(company, vcpu, ram, boot.arena_pages);
     let mut session = Session {
+        onlooker: spec.looks_around.then(|| Onlooker::new(ram, &assembly.machine, boot.arena_pages)),
+        reported_pages: u64::from(spec.batch) * spec.order.pages(),
+        put_off: assembly.put_off.clone(),
         prover: Prover::new(ram, boot.arena_pages)?,
         account: Account::of(&assembly.machine),
         counter: facts.counter,
@@ -234,6 +239,8 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
             discarded_pages: taken.discarded_pages,
             madvise_failures: taken.madvise_failures,
             madvise_error: taken.madvise_error,
+            put_off: session.put_off.as_ref().map(SharedPutOff::counts),
+            userfault: session.ram.userfault(),
             refused,
             witness: session.prover.witness(),
             splits: session.splits,
@@ -257,6 +264,7 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
         in_flight: note(notes::IN_FLIGHT)?,
         taken_back: note(notes::TAKEN_BACK)?,
         spared: served.spared,
+        collateral: session.onlooker.as_ref().map(Onlooker::sum),
         checked_pages: note(notes::CHECKED)?,
         interrupts: note(notes::INTERRUPTS)?,
         memory_beside_ram: memory::beside(&session.ram)?,

@@ -9,6 +9,7 @@ use abi::notes;
 use abi::timed::burst::{Burst, CALLS as CALLS_A_BURST};
 use abi::timed::trace::ReportRecord;
 
+use super::collateral::Onlooker;
 use super::company::{self, Audience, Vacater};
 use super::proof::Prover;
 use super::sample::Sample;
@@ -17,6 +18,7 @@ use super::stream::{Measured, Stream};
 use crate::axes::Backing;
 use crate::kvm::{Counter, Exits, Flow, Thread, ThreadTime, TscOffset, idle};
 use crate::memory::{GuestRam, Splits, require_huge};
+use crate::reclaim::SharedPutOff;
 use crate::serve::Served;
 use crate::trial::{Account, Part, TrialError, processor_time};
 
@@ -58,6 +60,12 @@ pub(super) struct Session<'a> {
     pub(super) measured: Measured,
     /// Processor time of its other processors' threads in the measured part, once they are done.
     pub(super) others: ThreadTime,
+    /// Sees what reports do to other pages, where that is asked.
+    pub(super) onlooker: Option<Onlooker>,
+    /// Pages of a report.
+    pub(super) reported_pages: u64,
+    /// What is remembered to be discarded when memory is wanted.
+    pub(super) put_off: Option<SharedPutOff>,
     /// The guest is done.
     pub(super) over: bool,
     /// Where the stopwatch is weighed: the bursts by which it is.
@@ -90,7 +98,18 @@ impl Session<'_> {
                 self.drain()?;
                 self.prover.filled(&self.ram)?;
             }
-            Control::Reported => self.prover.reported(&self.ram)?,
+            Control::Reported => {
+                self.want_memory();
+                if let Some(onlooker) = &mut self.onlooker {
+                    onlooker.reported(self.reported_pages)?;
+                }
+                self.prover.reported(&self.ram)?;
+            }
+            Control::Looked => {
+                if let Some(onlooker) = &mut self.onlooker {
+                    onlooker.looked()?;
+                }
+            }
             Control::End => {
                 self.drain()?;
                 if let Some(bursts) = &mut self.bursts {
@@ -106,6 +125,7 @@ impl Session<'_> {
             }
             Control::Done => {
                 self.drain()?;
+                self.want_memory();
                 self.over = true;
                 return Ok(Flow::Leave);
             }
@@ -117,6 +137,13 @@ impl Session<'_> {
             }
         }
         Ok(Flow::Resume)
+    }
+
+    /// Has what was put off discarded now, unless the guest has taken it back: its only processor stands meanwhile.
+    fn want_memory(&self) {
+        if let Some(put_off) = &self.put_off {
+            put_off.discard_all(&self.ram);
+        }
     }
 
     fn next_burst(&mut self) -> Result<(), TrialError> {

@@ -8,7 +8,7 @@ use abi::wire::page::BATCH_CAPACITY;
 use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
 use super::stopwatch::Stopwatch;
-use crate::axes::{Axis, Backing, Carrier, RingFeatures, Servicer, Way, WayError, Workload};
+use crate::axes::{Axis, Backing, Carrier, Discard, RingFeatures, Servicer, Way, WayError, Workload};
 use crate::trial::TrialError;
 
 /// Every choice of one timed trial.
@@ -34,6 +34,8 @@ pub struct TimedSpec {
     /// Microseconds for which the guest gives its processor away before each report; 0 to go on at once. Outside the
     /// stopwatch.
     pub idle: u32,
+    /// Whether the guest looks at all other pages too, around the reports that prove something: [`super::Collateral`].
+    pub looks_around: bool,
     /// Seed of the workload.
     pub seed: u64,
     /// How many processors the guest has, and how many of them report; the others fault.
@@ -101,15 +103,13 @@ pub enum TimedSpecError {
         /// The options.
         features: RingFeatures,
     },
-    /// Several processors, each with several reports in flight.
+    /// Something of which there is one, for one processor and a report at a time.
     #[error(
-        "{in_flight} reports in flight are one processor's, not one of {vcpus}: use --in-flight 1 or --vcpus 1"
+        "{what} is of one processor that makes one report at a time: use --vcpus 1, --in-flight 1 and another carrier than one that gathers"
     )]
-    CompanyInFlight {
-        /// Reports in flight.
-        in_flight: u16,
-        /// Processors.
-        vcpus: u32,
+    Alone {
+        /// What.
+        what: &'static str,
     },
     /// Nothing would be measured.
     #[error("at least one report must be measured: use --reports 1 or more")]
@@ -231,6 +231,25 @@ impl TimedSpec {
         }
     }
 
+    /// Whether what only a processor alone can do is asked of one.
+    fn validate_alone(&self) -> Result<(), TimedSpecError> {
+        let several = self.in_flight > 1;
+        let alone = self.company.is_alone();
+        let one_by_one = alone && !several && self.way.gathers().is_none();
+        let wrong = [
+            (several && !alone, "having several reports in flight"),
+            (
+                self.way.discard == Discard::Deferred && !alone,
+                "discard deferred, which reads the books of the guest,",
+            ),
+            (self.looks_around && !one_by_one, "looking at what was not reported"),
+        ];
+        match wrong.into_iter().find(|(is_asked, _)| *is_asked) {
+            Some((_, what)) => Err(TimedSpecError::Alone { what }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether so many reports can be in flight.
     fn validate_in_flight(&self) -> Result<(), TimedSpecError> {
         let Self { in_flight, batch, way, .. } = *self;
@@ -290,9 +309,6 @@ impl TimedSpec {
         if !COMPANY_CARRIERS.contains(&carrier) {
             return Err(TimedSpecError::CompanyCarrier { carrier });
         }
-        if self.in_flight > 1 {
-            return Err(TimedSpecError::CompanyInFlight { in_flight: self.in_flight, vcpus });
-        }
         if reporters < vcpus && backing != Backing::Anon {
             return Err(TimedSpecError::FaultsOn { backing, vcpus });
         }
@@ -321,6 +337,7 @@ impl TimedSpec {
             return Err(TimedSpecError::Batch { batch: self.batch });
         }
         self.validate_in_flight()?;
+        self.validate_alone()?;
         if let Some(entries) = self.way.gathers() {
             let most = entries / self.way.entries_a_range();
             if u64::from(self.batch) > most {

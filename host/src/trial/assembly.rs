@@ -10,13 +10,13 @@ use abi::layout::ARENA;
 use abi::timed::company::Company;
 
 use super::error::TrialError;
-use crate::axes::{HaltPoll, Servicer, Way};
+use crate::axes::{Discard, HaltPoll, Servicer, Way};
 use crate::balloon::{Balloon, SharedBalloon};
 use crate::fault::{Fault, Planted};
 use crate::kvm::{self, Blueprint, BuildError, Machine, Placed, Placement, TscOffset};
 use crate::memory::{GuestRam, try_discard};
 use crate::probe::Facts;
-use crate::reclaim::Reclaimer;
+use crate::reclaim::{Reclaimer, SharedPutOff};
 use crate::serve::{Server, Service, Services, Stamps, Worker, WorkerError};
 use crate::transport;
 
@@ -46,6 +46,8 @@ pub(crate) struct Assembly {
     pub(crate) ram: Arc<GuestRam>,
     pub(crate) boot: BootInfo,
     pub(crate) balloon: SharedBalloon,
+    /// Where discards that are put off are remembered.
+    pub(crate) put_off: Option<SharedPutOff>,
     way: Way,
     vcpus: u32,
     planted: Planted,
@@ -91,7 +93,19 @@ impl Assembly {
             None => balloon,
         };
         let balloon = SharedBalloon::new(balloon, &machine.pulse);
-        Ok(Self { machine, ram, boot, balloon, way, vcpus, planted, placement: placement.clone(), bound })
+        let put_off = (way.discard == Discard::Deferred).then(|| SharedPutOff::new(&ram, planted));
+        Ok(Self {
+            machine,
+            ram,
+            boot,
+            balloon,
+            put_off,
+            way,
+            vcpus,
+            planted,
+            placement: placement.clone(),
+            bound,
+        })
     }
 
     /// Who serves the doorbell of the only processor, and stamps there.
@@ -158,7 +172,8 @@ impl Assembly {
         let Way { carrier, discard, coalesce, .. } = self.way;
         Service::new(
             transport::over(carrier, &self.ram, &self.balloon, self.machine.queued.clone()),
-            Reclaimer::new(Arc::clone(&self.ram), discard, coalesce, self.planted),
+            Reclaimer::new(Arc::clone(&self.ram), discard, coalesce, self.planted)
+                .putting_off(self.put_off.clone()),
             stamps,
             self.planted,
         )

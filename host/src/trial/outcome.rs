@@ -6,8 +6,8 @@ use abi::violation::Violation;
 use super::error::TrialError;
 use crate::balloon::RingCounts;
 use crate::kvm::{Counter, Exits, Placed};
-use crate::memory::{Splits, WitnessKind};
-use crate::reclaim::Refused;
+use crate::memory::{Splits, Userfaults, WitnessKind};
+use crate::reclaim::{PutOffCounts, Refused};
 use crate::serve::WorkerError;
 
 /// What every kind of trial shows. Counts cover the measured part, unless they say otherwise.
@@ -43,6 +43,10 @@ pub struct Common {
     pub madvise_failures: u64,
     /// What the kernel said to the first that failed (`errno`), in the whole trial.
     pub madvise_error: Option<i32>,
+    /// What became of pages whose discard was put off, in the whole trial; of no other trial anything.
+    pub put_off: Option<PutOffCounts>,
+    /// What whoever answers for userfaultfd did, in the whole trial; of no other memory anything.
+    pub userfault: Option<Userfaults>,
     /// Ranges refused, in the whole trial.
     pub refused: Refused,
     /// What the guest found wrong, in the whole trial; empty is right.

@@ -44,6 +44,9 @@ pub struct Cell {
     pub a_call: Interval,
     /// The same of a page.
     pub a_page: Interval,
+    /// Where discards are put off: what a page takes when memory is wanted; likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub later: Option<Interval>,
     /// What touching a page takes afterwards, over touching one that is there; likewise.
     pub refault: Interval,
     /// What became of the pages.
@@ -84,6 +87,7 @@ impl Findings for Found {
 
     fn how_to_read(&self) -> String {
         "- *a call*, *a page*: the discard phase of a report, over its calls and its pages; medians of trials, their mean over blocks with its 95 % interval.\n\
+         - *later*: of what is put off, the discard when memory is wanted, which is no part of a report; what is left of a call is to remember the pages.\n\
          - *unmapped*: reported pages that are neither in the page table nor, where memory is a shared file, in that file. *lazily*: still there, and marked \
          as the kernel's to take (LazyFree). *back*: the host can give their frames to others.\n\
          - *refault*: what touching a page takes afterwards, over touching one that is there. Where nothing is freed it is the cost of mapping it again.\n"
@@ -107,6 +111,9 @@ impl Found {
                 ("calls", &|cell| number::number(cell.calls)),
                 ("a call [95 %]", &|cell| number::amount(unit, &cell.a_call)),
                 ("a page [95 %]", &|cell| number::amount(unit, &cell.a_page)),
+                ("later, a page [95 %]", &|cell| {
+                    cell.later.as_ref().map_or_else(String::new, |later| number::amount(unit, later))
+                }),
                 ("unmapped", &|cell| share(cell, cell.proof.unmapped)),
                 ("lazily", &|cell| match cell.proof.lazy {
                     0 => String::new(),
@@ -130,6 +137,12 @@ fn share(cell: &Cell, pages: u64) -> String {
     }
 }
 
+/// What a page that was put off takes when memory is wanted; time only.
+fn later(measured: &TimedMeasured) -> Option<f64> {
+    let put_off = measured.counts.put_off?;
+    Some(ratio(float(put_off.took_ns?), float(put_off.discarded)))
+}
+
 fn cell(group: &Group<'_, Timed>, how: Sampling) -> Cell {
     let choices = group.choices;
     let calls = total(group.measured().map(|measured| measured.counts.madvise_calls));
@@ -147,6 +160,7 @@ fn cell(group: &Group<'_, Timed>, how: Sampling) -> Cell {
         calls,
         a_call: over(Phase::Discard, calls),
         a_page: over(Phase::Discard, pages),
+        later: group.interval_if_known(how, later),
         refault: over(Phase::Refault, pages),
         proof: group.measured().fold(ProofCounts::default(), |sum, measured| sum.plus(measured.proof)),
         why_nothing: Way::from(choices.way).why_nothing(order).map(str::to_owned),

@@ -82,6 +82,7 @@ fn action(discard: Discard) -> &'static str {
         Discard::PageOut => "With MADV_PAGEOUT",
         Discard::Remap => "With MAP_FIXED",
         Discard::Vectored => "With one process_madvise a report",
+        Discard::Deferred => "With discards put off",
     }
 }
 

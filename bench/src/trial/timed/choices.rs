@@ -41,6 +41,9 @@ pub struct Choices {
     /// How many of them report; the others fault. Left out where it is one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub reporters: u32,
+    /// Whether the guest looked at all other pages around the reports that prove something; left out where it did not.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub looks_around: bool,
     /// What is done with the stopwatch; left out where it times reports.
     #[serde(default = "used", skip_serializing_if = "is_used")]
     pub stopwatch: Named<Stopwatch>,
@@ -52,6 +55,11 @@ fn one<T: From<u8>>() -> T {
 
 fn is_one<T: From<u8> + PartialEq>(number: &T) -> bool {
     *number == one()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_not(is: &bool) -> bool {
+    !*is
 }
 
 const fn used() -> Named<Stopwatch> {
@@ -74,6 +82,7 @@ impl From<&TimedSpec> for Choices {
             warmup,
             reports,
             idle,
+            looks_around,
             stopwatch,
             company,
             ..
@@ -90,6 +99,7 @@ impl From<&TimedSpec> for Choices {
             idle_us: idle,
             vcpus: company.vcpus,
             reporters: company.reporters,
+            looks_around,
             stopwatch: Named(stopwatch),
         }
     }

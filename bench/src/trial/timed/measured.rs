@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::axes::Axis;
-use host::timed::{Outcome, Proof, Threads, Weight};
+use host::timed::{Collateral, Outcome, Proof, Threads, Weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub struct TimedMeasured {
     pub gaps: Vec<(u64, u64)>,
     /// What the kernel said about reported pages.
     pub proof: ProofCounts,
+    /// What reports did to memory that they did not name; absent where nobody looked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub collateral: Option<CollateralCounts>,
     /// What memory was made of, and who said what is back.
     #[serde(flatten)]
     pub memory: Memory,
@@ -107,6 +110,7 @@ impl TimedMeasured {
             looks: outcome.looks,
             gaps: outcome.gaps.clone(),
             proof: outcome.proof.into(),
+            collateral: outcome.collateral.map(CollateralCounts::from),
             memory: Memory::new(&outcome.common),
             most_in_flight: outcome.in_flight,
             taken_back: outcome.taken_back,
@@ -143,6 +147,54 @@ impl From<Threads> for ThreadTimes {
     fn from(threads: Threads) -> Self {
         let Threads { vcpus_ns, guest_ns, device_ns } = threads;
         Self { vcpus_ns, guest_ns, device_ns }
+    }
+}
+
+/// [`Collateral`] as it is written, summed over the reports that were looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CollateralCounts {
+    /// These reports.
+    pub reports: u64,
+    /// Pages that were not reported and that the guest looked at after one.
+    pub neighbours: u64,
+    /// Faults that KVM served meanwhile; absent where it does not count.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub faults: Option<u64>,
+    /// Bytes of guest memory in huge pages before and after.
+    pub huge: [u64; 2],
+    /// Mappings of the process before and after.
+    pub mappings: [u64; 2],
+    /// Huge pages of the whole machine whose split was put off; absent where nobody counts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub splits_deferred: Option<u64>,
+    /// Huge pages of the whole machine that were split; likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub splits_done: Option<u64>,
+    /// Times KVM had all processors flush; absent where it does not count.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remote_flushes: Option<u64>,
+    /// Flushes of the guest's processor; likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flushes: Option<u64>,
+}
+
+impl From<Collateral> for CollateralCounts {
+    fn from(seen: Collateral) -> Self {
+        let Collateral { reports, neighbours, faults, huge, mappings, splits, remote_flushes, flushes } =
+            seen;
+        let (splits_deferred, splits_done) =
+            (splits.map(|splits| splits.deferred), splits.map(|splits| splits.done));
+        Self {
+            reports,
+            neighbours,
+            faults,
+            huge,
+            mappings,
+            splits_deferred,
+            splits_done,
+            remote_flushes,
+            flushes,
+        }
     }
 }
 

@@ -35,8 +35,14 @@ impl Splits {
         Some(Self::now()?.since(then?))
     }
 
+    /// Adds another change.
+    pub const fn add(&mut self, other: Self) {
+        self.deferred += other.deferred;
+        self.done += other.done;
+    }
+
     /// From then to this moment.
-    const fn since(self, then: Self) -> Self {
+    pub(crate) const fn since(self, then: Self) -> Self {
         Self {
             deferred: self.deferred.saturating_sub(then.deferred),
             done: self.done.saturating_sub(then.done),
