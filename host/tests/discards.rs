@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         let both = SERVED.into_iter().flat_map(over).flat_map(|transport| all(transport, facts));
         let others = [
             Trial::test("free-under-pressure", freed_lazily_is_freed_when_memory_is_short),
+            Trial::test("collateral", move || what_reports_do_to_other_pages(facts)),
             Trial::test("what-was-taken-back-is-not-dropped", move || put_off_without_a_look(facts)),
         ];
         both.chain(over(SERVED[0]).flat_map(|transport| planted(transport, facts))).chain(others).collect()
@@ -181,6 +182,30 @@ fn put_off_without_a_look(facts: &Facts) -> Checked {
     let spec = timed_over(Way { discard: Discard::Deferred, coalesce: Coalesce::Merged, ..way });
     let outcome = trial(&spec, facts, Planted::new(Fault::ForgetLedger), &mut Samples::of(&spec))?;
     assert!(!outcome.common.violations.is_empty(), "the oracle saw nothing");
+    Ok(())
+}
+
+/// Part of a huge page that is discarded takes the huge page with it; memory that is mapped anew is a mapping of its own where
+/// it was a file (among anonymous memory the kernel merges the two again); and of nothing nothing comes.
+fn what_reports_do_to_other_pages(facts: &Facts) -> Checked {
+    let way = Way::plain(Carrier::Batch, Doorbell::Mmio, Completion::Return);
+    let seen = |discard, backing| -> Result<_, Failed> {
+        let spec = timed_over(Way { discard, backing, ..way });
+        let spec =
+            TimedSpec { batch: 4, arena: Some(64 << 20), warmup: 0, reports: 1, looks_around: true, ..spec };
+        let outcome = trial(&spec, facts, Planted::NONE, &mut Samples::of(&spec))?;
+        assert_eq!(outcome.common.violations, []);
+        let seen = outcome.collateral.ok_or("nobody looked")?;
+        println!("{} of {}: {seen:?}", discard.name(), backing.name());
+        assert_eq!((seen.reports, seen.neighbours), (2, 2 * ((64 << 8) - 4)));
+        Ok(seen)
+    };
+    let nothing = seen(Discard::None, Backing::AnonThp)?;
+    assert_eq!((nothing.huge[0], nothing.mappings[0]), (nothing.huge[1], nothing.mappings[1]), "{nothing:?}");
+    let [part, anew] = [seen(Discard::DontNeed, Backing::AnonThp)?, seen(Discard::Remap, Backing::File)?];
+    assert!(part.huge[1] < part.huge[0] && part.mappings[0] == part.mappings[1], "{part:?}");
+    assert!(part.faults >= nothing.faults, "{part:?} {nothing:?}");
+    assert!(anew.mappings[1] > anew.mappings[0], "{anew:?}");
     Ok(())
 }
 

@@ -52,6 +52,31 @@ fn registers(afterwards: Afterwards, host: impl FnMut(&mut Fake, Rung) + 'static
     metal
 }
 
+/// Around both proofs everything that is not reported is looked at, if the host wants that; what it did to a page beside is
+/// seen there.
+#[test]
+fn a_guest_looks_around_where_it_is_asked_to() {
+    let looked = |wanted| {
+        let mut metal = Fake::new(|metal, rung| discard(metal, range(rung)));
+        metal.store(notes::LOOKS, u64::from(wanted));
+        let info = BootInfo { reports: 1, warmup: 0, ..info(Carrier::Registers, Afterwards::Zeroed) };
+        run(&mut metal, &info, Registers::default());
+        assert_eq!(found(&metal), []);
+        let said: Vec<_> = metal
+            .said
+            .iter()
+            .copied()
+            .filter(|said| matches!(said, Control::Filled | Control::Reported | Control::Looked))
+            .collect();
+        (said, metal.load(notes::CHECKED))
+    };
+    let ((unasked, few), (asked, many)) = (looked(false), looked(true));
+    assert_eq!(unasked, [Control::Filled, Control::Reported].repeat(2));
+    assert_eq!(asked, [Control::Filled, Control::Looked, Control::Reported, Control::Looked].repeat(2));
+    // All before a report, and all but its sixteen after it.
+    assert_eq!(many - few, 2 * (512 + 512 - 16));
+}
+
 #[test]
 fn a_host_that_discards_is_found_right() {
     let metal = registers(Afterwards::Zeroed, |metal, rung| discard(metal, range(rung)));
