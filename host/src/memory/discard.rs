@@ -87,7 +87,13 @@ impl Discarder {
 pub(crate) fn try_discard(ram: &Arc<GuestRam>, discard: Discard) -> Result<(), BackingError> {
     // One call takes 2 GiB at the most (Linux `MAX_RW_COUNT`), and memory may be more.
     let whole = if discard == Discard::Vectored { PageRange::block(Pfn(0), Order::MAX) } else { ram.whole() };
-    Discarder::new(Arc::clone(ram), discard).discard(whole).map_err(|source| {
+    let tried = match discard {
+        // What is mapped anew is of no file any more: other memory of the kind is tried instead.
+        Discard::Remap => Arc::new(GuestRam::backed(Order::MAX.bytes(), ram.backing())?),
+        _ => Arc::clone(ram),
+    };
+    let whole = if discard == Discard::Remap { tried.whole() } else { whole };
+    Discarder::new(tried, discard).discard(whole).map_err(|source| {
         let known = match discard {
             Discard::Vectored => {
                 Some("before Linux 6.13 the kernel refuses it: use --discard dontneed".to_owned())
