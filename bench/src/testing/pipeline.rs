@@ -80,7 +80,7 @@ fn what_reports_do_to_other_pages_is_told_by_discard_and_memory() {
     assert_eq!(standing(&summary, "looked at every other page"), Standing::Holds);
     let answer = summary.answer.join("\n");
     assert!(
-        answer.contains("dontneed of anon-thp in blocks of 4 KiB") && !answer.contains("of anon in"),
+        answer.contains("dontneed of anon-thp in blocks of 4 KiB") && !answer.contains("dontneed of anon in"),
         "{answer}"
     );
     assert!(answer.contains("5.00 mappings more"), "{answer}");
