@@ -51,12 +51,32 @@ pub enum Carrier {
     Log,
     /// In the value that is written to a port or address, one range at a time: see [`crate::wire::store`].
     Store,
+    /// In a request page of the processor's own, one range at a time, answered in place: [`crate::wire::request`].
+    Request,
+    /// In a page of up to [`crate::wire::status::CAPACITY`] entries, each answered in place: [`crate::wire::status`].
+    Status,
+    /// In the balloon's inflate queue, as lists of frames of 4 KiB, which its deflate queue takes back:
+    /// [`crate::wire::frames`].
+    Inflate,
+    /// In a virtio split ring, each range announced by a call of its own before.
+    CallAndRing,
 }
 
 impl Axis for Carrier {
     const AXIS: &'static str = "carrier";
-    const ALL: &'static [Self] =
-        &[Self::Empty, Self::Registers, Self::Batch, Self::Ring, Self::PackedRing, Self::Log, Self::Store];
+    const ALL: &'static [Self] = &[
+        Self::Empty,
+        Self::Registers,
+        Self::Batch,
+        Self::Ring,
+        Self::PackedRing,
+        Self::Log,
+        Self::Store,
+        Self::Request,
+        Self::Status,
+        Self::Inflate,
+        Self::CallAndRing,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -67,6 +87,10 @@ impl Axis for Carrier {
             Self::PackedRing => "packed",
             Self::Log => "log",
             Self::Store => "store",
+            Self::Request => "request",
+            Self::Status => "status",
+            Self::Inflate => "inflate",
+            Self::CallAndRing => "call-and-ring",
         }
     }
 }
@@ -75,19 +99,19 @@ impl Carrier {
     /// Whether a call names something in its registers and reads an answer: see [`crate::calls`].
     #[must_use]
     pub const fn uses_registers(self) -> bool {
-        matches!(self, Self::Registers | Self::Batch | Self::Log)
+        matches!(self, Self::Registers | Self::Batch | Self::Log | Self::Status | Self::CallAndRing)
     }
 
     /// Whether a call brings one range, where calls bring any.
     #[must_use]
     pub const fn is_one_range(self) -> bool {
-        matches!(self, Self::Registers | Self::Store)
+        matches!(self, Self::Registers | Self::Store | Self::Request)
     }
 
-    /// Whether it is a queue of the balloon, in whichever format.
+    /// Whether it is the balloon's reporting queue, in whichever format.
     #[must_use]
     pub const fn is_ring(self) -> bool {
-        matches!(self, Self::Ring | Self::PackedRing)
+        matches!(self, Self::Ring | Self::PackedRing | Self::CallAndRing)
     }
 }
 
@@ -106,6 +130,8 @@ pub enum Bell {
     KickPort,
     /// A 32-bit store of the queue's number to [`crate::wire::virtio::mmio::QUEUE_NOTIFY`].
     NotifyRegister,
+    /// The same of whichever queue the word says ([`crate::calls::Operation::Queue`]).
+    NotifyQueue,
     /// `vmcall` with a number that KVM answers itself ([`crate::calls::HYPERCALL_NUMBER_IN_KERNEL`]).
     VmcallToKernel,
     /// `vmmcall` with that number.
@@ -125,6 +151,7 @@ impl Axis for Bell {
         Self::CallStore,
         Self::KickPort,
         Self::NotifyRegister,
+        Self::NotifyQueue,
         Self::VmcallToKernel,
         Self::VmmcallToKernel,
         Self::StorePort,
@@ -139,6 +166,7 @@ impl Axis for Bell {
             Self::CallStore => "call-store",
             Self::KickPort => "kick-port",
             Self::NotifyRegister => "notify-register",
+            Self::NotifyQueue => "notify-queue",
             Self::VmcallToKernel => "vmcall-to-kernel",
             Self::VmmcallToKernel => "vmmcall-to-kernel",
             Self::StorePort => "store-port",

@@ -59,6 +59,25 @@ pub enum Operation {
         /// Entries to read, as the guest says: not yet checked against [`crate::wire::log::CAPACITY`].
         count: u16,
     },
+    /// Act on the request in this processor's request page ([`crate::wire::request`]).
+    Request,
+    /// Discard the first `count` frames of the status page at `gpa` ([`crate::wire::status`]).
+    Status {
+        /// Entries to read, as the guest says: not yet checked against [`crate::wire::status::CAPACITY`].
+        count: u16,
+        /// Whether each is 2 MiB long; else 4 KiB.
+        huge: bool,
+    },
+    /// The request page of this processor has `gpa` for the lower (`pages` 0) or upper half of its address: what a
+    /// store to [`crate::layout::REQUEST_PAGE`] says.
+    Place,
+    /// Look at one of the balloon's queues.
+    Queue {
+        /// Its number.
+        queue: u16,
+    },
+    /// The range in the registers is about to be reported over the ring: without this the host would not take it.
+    Announce,
 }
 
 impl Operation {
@@ -72,6 +91,12 @@ impl Operation {
             Self::Kick => 3,
             Self::Store => 5,
             Self::Log { count } => 4 | (count as u32) << 16,
+            Self::Request => 16,
+            Self::Status { count, huge: false } => 17 | (count as u32) << 16,
+            Self::Status { count, huge: true } => 18 | (count as u32) << 16,
+            Self::Place => 19,
+            Self::Queue { queue } => 20 | (queue as u32) << 16,
+            Self::Announce => 21,
         }
     }
 
@@ -88,6 +113,13 @@ impl Operation {
             #[expect(clippy::cast_possible_truncation, reason = "shifted down to 16 bits")]
             (4, count) => Some(Self::Log { count: count as u16 }),
             (5, 0) => Some(Self::Store),
+            (16, 0) => Some(Self::Request),
+            #[expect(clippy::cast_possible_truncation, reason = "shifted down to 16 bits")]
+            (17 | 18, count) => Some(Self::Status { count: count as u16, huge: low == 18 }),
+            (19, 0) => Some(Self::Place),
+            #[expect(clippy::cast_possible_truncation, reason = "shifted down to 16 bits")]
+            (20, queue) => Some(Self::Queue { queue: queue as u16 }),
+            (21, 0) => Some(Self::Announce),
             _ => None,
         }
     }
@@ -136,6 +168,12 @@ mod tests {
             Operation::Kick,
             Operation::Log { count: 511 },
             Operation::Store,
+            Operation::Request,
+            Operation::Status { count: 512, huge: false },
+            Operation::Status { count: 1, huge: true },
+            Operation::Place,
+            Operation::Queue { queue: 1 },
+            Operation::Announce,
         ] {
             assert_eq!(Operation::from_word(operation.word()), Some(operation));
         }

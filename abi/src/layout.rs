@@ -10,9 +10,11 @@
 //!   0x0000_4000  notes               guest writes, host reads          [notes]
 //!   0x0000_5000  ring                both                              [wire::split_ring, wire::packed_ring]
 //!   0x0000_d000  its indirect table  guest writes, host reads          [wire::indirect]
+//!                or a page answered in place                           [wire::request, wire::status]
+//!                or two queues with a list each                        [wire::frames]
 //!   0x0001_0000  processor tables    host writes before the first instruction
 //!   0x0002_0000  stacks of vCPU 0
-//!   0x0008_0000  vCPU 1 to 7: task state, batch page, stacks        [vcpu]
+//!   0x0008_0000  vCPU 1 to 7: task state, pages, stacks             [vcpu]
 //!   0x0010_0000  trace: calls        guest writes, host drains         [timed::trace]
 //!   0x0014_0000  trace: reports      guest writes, host drains         [timed::trace]
 //!   0x0018_0000  ledger              guest writes, host compares       [timed::ledger]
@@ -73,7 +75,9 @@ pub const HALT_STACK_TOP: Gpa = Gpa(0x8_0000);
 /// What every virtual processor has for itself. The first has what is above; each of the others an area of
 /// 64 KiB with the same things in it.
 pub mod vcpu {
-    use super::{BATCH, Gpa, HALT_STACK_TOP, INTERRUPT_STACK_TOP, STACK_TOP, TRACE_CALLS, TSS, VCPUS_MAX};
+    use super::{
+        BATCH, Gpa, HALT_STACK_TOP, INTERRUPT_STACK_TOP, RING, STACK_TOP, TRACE_CALLS, TSS, VCPUS_MAX,
+    };
 
     const AREAS: Gpa = HALT_STACK_TOP;
     const AREA: u64 = 0x1_0000;
@@ -96,6 +100,13 @@ pub mod vcpu {
     #[must_use]
     pub const fn batch(vcpu: u32) -> Gpa {
         at(vcpu, BATCH, 0x3000)
+    }
+
+    /// The page that is answered in place: see [`crate::wire::request`] and [`crate::wire::status`]. There is no ring
+    /// with such a carrier.
+    #[must_use]
+    pub const fn in_place(vcpu: u32) -> Gpa {
+        at(vcpu, RING, 0x6000)
     }
 
     /// Top of the stack for the interrupt gate (IST 1).
@@ -141,6 +152,8 @@ pub const VIRTIO_MMIO: Gpa = Gpa(0xd000_0000);
 pub const CALL_MMIO: Gpa = Gpa(0xd000_1000);
 /// Where ranges are written: see [`crate::wire::store`].
 pub const STORE_MMIO: Gpa = Gpa(0xd000_2000);
+/// Two registers of 32 bits, the lower half first: where a processor says its request page is, see [`crate::wire::request`].
+pub const REQUEST_PAGE: Gpa = Gpa(0xd000_1008);
 
 // That everything ends before the next begins is asserted where its size is known.
 const _: () = assert!(ARENA.0.is_multiple_of(Order::MAX.bytes()));

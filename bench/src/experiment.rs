@@ -270,7 +270,12 @@ mod tests {
 
     /// A host whose KVM answers no hypercall itself.
     fn silent(by: CallBy) -> Calls {
-        Calls { by, in_kernel: InKernel::Not { reason: "the guest shut down".into() }, halt_poll: Some(true) }
+        Calls {
+            by,
+            in_kernel: InKernel::Not { reason: "the guest shut down".into() },
+            halt_poll: Some(true),
+            addresses: None,
+        }
     }
 
     #[test]
@@ -289,7 +294,7 @@ mod tests {
                 for by in [CallBy::Port, CallBy::Hypercall] {
                     for calls in [
                         silent(by),
-                        Calls { by, in_kernel: InKernel::Answers, halt_poll: Some(true) },
+                        Calls { by, in_kernel: InKernel::Answers, halt_poll: Some(true), addresses: None },
                         Calls::untried(by),
                     ] {
                         for processors in [1, 2, 64] {

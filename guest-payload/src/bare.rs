@@ -20,8 +20,8 @@ mod machine;
 mod runtime;
 
 use bells::{
-    CallPort, CallStore, KickPort, NotifyRegister, Ringer, StoreMmio, StorePort, Vmcall, VmcallToKernel,
-    Vmmcall, VmmcallToKernel,
+    CallPort, CallStore, KickPort, NotifyQueue, NotifyRegister, Ringer, StoreMmio, StorePort, Vmcall,
+    VmcallToKernel, Vmmcall, VmmcallToKernel,
 };
 use machine::Machine;
 
@@ -46,6 +46,7 @@ unsafe extern "C" fn _start(vcpu: u32) -> ! {
         Bell::CallStore => start::<CallStore>(vcpu, &info),
         Bell::KickPort => start::<KickPort>(vcpu, &info),
         Bell::NotifyRegister => start::<NotifyRegister>(vcpu, &info),
+        Bell::NotifyQueue => start::<NotifyQueue>(vcpu, &info),
         Bell::VmcallToKernel => start::<VmcallToKernel>(vcpu, &info),
         Bell::VmmcallToKernel => start::<VmmcallToKernel>(vcpu, &info),
         Bell::StorePort => start::<StorePort>(vcpu, &info),

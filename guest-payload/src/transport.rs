@@ -8,24 +8,32 @@ use abi::addr::PageRange;
 
 use crate::metal::Metal;
 
+mod call_and_ring;
 pub mod choose;
 mod empty;
+mod inflate;
 mod log;
 mod options;
 mod packed_ring;
 mod page;
 mod registers;
+mod request;
 mod split_ring;
+mod status;
 mod store;
 pub mod virtio_mmio;
 
+pub use call_and_ring::CallAndRing;
 pub use empty::Empty;
+pub use inflate::Inflate;
 pub use log::Log;
 pub use options::{Options, Plain};
 pub use packed_ring::{PackedFlight, PackedRing};
 pub use page::BatchPage;
 pub use registers::Registers;
+pub use request::RequestPage;
 pub use split_ring::{SplitFlight, SplitRing};
+pub use status::StatusPage;
 pub use store::{Store, StoreQueue};
 
 /// One way to tell the host.
@@ -35,6 +43,19 @@ pub trait Transport<M: Metal> {
 
     /// Puts at most [`Transport::capacity`] ranges into the carrier.
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]);
+
+    /// Whether the call prepared last is the last one for the ranges it was given; else the next is prepared with the
+    /// same.
+    #[inline(always)]
+    fn is_last(&self) -> bool {
+        true
+    }
+
+    /// Calls that these ranges take.
+    #[inline(always)]
+    fn calls(&self, ranges: &[PageRange]) -> usize {
+        ranges.len().div_ceil(self.capacity()).max(1)
+    }
 
     /// Rings the doorbell.
     fn notify(&mut self, metal: &mut M);
@@ -54,6 +75,12 @@ pub trait Transport<M: Metal> {
 
     /// Waits until the host has acted. The pages belong to the guest again only afterwards.
     fn wait(&mut self, metal: &mut M) -> Verdict;
+
+    /// Tells the host that pages which were reported are about to be used again, if it has to know.
+    #[inline(always)]
+    fn before_use(&mut self, _: &mut M, _: &[PageRange]) -> Verdict {
+        Verdict { refused: 0, violation: None }
+    }
 }
 
 /// A carrier that gathers: [`Transport::prepare`] adds to what is in it, and one call is about all of it.

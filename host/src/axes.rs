@@ -24,7 +24,7 @@ pub use abi::axes::{
 
 pub use backing::Backing;
 pub use discard::{Coalesce, Discard};
-pub use doorbell::{Doorbell, Servicer};
+pub use doorbell::{Doorbell, Match, Servicer};
 pub use fate::Freed;
 pub use guest_ring::RingChoice;
 pub use halt_poll::HaltPoll;

@@ -1,7 +1,8 @@
 //! The traditional memory balloon (virtio 1.2, 5.5) with free page reporting, and its reporting queue.
 //!
 //! The inflate and deflate queues exist because the specification says so; the balloon never asks for pages
-//! (`num_pages` stays 0), and what a driver puts into those queues is acknowledged and ignored.
+//! (`num_pages` stays 0), and what a driver puts into those queues is acknowledged and ignored, unless that is how pages
+//! are given away ([`frames`]).
 //!
 //! A driver that fills free pages with something may say with what, if that is offered (5.5.6.7). A device that
 //! leaves zeroes must then leave pages alone that are filled with anything else: their report is acknowledged, and
@@ -31,6 +32,7 @@ use crate::memory::GuestRam;
 use crate::reclaim::Batch;
 
 mod chain;
+mod frames;
 mod options;
 mod packed;
 mod packed_queue;
@@ -99,6 +101,8 @@ pub(crate) struct Balloon {
     listener: Option<Listener>,
     /// Whether the driver is to kick the reporting queue.
     wants_kicks: bool,
+    /// Whether pages are given away by the inflate queue. Then `reporting` is the number of that one.
+    of_frames: bool,
     /// Head of the chain of the reporting queue, or id of the list, that is fetched and not completed.
     in_hand: Option<u16>,
     /// Where its options stand.
@@ -137,6 +141,7 @@ impl Balloon {
             two_reporting: false,
             listener: None,
             wants_kicks: true,
+            of_frames: false,
             in_hand: None,
             standing: options::Standing::default(),
             counts: RingCounts::default(),

@@ -14,7 +14,9 @@ use abi::layout::{ARENA, NOTES, STEP};
 use abi::notes;
 use abi::step::Step;
 use abi::wire::store;
-use kvm_bindings::{KVM_CAP_BINARY_STATS_FD, KVM_CAP_COALESCED_PIO, KVM_CAP_HALT_POLL};
+use kvm_bindings::{
+    KVM_CAP_BINARY_STATS_FD, KVM_CAP_COALESCED_PIO, KVM_CAP_HALT_POLL, KVM_CAP_IOEVENTFD_ANY_LENGTH,
+};
 use kvm_ioctls::{Cap, Kvm};
 
 use crate::axes::{Doorbell, HaltPoll, Servicer};
@@ -28,7 +30,7 @@ mod clock_source;
 mod facts;
 
 pub use clock_source::{ClockSource, Unsteady};
-use facts::HALT_POLL;
+use facts::{ANY_LENGTH, HALT_POLL};
 pub use facts::{Answered, DoorbellFact, Facts};
 
 /// How long a doorbell may take before it counts as dead.
@@ -117,6 +119,7 @@ fn capabilities(kvm: &Kvm) -> Vec<(&'static str, bool)> {
             ("KVM_CAP_BINARY_STATS_FD", KVM_CAP_BINARY_STATS_FD),
             (HALT_POLL, KVM_CAP_HALT_POLL),
             ("KVM_CAP_COALESCED_PIO", KVM_CAP_COALESCED_PIO),
+            (ANY_LENGTH, KVM_CAP_IOEVENTFD_ANY_LENGTH),
         ]
         .map(|(name, cap)| (name, kvm.check_extension_raw(cap.into()) > 0)),
     )
@@ -174,7 +177,7 @@ impl Probe {
             boot,
             vcpus: 1,
             company: None,
-            ioeventfd: doorbell.is_some_and(Doorbell::is_ioeventfd),
+            ioeventfd: doorbell.and_then(Doorbell::matches),
             coalesced: doorbell.is_some_and(Doorbell::is_coalesced),
             halt_poll: HaltPoll::Host,
         };

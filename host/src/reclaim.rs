@@ -46,7 +46,6 @@ impl Batch {
     }
 
     /// What was taken.
-    #[cfg(any(test, feature = "test-support"))]
     pub(crate) fn ranges(&self) -> &[PageRange] {
         &self.ranges
     }
@@ -73,6 +72,20 @@ impl Batch {
             Err(RangeError::Wraps) => self.refused.wraps += 1,
         }
         None
+    }
+}
+
+impl Batch {
+    /// Gives up the range that was taken last.
+    pub(crate) fn pop(&mut self) -> Option<PageRange> {
+        self.ranges.pop()
+    }
+
+    /// Refuses the ranges that nobody has announced, as many times as they are there.
+    pub(crate) fn refuse_unless(&mut self, mut is_announced: impl FnMut(PageRange) -> bool) {
+        let before = self.ranges.len();
+        self.ranges.retain(|range| is_announced(*range));
+        self.refused.unannounced += (before - self.ranges.len()) as u64;
     }
 }
 

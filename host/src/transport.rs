@@ -9,23 +9,32 @@ use crate::balloon::{RingCounts, RingError};
 use crate::kvm::Request;
 use crate::reclaim::Batch;
 
+mod announced;
+mod call_and_ring;
 mod choose;
 mod empty;
+mod inflate;
 mod log;
 mod packed_ring;
 mod page;
 mod page_set;
 mod registers;
+mod request;
 mod split_ring;
+mod status;
 mod store;
 
+pub(crate) use call_and_ring::CallAndRing;
 pub(crate) use choose::over;
 pub(crate) use empty::Empty;
+pub(crate) use inflate::Inflate;
 pub(crate) use log::Log;
 pub(crate) use packed_ring::PackedRing;
 pub(crate) use page::BatchPage;
 pub(crate) use registers::Registers;
+pub(crate) use request::RequestPage;
 pub(crate) use split_ring::SplitRing;
+pub(crate) use status::StatusPage;
 pub(crate) use store::Store;
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use store::name;
@@ -35,6 +44,8 @@ pub(crate) use store::name;
 pub(crate) enum Fetched {
     /// A call, to be completed.
     Call,
+    /// Something that is no report, and done.
+    Aside,
     /// Nothing (more) to do.
     Nothing,
 }
@@ -72,10 +83,37 @@ pub(crate) trait Transport: Send {
     fn counts(&self) -> RingCounts {
         RingCounts::default()
     }
+
+    /// What the guest said so far beside its reports.
+    fn told(&self) -> Told {
+        Told::default()
+    }
+}
+
+/// What a guest says beside its reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Told {
+    /// Ranges announced.
+    pub(crate) announced: u64,
+    /// Pages taken back before they were used again.
+    pub(crate) deflated: u64,
+}
+
+impl Told {
+    /// Adds what was said to another.
+    pub(crate) const fn add(&mut self, other: Self) {
+        self.announced += other.announced;
+        self.deflated += other.deflated;
+    }
+
+    /// What was said since `before`.
+    pub(crate) const fn since(self, before: Self) -> Self {
+        Self { announced: self.announced - before.announced, deflated: self.deflated - before.deflated }
+    }
 }
 
 /// The answer to a call whose ranges were looked at.
 fn done(batch: &Batch) -> Answer {
-    // At most 511 ranges can be refused in one call.
+    // No carrier has so many ranges that 16 bits would not do.
     Answer::Done { refused: u16::try_from(batch.refused.total()).unwrap_or(u16::MAX) }
 }

@@ -46,6 +46,8 @@ pub mod feature {
     /// `VIRTIO_F_INDIRECT_DESC` (6): a descriptor may point to a table of others. The
     /// driver of Linux clears it (`virtballoon_validate`): over it no report comes so.
     pub const INDIRECT_DESC: u64 = 1 << 28;
+    /// `VIRTIO_BALLOON_F_MUST_TELL_HOST` (5.5.3): pages that were inflated are used again only after they were deflated.
+    pub const MUST_TELL_HOST: u64 = 1 << 0;
     /// `VIRTIO_BALLOON_F_PAGE_POISON` (5.5.3): the driver says with what it fills free pages.
     pub const PAGE_POISON: u64 = 1 << 4;
     /// `VIRTIO_BALLOON_F_PAGE_REPORTING` (5.5.3).

@@ -21,6 +21,14 @@ impl Meaning for Carrier {
             Self::PackedRing => "a virtio packed ring (1.1 and later), one list a report",
             Self::Log => "a page of 511 states, unused or stable, and a call when it is full (s390's ESSA)",
             Self::Store => "one range in the word that is written: frame and order",
+            Self::Request => {
+                "one range in a request page of the vCPU's own, an error in return (pvmemcontrol, 2024)"
+            }
+            Self::Inflate => {
+                "frames of 4 KiB in the balloon's inflate queue, 256 a kick, deflated before they are used"
+            }
+            Self::CallAndRing => "a virtio split ring, each range announced by a call before",
+            Self::Status => "up to 511 blocks of 4 KiB or 2 MiB in a page, a status an entry (vmw_balloon)",
         }
     }
 }
@@ -48,6 +56,9 @@ impl Meaning for Doorbell {
             Self::Mmio => "an MMIO write: an exit to the vCPU thread",
             Self::IoeventfdPort => "a port write that KVM turns into an eventfd",
             Self::IoeventfdMmio => "an MMIO write that KVM turns into an eventfd",
+            Self::IoeventfdMmioAny => {
+                "the same whatever is written (KVM_CAP_IOEVENTFD_ANY_LENGTH, Linux 4.3)"
+            }
             Self::HypercallKernel => "vmcall or vmmcall answered by KVM itself, no exit",
             Self::CoalescedPort => "a port write that KVM queues: an exit a hundred or more (Linux 4.20)",
             Self::CoalescedMmio => "an MMIO write that KVM queues: an exit a hundred or more",

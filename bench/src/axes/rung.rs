@@ -1,147 +1,31 @@
 //! The ladder: named transports, each made of the one before by changing one axis; and beside it, others that are like
 //! one of its rungs but for one axis.
 //!
-//! The table of steps in this file is the experiment's design. Everything else - presets, plans, the
-//! waterfall - follows from it.
+//! The table of steps in this file is the experiment's design; the table of those beside it is in `beside`. Everything
+//! else - presets, plans, the waterfall - follows from them.
 
+use abi::addr::Order;
 use abi::axes::Axis;
+use abi::wire::frames;
 use host::axes::{Carrier, Completion, Doorbell, HaltPoll, RingFeatures, Servicer};
 use host::probe::Facts;
 
 use super::named::Named;
 
-/// A rung of the ladder, in order; then those beside it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Rung {
-    /// An empty call that KVM answers itself: what a hypercall served inside the kernel would cost at least.
-    InKernel,
-    /// An empty doorbell: what an exit costs here.
-    Floor,
-    /// One hypercall a range.
-    HypercallEach,
-    /// One hypercall a batch, ranges in a page.
-    HypercallBatch,
-    /// One hypercall a batch, ranges in a split ring.
-    RingHypercall,
-    /// The ring, told by virtio-mmio's notify register.
-    RingSync,
-    /// The ring, told by an eventfd to another thread.
-    RingAsync,
-    /// The ring as Linux and its monitors wire it today, to a guest that is back before KVM has put it to sleep.
-    VirtioPolled,
-    /// The same to a guest that really sleeps.
-    Virtio,
-    /// [`Rung::RingHypercall`] over a packed ring.
-    PackedHypercall,
-    /// [`Rung::RingSync`] over a packed ring.
-    PackedSync,
-    /// [`Rung::RingAsync`] over a packed ring.
-    PackedAsync,
-    /// [`Rung::VirtioPolled`] over a packed ring.
-    PackedVirtioPolled,
-    /// [`Rung::Virtio`] over a packed ring.
-    PackedVirtio,
-    /// [`Rung::HypercallBatch`], the page a log that many reports fill.
-    Log,
-    /// One port write a range, which KVM queues.
-    CoalescedPort,
-    /// One MMIO write a range, which KVM queues.
-    CoalescedMmio,
-    /// [`Rung::Virtio`] with indirect tables.
-    VirtioIndirect,
-    /// [`Rung::Virtio`] with event indices.
-    VirtioEventIdx,
-    /// [`Rung::RingAsync`] whose thread polls the ring, and is told of nothing.
-    PollingAsync,
-    /// [`Rung::Virtio`] whose thread does.
-    PollingVirtio,
-}
+mod beside;
+mod name;
+mod transport;
 
-impl Axis for Rung {
-    const AXIS: &'static str = "rung";
-    const ALL: &'static [Self] = &[
-        Self::InKernel,
-        Self::Floor,
-        Self::HypercallEach,
-        Self::HypercallBatch,
-        Self::RingHypercall,
-        Self::RingSync,
-        Self::RingAsync,
-        Self::VirtioPolled,
-        Self::Virtio,
-        Self::PackedHypercall,
-        Self::PackedSync,
-        Self::PackedAsync,
-        Self::PackedVirtioPolled,
-        Self::PackedVirtio,
-        Self::Log,
-        Self::CoalescedPort,
-        Self::CoalescedMmio,
-        Self::VirtioIndirect,
-        Self::VirtioEventIdx,
-        Self::PollingAsync,
-        Self::PollingVirtio,
-    ];
+pub use name::Rung;
+pub use transport::Transport;
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::InKernel => "in-kernel",
-            Self::Floor => "floor",
-            Self::HypercallEach => "hypercall-each",
-            Self::HypercallBatch => "hypercall-batch",
-            Self::RingHypercall => "ring-hypercall",
-            Self::RingSync => "ring-sync",
-            Self::RingAsync => "ring-async",
-            Self::VirtioPolled => "virtio-polled",
-            Self::Virtio => "virtio",
-            Self::PackedHypercall => "packed-hypercall",
-            Self::PackedSync => "packed-sync",
-            Self::PackedAsync => "packed-async",
-            Self::PackedVirtioPolled => "packed-virtio-polled",
-            Self::PackedVirtio => "packed-virtio",
-            Self::Log => "log",
-            Self::CoalescedPort => "coalesced-port",
-            Self::CoalescedMmio => "coalesced-mmio",
-            Self::VirtioIndirect => "virtio-indirect",
-            Self::VirtioEventIdx => "virtio-event-idx",
-            Self::PollingAsync => "polling-async",
-            Self::PollingVirtio => "polling-virtio",
-        }
-    }
-}
+use beside::{BESIDE, Beside};
+use transport::Change;
 
 /// What a transport is called that is a rung, or none.
 #[must_use]
 pub fn label(rung: Option<Named<Rung>>) -> String {
     rung.map_or_else(|| "custom".to_owned(), |rung| rung.to_string())
-}
-
-/// The six axes that make a transport.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Transport {
-    /// Where ranges travel.
-    pub carrier: Carrier,
-    /// What a ring has beside its format.
-    pub ring_features: RingFeatures,
-    /// How the host is told.
-    pub doorbell: Doorbell,
-    /// Who acts.
-    pub servicer: Servicer,
-    /// How the guest learns.
-    pub completion: Completion,
-    /// Whether KVM spins before a processor that halts sleeps.
-    pub halt_poll: HaltPoll,
-}
-
-/// One axis set to another value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Change {
-    Carrier(Carrier),
-    RingFeatures(RingFeatures),
-    Doorbell(Doorbell),
-    Servicer(Servicer),
-    Completion(Completion),
-    HaltPoll(HaltPoll),
 }
 
 /// From one rung to the next.
@@ -227,98 +111,6 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// A rung beside the ladder.
-struct Beside {
-    rung: Rung,
-    /// The rung of the ladder that it is like, but for the changes.
-    like: Rung,
-    changes: &'static [Change],
-    /// What they add or save, as the subject of a sentence.
-    cause: &'static str,
-    /// It in a line.
-    meaning: &'static str,
-}
-
-const BESIDE: &[Beside] = &[
-    packed(Rung::PackedHypercall, Rung::RingHypercall, "ring-hypercall, the ring a packed one"),
-    packed(Rung::PackedSync, Rung::RingSync, "ring-sync, the ring a packed one"),
-    packed(Rung::PackedAsync, Rung::RingAsync, "ring-async, the ring a packed one"),
-    packed(Rung::PackedVirtioPolled, Rung::VirtioPolled, "virtio-polled, the ring a packed one"),
-    packed(Rung::PackedVirtio, Rung::Virtio, "virtio, the ring a packed one"),
-    Beside {
-        rung: Rung::Log,
-        like: Rung::HypercallBatch,
-        changes: &[Change::Carrier(Carrier::Log)],
-        cause: "gathering reports in a log until it is full",
-        meaning: "hypercall-batch, the page a log of 511 states that many reports fill",
-    },
-    Beside {
-        rung: Rung::CoalescedPort,
-        like: Rung::HypercallEach,
-        changes: &[Change::Carrier(Carrier::Store), Change::Doorbell(Doorbell::CoalescedPort)],
-        cause: "a port write that KVM queues instead of a call",
-        meaning: "hypercall-each, the call a port write that KVM queues in the kernel",
-    },
-    Beside {
-        rung: Rung::CoalescedMmio,
-        like: Rung::HypercallEach,
-        changes: &[Change::Carrier(Carrier::Store), Change::Doorbell(Doorbell::CoalescedMmio)],
-        cause: "an MMIO write that KVM queues instead of a call",
-        meaning: "hypercall-each, the call an MMIO write that KVM queues in the kernel",
-    },
-    Beside {
-        rung: Rung::VirtioIndirect,
-        like: Rung::Virtio,
-        changes: &[Change::RingFeatures(RingFeatures { indirect: true, ..RingFeatures::NONE })],
-        cause: "a table that one descriptor points to",
-        meaning: "virtio, the ranges in an indirect table",
-    },
-    Beside {
-        rung: Rung::VirtioEventIdx,
-        like: Rung::Virtio,
-        changes: &[Change::RingFeatures(RingFeatures { event_idx: true, ..RingFeatures::NONE })],
-        cause: "event indices instead of flags",
-        meaning: "virtio, each side told by the other's event index",
-    },
-    Beside {
-        rung: Rung::PollingAsync,
-        like: Rung::RingAsync,
-        changes: POLLING,
-        cause: POLLING_CAUSE,
-        meaning: "ring-async, the device's thread polling the ring and told of nothing",
-    },
-    Beside {
-        rung: Rung::PollingVirtio,
-        like: Rung::Virtio,
-        changes: POLLING,
-        cause: POLLING_CAUSE,
-        meaning: "virtio, the device's thread polling the ring and told of nothing",
-    },
-];
-
-const fn packed(rung: Rung, like: Rung, meaning: &'static str) -> Beside {
-    let cause = "the packed format instead of the split one";
-    Beside { rung, like, changes: &[Change::Carrier(Carrier::PackedRing)], cause, meaning }
-}
-
-/// Who polls is told of nothing, and where nothing rings somebody has to poll: two axes, one choice.
-const POLLING: &[Change] = &[Change::Doorbell(Doorbell::None), Change::Servicer(Servicer::Polling)];
-const POLLING_CAUSE: &str = "a thread that polls the ring instead of one that is woken";
-
-impl Transport {
-    const fn with(mut self, change: Change) -> Self {
-        match change {
-            Change::Carrier(carrier) => self.carrier = carrier,
-            Change::RingFeatures(features) => self.ring_features = features,
-            Change::Doorbell(doorbell) => self.doorbell = doorbell,
-            Change::Servicer(servicer) => self.servicer = servicer,
-            Change::Completion(completion) => self.completion = completion,
-            Change::HaltPoll(halt_poll) => self.halt_poll = halt_poll,
-        }
-        self
-    }
-}
-
 /// With what the hypercall presets, from the floor on, call their host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CallBy {
@@ -395,16 +187,20 @@ impl Rung {
         Self::LADDER.iter().copied().rev().find(|rung| *rung < self)
     }
 
-    /// Exits to user space the design says a report of `batch` ranges takes; `None` where there is one when the carrier
+    /// Exits to user space the design says a report of `batch` ranges of this order takes, with those by which its pages
+    /// are taken back; `None` where there is one when the carrier
     /// is full, whoever's report that is.
     #[must_use]
-    pub fn exits_a_report(self, batch: u16) -> Option<u64> {
+    pub fn exits_a_report(self, batch: u16, order: Order) -> Option<u64> {
         Some(match self {
-            Self::HypercallEach => u64::from(batch),
+            Self::HypercallEach | Self::Request => u64::from(batch),
             Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
             Self::InKernel | Self::RingAsync | Self::VirtioPolled | Self::Virtio => 0,
-            Self::PackedHypercall | Self::PackedSync => 1,
+            Self::PackedHypercall | Self::PackedSync | Self::Status => 1,
             Self::PackedAsync | Self::PackedVirtioPolled | Self::PackedVirtio => 0,
+            Self::Inflate => 2 * frames::lists(batch.into(), order),
+            Self::CallAndRing => u64::from(batch) + 1,
+            Self::InflateVirtio | Self::VirtioAnyLength => 0,
             Self::Log | Self::CoalescedPort | Self::CoalescedMmio => return None,
             Self::VirtioIndirect | Self::VirtioEventIdx => 0,
             Self::PollingAsync | Self::PollingVirtio => 0,
@@ -496,8 +292,15 @@ mod tests {
         for rung in Rung::BESIDE.iter().copied() {
             let like = rung.before().unwrap();
             assert!(Rung::LADDER.contains(&like));
+            let exits = |rung: Rung| rung.exits_a_report(32, Order::PAGE);
+            let more = match rung {
+                Rung::Inflate => 1,
+                Rung::CallAndRing => 32,
+                _ => 0,
+            };
+            let expected = exits(like).map(|exits| exits + more);
+            assert!(exits(rung).is_none_or(|exits| Some(exits) == expected), "{}", rung.name());
             let changes = rung.beside().unwrap().changes.len();
-            assert!(rung.exits_a_report(32).is_none_or(|exits| Some(exits) == like.exits_a_report(32)));
             for call in [CallBy::Hypercall, CallBy::Port] {
                 assert_eq!(distance(rung.transport(call), like.transport(call)), changes, "{}", rung.name());
                 assert!(is_allowed(rung.transport(call)));

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use abi::addr::PAGE_SIZE;
+use abi::wire::frames;
 use host::axes::{Carrier, Discard};
 use host::engine::EngineSpec;
 use host::kvm::Counter;
@@ -53,6 +54,8 @@ fn timed(spec: &TimedSpec, facts: &Facts) -> Duration {
     let ranges = u64::from(spec.batch);
     let calls = match spec.way.carrier {
         Carrier::Empty => 1,
+        Carrier::CallAndRing => ranges + 1,
+        Carrier::Inflate => 2 * frames::lists(ranges, spec.order),
         _ => ranges.div_ceil(spec.capacity().max(1).into()),
     };
     let pages = ranges.saturating_mul(spec.order.pages());

@@ -15,6 +15,8 @@ pub struct Calls {
     pub in_kernel: InKernel,
     /// Whether its KVM can be told not to spin for a machine; `None` if nobody has asked.
     pub halt_poll: Option<bool>,
+    /// Whether its KVM knows ioeventfds by their address alone; `None` if nobody has asked.
+    pub addresses: Option<bool>,
 }
 
 /// Whether a KVM answers a hypercall itself.
@@ -40,13 +42,14 @@ impl Calls {
         } else {
             InKernel::Not { reason: silence(facts).unwrap_or("it was not tried").to_owned() }
         };
-        Self { by: CallBy::on(facts), in_kernel, halt_poll: Some(facts.sets_halt_poll()) }
+        let [halt_poll, addresses] = [facts.sets_halt_poll(), facts.knows_addresses()].map(Some);
+        Self { by: CallBy::on(facts), in_kernel, halt_poll, addresses }
     }
 
     /// Of a host that has not been asked: nothing that is named is refused, and nothing is counted on.
     #[must_use]
     pub const fn untried(by: CallBy) -> Self {
-        Self { by, in_kernel: InKernel::Untried, halt_poll: None }
+        Self { by, in_kernel: InKernel::Untried, halt_poll: None, addresses: None }
     }
 
     /// Every rung of the ladder that this host is known to run, in order.
@@ -65,17 +68,24 @@ impl Calls {
     pub fn refusal(&self, rung: Rung) -> Option<&str> {
         match (rung, &self.in_kernel) {
             (Rung::InKernel, InKernel::Not { reason }) => Some(reason),
-            (Rung::Virtio | Rung::PackedVirtio | Rung::VirtioIndirect | Rung::VirtioEventIdx, _)
-                if self.halt_poll == Some(false) =>
-            {
-                Some(NO_HALT_POLL)
-            }
+            (
+                Rung::Virtio
+                | Rung::PackedVirtio
+                | Rung::InflateVirtio
+                | Rung::VirtioAnyLength
+                | Rung::VirtioIndirect
+                | Rung::VirtioEventIdx,
+                _,
+            ) if self.halt_poll == Some(false) => Some(NO_HALT_POLL),
+            (Rung::VirtioAnyLength, _) if self.addresses == Some(false) => Some(NO_ADDRESSES),
             _ => None,
         }
     }
 }
 
 const NO_HALT_POLL: &str = "this KVM has no KVM_CAP_HALT_POLL, so that the vCPU cannot be made to sleep at once: use virtio-polled or packed-virtio-polled";
+
+const NO_ADDRESSES: &str = "this KVM has no KVM_CAP_IOEVENTFD_ANY_LENGTH: use virtio";
 
 /// Why the hypercall that KVM answers itself does not answer from ring 0, where it should.
 fn silence(facts: &Facts) -> Option<&str> {

@@ -226,6 +226,8 @@ fn outcome(spec: &EngineSpec, trial: u64, wrong: Option<Wrong>) -> EngineOutcome
             madvise_error: None,
             put_off: None,
             userfault: None,
+            announced: 0,
+            deflated_pages: 0,
             refused: Refused::default(),
             violations,
             elapsed_ns: Some(1_000_000),

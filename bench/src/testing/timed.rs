@@ -41,7 +41,11 @@ pub(crate) fn facts() -> Facts {
     };
     Facts {
         flavour: Flavour::Vmx,
-        capabilities: vec![("KVM_CAP_EXIT_HYPERCALL", true), ("KVM_CAP_HALT_POLL", true)],
+        capabilities: vec![
+            ("KVM_CAP_EXIT_HYPERCALL", true),
+            ("KVM_CAP_HALT_POLL", true),
+            ("KVM_CAP_IOEVENTFD_ANY_LENGTH", true),
+        ],
         max_vcpus: 8,
         hypercall: Bell::Vmcall,
         doorbells: vec![
@@ -308,6 +312,8 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
                 took: Duration::from_nanos(300 * reported),
             }),
             userfault: None,
+            announced: 0,
+            deflated_pages: 0,
             refused: Refused::default(),
             witness: WitnessKind::Frames,
             splits: None,

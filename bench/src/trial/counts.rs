@@ -58,6 +58,12 @@ pub struct Counts {
     /// What whoever answers for userfaultfd did, in the whole trial.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub userfault: Option<Answered>,
+    /// Ranges announced by a call before they were reported; left out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub announced: u64,
+    /// Pages the host was told of before they were used again; left out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deflated_pages: u64,
     /// Ranges refused, by reason, in the whole trial.
     pub refused: BTreeMap<String, u64>,
     /// Pages whose contents the guest checked, in the whole trial.
@@ -67,6 +73,10 @@ pub struct Counts {
     /// The whole trial as the runner saw it, in nanoseconds; absent where nothing tells the time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub elapsed_ns: Option<u64>,
+}
+
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -91,6 +101,8 @@ impl Counts {
             madvise_error: found.madvise_error.map(|errno| io::Error::from_raw_os_error(errno).to_string()),
             put_off: found.put_off.map(|put_off| PutOff::new(put_off, clock)),
             userfault: found.userfault.map(Answered::from),
+            announced: found.announced,
+            deflated_pages: found.deflated_pages,
             refused: refusals(&found.refused),
             checked_pages,
             violations: violations.collect(),
@@ -179,7 +191,18 @@ fn statistics(kvm_stats: &[(String, u64)], clock: Clock) -> BTreeMap<String, u64
 
 /// Ranges refused, by reason; only reasons there were.
 fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
-    let Refused { empty, wraps, outside, read_only, indirect, table, broken_chain, bad_call } = *refused;
+    let Refused {
+        empty,
+        wraps,
+        outside,
+        read_only,
+        indirect,
+        table,
+        broken_chain,
+        bad_call,
+        bad_list,
+        unannounced,
+    } = *refused;
     [
         ("empty", empty),
         ("wraps", wraps),
@@ -189,6 +212,8 @@ fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
         ("table", table),
         ("broken-chain", broken_chain),
         ("bad-call", bad_call),
+        ("bad-list", bad_list),
+        ("unannounced", unannounced),
     ]
     .into_iter()
     .filter(|(_, count)| *count > 0)

@@ -4,4 +4,5 @@ pub mod checks;
 pub mod choices;
 pub mod measured;
 pub mod phases;
+mod told;
 pub mod witness;

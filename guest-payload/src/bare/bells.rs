@@ -126,6 +126,25 @@ impl Ringer for NotifyRegister {
     }
 }
 
+/// The same of whichever queue the word says.
+pub(super) struct NotifyQueue;
+
+impl Ringer for NotifyQueue {
+    fn ring(word: u32, _: u64, _: u64) -> Option<u64> {
+        // SAFETY: the address is mapped and has no memory behind it.
+        unsafe {
+            asm!(
+                "mov [{at}], {queue:e}",
+                at = in(reg) VIRTIO_MMIO.0 + QUEUE_NOTIFY,
+                // [`abi::calls::Operation::Queue`] has it above its number.
+                queue = in(reg) word >> 16,
+                options(nostack),
+            );
+        }
+        None
+    }
+}
+
 /// `out` of the word to the store port.
 pub(super) struct StorePort;
 

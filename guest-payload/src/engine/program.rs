@@ -20,7 +20,8 @@ use crate::metal::Metal;
 use crate::transport::choose::{areas, packed, split};
 use crate::transport::virtio_mmio::{self, StartError};
 use crate::transport::{
-    BatchPage, Empty, Options, PackedRing, Plain, Registers, SplitRing, Store, Transport,
+    BatchPage, CallAndRing, Empty, Inflate, Options, PackedRing, Plain, Registers, RequestPage, SplitRing,
+    StatusPage, Store, Transport,
 };
 
 /// The virtual processor that sets up what all share.
@@ -65,6 +66,24 @@ pub fn run<M: Metal>(metal: &mut M, boot: &BootInfo) -> Result<(), StartError> {
                 let mut ring = packed_ring(metal, boot, boot.ring_features)?;
                 choose(metal, boot, &info, inhibited, &mut ring);
             }
+        }
+        Carrier::Request => {
+            let mut page = RequestPage::place(metal);
+            choose(metal, boot, &info, inhibited, &mut page);
+        }
+        // Its entries are of one size, and the core reports blocks of several: no host starts such a trial.
+        Carrier::Status => {
+            let mut page = StatusPage::of(metal.vcpu(), info.min_order);
+            choose(metal, boot, &info, inhibited, &mut page);
+        }
+        // The allocator takes reported blocks back without a word: no host starts such a trial either.
+        Carrier::Inflate => {
+            let mut queues = Inflate::new(metal, info.min_order, boot.completion);
+            choose(metal, boot, &info, inhibited, &mut queues);
+        }
+        Carrier::CallAndRing => {
+            let mut ring = CallAndRing::over(split_ring(metal, boot, Plain)?);
+            choose(metal, boot, &info, inhibited, &mut ring);
         }
     }
     Ok(())
@@ -119,10 +138,12 @@ fn bring_up(metal: &mut impl Metal, boot: &BootInfo, info: &EngineInfo) -> Resul
     // A word of eight equal bytes: either half of it is what the balloon is told.
     let poison = info.poisoned.then(|| virtio_mmio::low_half(info.poison));
     match boot.carrier {
-        Carrier::Ring | Carrier::PackedRing => match virtio_mmio::start(metal, areas(boot)?, poison)? {
-            virtio_mmio::Started::Reporting => Ok(Inhibited::No),
-            virtio_mmio::Started::PoisonNotOffered => Ok(Inhibited::PoisonNotNegotiated),
-        },
+        Carrier::Ring | Carrier::PackedRing | Carrier::CallAndRing => {
+            match virtio_mmio::start(metal, areas(boot)?, poison)? {
+                virtio_mmio::Started::Reporting => Ok(Inhibited::No),
+                virtio_mmio::Started::PoisonNotOffered => Ok(Inhibited::PoisonNotNegotiated),
+            }
+        }
         _ if info.poisoned => Ok(Inhibited::PoisonUnsaid),
         _ => Ok(Inhibited::No),
     }

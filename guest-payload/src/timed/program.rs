@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Only the stretch from `begun` to `ended`, and the two touches, are timed; the same lines time every
-//! transport.
+//! transport. Where the host has to be told before pages are used again, that is part of the first touch.
 
 use abi::addr::{Order, PageRange, Pfn};
 use abi::axes::Carrier;
@@ -25,8 +25,8 @@ use crate::timed::ledger;
 use crate::timed::oracle::{self, Oracle};
 use crate::timed::trace::Trace;
 use crate::timed::workload::Batches;
-use crate::transport::Transport;
 use crate::transport::choose::Over;
+use crate::transport::{Transport, Verdict};
 
 /// The measured program.
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +148,7 @@ impl<T> Reporter<T> {
     {
         self.batches.fill(batch);
         self.give(metal, batch);
-        let calls = batch.len().div_ceil(self.transport.capacity()).max(1);
+        let calls = self.transport.calls(batch);
         self.trace.reserve(metal, calls as u64, 1);
     }
 
@@ -183,12 +183,9 @@ impl<T> Reporter<T> {
             self.trace.call(metal, CallRecord { prepared, notified, acknowledged });
             record.calls += 1;
             record.ended = acknowledged;
-            if verdict.refused != 0 {
-                count(metal, notes::REFUSED, verdict.refused);
-            }
-            if let Some(violation) = verdict.violation {
-                let first = ranges.first().map_or(Pfn(0), |range| range.start());
-                oracle::note(metal, violation, first, self.trace.reports());
+            self.judge(metal, verdict, ranges);
+            if !self.transport.is_last() {
+                continue;
             }
             if later.is_empty() {
                 return record;
@@ -197,18 +194,32 @@ impl<T> Reporter<T> {
         }
     }
 
-    /// Takes an acknowledged batch back: touches it, checks it, stamps it.
+    /// Counts what the host refused of these ranges and what was wrong with its acknowledgement.
+    #[inline(always)]
+    fn judge(&self, metal: &mut impl Metal, verdict: Verdict, ranges: &[PageRange]) {
+        if verdict.refused != 0 {
+            count(metal, notes::REFUSED, verdict.refused);
+        }
+        if let Some(violation) = verdict.violation {
+            let first = ranges.first().map_or(Pfn(0), |range| range.start());
+            oracle::note(metal, violation, first, self.trace.reports());
+        }
+    }
+
+    /// Takes an acknowledged batch back: says so if the host has to know, touches it, checks it, stamps it.
     pub(super) fn take_back<M: Metal>(&mut self, metal: &mut M, batch: &[PageRange], mut record: ReportRecord)
     where
         T: Transport<M>,
     {
         let start = metal.clock();
+        let verdict = self.transport.before_use(metal, batch);
         oracle::touch(metal, batch);
         let touched = metal.clock();
         oracle::touch(metal, batch);
         let retouched = metal.clock();
         record.touch = touched.wrapping_sub(start);
         record.retouch = retouched.wrapping_sub(touched);
+        self.judge(metal, verdict, batch);
 
         for range in batch {
             self.oracle.check_touched(metal, *range, self.trace.reports());

@@ -57,6 +57,14 @@ impl<M: Metal, T: Transport<M>> Transport<M> for Slow<T> {
         self.transport.prepare(metal, ranges);
     }
 
+    fn is_last(&self) -> bool {
+        self.transport.is_last()
+    }
+
+    fn calls(&self, ranges: &[PageRange]) -> usize {
+        self.transport.calls(ranges)
+    }
+
     fn notify(&mut self, metal: &mut M) {
         self.spin(metal, Step::Notify);
         self.transport.notify(metal);
@@ -66,5 +74,9 @@ impl<M: Metal, T: Transport<M>> Transport<M> for Slow<T> {
         let verdict = self.transport.wait(metal);
         self.spin(metal, Step::Wait);
         verdict
+    }
+
+    fn before_use(&mut self, metal: &mut M, ranges: &[PageRange]) -> Verdict {
+        self.transport.before_use(metal, ranges)
     }
 }

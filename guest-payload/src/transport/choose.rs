@@ -5,9 +5,10 @@ use abi::boot::BootInfo;
 use abi::wire::virtio::Areas;
 use abi::wire::{packed_ring, split_ring};
 
-use super::virtio_mmio::{StartError, start};
+use super::virtio_mmio::{StartError, start, start_frames};
 use super::{
-    BatchPage, Empty, Log, Options, PackedRing, Plain, Registers, SplitRing, Store, StoreQueue, Transport,
+    BatchPage, CallAndRing, Empty, Inflate, Log, Options, PackedRing, Plain, Registers, RequestPage,
+    SplitRing, StatusPage, Store, StoreQueue, Transport,
 };
 use crate::metal::Metal;
 
@@ -47,6 +48,21 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
         Carrier::Log => work.over(metal, info, Log::of(metal.vcpu())),
         Carrier::Store if info.gathers > 0 => work.over(metal, info, StoreQueue::default()),
         Carrier::Store => work.over(metal, info, Store::default()),
+        Carrier::Request => {
+            let page = RequestPage::place(metal);
+            work.over(metal, info, page);
+        }
+        Carrier::Status => work.over(metal, info, StatusPage::of(metal.vcpu(), info.order)),
+        Carrier::Inflate => {
+            start_frames(metal)?;
+            let queues = Inflate::new(metal, info.order, info.completion);
+            work.over(metal, info, queues);
+        }
+        Carrier::CallAndRing => {
+            start(metal, areas(info)?, None)?;
+            let ring = SplitRing::new(metal, split(info)?, info.completion, Plain);
+            work.over(metal, info, CallAndRing::over(ring));
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use abi::addr::Gpa;
 use abi::layout::VIRTIO_MMIO;
+use abi::wire::frames::Place;
 use abi::wire::virtio::balloon::{CONFIG_POISON, REPORTING_QUEUE};
 use abi::wire::virtio::{Areas, DEVICE_ID_BALLOON, feature, mmio, status};
 
@@ -25,9 +26,9 @@ pub enum Started {
 pub enum StartError {
     /// There is no virtio-mmio device of version 2 here, or it is no balloon.
     NoBalloon,
-    /// It does not offer reporting or the format of the ring, or does not accept what it offered.
+    /// It does not offer what is needed (reporting, or to be told; the format of the ring), or does not accept it.
     Features,
-    /// The reporting queue is missing or too small.
+    /// A queue is missing or too small.
     Queue,
 }
 
@@ -37,10 +38,33 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; the device is left with status FAILED.
 pub fn start(metal: &mut impl Metal, at: Areas, poison: Option<u32>) -> Result<Started, StartError> {
-    negotiate(metal, at, poison).inspect_err(|_| write(metal, mmio::STATUS, status::FAILED))
+    let wanted = Wanted { required: REQUIRED | at.needs, queues: &[(REPORTING_QUEUE, at)], poison };
+    negotiate(metal, &wanted).inspect_err(|_| write(metal, mmio::STATUS, status::FAILED))
 }
 
-fn negotiate(metal: &mut impl Metal, at: Areas, poison: Option<u32>) -> Result<Started, StartError> {
+/// The same with the inflate and the deflate queue instead, and a host that is told before pages are used again.
+///
+/// # Errors
+/// [`StartError`]; the device is left with status FAILED.
+pub fn start_frames(metal: &mut impl Metal) -> Result<(), StartError> {
+    let queues = [Place::INFLATE, Place::DEFLATE].map(|place| (place.number, place.ring.areas()));
+    let required = feature::VERSION_1 | feature::MUST_TELL_HOST;
+    let started = negotiate(metal, &Wanted { required, queues: &queues, poison: None });
+    started.map(drop).inspect_err(|_| write(metal, mmio::STATUS, status::FAILED))
+}
+
+/// What the device is to be brought up with.
+struct Wanted<'a> {
+    /// Features without which it is of no use.
+    required: u64,
+    /// Queues by their numbers, each as the device is told.
+    queues: &'a [(u16, Areas)],
+    /// What free pages are filled with, if they are.
+    poison: Option<u32>,
+}
+
+fn negotiate(metal: &mut impl Metal, wanted: &Wanted<'_>) -> Result<Started, StartError> {
+    let Wanted { required, queues, poison } = *wanted;
     let is_balloon = read(metal, mmio::MAGIC_VALUE) == mmio::MAGIC
         && read(metal, mmio::VERSION) == mmio::VERSION_2
         && read(metal, mmio::DEVICE_ID) == DEVICE_ID_BALLOON;
@@ -54,7 +78,6 @@ fn negotiate(metal: &mut impl Metal, at: Areas, poison: Option<u32>) -> Result<S
     write(metal, mmio::STATUS, state);
 
     let offered = offered(metal);
-    let required = REQUIRED | at.needs;
     if offered & required != required {
         return Err(StartError::Features);
     }
@@ -70,7 +93,9 @@ fn negotiate(metal: &mut impl Metal, at: Areas, poison: Option<u32>) -> Result<S
     }
 
     if started == Started::Reporting {
-        set_up_queue(metal, at)?;
+        for (number, at) in queues {
+            set_up_queue(metal, *number, *at)?;
+        }
     }
     if let Some(poison) = poison.filter(|_| accepted & feature::PAGE_POISON != 0) {
         // Little endian, as everything here is.
@@ -100,8 +125,8 @@ fn offered(metal: &mut impl Metal) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-fn set_up_queue(metal: &mut impl Metal, at: Areas) -> Result<(), StartError> {
-    write(metal, mmio::QUEUE_SEL, u32::from(REPORTING_QUEUE));
+fn set_up_queue(metal: &mut impl Metal, number: u16, at: Areas) -> Result<(), StartError> {
+    write(metal, mmio::QUEUE_SEL, number.into());
     if read(metal, mmio::QUEUE_NUM_MAX) < u32::from(at.size) {
         return Err(StartError::Queue);
     }
@@ -125,8 +150,9 @@ pub const fn low_half(value: u64) -> u32 {
     halves(value)[0]
 }
 
+/// Both halves of a word, the lower one first.
 #[expect(clippy::cast_possible_truncation, reason = "split in two on purpose")]
-const fn halves(value: u64) -> [u32; 2] {
+pub(super) const fn halves(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
 

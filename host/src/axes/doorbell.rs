@@ -15,6 +15,9 @@ pub enum Doorbell {
     IoeventfdPort,
     /// An MMIO write that KVM turns into an eventfd signal.
     IoeventfdMmio,
+    /// The same by its address alone, whatever is written and however wide (`KVM_CAP_IOEVENTFD_ANY_LENGTH`, Linux 4.3): on
+    /// VMX the exit needs no look at the instruction then (`KVM_FAST_MMIO_BUS`).
+    IoeventfdMmioAny,
     /// `vmcall` or `vmmcall` with a number that KVM answers itself: an exit to KVM, none to user space.
     HypercallKernel,
     /// A port write that KVM queues in the kernel: an exit when its queue is full.
@@ -34,6 +37,7 @@ impl Axis for Doorbell {
         Self::Mmio,
         Self::IoeventfdPort,
         Self::IoeventfdMmio,
+        Self::IoeventfdMmioAny,
         Self::HypercallKernel,
         Self::CoalescedPort,
         Self::CoalescedMmio,
@@ -47,6 +51,7 @@ impl Axis for Doorbell {
             Self::Mmio => "mmio",
             Self::IoeventfdPort => "ioeventfd-port",
             Self::IoeventfdMmio => "ioeventfd-mmio",
+            Self::IoeventfdMmioAny => "ioeventfd-mmio-any",
             Self::HypercallKernel => "hypercall-kernel",
             Self::CoalescedPort => "coalesced-port",
             Self::CoalescedMmio => "coalesced-mmio",
@@ -59,7 +64,18 @@ impl Doorbell {
     /// Whether KVM answers it itself and signals an eventfd, instead of leaving `KVM_RUN`.
     #[must_use]
     pub const fn is_ioeventfd(self) -> bool {
-        matches!(self, Self::IoeventfdPort | Self::IoeventfdMmio)
+        self.matches().is_some()
+    }
+
+    /// By what KVM knows it, if it answers it itself and signals an eventfd.
+    #[must_use]
+    pub const fn matches(self) -> Option<Match> {
+        match self {
+            Self::IoeventfdPort | Self::IoeventfdMmio => Some(Match::Number),
+            Self::IoeventfdMmioAny => Some(Match::Address),
+            Self::Hypercall | Self::Port | Self::Mmio | Self::HypercallKernel => None,
+            Self::CoalescedPort | Self::CoalescedMmio => None,
+        }
     }
 
     /// Whether KVM queues what is written, instead of leaving `KVM_RUN`.
@@ -85,7 +101,7 @@ impl Doorbell {
     pub const fn servicer(self) -> Servicer {
         match self {
             Self::Hypercall | Self::Port | Self::Mmio => Servicer::Vcpu,
-            Self::IoeventfdPort | Self::IoeventfdMmio => Servicer::Device,
+            Self::IoeventfdPort | Self::IoeventfdMmio | Self::IoeventfdMmioAny => Servicer::Device,
             Self::HypercallKernel => Servicer::Kernel,
             Self::CoalescedPort | Self::CoalescedMmio => Servicer::Vcpu,
             Self::None => Servicer::Polling,
@@ -103,7 +119,12 @@ impl Doorbell {
             (Self::CoalescedPort, _) | (Self::Port, Carrier::Store) => Bell::StorePort,
             (Self::CoalescedMmio, _) | (Self::Mmio, Carrier::Store) => Bell::StoreMmio,
             (Self::Port, _) => Bell::CallPort,
-            (Self::IoeventfdMmio, _) => Bell::NotifyRegister,
+            (Self::Mmio | Self::IoeventfdMmio | Self::IoeventfdMmioAny, Carrier::Inflate) => {
+                Bell::NotifyQueue
+            }
+            (Self::IoeventfdMmio | Self::IoeventfdMmioAny, _) => Bell::NotifyRegister,
+            // One instruction has to do for the announcements and the kick.
+            (Self::Mmio, Carrier::CallAndRing) => Bell::CallStore,
             (Self::Mmio, _) if carrier.is_ring() => Bell::NotifyRegister,
             (Self::Mmio, _) => Bell::CallStore,
             (Self::IoeventfdPort, _) => Bell::KickPort,
@@ -111,6 +132,15 @@ impl Doorbell {
             (Self::None, _) => Bell::NotifyRegister,
         }
     }
+}
+
+/// By what KVM knows a doorbell that it turns into the signal of an eventfd.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Match {
+    /// The address, the width, and the number of the queue that is written.
+    Number,
+    /// The address alone.
+    Address,
 }
 
 /// Who acts on a report.
@@ -157,8 +187,12 @@ mod tests {
             assert_eq!(over(Doorbell::CoalescedPort, carrier), Bell::StorePort);
             assert_eq!(over(Doorbell::CoalescedMmio, carrier), Bell::StoreMmio);
             assert_eq!(over(Doorbell::IoeventfdPort, carrier), Bell::KickPort);
-            assert_eq!(over(Doorbell::IoeventfdMmio, carrier), Bell::NotifyRegister);
+            let notify = if carrier == Carrier::Inflate { Bell::NotifyQueue } else { Bell::NotifyRegister };
+            assert_eq!(over(Doorbell::IoeventfdMmio, carrier), notify);
+            assert_eq!(over(Doorbell::IoeventfdMmioAny, carrier), notify);
         }
+        assert_eq!(over(Doorbell::Mmio, Carrier::Inflate), Bell::NotifyQueue);
+        assert_eq!(over(Doorbell::Mmio, Carrier::CallAndRing), Bell::CallStore);
         assert_eq!(over(Doorbell::Mmio, Carrier::Ring), Bell::NotifyRegister);
         assert_eq!(over(Doorbell::Mmio, Carrier::PackedRing), Bell::NotifyRegister);
         assert_eq!(over(Doorbell::Mmio, Carrier::Batch), Bell::CallStore);

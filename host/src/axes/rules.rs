@@ -33,6 +33,9 @@ const WITHOUT_EVENTS: &[RingFeatures] = &[
     RingFeatures { in_order: true, ..RingFeatures::NONE },
     RingFeatures { indirect: true, in_order: true, ..RingFeatures::NONE },
 ];
+/// What KVM turns into the signal of an eventfd.
+const IOEVENTFDS: &[Doorbell] =
+    &[Doorbell::IoeventfdPort, Doorbell::IoeventfdMmio, Doorbell::IoeventfdMmioAny];
 
 /// Every rule there is. Of several that are broken the first is told.
 pub const RULES: &[Rule] = &[
@@ -42,7 +45,7 @@ pub const RULES: &[Rule] = &[
         why: "such a doorbell exits to the vCPU's thread",
     },
     Rule {
-        given: &[Set::Doorbell(&[Doorbell::IoeventfdPort, Doorbell::IoeventfdMmio])],
+        given: &[Set::Doorbell(IOEVENTFDS)],
         then: Set::Servicer(&[Servicer::Device]),
         why: "KVM signals an eventfd, and the device thread waits for it",
     },
@@ -62,14 +65,20 @@ pub const RULES: &[Rule] = &[
         why: "KVM answers such a call itself and looks at no ranges",
     },
     Rule {
-        given: &[Set::Doorbell(&[Doorbell::IoeventfdPort, Doorbell::IoeventfdMmio])],
-        then: Set::Carrier(&[Carrier::Ring, Carrier::PackedRing, Carrier::Empty]),
-        why: "an eventfd carries no registers",
+        given: &[Set::Doorbell(IOEVENTFDS)],
+        then: Set::Carrier(&[Carrier::Ring, Carrier::PackedRing, Carrier::Inflate, Carrier::Empty]),
+        why: "an eventfd carries neither registers nor an answer",
     },
     Rule {
-        given: &[Set::Carrier(&[Carrier::Empty, Carrier::Registers, Carrier::Batch])],
+        given: &[Set::Carrier(&[
+            Carrier::Empty,
+            Carrier::Registers,
+            Carrier::Batch,
+            Carrier::Request,
+            Carrier::Status,
+        ])],
         then: Set::Completion(&[Completion::Return]),
-        why: "only a ring is acknowledged later",
+        why: "only what is in a queue is acknowledged later",
     },
     Rule {
         given: &[Set::Carrier(&[
@@ -78,9 +87,13 @@ pub const RULES: &[Rule] = &[
             Carrier::Batch,
             Carrier::Log,
             Carrier::Store,
+            Carrier::Request,
+            Carrier::Status,
+            Carrier::Inflate,
+            Carrier::CallAndRing,
         ])],
         then: Set::RingFeatures(&[RingFeatures::NONE]),
-        why: "they are options of a ring",
+        why: "they are options of the reporting queue, where nothing else carries ranges",
     },
     Rule {
         given: &[Set::Carrier(&[Carrier::PackedRing])],
@@ -93,7 +106,10 @@ pub const RULES: &[Rule] = &[
         why: "a device that looks by itself asks for no kick, at whichever entry",
     },
     Rule {
-        given: &[Set::Carrier(&[Carrier::Ring, Carrier::PackedRing]), Set::Servicer(&[Servicer::Device])],
+        given: &[
+            Set::Carrier(&[Carrier::Ring, Carrier::PackedRing, Carrier::Inflate]),
+            Set::Servicer(&[Servicer::Device]),
+        ],
         then: Set::Completion(&[Completion::Poll, Completion::Interrupt]),
         why: "the device thread acts after the doorbell has returned",
     },
@@ -314,14 +330,15 @@ mod tests {
         }
         match carrier {
             Carrier::Empty => completion == Completion::Return && servicer != Servicer::Polling,
-            Carrier::Registers | Carrier::Batch | Carrier::Log => {
+            Carrier::Registers | Carrier::Batch | Carrier::Log | Carrier::Request | Carrier::Status => {
                 servicer == Servicer::Vcpu && completion == Completion::Return
             }
             Carrier::Store => {
                 let doorbells = [Doorbell::Port, Doorbell::Mmio];
                 (doorbells.contains(&doorbell) || doorbell.is_coalesced()) && completion == Completion::Return
             }
-            Carrier::Ring | Carrier::PackedRing => match servicer {
+            Carrier::CallAndRing => servicer == Servicer::Vcpu && !doorbell.is_coalesced(),
+            Carrier::Ring | Carrier::PackedRing | Carrier::Inflate => match servicer {
                 Servicer::Vcpu => true,
                 Servicer::Device | Servicer::Polling => completion != Completion::Return,
                 Servicer::Kernel => false,
@@ -345,7 +362,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_judged_as_in_other_words() {
-        assert_eq!(Way::all().count(), 7 * 9 * 4 * 3 * 3 * 2 * (8 * 3 * 7 + 7));
+        assert_eq!(Way::all().count(), 11 * 10 * 4 * 3 * 3 * 2 * (8 * 3 * 7 + 7));
         for way in Way::all() {
             assert_eq!(way.validate().is_ok(), goes_together(&way), "{way:?}");
         }
@@ -356,7 +373,19 @@ mod tests {
         let over = |carrier| Way::allowed().filter(|way| way.carrier == carrier).count();
         // Each transport with each of 32 pairs of discard and backing, in three orders of ranges; and rings with options,
         // of which a device that polls leaves out the four with event indices.
-        let transports = [(16, 0), (8, 0), (8, 0), (59, 50 * 7 + 9 * 3), (59, 50 * 3 + 9), (8, 0), (12, 0)];
+        let transports = [
+            (19, 0),
+            (8, 0),
+            (8, 0),
+            (68, 59 * 7 + 9 * 3),
+            (68, 59 * 3 + 9),
+            (8, 0),
+            (12, 0),
+            (8, 0),
+            (8, 0),
+            (59, 0),
+            (32, 0),
+        ];
         let ways = Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>();
         assert_eq!(ways, transports.map(|(transports, options)| transports * 32 * 3 + options));
     }
@@ -386,7 +415,7 @@ mod tests {
         for servicer in [Servicer::Vcpu, Servicer::Device] {
             assert!(refusal(&Way { servicer, ..IN_KERNEL }).contains("--servicer kernel"));
         }
-        for carrier in [Carrier::Registers, Carrier::Batch, Carrier::Ring, Carrier::PackedRing] {
+        for carrier in Carrier::ALL.iter().copied().filter(|carrier| *carrier != Carrier::Empty) {
             assert!(refusal(&Way { carrier, ..IN_KERNEL }).contains("--carrier empty"));
         }
         for completion in [Completion::Poll, Completion::Interrupt] {
@@ -414,7 +443,7 @@ mod tests {
         );
         assert_eq!(
             way.validate().unwrap_err().rule.to_string(),
-            "carrier ring or packed with servicer device needs completion poll or interrupt: the device thread acts after the \
+            "carrier ring, packed or inflate with servicer device needs completion poll or interrupt: the device thread acts after the \
              doorbell has returned"
         );
         assert_eq!(ring_of_the_device().validate(), Ok(()));

@@ -209,6 +209,9 @@ impl Balloon {
 
     /// Has reports come by this number.
     pub(super) fn listen(&mut self, queue: u16) -> io::Result<()> {
+        if self.of_frames {
+            return Ok(());
+        }
         let before = self.reporting_queue();
         if let Some(listener) = self.listener.as_ref().filter(|_| before != queue) {
             listener.listen(before, queue)?;

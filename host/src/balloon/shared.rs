@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use abi::wire::virtio::balloon::DEFLATE_QUEUE;
+
 use super::Balloon;
 use crate::kvm::{ExitError, Pulse};
 
@@ -13,14 +15,16 @@ pub(crate) struct SharedBalloon {
     balloon: Arc<Mutex<Balloon>>,
     /// Number of its reporting queue.
     reporting: Arc<AtomicU16>,
+    /// Whether kicks of the deflate queue are heard as its are.
+    deflates: bool,
     /// Of the machine it belongs to: says when nothing is to be waited for any more.
     pulse: Arc<Pulse>,
 }
 
 impl SharedBalloon {
     pub(crate) fn new(balloon: Balloon, pulse: &Arc<Pulse>) -> Self {
-        let reporting = Arc::clone(&balloon.reporting);
-        Self { balloon: Arc::new(Mutex::new(balloon)), reporting, pulse: Arc::clone(pulse) }
+        let (reporting, deflates) = (Arc::clone(&balloon.reporting), balloon.of_frames);
+        Self { balloon: Arc::new(Mutex::new(balloon)), reporting, deflates, pulse: Arc::clone(pulse) }
     }
 
     /// The balloon itself. One whose lock was poisoned by a panic elsewhere is still a state machine in a valid state:
@@ -29,11 +33,12 @@ impl SharedBalloon {
         self.balloon.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a kick of this queue is one about reports.
+    /// Whether a kick of this queue is one about reports, or about pages that are taken back.
     #[inline]
     pub(crate) fn is_kick(&self, queue: u32) -> bool {
         // Relaxed: see the balloon.
         queue == u32::from(self.reporting.load(Ordering::Relaxed))
+            || self.deflates && queue == u32::from(DEFLATE_QUEUE)
     }
 
     /// The driver reads a register.

@@ -16,6 +16,14 @@ pub enum EngineSpecError {
     /// Nothing could be reported.
     #[error("carrier empty carries no ranges: use --carrier registers, batch, ring or packed")]
     NoRanges,
+    /// The carrier is none for a reporting core.
+    #[error("carrier {carrier} is for timed reports only: {why}; use --carrier registers, batch, ring or packed", carrier = .carrier.name())]
+    Carrier {
+        /// The carrier.
+        carrier: Carrier,
+        /// Why, in words that end a clause.
+        why: &'static str,
+    },
     /// Reports would not be acknowledged one by one.
     #[error(
         "carrier {carrier} gathers {entries} entries before the host is told, and the reporting core keeps each of its reports off the free lists until it is acknowledged: use --carrier registers, batch, ring or packed",

@@ -173,6 +173,7 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: Known) -> Result<Eng
     let began = books.ram.read(shared::BEGAN)?;
     let clock = Clock { began: GuestTsc(began), khz: known.tsc_khz };
     let taken = end.served.taken.since(&begin.served.taken);
+    let told = end.served.told.since(begin.served.told);
     Ok(EngineOutcome {
         common: Common {
             bell: known.boot.bell,
@@ -194,6 +195,8 @@ fn outcome(session: &Session<'_>, books: &Books<'_>, known: Known) -> Result<Eng
             madvise_error: taken.madvise_error,
             put_off: None,
             userfault: session.ram.userfault(),
+            announced: told.announced,
+            deflated_pages: told.deflated,
             refused: served.refused,
             violations: books.violations()?,
             elapsed_ns: known.counter.nanoseconds(known.elapsed),

@@ -53,6 +53,9 @@ impl EngineSpec {
         if carrier == Carrier::Empty {
             return Err(EngineSpecError::NoRanges);
         }
+        if let Some(why) = why_not(carrier) {
+            return Err(EngineSpecError::Carrier { carrier, why });
+        }
         if let Some(entries) = self.way.gathers() {
             return Err(EngineSpecError::Gathers { carrier, entries });
         }
@@ -183,6 +186,19 @@ impl EngineSpec {
     }
 }
 
+/// Why no reporting core reports over a carrier, if none does.
+const fn why_not(carrier: Carrier) -> Option<&'static str> {
+    match carrier {
+        Carrier::Inflate => Some(
+            "its pages have to be taken back before they are used, and an allocator takes them as they are",
+        ),
+        Carrier::Status => {
+            Some("all entries of a page are of one size, and a core reports blocks of several")
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +243,18 @@ mod tests {
         }
         let way = Way { carrier: Carrier::Empty, ..SPEC.way };
         assert_eq!(EngineSpec { way, ..SPEC }.validate(), Err(EngineSpecError::NoRanges));
+    }
+
+    #[test]
+    fn a_carrier_that_is_none_for_a_core_is_refused() {
+        for none in [Carrier::Status, Carrier::Inflate] {
+            let way = Way { carrier: none, ..page() };
+            let refused = EngineSpec { way, ..SPEC }.neutral().validate();
+            assert!(
+                matches!(refused, Err(EngineSpecError::Carrier { carrier, .. }) if carrier == none),
+                "{refused:?}"
+            );
+        }
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub enum BuildError {
         "this KVM has no KVM_CAP_HALT_POLL (Linux 5.5), and spins for halted processors as its module says: use --halt-poll host"
     )]
     NoHaltPoll,
+    /// This KVM knows no ioeventfd by its address alone.
+    #[error("this KVM has no KVM_CAP_IOEVENTFD_ANY_LENGTH (Linux 4.3): use --doorbell ioeventfd-mmio")]
+    NoAnyLength,
 }
 
 /// Why the vCPU stopped running.

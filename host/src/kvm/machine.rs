@@ -21,7 +21,7 @@ use super::watch::{Running, Stopped};
 use super::watchdog::Pulse;
 use super::wiring::{self, Listener};
 use super::{boot, image};
-use crate::axes::HaltPoll;
+use crate::axes::{HaltPoll, Match};
 use crate::memory::GuestRam;
 
 /// What to build.
@@ -35,8 +35,8 @@ pub(crate) struct Blueprint<'a> {
     pub(crate) vcpus: u32,
     /// Whether they are the company of a timed trial: all but the first have pages of their own then.
     pub(crate) company: Option<Company>,
-    /// Whether the doorbell is an ioeventfd.
-    pub(crate) ioeventfd: bool,
+    /// By what KVM knows the doorbell, if that is an ioeventfd.
+    pub(crate) ioeventfd: Option<Match>,
     /// Whether KVM queues what the doorbell writes.
     pub(crate) coalesced: bool,
     /// Whether KVM spins before a processor that halts sleeps.
@@ -79,7 +79,7 @@ impl Machine {
             wiring::coalesce(kvm, &vm, boot.bell)?;
         }
         let interrupt = wiring::interrupt(&vm, company.map_or(1, |company| company.reporters))?;
-        let kick = wiring::kick(&vm, ioeventfd.then_some(boot.bell))?;
+        let kick = wiring::kick(&vm, boot.bell, *ioeventfd)?;
 
         let entry = image::load(ram, image)?;
         boot::write_tables(ram)?;
@@ -108,7 +108,7 @@ impl Machine {
             .transpose()
             .map_err(KvmError::no("no ring of queued writes"))?;
         let queued = queued.map(|queued| Arc::new(Mutex::new(queued)));
-        let listens = *ioeventfd && boot.bell == Bell::NotifyRegister;
+        let listens = *ioeventfd == Some(Match::Number) && boot.bell == Bell::NotifyRegister;
         Ok(Self { first, others, vm, listens, queued, _ram: Arc::clone(ram), kick, interrupt, pulse })
     }
 

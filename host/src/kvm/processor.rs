@@ -7,9 +7,9 @@ use std::time::Duration;
 use abi::addr::Gpa;
 use abi::axes::{Bell, GuestRing, Program};
 use abi::boot::BootInfo;
-use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT, STORE_PORT};
+use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT, Operation, STORE_PORT};
 use abi::control::{CONTROL_PORT, Control, IDLE_MOST, IDLE_PORT};
-use abi::layout::{self, CALL_MMIO, STORE_MMIO, VIRTIO_MMIO};
+use abi::layout::{self, CALL_MMIO, REQUEST_PAGE, STORE_MMIO, VIRTIO_MMIO};
 use abi::wire::page;
 use abi::wire::virtio::mmio;
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
@@ -170,6 +170,10 @@ impl Processor {
                         Some(Device::Store) => {
                             board.call::<W>(&Request::store(word(data)), at)?;
                         }
+                        Some(Device::Place(half)) => {
+                            let word = word(data);
+                            place::<W, B>(board, word, half, at)?;
+                        }
                         None => return Err(self.nothing_at(gpa).into()),
                     }
                 }
@@ -177,7 +181,7 @@ impl Processor {
                     self.counts.mmio.up();
                     match device(gpa) {
                         Some(Device::Virtio(offset)) => board.read(offset, data),
-                        Some(Device::Call | Device::Store) => data.fill(0),
+                        Some(Device::Call | Device::Store | Device::Place(_)) => data.fill(0),
                         None => return Err(self.nothing_at(gpa).into()),
                     }
                 }
@@ -317,6 +321,8 @@ enum Device {
     Call,
     /// Where ranges are written.
     Store,
+    /// Where a processor says its request page is: the lower or the upper half of the address.
+    Place(u64),
 }
 
 fn device(gpa: u64) -> Option<Device> {
@@ -324,8 +330,17 @@ fn device(gpa: u64) -> Option<Device> {
         offset if offset < mmio::SIZE => Some(Device::Virtio(offset)),
         _ if gpa == CALL_MMIO.0 => Some(Device::Call),
         _ if gpa == STORE_MMIO.0 => Some(Device::Store),
+        _ if gpa == REQUEST_PAGE.0 => Some(Device::Place(0)),
+        _ if gpa == REQUEST_PAGE.offset(4).0 => Some(Device::Place(1)),
         _ => None,
     }
+}
+
+/// A processor says half of where its request page is. Out of the loop, which has enough calls in it.
+#[cold]
+fn place<W: Watch, B: Board>(board: &mut B, word: u32, half: u64, at: HostTsc) -> Result<(), B::Error> {
+    let request = Request { word: Operation::Place.word(), gpa: word.into(), pages: half };
+    board.call::<W>(&request, at).map(drop)
 }
 
 /// A 32-bit value as an exit carries it; any other width is no word of ours.

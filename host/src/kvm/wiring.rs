@@ -7,18 +7,19 @@ use abi::axes::Bell;
 use abi::calls::{HYPERCALL_NUMBER, KICK_PORT, STORE_PORT};
 use abi::layout::{INTERRUPT_VECTOR, STORE_MMIO, VIRTIO_MMIO};
 use abi::wire::store;
-use abi::wire::virtio::balloon::REPORTING_QUEUE;
+use abi::wire::virtio::balloon::{DEFLATE_QUEUE, INFLATE_QUEUE, REPORTING_QUEUE};
 use abi::wire::virtio::mmio;
 use kvm_bindings::{
     KVM_CAP_COALESCED_MMIO, KVM_CAP_COALESCED_PIO, KVM_CAP_EXIT_HYPERCALL, KVM_CAP_HALT_POLL,
     KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_msi,
 };
-use kvm_ioctls::{IoEventAddress, Kvm, VmFd};
+use kvm_ioctls::{IoEventAddress, Kvm, NoDatamatch, VmFd};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::error::BuildError;
 use super::ioctl;
 use super::open::KvmError;
+use crate::axes::Match;
 use crate::memory::GuestRam;
 
 /// Interrupt line of the balloon, routed as a message to the vCPU's local APIC.
@@ -85,17 +86,25 @@ const fn message_address(processors: u32) -> u32 {
     }
 }
 
-/// Turns kicks into signals of an eventfd, with the queue's number as the value to match, as monitors do for a
-/// device of several queues.
-pub(crate) fn kick(vm: &VmFd, bell: Option<Bell>) -> Result<EventFd, KvmError> {
+/// Turns kicks into signals of an eventfd: by the number of the queue that is written, as monitors do for a device of
+/// several queues with one register; or by the address alone, as they do where each queue has its own.
+pub(crate) fn kick(vm: &VmFd, bell: Bell, matches: Option<Match>) -> Result<EventFd, KvmError> {
     let kick = EventFd::new(0).map_err(|source| KvmError::Unusable { what: "no eventfd", source })?;
-    let address = match bell {
-        Some(Bell::KickPort) => IoEventAddress::Pio(KICK_PORT.into()),
-        Some(Bell::NotifyRegister) => IoEventAddress::Mmio(VIRTIO_MMIO.0 + mmio::QUEUE_NOTIFY),
+    let Some(matches) = matches else { return Ok(kick) };
+    let notify = IoEventAddress::Mmio(VIRTIO_MMIO.0 + mmio::QUEUE_NOTIFY);
+    let (address, queues): (_, &[u16]) = match bell {
+        Bell::KickPort => (IoEventAddress::Pio(KICK_PORT.into()), &[REPORTING_QUEUE]),
+        Bell::NotifyRegister => (notify, &[REPORTING_QUEUE]),
+        Bell::NotifyQueue => (notify, &[INFLATE_QUEUE, DEFLATE_QUEUE]),
         _ => return Ok(kick),
     };
-    vm.register_ioevent(&kick, &address, u32::from(REPORTING_QUEUE))
-        .map_err(KvmError::ioctl("KVM_IOEVENTFD"))?;
+    match matches {
+        Match::Address => vm.register_ioevent(&kick, &address, NoDatamatch),
+        Match::Number => {
+            queues.iter().try_for_each(|queue| vm.register_ioevent(&kick, &address, u32::from(*queue)))
+        }
+    }
+    .map_err(KvmError::ioctl("KVM_IOEVENTFD"))?;
     Ok(kick)
 }
 

@@ -7,6 +7,8 @@ use crate::kvm::{Counter, Flavour, Placed};
 
 /// KVM's name for what halt polling is set by.
 pub(super) const HALT_POLL: &str = "KVM_CAP_HALT_POLL";
+/// The same of what an ioeventfd needs that is known by its address alone.
+pub(super) const ANY_LENGTH: &str = "KVM_CAP_IOEVENTFD_ANY_LENGTH";
 
 /// What a doorbell did when it was tried with a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,5 +94,11 @@ impl Facts {
     #[must_use]
     pub fn sets_halt_poll(&self) -> bool {
         self.capabilities.contains(&(HALT_POLL, true))
+    }
+
+    /// Whether an ioeventfd may be known by its address alone.
+    #[must_use]
+    pub fn knows_addresses(&self) -> bool {
+        self.capabilities.contains(&(ANY_LENGTH, true))
     }
 }

@@ -19,6 +19,10 @@ pub struct Refused {
     pub broken_chain: u64,
     /// A call with no such operation, more ranges than a page holds, or its page outside memory.
     pub bad_call: u64,
+    /// A list of frames that is empty, not whole, not memory, longer than the device takes, or in a buffer to be written.
+    pub bad_list: u64,
+    /// A range on the ring that no call had announced.
+    pub unannounced: u64,
 }
 
 impl Refused {
@@ -33,6 +37,8 @@ impl Refused {
             + self.table
             + self.broken_chain
             + self.bad_call
+            + self.bad_list
+            + self.unannounced
     }
 
     /// Adds another count, reason by reason.
@@ -45,5 +51,7 @@ impl Refused {
         self.table += other.table;
         self.broken_chain += other.broken_chain;
         self.bad_call += other.bad_call;
+        self.bad_list += other.bad_list;
+        self.unannounced += other.unannounced;
     }
 }

@@ -5,6 +5,7 @@ use super::worker::Worker;
 use crate::balloon::RingCounts;
 use crate::kvm::ThreadTime;
 use crate::reclaim::{Refused, Taken};
+use crate::transport::Told;
 
 /// What all services did so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Served {
     pub(crate) spared: u64,
     /// There is one ring, and one service of it.
     pub(crate) ring: RingCounts,
+    /// What guests told by other words than reports.
+    pub(crate) told: Told,
     /// Looks into the ring that found nothing, of a thread that was not called.
     pub(crate) looks: u64,
     /// Processor time of the device thread, if there is one.
@@ -43,5 +46,6 @@ impl Served {
         self.stale += service.stale();
         self.spared += service.spared();
         self.ring = service.ring();
+        self.told.add(service.told());
     }
 }

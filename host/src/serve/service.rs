@@ -10,7 +10,7 @@ use crate::fault;
 use crate::fault::{Fault, Planted};
 use crate::kvm::{HostTsc, Request, Watch};
 use crate::reclaim::{Batch, Reclaimer, Refused, Taken};
-use crate::transport::{Fetched, Transport};
+use crate::transport::{Fetched, Told, Transport};
 
 /// What the host did for reports, in ticks of its time stamp counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -105,9 +105,20 @@ impl Service {
             }
             fault::detour();
             self.batch.clear();
-            if self.transport.fetch(request, &mut self.batch)? == Fetched::Nothing {
-                self.stale += u64::from(!found);
-                return Ok(answer);
+            match self.transport.fetch(request, &mut self.batch)? {
+                Fetched::Call => {}
+                Fetched::Nothing => {
+                    self.stale += u64::from(!found);
+                    return Ok(answer);
+                }
+                // It had a doorbell, as a call has, and leaves no stamp.
+                Fetched::Aside => {
+                    self.refused.add(&self.batch.refused);
+                    self.ahead += u64::from(unrung);
+                    rung = rung.saturating_sub(1);
+                    (picked_up, found) = (W::now(), true);
+                    continue;
+                }
             }
             let more = self.transport.queues();
             let fetched = W::now();
@@ -176,6 +187,11 @@ impl Service {
     /// Pages that the guest took back before they were discarded: see [`Transport::spared`].
     pub(crate) fn spared(&self) -> u64 {
         self.transport.spared()
+    }
+
+    /// What the guest said so far beside its reports.
+    pub(crate) fn told(&self) -> Told {
+        self.transport.told()
     }
 
     /// Times somebody was called to the ring and found nothing in it.

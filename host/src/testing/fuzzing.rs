@@ -30,10 +30,12 @@ use crate::transport::{BatchPage, Fetched, Registers, Transport};
 mod driver;
 mod gathered;
 mod input;
+mod pages;
 
 use driver::{Driver, Format};
 pub use gathered::{log, stores};
 use input::{Input, PACKED_SIZES, RAM_BYTES, SIZES, check_ranges, lies_inside, ram};
+pub use pages::{frames, request, status};
 
 /// Any register traffic, any memory, any kicks.
 pub fn balloon(data: &[u8]) {
@@ -67,7 +69,7 @@ pub fn calls(data: &[u8]) {
     let mut input = Input(data);
     let ram = ram();
     let paged = input.u8() & 1 == 0;
-    let request = request(&mut input, paged);
+    let request = call(&mut input, paged);
     let mut entries = Vec::new();
     while !input.is_empty() && entries.len() < 511 {
         // Frames around the end of memory and lengths of some pages, or anything.
@@ -104,7 +106,7 @@ pub fn calls(data: &[u8]) {
 }
 
 /// A request that asks for what the transport does, or anything.
-fn request(input: &mut Input<'_>, paged: bool) -> Request {
+fn call(input: &mut Input<'_>, paged: bool) -> Request {
     let shape = input.u8();
     let word = match shape & 3 {
         0 => input.u32(),
@@ -318,6 +320,21 @@ mod tests {
         #[test]
         fn no_write_names_more_than_it_says(data in vec(any::<u8>(), 0..1500)) {
             super::stores(&data);
+        }
+
+        #[test]
+        fn no_request_names_more_than_it_says(data in vec(any::<u8>(), 0..400)) {
+            super::request(&data);
+        }
+
+        #[test]
+        fn no_page_of_statuses_names_more_than_it_says(data in vec(any::<u8>(), 0..2000)) {
+            super::status(&data);
+        }
+
+        #[test]
+        fn no_list_of_frames_names_more_than_it_says(data in vec(any::<u8>(), 0..400)) {
+            super::frames(&data);
         }
 
         #[test]

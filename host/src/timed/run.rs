@@ -215,6 +215,7 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
     let Session { measured, counter, .. } = session;
     let (begin, end) = session.part.marks()?;
     let taken = end.served.taken.since(&begin.served.taken);
+    let told = end.served.told.since(begin.served.told);
     let (company, pages) = (known.company, known.boot.arena_pages);
     // Of all processors together; fingerprints add up too.
     let note = |at: Gpa| {
@@ -241,6 +242,8 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
             madvise_error: taken.madvise_error,
             put_off: session.put_off.as_ref().map(SharedPutOff::counts),
             userfault: session.ram.userfault(),
+            announced: told.announced,
+            deflated_pages: told.deflated,
             refused,
             witness: session.prover.witness(),
             splits: session.splits,

@@ -6,6 +6,7 @@ use abi::timed::IN_FLIGHT_MOST;
 use abi::timed::company::Company;
 use abi::wire::page::BATCH_CAPACITY;
 use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
+use abi::wire::{frames, status};
 
 use super::stopwatch::Stopwatch;
 use crate::axes::{Axis, Backing, Carrier, Discard, RingFeatures, Servicer, Way, WayError, Workload};
@@ -55,6 +56,12 @@ pub enum TimedSpecError {
     Batch {
         /// The batch size.
         batch: u16,
+    },
+    /// Ranges of a size that the carrier has no entries for.
+    #[error("over carrier status a range is 4 KiB or 2 MiB long: use --order 0 or 9, not {order}")]
+    Size {
+        /// The order.
+        order: Order,
     },
     /// A report may not fit in a carrier that gathers, with the entries that take some of it back.
     #[error("carrier {carrier} holds reports of at most {most} ranges, not {batch}: change --batch", carrier = .carrier.name())]
@@ -224,10 +231,16 @@ impl TimedSpec {
     pub fn capacity(&self) -> u16 {
         match self.way.carrier {
             Carrier::Store if self.way.gathers().is_none() => 1,
-            Carrier::Empty | Carrier::Registers => 1,
-            Carrier::Batch | Carrier::Ring | Carrier::PackedRing | Carrier::Log | Carrier::Store => {
-                self.batch
-            }
+            Carrier::Empty | Carrier::Registers | Carrier::Request => 1,
+            Carrier::Batch
+            | Carrier::Ring
+            | Carrier::PackedRing
+            | Carrier::Log
+            | Carrier::Store
+            | Carrier::Status
+            | Carrier::CallAndRing => self.batch,
+            // A list has 256 frames; a block of more takes several.
+            Carrier::Inflate => frames::blocks(self.order),
         }
     }
 
@@ -336,6 +349,9 @@ impl TimedSpec {
         if self.batch == 0 || u64::from(self.batch) > BATCH_CAPACITY {
             return Err(TimedSpecError::Batch { batch: self.batch });
         }
+        if self.way.carrier == Carrier::Status && status::is_huge(self.order).is_none() {
+            return Err(TimedSpecError::Size { order: self.order });
+        }
         self.validate_in_flight()?;
         self.validate_alone()?;
         if let Some(entries) = self.way.gathers() {
@@ -408,15 +424,21 @@ mod tests {
             TimedSpec { way, stopwatch: Stopwatch::Weighed, ..TIMED }.validate()
         };
         assert_eq!(weighed(Carrier::Empty), Ok(()));
-        for carrier in [
-            Carrier::Registers,
-            Carrier::Batch,
-            Carrier::Ring,
-            Carrier::PackedRing,
-            Carrier::Log,
-            Carrier::Store,
-        ] {
+        for carrier in Carrier::ALL.iter().copied().filter(|carrier| *carrier != Carrier::Empty) {
             assert_eq!(weighed(carrier), Err(TimedSpecError::Weighing));
+        }
+    }
+
+    #[test]
+    fn entries_with_a_status_are_of_two_sizes() {
+        for order in (0..=10).map(|order| Order::new(order).unwrap()) {
+            let of = |carrier| {
+                let way = Way::plain(carrier, Doorbell::Port, Completion::Return);
+                TimedSpec { way, order, batch: 1, arena: None, ..TIMED }.validate()
+            };
+            let known = [0, 9].contains(&order.get());
+            assert_eq!(of(Carrier::Status), if known { Ok(()) } else { Err(TimedSpecError::Size { order }) });
+            assert_eq!(of(Carrier::Batch), Ok(()));
         }
     }
 
@@ -428,7 +450,7 @@ mod tests {
         };
         assert_eq!(
             Carrier::ALL.iter().map(|carrier| capacity(*carrier)).collect::<Vec<_>>(),
-            [1, 1, 7, 7, 7, 7, 1]
+            [1, 1, 7, 7, 7, 7, 1, 1, 7, 256, 7]
         );
     }
 }

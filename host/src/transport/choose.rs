@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{BatchPage, Empty, Log, PackedRing, Registers, SplitRing, Store, Transport};
+use super::{
+    BatchPage, CallAndRing, Empty, Inflate, Log, PackedRing, Registers, RequestPage, SplitRing, StatusPage,
+    Store, Transport,
+};
 use crate::axes::Carrier;
 use crate::balloon::SharedBalloon;
 use crate::kvm::Queued;
@@ -23,5 +26,9 @@ pub(crate) fn over(
         Carrier::PackedRing => Box::new(PackedRing::new(balloon.clone())),
         Carrier::Log => Box::new(Log::new(Arc::clone(ram))),
         Carrier::Store => Box::new(Store::new(Arc::clone(ram), queued)),
+        Carrier::Request => Box::new(RequestPage::new(Arc::clone(ram))),
+        Carrier::Status => Box::new(StatusPage::new(Arc::clone(ram))),
+        Carrier::Inflate => Box::new(Inflate::new(balloon.clone())),
+        Carrier::CallAndRing => Box::new(CallAndRing::new(Arc::clone(ram), balloon.clone())),
     }
 }

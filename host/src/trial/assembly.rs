@@ -10,7 +10,7 @@ use abi::layout::ARENA;
 use abi::timed::company::Company;
 
 use super::error::TrialError;
-use crate::axes::{Discard, HaltPoll, Servicer, Way};
+use crate::axes::{Discard, HaltPoll, Match, Servicer, Way};
 use crate::balloon::{Balloon, SharedBalloon};
 use crate::fault::{Fault, Planted};
 use crate::kvm::{self, Blueprint, BuildError, Machine, Placed, Placement, TscOffset};
@@ -62,6 +62,7 @@ impl Assembly {
         let Wanted { way, boot, vcpus, company, offer_poison, image, planted, placement } = *wanted;
         check_hypercall(&way, facts)?;
         check_halt_poll(&way, facts)?;
+        check_match(&way, facts)?;
         let kvm = kvm::open()?;
         // Everything below the arena, the arena, and what the processors of a company have for themselves.
         let own = company.map_or(0, Company::areas);
@@ -69,7 +70,6 @@ impl Assembly {
         try_discard(&ram, way.discard)?;
         // Before the first page of it is touched.
         let bound = placement.node().map(|node| ram.bind(node));
-        let ioeventfd = way.doorbell.is_ioeventfd();
         let machine = Machine::new(&Blueprint {
             kvm: &kvm,
             ram: Arc::clone(&ram),
@@ -77,7 +77,7 @@ impl Assembly {
             boot,
             vcpus,
             company,
-            ioeventfd,
+            ioeventfd: way.doorbell.matches(),
             coalesced: way.doorbell.is_coalesced(),
             halt_poll: way.halt_poll,
         })?;
@@ -88,6 +88,7 @@ impl Assembly {
         let balloon = balloon.offering(way.ring_features);
         let balloon = if way.carrier == Carrier::PackedRing { balloon.offering_packed() } else { balloon };
         let balloon = if way.doorbell.rings() { balloon } else { balloon.wanting_no_kicks() };
+        let balloon = if way.carrier == Carrier::Inflate { balloon.of_frames() } else { balloon };
         let balloon = match machine.listener().map_err(WorkerError::Start)? {
             Some(listener) => balloon.heard_by(listener),
             None => balloon,
@@ -190,6 +191,14 @@ fn check_halt_poll(way: &Way, facts: &Facts) -> Result<(), TrialError> {
     match way.halt_poll {
         HaltPoll::Never if !facts.sets_halt_poll() => Err(TrialError::Build(BuildError::NoHaltPoll)),
         HaltPoll::Never | HaltPoll::Host => Ok(()),
+    }
+}
+
+/// Whether an ioeventfd can be known here by what it is to be known by.
+fn check_match(way: &Way, facts: &Facts) -> Result<(), TrialError> {
+    match way.doorbell.matches() {
+        Some(Match::Address) if !facts.knows_addresses() => Err(TrialError::Build(BuildError::NoAnyLength)),
+        _ => Ok(()),
     }
 }
 

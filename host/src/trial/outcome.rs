@@ -47,6 +47,10 @@ pub struct Common {
     pub put_off: Option<PutOffCounts>,
     /// What whoever answers for userfaultfd did, in the whole trial; of no other memory anything.
     pub userfault: Option<Userfaults>,
+    /// Ranges announced by a call before they were reported; 0 over carriers that announce none.
+    pub announced: u64,
+    /// Pages the host was told of before they were used again; 0 over carriers that do not tell.
+    pub deflated_pages: u64,
     /// Ranges refused, in the whole trial.
     pub refused: Refused,
     /// What the guest found wrong, in the whole trial; empty is right.

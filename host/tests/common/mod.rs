@@ -123,6 +123,18 @@ pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
             .having(ALL_OPTIONS),
         new("packed-options", Carrier::PackedRing, Doorbell::IoeventfdMmio, Completion::Poll)
             .having(RingFeatures { in_order: false, ..ALL_OPTIONS }),
+        hypercall("request", Carrier::Request),
+        new("request-mmio", Carrier::Request, Doorbell::Mmio, Completion::Return),
+        hypercall("status", Carrier::Status),
+        new("status-mmio", Carrier::Status, Doorbell::Mmio, Completion::Return),
+        new("inflate", Carrier::Inflate, Doorbell::Mmio, Completion::Return),
+        hypercall("inflate-hypercall", Carrier::Inflate),
+        new("inflate-async", Carrier::Inflate, Doorbell::IoeventfdMmio, Completion::Poll),
+        new("inflate-virtio-polled", Carrier::Inflate, Doorbell::IoeventfdMmio, Completion::Interrupt),
+        hypercall("call-and-ring", Carrier::CallAndRing),
+        new("call-and-ring-mmio", Carrier::CallAndRing, Doorbell::Mmio, Completion::Return),
+        new("ring-async-any-length", Carrier::Ring, Doorbell::IoeventfdMmioAny, Completion::Poll),
+        new("inflate-any-length", Carrier::Inflate, Doorbell::IoeventfdMmioAny, Completion::Poll),
     ]
 }
 

@@ -66,6 +66,16 @@ const CASES: &[Case] = &[
     Case { name: "call-of-another-carrier", only: Some(Carrier::Batch), word: RANGE, ..UNKNOWN },
     Case { name: "call-of-another-carrier", only: Some(Carrier::Ring), word: RANGE, ..UNKNOWN },
     Case { name: "call-of-another-carrier", only: Some(Carrier::PackedRing), word: RANGE, ..UNKNOWN },
+    Case { name: "call-of-another-carrier", only: Some(Carrier::Inflate), word: RANGE, ..UNKNOWN },
+    Case { name: "call-of-another-carrier", only: Some(Carrier::CallAndRing), word: RANGE, ..UNKNOWN },
+    Case { name: "call-of-another-carrier", only: Some(Carrier::Request), word: RANGE, ..UNKNOWN },
+    Case {
+        name: "call-of-another-carrier",
+        only: Some(Carrier::Status),
+        word: batch_of(1),
+        gpa: BATCH,
+        ..UNKNOWN
+    },
     Case {
         name: "length-that-wraps",
         only: Some(Carrier::Registers),
@@ -167,11 +177,10 @@ fn makes_calls(transport: &Transport) -> bool {
         // What is written there is a range.
         _ if transport.way.carrier == Carrier::Store => false,
         Doorbell::Hypercall | Doorbell::Port => true,
-        Doorbell::Mmio => !transport.way.carrier.is_ring(),
-        Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel | Doorbell::None => {
-            false
+        Doorbell::Mmio => {
+            !matches!(transport.way.carrier, Carrier::Ring | Carrier::PackedRing | Carrier::Inflate)
         }
-        Doorbell::CoalescedPort | Doorbell::CoalescedMmio => false,
+        _ => false,
     }
 }
 

@@ -18,8 +18,12 @@ use host::testing::specs::TIMED;
 use libtest_mimic::Failed;
 use vm_memory::{Bytes, GuestAddress};
 
+use crate::announcements::Announcing;
+use crate::blocks::{self, StatusPage};
 use crate::common::{Checked, Transport};
+use crate::frames::{self, Lists};
 use crate::gathering::{self, Log, Store, StoreQueue};
+use crate::requests::Requests;
 
 mod packed;
 
@@ -53,6 +57,10 @@ pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
         Carrier::Log => Box::new(Log),
         Carrier::Store if transport.way.doorbell.is_coalesced() => Box::new(StoreQueue),
         Carrier::Store => Box::new(Store),
+        Carrier::Request => Box::new(Requests::default()),
+        Carrier::Status => Box::new(StatusPage::default()),
+        Carrier::Inflate => Box::new(Lists::default()),
+        Carrier::CallAndRing => Box::new(Announcing::new()),
     }
 }
 
@@ -79,7 +87,9 @@ pub(crate) fn cannot_name(transport: &Transport, range: ByteRange) -> Option<&'s
         Carrier::Batch if range.len / PAGE_SIZE > page::ENTRY_MAX_PAGES => {
             Some("an entry has 12 bits for the number of pages")
         }
-        Carrier::Ring | Carrier::PackedRing if u32::try_from(range.len).is_err() => {
+        Carrier::Status => blocks::cannot_name(range),
+        Carrier::Inflate => frames::cannot_name(range),
+        Carrier::Ring | Carrier::PackedRing | Carrier::CallAndRing if u32::try_from(range.len).is_err() => {
             Some("a descriptor's length has 32 bits")
         }
         _ => None,

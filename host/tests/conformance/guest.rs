@@ -32,6 +32,8 @@ pub(crate) const NONE: Refused = Refused {
     table: 0,
     broken_chain: 0,
     bad_call: 0,
+    bad_list: 0,
+    unannounced: 0,
 };
 
 /// The guest.

@@ -9,6 +9,9 @@
 //! | [`ranges`] | ranges a guest may name: the same for every carrier |
 //! | [`calls`] | call words, batch counts, batch pages |
 //! | [`gathered`] | logs that take back what they said; words that are written, and queued |
+//! | [`requests`], [`blocks`] | request pages; pages with a status an entry |
+//! | [`frames`] | lists of frames in the inflate and deflate queues |
+//! | [`announcements`] | ranges that were announced by a call, or not |
 //! | [`chains`], [`lists`] | descriptor chains and the available ring; lists of a packed ring |
 //! | [`tables`], [`events`] | indirect tables; event indices |
 //! | [`registers`] | the virtio registers and the status machine |
@@ -19,10 +22,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod announcements;
+mod blocks;
 mod calls;
 mod chains;
 mod encoder;
 mod events;
+mod frames;
 mod gathered;
 mod gathering;
 mod guest;
@@ -31,6 +37,7 @@ mod memory;
 mod missteps;
 mod ranges;
 mod registers;
+mod requests;
 mod tables;
 
 use std::process::ExitCode;
@@ -47,6 +54,10 @@ fn main() -> ExitCode {
             events::tests,
             registers::tests,
             missteps::tests,
+            requests::tests,
+            blocks::tests,
+            frames::tests,
+            announcements::tests,
         ];
         let transports = [common::transports(facts), common::gathering(facts)].concat();
         transports

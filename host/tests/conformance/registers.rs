@@ -237,7 +237,14 @@ fn cannot_be(case: &str, transport: &Transport) -> Option<&'static str> {
         _ if transport.way.servicer == Servicer::Polling && CALLED.contains(&case) => {
             Some("a thread that polls does not wait for a kick")
         }
+        (_, "kick-of-another-queue" | "reporting-queue-by-the-specification")
+            if transport.way.doorbell == Doorbell::IoeventfdMmioAny =>
+        {
+            Some("an address alone does not say which queue")
+        }
         (Carrier::Ring, _) => None,
+        (Carrier::Inflate, _) => Some("its driver has no reporting queue"),
+        (Carrier::CallAndRing, _) => Some("its driver announces what it reports"),
         (Carrier::PackedRing, "queue-of-33-entries") => Some("a packed ring may have any number"),
         (Carrier::PackedRing, "reset-after-a-broken-ring") => {
             Some("nothing that is in a packed ring breaks it")
@@ -335,7 +342,7 @@ impl Guest {
     /// A kick by the number of the queue, where kicks have one.
     fn kick_of(&self, queue: u16) -> Step {
         match self.doorbell {
-            Doorbell::Mmio | Doorbell::IoeventfdMmio => {
+            Doorbell::Mmio | Doorbell::IoeventfdMmio | Doorbell::IoeventfdMmioAny => {
                 Step::Store { gpa: VIRTIO_MMIO.0 + mmio::QUEUE_NOTIFY, value: queue.into() }
             }
             _ => KICK,

@@ -1,5 +1,6 @@
 //! Exits to user space: as designed, and as KVM says.
 
+use abi::wire::frames;
 use host::axes::{Axis, Carrier, Completion, Doorbell, HaltPoll, RingChoice, Way};
 use host::kvm::{Exits, Flavour};
 use host::probe::Facts;
@@ -58,17 +59,17 @@ fn cannot_run_in(ring: RingChoice, transport: &Transport, facts: &Facts) -> Opti
 /// Exits to user space that a trial's reports must cause.
 fn designed(spec: &TimedSpec) -> Exits {
     let calls = match spec.way.carrier {
-        Carrier::Registers | Carrier::Store => spec.reports * u64::from(spec.batch),
+        // As many to take back what was given away.
+        Carrier::Inflate => 2 * spec.reports * frames::lists(spec.batch.into(), spec.order),
+        Carrier::CallAndRing => spec.reports * (u64::from(spec.batch) + 1),
+        Carrier::Registers | Carrier::Store | Carrier::Request => spec.reports * u64::from(spec.batch),
         _ => spec.reports,
     };
     match spec.way.doorbell {
         Doorbell::Hypercall => Exits { hypercall: calls, ..Exits::default() },
         Doorbell::Port => Exits { port: calls, ..Exits::default() },
         Doorbell::Mmio => Exits { mmio: calls, ..Exits::default() },
-        Doorbell::IoeventfdPort | Doorbell::IoeventfdMmio | Doorbell::HypercallKernel | Doorbell::None => {
-            Exits::default()
-        }
-        Doorbell::CoalescedPort | Doorbell::CoalescedMmio => Exits::default(),
+        _ => Exits::default(),
     }
 }
 
@@ -80,11 +81,20 @@ fn exits_are_as_designed(spec: &TimedSpec, facts: &Facts) -> Checked {
     assert_eq!(outcome.ranges, ranges, "ranges");
     if spec.way.completion == Completion::Interrupt {
         let reports = spec.warmup + spec.reports + 2;
-        assert_eq!(outcome.interrupts, reports, "one interrupt a report");
+        let each = if spec.way.carrier == Carrier::Inflate {
+            2 * frames::lists(spec.batch.into(), spec.order)
+        } else {
+            1
+        };
+        assert_eq!(outcome.interrupts, each * reports, "interrupts for {reports} reports");
     } else {
         assert_eq!(outcome.interrupts, 0, "interrupts nobody asked for");
     }
     assert_eq!(outcome.idles, if spec.idle == 0 { 0 } else { spec.reports }, "naps");
+    let of = |carrier| if spec.way.carrier == carrier { ranges } else { 0 };
+    assert_eq!(outcome.common.announced, of(Carrier::CallAndRing), "ranges announced");
+    let pages = of(Carrier::Inflate) * spec.order.pages();
+    assert_eq!(outcome.common.deflated_pages, pages, "pages taken back");
     agrees_with_kvm(spec, &outcome, facts);
     Ok(())
 }

@@ -38,8 +38,12 @@ fn over(transport: &Transport, facts: &'static Facts) -> Vec<Trial> {
         let way = Way { backing: *backing, ..spec.way };
         for (order, batch) in BLOCKS {
             let spec = TimedSpec { way, order: block(order), batch, arena: None, reports: 4, ..spec };
-            let what = format!("unmaps-what-is-reported-{}-order-{order}", backing.name());
-            tests.push(Trial::test(name(&what), move || unmaps_what_is_reported(&spec, facts)));
+            let what = name(&format!("unmaps-what-is-reported-{}-order-{order}", backing.name()));
+            tests.push(if spec.validate().is_err() {
+                ignored(what, "the carrier has no entries of this size")
+            } else {
+                Trial::test(what, move || unmaps_what_is_reported(&spec, facts))
+            });
         }
     }
     tests.push(Trial::test(name("discard-none-frees-nothing"), move || frees_nothing(&spec, facts)));
@@ -65,7 +69,9 @@ fn unmaps_what_is_reported(spec: &TimedSpec, facts: &Facts) -> Checked {
     assert_eq!(outcome.proof.unmapped, outcome.proof.reported, "unmapped");
     is_back(spec, &outcome);
     assert_eq!(outcome.common.discarded_pages, spec.reports * report, "pages in madvise calls");
-    assert_eq!(outcome.common.madvise_calls, spec.reports * u64::from(spec.batch), "madvise calls");
+    // A list of frames names each by itself.
+    let each = if spec.way.carrier == Carrier::Inflate { spec.order.pages() } else { 1 };
+    assert_eq!(outcome.common.madvise_calls, spec.reports * u64::from(spec.batch) * each, "madvise calls");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::axes::rung::{CallBy, Rung};
 use crate::figure::check::{Check, Standing, check};
 use crate::figure::interval::{Interval, Sampling, median};
 use crate::figure::number::amount;
-use crate::figure::unit::Unit;
+use crate::figure::unit::{Unit, float};
 use crate::plan::keys::Keys;
 use crate::trial::kind::Timed;
 use crate::trial::spec::Spec;
@@ -117,7 +117,7 @@ fn of_a_report(weight: &StopwatchWeight, choices: &Choices) -> Option<f64> {
     if choices.gathers() {
         return None;
     }
-    let calls = f64::from(choices.calls_a_report());
+    let calls = float(choices.calls_a_report());
     let stamps = if choices.calls_a_report() == 1 { weight.once } else { weight.each * calls };
     let registers = if choices.fetches_registers() { weight.registers? * calls } else { 0.0 };
     Some(stamps + registers)

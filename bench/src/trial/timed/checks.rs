@@ -8,6 +8,7 @@ use host::axes::{Discard, Freed, Servicer, Way};
 
 use super::choices::Choices;
 use super::measured::ProofCounts;
+use super::told;
 use super::witness::{self, Agreement};
 use crate::axes::named::Named;
 use crate::figure::check::{Check, Standing, check, none_of, plural};
@@ -36,6 +37,8 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
     checks.extend(together::spared(&measured));
     checks.extend(together::in_flight(&measured));
     checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
+    let found: Vec<_> = measured.iter().map(|m| (m.trial, m.choices, m.found)).collect();
+    checks.extend(told::all(&found));
     checks.extend(idle(&measured));
     checks.push(memory(&measured));
     checks
@@ -192,7 +195,7 @@ fn exits(measured: &[Measured<'_>]) -> Check {
             continue;
         }
         let Some(rung) = m.choices.rung().map(Named) else { continue };
-        let each = rung.0.exits_a_report(m.choices.batch);
+        let each = rung.0.exits_a_report(m.choices.batch, m.choices.block());
         // What gathers rings once for many reports: when, its guest says.
         let expected = each.map_or(m.found.calls, |each| m.found.reports.saturating_mul(each));
         let found = m.found.counts.exits.transport();

@@ -2,7 +2,8 @@
 
 use abi::addr::Order;
 use abi::timed::company::Company;
-use host::axes::{Backing, Doorbell, Workload};
+use abi::wire::frames;
+use host::axes::{Backing, Carrier, Doorbell, Workload};
 use host::timed::{Stopwatch, TimedSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -120,8 +121,13 @@ impl Choices {
 
     /// Calls that a report takes, where it takes any: see [`host::axes::Way::gathers`].
     #[must_use]
-    pub fn calls_a_report(&self) -> u16 {
-        if self.way.carrier.0.is_one_range() { self.batch } else { 1 }
+    pub fn calls_a_report(&self) -> u64 {
+        match self.way.carrier.0 {
+            carrier if carrier.is_one_range() => self.batch.into(),
+            Carrier::CallAndRing => u64::from(self.batch) + 1,
+            Carrier::Inflate => frames::lists(self.batch.into(), self.block()),
+            _ => 1,
+        }
     }
 
     /// Whether one call is about many reports.

@@ -238,9 +238,11 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
         self.verdict = Verdict::default();
         let capacity = self.transport.capacity().max(1);
         let mut calls = self.batch.blocks().chunks(capacity).peekable();
-        while let Some(call) = calls.next() {
-            self.transport.prepare(metal, call);
-            let is_last = calls.peek().is_none();
+        let mut call = calls.next();
+        while let Some(ranges) = call {
+            self.transport.prepare(metal, ranges);
+            let is_done = self.transport.is_last();
+            let is_last = is_done && calls.peek().is_none();
             if is_last && self.info.fault == GuestFault::PutBackEarly {
                 self.put_back(metal, true);
             }
@@ -248,6 +250,9 @@ impl<'a, M: Metal, const REPORTS: bool> Reporter<'a, M, REPORTS> {
             if !is_last {
                 let verdict = self.transport.wait(metal);
                 self.verdict = self.verdict.and(verdict);
+            }
+            if is_done {
+                call = calls.next();
             }
         }
         self.in_flight = true;

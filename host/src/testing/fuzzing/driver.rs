@@ -343,7 +343,7 @@ fn rows(memory: &[u8], at: u64, count: u64) -> Vec<(u64, u64)> {
 }
 
 /// Nothing changed but in `rings`.
-fn check_untouched(before: &[u8], after: &[u8], rings: &[Range<u64>]) {
+pub(super) fn check_untouched(before: &[u8], after: &[u8], rings: &[Range<u64>]) {
     if before == after {
         return;
     }
