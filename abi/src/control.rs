@@ -46,7 +46,7 @@ pub enum Control {
 }
 
 impl Control {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Ready,
         Self::Begin,
         Self::Drain,

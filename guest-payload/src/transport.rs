@@ -83,6 +83,49 @@ pub trait Transport<M: Metal> {
     }
 }
 
+/// A transport by its table of functions, for loops that are there once and not for every transport.
+impl<M: Metal, T: Transport<M> + ?Sized> Transport<M> for &mut T {
+    fn capacity(&self) -> usize {
+        T::capacity(self)
+    }
+
+    fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
+        T::prepare(self, metal, ranges);
+    }
+
+    fn is_last(&self) -> bool {
+        T::is_last(self)
+    }
+
+    fn calls(&self, ranges: &[PageRange]) -> usize {
+        T::calls(self, ranges)
+    }
+
+    fn notify(&mut self, metal: &mut M) {
+        T::notify(self, metal);
+    }
+
+    fn acknowledged(&self, metal: &M) -> bool {
+        T::acknowledged(self, metal)
+    }
+
+    fn take_over(&mut self, metal: &M) {
+        T::take_over(self, metal);
+    }
+
+    fn is_shared(&self) -> bool {
+        T::is_shared(self)
+    }
+
+    fn wait(&mut self, metal: &mut M) -> Verdict {
+        T::wait(self, metal)
+    }
+
+    fn before_use(&mut self, metal: &mut M, ranges: &[PageRange]) -> Verdict {
+        T::before_use(self, metal, ranges)
+    }
+}
+
 /// A carrier that gathers: [`Transport::prepare`] adds to what is in it, and one call is about all of it.
 pub trait Gather<M: Metal>: Transport<M> {
     /// Whether a range can be taken back before the call, by another entry.

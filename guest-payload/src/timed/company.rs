@@ -73,7 +73,9 @@ struct Member {
 }
 
 impl<M: Metal> Over<M> for Member {
-    fn over<T: Transport<M>>(self, metal: &mut M, info: &BootInfo, transport: T) {
+    fn over<T: Transport<M>>(self, metal: &mut M, info: &BootInfo, mut transport: T) {
+        // The loop is there once for all transports: a call by a table a step more than one processor alone makes.
+        let transport: &mut dyn Transport<M> = &mut transport;
         // Of a carrier of its own nobody else asks.
         if transport.is_shared() && self.company.reporters > 1 {
             report(metal, info, self, Turns(transport));

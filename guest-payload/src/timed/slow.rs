@@ -26,7 +26,8 @@ pub enum Step {
 pub struct Slowly(pub Step);
 
 impl<M: Metal> Over<M> for Slowly {
-    fn over<T: Transport<M>>(self, metal: &mut M, info: &BootInfo, transport: T) {
+    fn over<T: Transport<M>>(self, metal: &mut M, info: &BootInfo, mut transport: T) {
+        let transport: &mut dyn Transport<M> = &mut transport;
         program::run(metal, info, Slow { transport, step: self.0 });
     }
 }
