@@ -186,7 +186,7 @@ pub fn one_rung(keys: &Keys) -> Result<(), PlanError> {
 /// # Errors
 /// [`PlanError::Value`].
 pub fn each_report_calls(keys: &Keys) -> Result<(), PlanError> {
-    match keys.rungs().find(|rung| rung.exits_a_report(1).is_none()) {
+    match keys.rungs().find(|rung| rung.exits_a_report(1, Order::PAGE).is_none()) {
         Some(rung) => bad(
             "rungs",
             Named(rung),

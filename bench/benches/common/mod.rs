@@ -2,6 +2,7 @@
 
 use abi::addr::Order;
 use abi::axes::{Carrier, Completion, Workload};
+use abi::timed::company::Company;
 use host::axes::{Discard, Doorbell, Way};
 use host::kvm::Counter;
 use host::probe::Facts;
@@ -19,6 +20,7 @@ pub(crate) fn facts() -> Option<Facts> {
 
 /// An empty doorbell; the benches change what they sweep.
 pub(crate) const BASE: TimedSpec = TimedSpec {
+    company: Company::ALONE,
     way: Way { discard: Discard::None, ..Way::plain(Carrier::Empty, Doorbell::Port, Completion::Return) },
     workload: Workload::Random,
     order: Order::PAGE,

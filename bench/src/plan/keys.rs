@@ -61,10 +61,6 @@ pub struct Keys {
     /// Blocks a report holds, separated by commas.
     #[arg(long, value_parser = whole::<u16>, value_delimiter = ',', value_name = "BLOCKS,…", help_heading = "What is compared")]
     pub capacities: Option<Vec<u16>>,
-    /// Ranges in a report, separated by commas.
-    #[arg(long, value_parser = whole::<u16>, value_delimiter = ',', value_name = "RANGES,…", help_heading = "What is compared")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batches: Option<Vec<u16>>,
     /// From request to pass, in milliseconds, separated by commas.
     #[arg(long, value_parser = whole::<u64>, value_delimiter = ',', value_name = "MS,…", help_heading = "What is compared")]
     pub delays_ms: Option<Vec<u64>>,

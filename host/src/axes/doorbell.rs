@@ -74,7 +74,7 @@ impl Doorbell {
             Self::IoeventfdPort | Self::IoeventfdMmio => Some(Match::Number),
             Self::IoeventfdMmioAny => Some(Match::Address),
             Self::Hypercall | Self::Port | Self::Mmio | Self::HypercallKernel => None,
-            Self::CoalescedPort | Self::CoalescedMmio => None,
+            Self::CoalescedPort | Self::CoalescedMmio | Self::None => None,
         }
     }
 

@@ -26,6 +26,7 @@ use crate::fault::Planted;
 use crate::kvm::{Counter, Exits, Machine, PAYLOAD, Pinned, Placed, Placement, ThreadTime, idle};
 use crate::memory::{self, RamError};
 use crate::probe::Facts;
+use crate::reclaim::SharedPutOff;
 use crate::serve::{Served, Server, Services, Share, Stamps};
 use crate::trial::team::{self, Deadline};
 use crate::trial::{self, Account, Assembly, Common, Part, Seat, TrialError, Wanted};

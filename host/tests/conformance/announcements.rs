@@ -5,6 +5,7 @@ use abi::axes::Carrier;
 use abi::calls::{Answer, Operation};
 use abi::step::Step;
 use host::axes::Coalesce;
+use host::axes::RingFeatures;
 use host::memory::GuestRam;
 use host::probe::Facts;
 use host::reclaim::Refused;
@@ -20,7 +21,7 @@ pub(crate) struct Announcing(SplitDriver);
 
 impl Announcing {
     pub(crate) fn new() -> Self {
-        Self(SplitDriver::new())
+        Self(SplitDriver::new(RingFeatures::NONE))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use abi::addr::Order;
 use abi::axes::{Axis, Workload};
-use host::axes::{Backing, Coalesce, Discard, Way};
+use host::axes::{Backing, Carrier, Coalesce, Discard, Way};
 use host::probe::Facts;
 use host::testing::specs::timed_over;
 use host::timed::{Outcome, Proof, TimedSpec};

@@ -25,7 +25,7 @@ pub struct Choices {
     /// Ranges in a report.
     pub batch: u16,
     /// Reports in flight at once; left out where each is waited for before the next.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "one::<u16>", skip_serializing_if = "is_one")]
     pub in_flight: u16,
     /// Pages of the arena.
     pub arena_pages: u64,
@@ -37,10 +37,10 @@ pub struct Choices {
     #[serde(default)]
     pub idle_us: u32,
     /// Virtual processors; left out where there is one, which reports.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "one::<u32>", skip_serializing_if = "is_one")]
     pub vcpus: u32,
     /// How many of them report; the others fault. Left out where it is one.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "one::<u32>", skip_serializing_if = "is_one")]
     pub reporters: u32,
     /// Whether the guest looked at all other pages around the reports that prove something; left out where it did not.
     #[serde(default, skip_serializing_if = "is_not")]
