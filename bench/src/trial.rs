@@ -12,3 +12,4 @@ pub mod record;
 pub mod ring;
 pub mod spec;
 pub mod timed;
+mod took_part;

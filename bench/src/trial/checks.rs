@@ -10,7 +10,7 @@ use host::engine::GuestCounter;
 use super::counts::{Counts, PutOff};
 use super::kind::{Engine, Timed};
 use super::record::TrialRecord;
-use super::ring;
+use super::took_part;
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::unit::total;
 
@@ -42,7 +42,8 @@ pub fn all(planned: Planned, trials: &[TrialRecord]) -> Vec<Check> {
         placed(&measured),
     ];
     checks.extend(sleeps(&measured));
-    checks.extend(ring::took_part(&measured));
+    let reporting: Vec<_> = measured.iter().copied().filter(|(trial, _)| ranges(trial) > 0).collect();
+    checks.extend(took_part::where_chosen(&reporting));
     checks.extend(put_off(&measured));
     checks
 }
@@ -122,7 +123,7 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
 }
 
 /// Ranges that the guest reported.
-pub(super) fn ranges(trial: &TrialRecord) -> u64 {
+fn ranges(trial: &TrialRecord) -> u64 {
     let timed = trial.measured::<Timed>().map(|found| found.ranges);
     let engine = trial.measured::<Engine>().map(|found| found.sum(GuestCounter::Reported));
     timed.or(engine).unwrap_or_default()
