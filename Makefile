@@ -7,6 +7,7 @@
 #   make bench   criterion benches
 #   make doctor  what this host can do
 #   make fuzz    the fuzz targets, TIME=60 seconds each; TARGETS="balloon packed" for some. Any toolchain and a C++ compiler will do
+#   make combinations  every way to report that the rules allow, on this host: some minutes
 #   make signal-storm  runs that are stopped, killed and held up at random, MINUTES=10 of them: what is left can be read
 #
 # The lab: hardware virtualisation, emulated and counted in instructions; what it needs is fetched when root.
@@ -17,6 +18,7 @@
 #                    or lab-check-intel
 #   make lab-accept  makes what lab-check measured last the new references, of both (make -k lab-check goes on with the second)
 #   make lab-test    the conformance suite in the lab, where hypercalls are delivered
+#   make lab-test-6.12  the same, and every two values, on a kernel that has Xen's and Hyper-V's hypercalls too
 #   make lab-test-intel  the same on Intel's processor, which takes much longer; ONLY=NAME for tests of such a name
 #   make lab-detour  shows that the gate notices: a build with a path two per cent too long must fail it, on both
 
@@ -29,7 +31,7 @@ CPUS = amd intel
 name = $(CHECK)$(if $(filter intel,$(1)),-intel)
 ladder = lab compare --cpu $(1) --plan $(CHECK) --against $(REFERENCES)/$(call name,$(1))
 
-.PHONY: run engine test check bench doctor fuzz signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-intel lab-detour lint tools
+.PHONY: run engine test check bench doctor fuzz combinations signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-6.12 lab-test-intel lab-detour lint tools
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -45,6 +47,9 @@ bench: tools
 
 doctor: tools
 	$(CARGO) run --release --locked -- doctor
+
+combinations: tools
+	PAGEHINT_REQUIRE_KVM=1 PAGEHINT_COMBINATIONS=all $(CARGO) test --locked -p pagehint-host --test combinations
 
 MINUTES = 10
 signal-storm: tools
@@ -104,14 +109,20 @@ lab-detour-on-%: target/pagehint-detour
 	target/pagehint-detour $(call ladder,$*) --out target/lab-detour-$*; test $$? = 3
 
 # Cargo hands every test program to the lab instead of running it here.
-conformance = PAGEHINT_REQUIRE_KVM=1 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(CURDIR)/$(PAGEHINT) lab $(1) --" \
-	$(CARGO) test --locked -p pagehint-host --test conformance
+in_lab = PAGEHINT_REQUIRE_KVM=1 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(CURDIR)/$(PAGEHINT) lab $(1) --" \
+	$(CARGO) test --locked -p pagehint-host --test $(2)
+conformance = $(call in_lab,$(1),conformance)
 
 lab-test: tools
 	$(CARGO) build --release --locked
 	$(call conformance,--clock wall)
 
 # By its last line: a name that no test has there would end well too.
+lab-test-6.12: tools
+	$(CARGO) build --release --locked
+	$(call in_lab,--clock wall --kernel 6.12,conformance)
+	$(call in_lab,--clock wall --kernel 6.12,combinations)
+
 lab-test-intel: tools
 	$(CARGO) build --release --locked
 	$(call conformance,--cpu intel --deadline 14400) -- $(ONLY) | tee target/lab-test-intel.txt

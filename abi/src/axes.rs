@@ -60,6 +60,8 @@ pub enum Carrier {
     Inflate,
     /// In a virtio split ring, each range announced by a call of its own before.
     CallAndRing,
+    /// In the input page of Hyper-V's memory heat hint: see [`crate::wire::heat_hint`].
+    HeatHint,
 }
 
 impl Axis for Carrier {
@@ -76,6 +78,7 @@ impl Axis for Carrier {
         Self::Status,
         Self::Inflate,
         Self::CallAndRing,
+        Self::HeatHint,
     ];
 
     fn name(self) -> &'static str {
@@ -91,6 +94,7 @@ impl Axis for Carrier {
             Self::Status => "status",
             Self::Inflate => "inflate",
             Self::CallAndRing => "call-and-ring",
+            Self::HeatHint => "heat-hint",
         }
     }
 }
@@ -140,6 +144,12 @@ pub enum Bell {
     StorePort,
     /// A 32-bit store of the word to [`crate::layout::STORE_MMIO`].
     StoreMmio,
+    /// `vmcall` with Xen's registers ([`crate::calls::xen`]).
+    XenVmcall,
+    /// `vmmcall` with Xen's registers.
+    XenVmmcall,
+    /// A call of Hyper-V's page of code ([`crate::calls::hyperv`]).
+    HypervCall,
 }
 
 impl Axis for Bell {
@@ -156,6 +166,9 @@ impl Axis for Bell {
         Self::VmmcallToKernel,
         Self::StorePort,
         Self::StoreMmio,
+        Self::XenVmcall,
+        Self::XenVmmcall,
+        Self::HypervCall,
     ];
 
     fn name(self) -> &'static str {
@@ -171,6 +184,9 @@ impl Axis for Bell {
             Self::VmmcallToKernel => "vmmcall-to-kernel",
             Self::StorePort => "store-port",
             Self::StoreMmio => "store-mmio",
+            Self::XenVmcall => "xen-vmcall",
+            Self::XenVmmcall => "xen-vmmcall",
+            Self::HypervCall => "hyperv-call",
         }
     }
 }
@@ -179,7 +195,7 @@ impl Bell {
     /// Whether every ring is answered in a register, whatever it asks for: see [`crate::calls`].
     #[must_use]
     pub const fn answers_in_a_register(self) -> bool {
-        matches!(self, Self::Vmcall | Self::Vmmcall | Self::VmcallToKernel | Self::VmmcallToKernel)
+        !matches!(self, Self::CallPort | Self::CallStore | Self::KickPort | Self::NotifyRegister)
     }
 }
 

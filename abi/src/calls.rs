@@ -17,14 +17,22 @@
 //! zero and the range does not wrap (Linux `arch/x86/kvm/x86.c`, `KVM_HC_MAP_GPA_RANGE`); operations that
 //! need neither send [`IDLE_GPA`] and [`IDLE_PAGES`]. The attributes are free for the word.
 //!
+//! The conventions of other hypervisors have registers of their own: [`xen`] and [`hyperv`].
+//!
 //! A call with [`HYPERCALL_NUMBER_IN_KERNEL`] asks for nothing and never reaches the host's user space: KVM
 //! answers 0 in `rax`, or an error if it knows no such call or the guest is not in ring 0.
+
+pub mod hyperv;
+pub mod xen;
 
 /// `KVM_HC_MAP_GPA_RANGE`, the one hypercall KVM forwards to user space (`KVM_CAP_EXIT_HYPERCALL`).
 pub const HYPERCALL_NUMBER: u64 = 12;
 /// `KVM_HC_VAPIC_POLL_IRQ`, a hypercall that KVM answers itself with 0: its only effect is the exit into KVM
 /// (Linux `Documentation/virt/kvm/x86/hypercalls.rst`).
 pub const HYPERCALL_NUMBER_IN_KERNEL: u64 = 1;
+/// Hyper-V's call that names pages the guest does not need (`HV_EXT_CALL_MEMORY_HEAT_HINT`): see
+/// [`crate::wire::heat_hint`].
+pub const MEMORY_HEAT_HINT: u16 = 0x8003;
 /// Sent as gpa where an operation has none.
 pub const IDLE_GPA: u64 = 0;
 /// Sent as pages where an operation has none.
@@ -78,6 +86,11 @@ pub enum Operation {
     },
     /// The range in the registers is about to be reported over the ring: without this the host would not take it.
     Announce,
+    /// Discard what the first `count` hints of the page at `gpa` name ([`crate::wire::heat_hint`]).
+    HeatHint {
+        /// Entries to read, as the guest says.
+        count: u16,
+    },
 }
 
 impl Operation {
@@ -97,6 +110,7 @@ impl Operation {
             Self::Place => 19,
             Self::Queue { queue } => 20 | (queue as u32) << 16,
             Self::Announce => 21,
+            Self::HeatHint { count } => MEMORY_HEAT_HINT as u32 | (count as u32) << 16,
         }
     }
 
@@ -120,6 +134,7 @@ impl Operation {
             #[expect(clippy::cast_possible_truncation, reason = "shifted down to 16 bits")]
             (20, queue) => Some(Self::Queue { queue: queue as u16 }),
             (21, 0) => Some(Self::Announce),
+            (code, count) if code == MEMORY_HEAT_HINT as u32 => Some(Self::HeatHint { count: count as u16 }),
             _ => None,
         }
     }

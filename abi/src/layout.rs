@@ -13,6 +13,8 @@
 //!                or a page answered in place                           [wire::request, wire::status]
 //!                or two queues with a list each                        [wire::frames]
 //!   0x0001_0000  processor tables    host writes before the first instruction
+//!   0x0001_e000  Hyper-V's code      KVM writes, guest calls            [calls::hyperv]
+//!   0x0001_f000  Hyper-V's output    host writes, guest reads           [calls::hyperv]
 //!   0x0002_0000  stacks of vCPU 0
 //!   0x0008_0000  vCPU 1 to 7: task state, pages, stacks             [vcpu]
 //!   0x0010_0000  trace: calls        guest writes, host drains         [timed::trace]
@@ -59,6 +61,11 @@ pub const GDT: Gpa = Gpa(0x1_7000);
 pub const IDT: Gpa = Gpa(0x1_8000);
 /// Task state segment with an I/O permission bitmap of two pages that allows every port.
 pub const TSS: Gpa = Gpa(0x1_9000);
+
+/// Where a guest of Hyper-V wants its page of code, and what a call of it gives out: see [`crate::calls::hyperv`].
+pub const HYPERCALL_PAGE: Gpa = Gpa(0x1_e000);
+/// Where what such a call gives out goes.
+pub const HYPERCALL_OUTPUT: Gpa = Gpa(0x1_f000);
 
 /// Selector of ring 0 code. The host builds the table, the guest's gates name the selector.
 pub const KERNEL_CODE: u16 = 0x08;

@@ -11,12 +11,14 @@
 //! | [`split_ring`], [`packed_ring`] | the ring of a virtio queue, in either format |
 //! | [`indirect`] | a table of descriptors that one of a ring points to |
 //! | [`event`] | at which entry a side wants to be told |
+//! | [`heat_hint`] | the input page of Hyper-V's memory heat hint |
 //! | [`virtio`] | the balloon that the ring belongs to, and its registers |
 //!
 //! One range at a time travels in the registers of the call itself: see [`crate::calls`].
 
 pub mod event;
 pub mod frames;
+pub mod heat_hint;
 pub mod indirect;
 pub mod log;
 pub mod packed_ring;

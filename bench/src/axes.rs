@@ -3,4 +3,5 @@
 pub mod meaning;
 pub mod named;
 pub mod rung;
+pub mod source;
 pub mod way;

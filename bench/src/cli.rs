@@ -53,7 +53,14 @@ enum Command {
     #[command(name = places::FIRST_PROCESS, hide = true)]
     LabInside,
     /// List presets, axes with their values, and built-in plans.
-    List,
+    List {
+        /// Every value of every axis instead: where it comes from, what it goes with, and why not with the rest.
+        #[arg(long)]
+        matrix: bool,
+        /// The same as JSON.
+        #[arg(long, requires = "matrix")]
+        json: bool,
+    },
     /// Print the JSON schema of a file pagehint writes or reads.
     Schema {
         /// Which file.
@@ -92,7 +99,7 @@ fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
         Command::Lab(options) => lab::run_plan(options, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),
         Command::Report { directory } => report::run(directory, out),
-        Command::List => list::run(out),
+        Command::List { matrix, json } => list::run(*matrix, *json, out),
         Command::Schema { document } => {
             out.write_all(json::pretty(&document.schema()).as_bytes())?;
             Ok(Code::Fine)

@@ -275,6 +275,7 @@ mod tests {
             in_kernel: InKernel::Not { reason: "the guest shut down".into() },
             halt_poll: Some(true),
             addresses: None,
+            silent: Vec::new(),
         }
     }
 
@@ -294,7 +295,7 @@ mod tests {
                 for by in [CallBy::Port, CallBy::Hypercall] {
                     for calls in [
                         silent(by),
-                        Calls { by, in_kernel: InKernel::Answers, halt_poll: Some(true), addresses: None },
+                        Calls { halt_poll: Some(true), in_kernel: InKernel::Answers, ..Calls::untried(by) },
                         Calls::untried(by),
                     ] {
                         for processors in [1, 2, 64] {

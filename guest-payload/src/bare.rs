@@ -20,8 +20,8 @@ mod machine;
 mod runtime;
 
 use bells::{
-    CallPort, CallStore, KickPort, NotifyQueue, NotifyRegister, Ringer, StoreMmio, StorePort, Vmcall,
-    VmcallToKernel, Vmmcall, VmmcallToKernel,
+    CallPort, CallStore, HypervCall, KickPort, NotifyQueue, NotifyRegister, Ringer, StoreMmio, StorePort,
+    Vmcall, VmcallToKernel, Vmmcall, VmmcallToKernel, XenVmcall, XenVmmcall,
 };
 use machine::Machine;
 
@@ -51,10 +51,14 @@ unsafe extern "C" fn _start(vcpu: u32) -> ! {
         Bell::VmmcallToKernel => start::<VmmcallToKernel>(vcpu, &info),
         Bell::StorePort => start::<StorePort>(vcpu, &info),
         Bell::StoreMmio => start::<StoreMmio>(vcpu, &info),
+        Bell::XenVmcall => start::<XenVmcall>(vcpu, &info),
+        Bell::XenVmmcall => start::<XenVmmcall>(vcpu, &info),
+        Bell::HypervCall => start::<HypervCall>(vcpu, &info),
     }
 }
 
 fn start<R: Ringer>(vcpu: u32, info: &BootInfo) -> ! {
+    R::enable();
     let mut machine = Machine::<R>::new(vcpu, info.fenced, info.guest_ring == GuestRing::Zero);
     if let Err(error) = program::run(&mut machine, info) {
         panic!("the balloon did not come up: {error:?}");

@@ -11,6 +11,7 @@ use crate::metal::Metal;
 mod call_and_ring;
 pub mod choose;
 mod empty;
+mod heat_hint;
 mod inflate;
 mod log;
 mod options;
@@ -25,6 +26,7 @@ pub mod virtio_mmio;
 
 pub use call_and_ring::CallAndRing;
 pub use empty::Empty;
+pub use heat_hint::HeatHint;
 pub use inflate::Inflate;
 pub use log::Log;
 pub use options::{Options, Plain};

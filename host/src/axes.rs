@@ -4,6 +4,7 @@
 //! ```text
 //!   way           how reports travel and what is done with them: all that has to go together
 //!   rules         which values do, and why the others do not      set   some values of an axis
+//!   every         all ways that do                                together   which two values do, and by which rules not
 //!   fate          what becomes of reported pages by these
 //!   doorbell, discard, backing, guest_ring, halt_poll    the axes
 //! ```
@@ -11,11 +12,13 @@
 mod backing;
 mod discard;
 mod doorbell;
+mod every;
 mod fate;
 mod guest_ring;
 mod halt_poll;
 mod rules;
 mod set;
+mod together;
 mod way;
 
 pub use abi::axes::{
@@ -25,9 +28,11 @@ pub use abi::axes::{
 pub use backing::Backing;
 pub use discard::{Coalesce, Discard};
 pub use doorbell::{Doorbell, Match, Servicer};
+pub use every::{WAY_AXES, WayAxis};
 pub use fate::Freed;
 pub use guest_ring::RingChoice;
 pub use halt_poll::HaltPoll;
 pub use rules::{RULES, Rule, WayError};
 pub use set::Set;
+pub use together::{Together, Value};
 pub use way::Way;

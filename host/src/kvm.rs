@@ -23,6 +23,7 @@ mod clock;
 mod confidential;
 mod error;
 mod exits;
+mod foreign;
 pub(crate) mod idle;
 mod image;
 mod ioctl;
@@ -43,6 +44,8 @@ pub use boot::BootError;
 pub use clock::Counter;
 pub use error::{BuildError, ExitError};
 pub use exits::Exits;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use foreign::Call as ForeignCall;
 pub use image::ImageError;
 pub use open::{Flavour, KvmError};
 pub use placement::Placed;

@@ -2,6 +2,8 @@
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzzing;
+#[cfg(any(test, feature = "test-support"))]
+pub mod pairwise;
 pub mod parts;
 #[cfg(feature = "test-support")]
 pub mod physical;

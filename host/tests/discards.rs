@@ -2,6 +2,8 @@
 //! pages hold what they are said to hold. What this host does not have is refused with what would change that.
 
 mod common;
+#[path = "common/discarded.rs"]
+mod discarded;
 #[path = "common/samples.rs"]
 mod samples;
 
@@ -9,7 +11,7 @@ use std::process::ExitCode;
 
 use abi::addr::Order;
 use abi::violation::Violation;
-use host::axes::{Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Freed, Way};
+use host::axes::{Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Way};
 use host::fault::{Fault, Planted};
 use host::probe::Facts;
 use host::testing::pressure::{Limited, Numbered};
@@ -19,6 +21,7 @@ use host::trial::TrialError;
 use libtest_mimic::{Failed, Trial};
 
 use common::{Checked, Transport};
+use discarded::{answered, called, freed};
 use samples::{Samples, trial};
 
 /// Transports: by whom they are served.
@@ -113,67 +116,9 @@ fn frees_what_it_is_said_to(spec: &TimedSpec, facts: &Facts) -> Checked {
     assert_eq!(outcome.common.madvise_failures, 0, "calls that failed: {:?}", outcome.common.madvise_error);
     assert_eq!(outcome.proof.lost, 0, "pages lost");
     freed(spec, &outcome);
-    if spec.way.discard == Discard::Deferred {
-        put_off(spec, &outcome);
-    } else {
-        called(spec, &outcome);
-    }
+    called(spec, &outcome);
     answered(spec, &outcome);
     Ok(())
-}
-
-/// By the kernel's account.
-fn freed(spec: &TimedSpec, outcome: &Outcome) {
-    let proof = outcome.proof;
-    let report = u64::from(spec.batch) * spec.order.pages();
-    assert_eq!((proof.reported, proof.resident_before), (2 * report, 2 * report), "pages reported for proof");
-    match spec.way.frees(spec.order) {
-        Freed::Nothing => assert_eq!((proof.unmapped, proof.back, proof.lazy), (0, 0, 0), "{proof:?}"),
-        Freed::AsItLikes => {
-            // A host that is short of memory takes some at once; one that takes all was not asked so.
-            assert!(proof.lazy > 0, "{proof:?}");
-            assert_eq!(proof.unmapped + proof.lazy, proof.reported, "{proof:?}");
-        }
-        Freed::All => {
-            assert_eq!((proof.unmapped, proof.lazy), (proof.reported, 0), "{proof:?}");
-            // A part of a huge page is back when the kernel has split that.
-            let in_part = spec.way.backing.is_thp() && spec.order < Order::HUGE;
-            assert!(in_part || proof.back + proof.unknown == proof.unmapped, "{proof:?}");
-        }
-    }
-}
-
-/// By our own: a discard that was left out has no call.
-fn called(spec: &TimedSpec, outcome: &Outcome) {
-    let ranges = spec.reports * u64::from(spec.batch);
-    assert_eq!(outcome.common.discarded_pages, ranges * spec.order.pages(), "pages in calls");
-    let calls = outcome.common.madvise_calls;
-    match (spec.way.discard, spec.way.coalesce) {
-        (Discard::Vectored, _) => assert_eq!(calls, spec.reports, "one call a report"),
-        (_, Coalesce::Merged) => assert!((spec.reports..=ranges).contains(&calls), "{calls} calls"),
-        (_, Coalesce::Each | Coalesce::Sorted) => assert_eq!(calls, ranges, "one call a range"),
-    }
-}
-
-/// Nothing is discarded but when memory is wanted, which is at the two proofs; the rest the guest had taken back.
-fn put_off(spec: &TimedSpec, outcome: &Outcome) {
-    let Some(counts) = outcome.common.put_off else { panic!("nothing was put off") };
-    assert_eq!((outcome.common.madvise_calls, outcome.common.discarded_pages), (0, 0), "discarded at once");
-    let report = u64::from(spec.batch) * spec.order.pages();
-    assert_eq!((counts.discarded, counts.failures), (2 * report, 0), "{counts:?}");
-    assert_eq!(counts.remembered, counts.discarded + counts.taken_back, "{counts:?}");
-    // Two proofs, and the end.
-    assert!(counts.wanted == 3 && counts.calls > 0 && counts.taken_back > 0, "{counts:?}");
-}
-
-/// Who answers for userfaultfd heard of every discard, and answered for every page that was missing then.
-fn answered(spec: &TimedSpec, outcome: &Outcome) {
-    let Some(counts) = outcome.common.userfault else {
-        return assert_ne!(spec.way.backing, Backing::Userfault, "nobody answered");
-    };
-    let calls = outcome.common.put_off.map_or(outcome.common.madvise_calls, |put_off| put_off.calls);
-    assert!(counts.removed >= calls, "{counts:?}, {calls} discards");
-    assert!(counts.zeroed >= spec.arena_pages() + outcome.common.discarded_pages, "{counts:?}");
 }
 
 /// A host that does not ask what the guest has taken back.

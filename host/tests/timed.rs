@@ -4,6 +4,8 @@
 mod common;
 #[path = "timed/company.rs"]
 mod company;
+#[path = "common/designed.rs"]
+mod designed;
 #[path = "timed/exits.rs"]
 mod exits;
 #[path = "timed/flight.rs"]
@@ -28,14 +30,10 @@ mod stopwatch;
 use std::process::ExitCode;
 
 use host::axes::{Axis, Carrier, Completion, Doorbell};
-use host::fault::Planted;
 use host::probe::Facts;
-use host::timed::{Outcome, Sample, TimedSpec};
-use host::trial::TrialError;
 
 use common::{Transport, ignored};
 use libtest_mimic::Trial;
-use samples::{Samples, trial};
 
 fn main() -> ExitCode {
     common::run(|facts| {
@@ -73,19 +71,4 @@ fn over_floors(tests: fn(&Transport, &'static Facts) -> Vec<Trial>, facts: &'sta
     };
     // What is queued is a range, and not nothing.
     Doorbell::ALL.iter().filter(|doorbell| !doorbell.is_coalesced()).flat_map(over).collect()
-}
-
-/// Runs a trial in which nothing may be wrong.
-fn sound(spec: &TimedSpec, facts: &Facts) -> Result<(Outcome, Vec<Sample>), TrialError> {
-    let mut samples = Samples::of(spec);
-    let outcome = trial(spec, facts, Planted::NONE, &mut samples)?;
-    assert_eq!(outcome.common.violations, [], "violations");
-    assert_eq!(outcome.reported_digest, outcome.taken_digest, "pages reported and taken");
-    assert_eq!(outcome.common.refused.total(), 0, "ranges refused");
-    assert_eq!(outcome.common.madvise_failures, 0, "madvise calls that failed");
-    assert_eq!(outcome.proof.lost, 0, "pages lost");
-    assert_eq!(outcome.disordered, 0, "reports whose stamps are not in order");
-    assert_eq!(outcome.reports, spec.reports, "reports");
-    assert_eq!(samples.0.len() as u64, spec.reports, "samples");
-    Ok((outcome, samples.0))
 }

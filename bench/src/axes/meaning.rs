@@ -29,6 +29,7 @@ impl Meaning for Carrier {
             }
             Self::CallAndRing => "a virtio split ring, each range announced by a call before",
             Self::Status => "up to 511 blocks of 4 KiB or 2 MiB in a page, a status an entry (vmw_balloon)",
+            Self::HeatHint => "up to 511 ranges in the input page of Hyper-V's memory heat hint",
         }
     }
 }
@@ -63,6 +64,8 @@ impl Meaning for Doorbell {
             Self::CoalescedPort => "a port write that KVM queues: an exit a hundred or more (Linux 4.20)",
             Self::CoalescedMmio => "an MMIO write that KVM queues: an exit a hundred or more",
             Self::None => "nothing: the device has said that it looks by itself",
+            Self::XenHypercall => "vmcall or vmmcall by Xen's convention: an exit to the vCPU thread",
+            Self::HypervHypercall => "a call of Hyper-V's page of code: an exit to the vCPU thread",
         }
     }
 }

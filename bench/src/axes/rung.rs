@@ -193,10 +193,11 @@ impl Rung {
     #[must_use]
     pub fn exits_a_report(self, batch: u16, order: Order) -> Option<u64> {
         Some(match self {
-            Self::HypercallEach | Self::Request => u64::from(batch),
+            Self::HypercallEach | Self::XenEach | Self::Request => u64::from(batch),
             Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
             Self::InKernel | Self::RingAsync | Self::VirtioPolled | Self::Virtio => 0,
             Self::PackedHypercall | Self::PackedSync | Self::Status => 1,
+            Self::XenBatch | Self::HeatHint => 1,
             Self::PackedAsync | Self::PackedVirtioPolled | Self::PackedVirtio => 0,
             Self::Inflate => 2 * frames::lists(batch.into(), order),
             Self::CallAndRing => u64::from(batch) + 1,

@@ -1,21 +1,29 @@
 //! `pagehint list`.
 
+mod matrix;
+
 use std::io::{self, Write};
 
 use abi::addr::Order;
-use host::axes::{
-    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Freed, HaltPoll, RULES, RingChoice,
-    RingFeatures, Servicer, Way, Workload,
-};
+use host::axes::{Axis, Backing, Carrier, Completion, Discard, Doorbell, Freed, RULES, Way};
 
 use super::exit::Code;
-use crate::axes::meaning::Meaning;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::experiment;
+use crate::figure::json;
 use crate::trial::timed::phases::Phase;
 
-pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
+pub(super) fn run(matrix: bool, json: bool, out: &mut dyn Write) -> anyhow::Result<Code> {
+    match (matrix, json) {
+        (true, true) => out.write_all(json::pretty(&matrix::rows()).as_bytes())?,
+        (true, false) => matrix::write(out)?,
+        (false, _) => everything(out)?,
+    }
+    Ok(Code::Fine)
+}
+
+fn everything(out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "Presets: the ladder, each rung made of the one before (run and engine: --preset RUNG; the others: --rungs RUNG,…)"
@@ -28,17 +36,7 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
         writeln!(out, "  {:<20} {}", Named(*rung), rung.meaning())?;
     }
     writeln!(out, "\nAxes (run --AXIS VALUE; compare: --discards DISCARD,…)")?;
-    axis::<Carrier>(out)?;
-    axis::<RingFeatures>(out)?;
-    axis::<Doorbell>(out)?;
-    axis::<Servicer>(out)?;
-    axis::<Completion>(out)?;
-    axis::<HaltPoll>(out)?;
-    axis::<Discard>(out)?;
-    axis::<Coalesce>(out)?;
-    axis::<Backing>(out)?;
-    axis::<RingChoice>(out)?;
-    axis::<Workload>(out)?;
+    axes(out)?;
     writeln!(out, "\nPhases of a report (tables, result files)")?;
     for phase in Phase::ALL {
         writeln!(out, "  {:<16} {}", Named(*phase), phase.meaning())?;
@@ -55,7 +53,7 @@ pub(super) fn run(out: &mut dyn Write) -> anyhow::Result<Code> {
         let plans: Vec<&str> = experiment.plans().iter().map(|(name, _)| *name).collect();
         writeln!(out, "  {:<16} plans: {}", "", plans.join(", "))?;
     }
-    Ok(Code::Fine)
+    Ok(())
 }
 
 /// Of all blocks, or of those that are smaller than a huge page.
@@ -73,10 +71,12 @@ fn nothing_freed(out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn axis<A: Meaning>(out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "  --{}", A::AXIS)?;
-    for value in A::ALL {
-        writeln!(out, "    {:<16} {}", Named(*value), value.meaning())?;
+fn axes(out: &mut dyn Write) -> io::Result<()> {
+    for row in matrix::rows() {
+        writeln!(out, "  --{}", row.axis)?;
+        for value in row.values {
+            writeln!(out, "    {:<16} {}", value.name, value.meaning)?;
+        }
     }
     Ok(())
 }

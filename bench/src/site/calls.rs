@@ -1,7 +1,7 @@
 //! What a host makes of a guest's calls, and so which rungs of the ladder it can run.
 
 use abi::axes::GuestRing;
-use host::axes::Doorbell;
+use host::axes::{Axis, Doorbell};
 use host::probe::{Answered, Facts};
 
 use crate::axes::rung::{CallBy, Rung};
@@ -17,6 +17,8 @@ pub struct Calls {
     pub halt_poll: Option<bool>,
     /// Whether its KVM knows ioeventfds by their address alone; `None` if nobody has asked.
     pub addresses: Option<bool>,
+    /// Calls of other hypervisors that do not answer, and what happened when they were tried.
+    pub silent: Vec<(Doorbell, String)>,
 }
 
 /// Whether a KVM answers a hypercall itself.
@@ -43,13 +45,17 @@ impl Calls {
             InKernel::Not { reason: silence(facts).unwrap_or("it was not tried").to_owned() }
         };
         let [halt_poll, addresses] = [facts.sets_halt_poll(), facts.knows_addresses()].map(Some);
-        Self { by: CallBy::on(facts), in_kernel, halt_poll, addresses }
+        let foreign =
+            Doorbell::ALL.iter().filter(|doorbell| doorbell.is_foreign() && !facts.answers(**doorbell));
+        let why = |doorbell| facts.silence(doorbell).unwrap_or("it was not tried").to_owned();
+        let silent = foreign.map(|doorbell| (*doorbell, why(*doorbell))).collect();
+        Self { by: CallBy::on(facts), in_kernel, halt_poll, addresses, silent }
     }
 
     /// Of a host that has not been asked: nothing that is named is refused, and nothing is counted on.
     #[must_use]
     pub const fn untried(by: CallBy) -> Self {
-        Self { by, in_kernel: InKernel::Untried, halt_poll: None, addresses: None }
+        Self { by, in_kernel: InKernel::Untried, halt_poll: None, addresses: None, silent: Vec::new() }
     }
 
     /// Every rung of the ladder that this host is known to run, in order.
@@ -78,7 +84,10 @@ impl Calls {
                 _,
             ) if self.halt_poll == Some(false) => Some(NO_HALT_POLL),
             (Rung::VirtioAnyLength, _) if self.addresses == Some(false) => Some(NO_ADDRESSES),
-            _ => None,
+            _ => {
+                let doorbell = rung.transport(self.by).doorbell;
+                self.silent.iter().find(|(silent, _)| *silent == doorbell).map(|(_, why)| why.as_str())
+            }
         }
     }
 }
@@ -127,6 +136,18 @@ mod tests {
         assert!(calls.rungs().eq(Rung::LADDER[1..].iter().copied()));
         assert_eq!(calls.refusal(Rung::InKernel), Some("it shut down"));
         assert_eq!(calls.refusal(Rung::Floor), None);
+    }
+
+    #[test]
+    fn a_host_without_xen_refuses_its_rungs_with_the_reason() {
+        let mut facts = crate::testing::timed::facts();
+        facts.doorbells.retain(|fact| fact.doorbell != Doorbell::XenHypercall);
+        let calls = Calls::on(&facts);
+        for rung in Rung::BESIDE.iter().copied() {
+            let is_xen = matches!(rung, Rung::XenEach | Rung::XenBatch);
+            assert_eq!(calls.refusal(rung).is_some(), is_xen, "{rung:?}");
+        }
+        assert_eq!(calls.refusal(Rung::XenBatch), Some("it was not tried"));
     }
 
     #[test]

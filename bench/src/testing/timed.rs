@@ -52,6 +52,8 @@ pub(crate) fn facts() -> Facts {
             answer(Doorbell::Hypercall, 3000),
             answer(Doorbell::Mmio, 10000),
             answer(Doorbell::HypercallKernel, 1000),
+            answer(Doorbell::XenHypercall, 3100),
+            answer(Doorbell::HypervHypercall, 3200),
         ],
         instruction_ticks: [Some(0.6), None],
         ring0_emulated: false,
@@ -258,7 +260,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
     let timed = |ns| (counter == Counter::Time).then_some(ns);
     let by = |doorbell| if spec.way.doorbell == doorbell { calls } else { 0 };
     let exits = Exits {
-        hypercall: by(Doorbell::Hypercall),
+        hypercall: by(Doorbell::Hypercall) + by(Doorbell::XenHypercall) + by(Doorbell::HypervHypercall),
         port: by(Doorbell::Port) + by(Doorbell::CoalescedPort) + by(Doorbell::CoalescedMmio),
         mmio: by(Doorbell::Mmio),
         control: 2,

@@ -9,8 +9,15 @@ use abi::layout::{CALL_MMIO, STORE_MMIO, VIRTIO_MMIO};
 use abi::wire::virtio::balloon::REPORTING_QUEUE;
 use abi::wire::virtio::mmio::QUEUE_NOTIFY;
 
+mod foreign;
+
+pub(super) use foreign::{HypervCall, XenVmcall, XenVmmcall};
+
 /// Rings one kind of doorbell.
 pub(super) trait Ringer {
+    /// Does what has to be done on a processor before it rings.
+    fn enable() {}
+
     /// Rings it; returns the answer if it comes in a register.
     fn ring(word: u32, gpa: u64, pages: u64) -> Option<u64>;
 }

@@ -20,8 +20,8 @@ use crate::metal::Metal;
 use crate::transport::choose::{areas, packed, split};
 use crate::transport::virtio_mmio::{self, StartError};
 use crate::transport::{
-    BatchPage, CallAndRing, Empty, Inflate, Options, PackedRing, Plain, Registers, RequestPage, SplitRing,
-    StatusPage, Store, Transport,
+    BatchPage, CallAndRing, Empty, HeatHint, Inflate, Options, PackedRing, Plain, Registers, RequestPage,
+    SplitRing, StatusPage, Store, Transport,
 };
 
 /// The virtual processor that sets up what all share.
@@ -84,6 +84,10 @@ pub fn run<M: Metal>(metal: &mut M, boot: &BootInfo) -> Result<(), StartError> {
         Carrier::CallAndRing => {
             let mut ring = CallAndRing::over(split_ring(metal, boot, Plain)?);
             choose(metal, boot, &info, inhibited, &mut ring);
+        }
+        Carrier::HeatHint => {
+            let mut page = HeatHint::of(metal.vcpu());
+            choose(metal, boot, &info, inhibited, &mut page);
         }
     }
     Ok(())

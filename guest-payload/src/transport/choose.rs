@@ -7,7 +7,7 @@ use abi::wire::{packed_ring, split_ring};
 
 use super::virtio_mmio::{StartError, start, start_frames};
 use super::{
-    BatchPage, CallAndRing, Empty, Inflate, Log, Options, PackedRing, Plain, Registers, RequestPage,
+    BatchPage, CallAndRing, Empty, HeatHint, Inflate, Log, Options, PackedRing, Plain, Registers, RequestPage,
     SplitRing, StatusPage, Store, StoreQueue, Transport,
 };
 use crate::metal::Metal;
@@ -63,6 +63,7 @@ pub fn choose<M: Metal>(metal: &mut M, info: &BootInfo, work: impl Over<M>) -> R
             let ring = SplitRing::new(metal, split(info)?, info.completion, Plain);
             work.over(metal, info, CallAndRing::over(ring));
         }
+        Carrier::HeatHint => work.over(metal, info, HeatHint::of(metal.vcpu())),
     }
     Ok(())
 }

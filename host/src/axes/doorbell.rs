@@ -27,6 +27,10 @@ pub enum Doorbell {
     /// Nothing: the device says that it wants to be told of nothing (`VIRTQ_USED_F_NO_NOTIFY`, virtio 1.2, 2.7.10; event
     /// suppression, 2.8.10), and looks by itself.
     None,
+    /// `vmcall` or `vmmcall` with Xen's registers, in a machine that KVM takes for Xen's: an exit to the vCPU thread.
+    XenHypercall,
+    /// A call of Hyper-V's page of code, in a machine that KVM takes for Hyper-V's: an exit to the vCPU thread.
+    HypervHypercall,
 }
 
 impl Axis for Doorbell {
@@ -42,6 +46,8 @@ impl Axis for Doorbell {
         Self::CoalescedPort,
         Self::CoalescedMmio,
         Self::None,
+        Self::XenHypercall,
+        Self::HypervHypercall,
     ];
 
     fn name(self) -> &'static str {
@@ -56,6 +62,8 @@ impl Axis for Doorbell {
             Self::CoalescedPort => "coalesced-port",
             Self::CoalescedMmio => "coalesced-mmio",
             Self::None => "none",
+            Self::XenHypercall => "xen-hypercall",
+            Self::HypervHypercall => "hyperv-hypercall",
         }
     }
 }
@@ -90,10 +98,16 @@ impl Doorbell {
         !matches!(self, Self::None)
     }
 
-    /// Whether it is the hypercall instruction, which KVM takes from ring 0 only.
+    /// Whether it is a hypercall that KVM takes from ring 0 only.
     #[must_use]
     pub const fn is_hypercall(self) -> bool {
-        matches!(self, Self::Hypercall | Self::HypercallKernel)
+        matches!(self, Self::Hypercall | Self::HypercallKernel | Self::HypervHypercall)
+    }
+
+    /// Whether it is a call by another hypervisor's convention, in a machine that is to be that one's.
+    #[must_use]
+    pub const fn is_foreign(self) -> bool {
+        matches!(self, Self::XenHypercall | Self::HypervHypercall)
     }
 
     /// The one servicer it has.
@@ -105,6 +119,7 @@ impl Doorbell {
             Self::HypercallKernel => Servicer::Kernel,
             Self::CoalescedPort | Self::CoalescedMmio => Servicer::Vcpu,
             Self::None => Servicer::Polling,
+            Self::XenHypercall | Self::HypervHypercall => Servicer::Vcpu,
         }
     }
 
@@ -118,6 +133,9 @@ impl Doorbell {
             (Self::HypercallKernel, _) => Bell::VmcallToKernel,
             (Self::CoalescedPort, _) | (Self::Port, Carrier::Store) => Bell::StorePort,
             (Self::CoalescedMmio, _) | (Self::Mmio, Carrier::Store) => Bell::StoreMmio,
+            (Self::XenHypercall, _) if matches!(hypercall, Bell::Vmmcall) => Bell::XenVmmcall,
+            (Self::XenHypercall, _) => Bell::XenVmcall,
+            (Self::HypervHypercall, _) => Bell::HypervCall,
             (Self::Port, _) => Bell::CallPort,
             (Self::Mmio | Self::IoeventfdMmio | Self::IoeventfdMmioAny, Carrier::Inflate) => {
                 Bell::NotifyQueue
@@ -182,6 +200,9 @@ mod tests {
             assert_eq!(over(Doorbell::Hypercall, carrier), Bell::Vmmcall);
             assert_eq!(over(Doorbell::HypercallKernel, carrier), Bell::VmmcallToKernel);
             assert_eq!(Doorbell::HypercallKernel.bell(carrier, Bell::Vmcall), Bell::VmcallToKernel);
+            assert_eq!(over(Doorbell::XenHypercall, carrier), Bell::XenVmmcall);
+            assert_eq!(Doorbell::XenHypercall.bell(carrier, Bell::Vmcall), Bell::XenVmcall);
+            assert_eq!(over(Doorbell::HypervHypercall, carrier), Bell::HypervCall);
             let port = if carrier == Carrier::Store { Bell::StorePort } else { Bell::CallPort };
             assert_eq!(over(Doorbell::Port, carrier), port);
             assert_eq!(over(Doorbell::CoalescedPort, carrier), Bell::StorePort);

@@ -62,7 +62,8 @@ impl EngineSpec {
         if self.way.discard == Discard::Deferred {
             return Err(EngineSpecError::NoLedger);
         }
-        let most = if carrier == Carrier::Batch { BATCH_CAPACITY } else { CAPACITY_MAX as u64 };
+        let paged = matches!(carrier, Carrier::Batch | Carrier::HeatHint);
+        let most = if paged { BATCH_CAPACITY } else { CAPACITY_MAX as u64 };
         if capacity == 0 || u64::from(capacity) > most {
             return Err(EngineSpecError::Capacity { capacity, carrier, most });
         }

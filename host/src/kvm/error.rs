@@ -38,6 +38,23 @@ pub enum BuildError {
         /// By KVM's name.
         capability: &'static str,
     },
+    /// This KVM leaves no calls of Xen's to us.
+    #[error(
+        "this KVM leaves no Xen hypercalls to user space (KVM_XEN_HVM_CONFIG: {source}; it needs CONFIG_KVM_XEN, Linux 5.12)"
+    )]
+    NoXen {
+        /// What it said.
+        source: kvm_ioctls::Error,
+    },
+    /// This KVM knows nothing of Hyper-V.
+    #[error("this KVM has no Hyper-V (KVM_CAP_HYPERV; it needs CONFIG_KVM_HYPERV)")]
+    NoHyperv,
+    /// This KVM does not take a processor of Hyper-V's.
+    #[error("the guest cannot be one of Hyper-V's: KVM_SET_CPUID2: {source}")]
+    HypervCpuid {
+        /// What it said.
+        source: kvm_ioctls::Error,
+    },
     /// This KVM polls for machines as it likes.
     #[error(
         "this KVM has no KVM_CAP_HALT_POLL (Linux 5.5), and spins for halted processors as its module says: use --halt-poll host"

@@ -20,7 +20,7 @@ use super::stats::Statistics;
 use super::watch::{Running, Stopped};
 use super::watchdog::Pulse;
 use super::wiring::{self, Listener};
-use super::{boot, image};
+use super::{boot, foreign, image};
 use crate::axes::{HaltPoll, Match};
 use crate::memory::GuestRam;
 
@@ -78,6 +78,9 @@ impl Machine {
         if *coalesced {
             wiring::coalesce(kvm, &vm, boot.bell)?;
         }
+        if matches!(boot.bell, Bell::XenVmcall | Bell::XenVmmcall) {
+            foreign::intercept_xen(&vm)?;
+        }
         let interrupt = wiring::interrupt(&vm, company.map_or(1, |company| company.reporters))?;
         let kick = wiring::kick(&vm, boot.bell, *ioeventfd)?;
 
@@ -99,6 +102,9 @@ impl Machine {
                 .create_vcpu(number.into())
                 .map_err(KvmError::ioctl("KVM_CREATE_VCPU or the mmap of its state"))?;
             boot::set_registers(kvm, &vcpu, boot.guest_ring, entry, number, tables)?;
+            if boot.bell == Bell::HypervCall {
+                foreign::be_hyperv(kvm, &vcpu)?;
+            }
             Ok::<_, BuildError>(Processor::new(vcpu, number, ram, boot, &pulse))
         };
         let first = make(0)?;

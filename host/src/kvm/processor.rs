@@ -7,11 +7,12 @@ use std::time::Duration;
 use abi::addr::Gpa;
 use abi::axes::{Bell, GuestRing, Program};
 use abi::boot::BootInfo;
-use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT, Operation, STORE_PORT};
+use abi::calls::{Answer, CALL_PORT, HYPERCALL_NUMBER, KICK_PORT, Operation, STORE_PORT, hyperv};
 use abi::control::{CONTROL_PORT, Control, IDLE_MOST, IDLE_PORT};
 use abi::layout::{self, CALL_MMIO, REQUEST_PAGE, STORE_MMIO, VIRTIO_MMIO};
 use abi::wire::page;
 use abi::wire::virtio::mmio;
+use kvm_bindings::KVM_EXIT_XEN;
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 
 use super::board::{Board, Flow, Request};
@@ -22,7 +23,7 @@ use super::queued::Queued;
 use super::stats::Statistics;
 use super::watch::Watch;
 use super::watchdog::Pulse;
-use super::{image, ioctl};
+use super::{foreign, image, ioctl};
 use crate::memory::GuestRam;
 
 /// The longest a guest may give its processor away at a time: how late it may notice that it is to stop.
@@ -185,6 +186,10 @@ impl Processor {
                         None => return Err(self.nothing_at(gpa).into()),
                     }
                 }
+                Ok(VcpuExit::Hyperv | VcpuExit::Unsupported(KVM_EXIT_XEN)) => {
+                    self.counts.hypercall.up();
+                    self.foreign::<W, B>(board, at)?;
+                }
                 other => {
                     let failure = Failure::of(other);
                     self.failed(failure)?;
@@ -203,6 +208,7 @@ impl Processor {
             match self.vcpu.run() {
                 Ok(VcpuExit::IoOut(CONTROL_PORT, _)) => return Ok(()),
                 Ok(VcpuExit::IoOut(..) | VcpuExit::MmioWrite(..) | VcpuExit::Hypercall(_)) => {}
+                Ok(VcpuExit::Hyperv | VcpuExit::Unsupported(KVM_EXIT_XEN)) => {}
                 other => {
                     let failure = Failure::of(other);
                     self.failed(failure)?;
@@ -221,14 +227,31 @@ impl Processor {
         let registers = &self.vcpu.sync_regs_mut().regs;
         let request = Request { word, gpa: registers.rbx, pages: registers.rcx };
         let answer = board.call::<W>(&request, at)?;
-        Ok(self.leave(answer)?)
+        Ok(self.leave(self.answer_at, answer.value())?)
     }
 
-    /// Leaves an answer where the guest looks for it. One function for the loop with the stopwatch and the one without:
-    /// a second place that stores to guest memory changes what is inlined into the fetch of a ring.
+    /// A call by another hypervisor's convention. Never inlined: the loop is the other doorbells' too.
     #[inline(never)]
-    fn leave(&self, answer: Answer) -> Result<(), ExitError> {
-        Ok(self.ram.write(self.answer_at, answer.value())?)
+    fn foreign<W: Watch, B: Board>(&mut self, board: &mut B, at: HostTsc) -> Result<(), B::Error> {
+        let Some((call, request)) = foreign::Call::of(&mut self.vcpu) else {
+            let reason = "of Xen or Hyper-V, and no call".to_owned();
+            return Err(ExitError::Unexpected { reason, rip: self.rip() }.into());
+        };
+        let mut answer = board.call::<W>(&request, at)?;
+        if let Some(output) = call.capabilities_to()
+            && self.leave(Gpa(output), hyperv::COLD_DISCARD).is_err()
+        {
+            answer = Answer::BadPage;
+        }
+        call.answer(&mut self.vcpu, answer);
+        Ok(())
+    }
+
+    /// Leaves an answer where the guest looks for it. One function for all loops and all kinds of calls: a second place
+    /// that stores to guest memory changes what is inlined into the fetch of a ring.
+    #[inline(never)]
+    fn leave(&self, at: Gpa, answer: u64) -> Result<(), ExitError> {
+        Ok(self.ram.write(at, answer)?)
     }
 
     /// The guest gives its processor away: 0 lets another thread run, else for so many microseconds at the most.

@@ -90,6 +90,15 @@ impl Facts {
             .any(|fact| fact.doorbell == doorbell && matches!(fact.answered, Answered::After { .. }))
     }
 
+    /// Why `doorbell` does not answer, by the first ring it was tried from and did not.
+    #[must_use]
+    pub fn silence(&self, doorbell: Doorbell) -> Option<&str> {
+        self.doorbells.iter().filter(|fact| fact.doorbell == doorbell).find_map(|fact| match &fact.answered {
+            Answered::Not { reason } => Some(reason.as_str()),
+            Answered::After { .. } => None,
+        })
+    }
+
     /// Whether halt polling can be set for a machine of its own.
     #[must_use]
     pub fn sets_halt_poll(&self) -> bool {

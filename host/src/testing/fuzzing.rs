@@ -28,11 +28,13 @@ use crate::timed::{self, Call};
 use crate::transport::{BatchPage, Fetched, Registers, Transport};
 
 mod driver;
+mod foreign;
 mod gathered;
 mod input;
 mod pages;
 
 use driver::{Driver, Format};
+pub use foreign::foreign;
 pub use gathered::{log, stores};
 use input::{Input, PACKED_SIZES, RAM_BYTES, SIZES, check_ranges, lies_inside, ram};
 pub use pages::{frames, request, status};

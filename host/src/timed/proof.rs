@@ -42,8 +42,9 @@ impl Prover {
     /// Nothing is reported, everything has been written.
     pub(crate) fn filled(&mut self, ram: &GuestRam) -> Result<(), WitnessError> {
         self.residency.read(&mut self.before)?;
-        self.lazy = lazy_pages(ram)?;
         self.held = self.witness.look()?;
+        // After the witness has drained the lists: what earlier reports have left on one is not this one's.
+        self.lazy = lazy_pages(ram)?;
         Ok(())
     }
 

@@ -238,7 +238,8 @@ impl TimedSpec {
             | Carrier::Log
             | Carrier::Store
             | Carrier::Status
-            | Carrier::CallAndRing => self.batch,
+            | Carrier::CallAndRing
+            | Carrier::HeatHint => self.batch,
             // A list has 256 frames; a block of more takes several.
             Carrier::Inflate => frames::blocks(self.order),
         }
@@ -450,7 +451,7 @@ mod tests {
         };
         assert_eq!(
             Carrier::ALL.iter().map(|carrier| capacity(*carrier)).collect::<Vec<_>>(),
-            [1, 1, 7, 7, 7, 7, 1, 1, 7, 256, 7]
+            [1, 1, 7, 7, 7, 7, 1, 1, 7, 256, 7, 7]
         );
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::{
-    BatchPage, CallAndRing, Empty, Inflate, Log, PackedRing, Registers, RequestPage, SplitRing, StatusPage,
-    Store, Transport,
+    BatchPage, CallAndRing, Empty, HeatHint, Inflate, Log, PackedRing, Registers, RequestPage, SplitRing,
+    StatusPage, Store, Transport,
 };
 use crate::axes::Carrier;
 use crate::balloon::SharedBalloon;
@@ -30,5 +30,6 @@ pub(crate) fn over(
         Carrier::Status => Box::new(StatusPage::new(Arc::clone(ram))),
         Carrier::Inflate => Box::new(Inflate::new(balloon.clone())),
         Carrier::CallAndRing => Box::new(CallAndRing::new(Arc::clone(ram), balloon.clone())),
+        Carrier::HeatHint => Box::new(HeatHint::new(Arc::clone(ram))),
     }
 }

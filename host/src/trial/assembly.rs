@@ -204,8 +204,13 @@ fn check_match(way: &Way, facts: &Facts) -> Result<(), TrialError> {
 
 /// Whether the hypercall a doorbell may be is delivered here.
 fn check_hypercall(way: &Way, facts: &Facts) -> Result<(), TrialError> {
-    if !way.doorbell.is_hypercall() || facts.answers(way.doorbell) {
+    let doorbell = way.doorbell;
+    if !(doorbell.is_hypercall() || doorbell.is_foreign()) || facts.answers(doorbell) {
         return Ok(());
+    }
+    if doorbell.is_foreign() {
+        let reason = facts.silence(doorbell).unwrap_or("it was not tried").to_owned();
+        return Err(TrialError::NoForeignCall { doorbell, reason });
     }
     Err(match way.servicer {
         Servicer::Kernel => TrialError::NoKernelHypercall,

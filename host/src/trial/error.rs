@@ -6,6 +6,7 @@ use std::io;
 use abi::addr::Gpa;
 use abi::layout::NOTES;
 
+use crate::axes::{Axis, Doorbell};
 use crate::balloon::RingError;
 use crate::kvm::{BuildError, ExitError, KvmError, panic_message};
 use crate::memory::{BackingError, GuestRam, RamError, ResidencyError, WitnessError};
@@ -36,6 +37,14 @@ pub enum TrialError {
         "this KVM does not answer hypercalls itself (`pagehint doctor` says what happened): use --preset floor, or a host with kvm_intel or kvm_amd"
     )]
     NoKernelHypercall,
+    /// This KVM does not leave another hypervisor's calls to us.
+    #[error("doorbell {} does not answer here: {reason}; use --doorbell hypercall or port", .doorbell.name())]
+    NoForeignCall {
+        /// Which.
+        doorbell: Doorbell,
+        /// What it did when it was tried.
+        reason: String,
+    },
     /// KVM refused calls, which the host never saw.
     #[error(
         "KVM itself refused {calls} of the guest's calls: use --guest-ring 0, and a doorbell that `pagehint doctor` says answers"

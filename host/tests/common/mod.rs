@@ -98,8 +98,13 @@ pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
         }
     };
     let new = Transport::new;
+    let foreign = [
+        new("xen-each", Carrier::Registers, Doorbell::XenHypercall, Completion::Return),
+        new("xen-batch", Carrier::Batch, Doorbell::XenHypercall, Completion::Return),
+        new("heat-hint", Carrier::HeatHint, Doorbell::HypervHypercall, Completion::Return),
+    ];
     let virtio = new("virtio", Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Interrupt);
-    vec![
+    let native = [
         hypercall("hypercall-each", Carrier::Registers),
         hypercall("hypercall-batch", Carrier::Batch),
         hypercall("ring-hypercall", Carrier::Ring),
@@ -135,7 +140,9 @@ pub(crate) fn transports(facts: &Facts) -> Vec<Transport> {
         new("call-and-ring-mmio", Carrier::CallAndRing, Doorbell::Mmio, Completion::Return),
         new("ring-async-any-length", Carrier::Ring, Doorbell::IoeventfdMmioAny, Completion::Poll),
         new("inflate-any-length", Carrier::Inflate, Doorbell::IoeventfdMmioAny, Completion::Poll),
-    ]
+    ];
+    // Those of other hypervisors are listed where KVM has them.
+    native.into_iter().chain(foreign.into_iter().filter(|over| facts.answers(over.way.doorbell))).collect()
 }
 
 /// Transports whose carrier gathers reports and is told of many at once.

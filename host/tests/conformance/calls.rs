@@ -162,6 +162,7 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 /// Why a call cannot be made over a transport, if it cannot.
 fn cannot_call(transport: &Transport, case: &Case) -> Option<&'static str> {
     match case.only {
+        _ if transport.way.carrier == Carrier::HeatHint => Some("its calls are Hyper-V's"),
         Some(Carrier::Registers) if transport.way.carrier != Carrier::Registers => {
             Some("no range in registers")
         }
@@ -176,7 +177,7 @@ fn makes_calls(transport: &Transport) -> bool {
     match transport.way.doorbell {
         // What is written there is a range.
         _ if transport.way.carrier == Carrier::Store => false,
-        Doorbell::Hypercall | Doorbell::Port => true,
+        Doorbell::Hypercall | Doorbell::Port | Doorbell::XenHypercall | Doorbell::HypervHypercall => true,
         Doorbell::Mmio => {
             !matches!(transport.way.carrier, Carrier::Ring | Carrier::PackedRing | Carrier::Inflate)
         }

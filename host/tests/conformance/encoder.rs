@@ -1,6 +1,8 @@
 //! How each carrier is filled: guest memory is written as the guest's driver would write it, and the doorbell
 //! is one [`Step::Call`].
 
+mod heat_hint;
+
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
 use abi::axes::{Carrier, RingFeatures};
 use abi::calls::{Answer, IDLE_GPA, IDLE_PAGES, Operation};
@@ -61,6 +63,7 @@ pub(crate) fn encoder(transport: &Transport) -> Box<dyn Encoder> {
         Carrier::Status => Box::new(StatusPage::default()),
         Carrier::Inflate => Box::new(Lists::default()),
         Carrier::CallAndRing => Box::new(Announcing::new()),
+        Carrier::HeatHint => Box::new(heat_hint::HeatHints::default()),
     }
 }
 
@@ -89,6 +92,7 @@ pub(crate) fn cannot_name(transport: &Transport, range: ByteRange) -> Option<&'s
         }
         Carrier::Status => blocks::cannot_name(range),
         Carrier::Inflate => frames::cannot_name(range),
+        Carrier::HeatHint => heat_hint::cannot_name(range),
         Carrier::Ring | Carrier::PackedRing | Carrier::CallAndRing if u32::try_from(range.len).is_err() => {
             Some("a descriptor's length has 32 bits")
         }

@@ -12,6 +12,7 @@
 //! | [`requests`], [`blocks`] | request pages; pages with a status an entry |
 //! | [`frames`] | lists of frames in the inflate and deflate queues |
 //! | [`announcements`] | ranges that were announced by a call, or not |
+//! | [`hints`] | calls of Hyper-V's, and their input pages |
 //! | [`chains`], [`lists`] | descriptor chains and the available ring; lists of a packed ring |
 //! | [`tables`], [`events`] | indirect tables; event indices |
 //! | [`registers`] | the virtio registers and the status machine |
@@ -32,6 +33,7 @@ mod frames;
 mod gathered;
 mod gathering;
 mod guest;
+mod hints;
 mod lists;
 mod memory;
 mod missteps;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
             ranges::tests,
             calls::tests,
             gathered::tests,
+            hints::tests,
             chains::tests,
             lists::tests,
             tables::tests,

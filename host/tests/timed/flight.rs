@@ -9,9 +9,8 @@ use host::timed::TimedSpec;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport};
-use crate::exits::agrees_with_kvm;
 use crate::gathered::median_share;
-use crate::sound;
+use crate::designed::{agrees_with_kvm, sound};
 
 /// Reports in flight.
 const IN_FLIGHT: [u16; 4] = [2, 3, 5, 8];

@@ -9,8 +9,7 @@ use host::timed::{Outcome, Sample, TimedSpec};
 use libtest_mimic::Trial;
 
 use crate::common::{self, Checked, Transport};
-use crate::exits::agrees_with_kvm;
-use crate::sound;
+use crate::designed::{agrees_with_kvm, sound};
 
 /// Reports of one page, enough for some rounds.
 const REPORTS: u64 = 2000;

@@ -12,8 +12,8 @@ use host::trial::TrialError;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport};
+use crate::designed::sound;
 use crate::samples::Samples;
-use crate::sound;
 
 /// How long a trial may go on once it is to stop.
 const PROMPT: Duration = Duration::from_millis(500);

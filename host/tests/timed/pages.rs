@@ -10,7 +10,7 @@ use host::timed::{Outcome, Proof, TimedSpec};
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport, ignored};
-use crate::sound;
+use crate::designed::sound;
 
 /// Orders, and ranges in a report of each.
 const BLOCKS: [(u64, u16); 3] = [(0, 32), (3, 16), (9, 2)];

@@ -10,8 +10,9 @@ use host::timed::{Sample, TimedSpec};
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport, ignored};
+use crate::designed::sound;
+use crate::over_floors;
 use crate::samples::{self, Samples};
-use crate::{over_floors, sound};
 
 /// The share of a report's time that may lie between no two stamps of a phase, in percent.
 const BETWEEN: u64 = 5;

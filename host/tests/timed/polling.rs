@@ -10,7 +10,7 @@ use host::timed::{Threads, TimedSpec};
 use libtest_mimic::Trial;
 
 use crate::common::Checked;
-use crate::sound;
+use crate::designed::sound;
 
 /// The tests of polling.
 pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {

@@ -44,6 +44,18 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             facts,
             |ended| matches!(ended, TrialError::NoKernelHypercall),
         ),
+        unless_answered(
+            Doorbell::XenHypercall,
+            "refuses::xen-hypercall-that-is-not-delivered",
+            facts,
+            |ended| matches!(ended, TrialError::NoForeignCall { .. }),
+        ),
+        unless_answered(
+            Doorbell::HypervHypercall,
+            "refuses::hyperv-hypercall-that-is-not-delivered",
+            facts,
+            |ended| matches!(ended, TrialError::NoForeignCall { .. }),
+        ),
     ];
     let moved = Trial::test("refuses::clock-that-moved-meanwhile", move || {
         let planted = Planted::new(Fault::ClockMoved);

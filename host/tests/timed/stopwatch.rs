@@ -8,7 +8,7 @@ use host::timed::{Outcome, Sample, Stopwatch, TimedSpec, Weight};
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport};
-use crate::exits::agrees_with_kvm;
+use crate::designed::agrees_with_kvm;
 use crate::over_floors;
 use crate::samples::{Samples, trial};
 

@@ -115,6 +115,16 @@ pub(super) const BESIDE: &[Beside] = &[
         cause: "a kick that KVM knows by its address alone",
         meaning: "virtio, its kick known by the address alone (on VMX no look at the instruction)",
     },
+    xen(Rung::XenEach, Rung::HypercallEach, "hypercall-each, by Xen's convention"),
+    xen(Rung::XenBatch, Rung::HypercallBatch, "hypercall-batch, by Xen's convention"),
+    Beside {
+        rung: Rung::HeatHint,
+        like: Rung::HypercallBatch,
+        // One call of Hyper-V's has one format. Two axes, one choice.
+        changes: &[Change::Doorbell(Doorbell::HypervHypercall), Change::Carrier(Carrier::HeatHint)],
+        cause: "Hyper-V's call and format",
+        meaning: "hypercall-batch, by Hyper-V's memory heat hint",
+    },
 ];
 
 /// What the classic queues add or save.
@@ -123,6 +133,11 @@ const FRAMES: &str = "lists of frames in the inflate queue";
 const fn packed(rung: Rung, like: Rung, meaning: &'static str) -> Beside {
     let cause = "the packed format instead of the split one";
     Beside { rung, like, changes: &[Change::Carrier(Carrier::PackedRing)], cause, meaning }
+}
+
+const fn xen(rung: Rung, like: Rung, meaning: &'static str) -> Beside {
+    let changes = &[Change::Doorbell(Doorbell::XenHypercall)];
+    Beside { rung, like, changes, cause: "Xen's convention instead of KVM's", meaning }
 }
 
 /// Who polls is told of nothing, and where nothing rings somebody has to poll: two axes, one choice.

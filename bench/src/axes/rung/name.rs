@@ -59,6 +59,12 @@ pub enum Rung {
     CallAndRing,
     /// [`Rung::Virtio`] with kicks that KVM knows by their address alone.
     VirtioAnyLength,
+    /// [`Rung::HypercallEach`] by Xen's convention.
+    XenEach,
+    /// [`Rung::HypercallBatch`] by Xen's convention.
+    XenBatch,
+    /// [`Rung::HypercallBatch`] by Hyper-V's call for it.
+    HeatHint,
 }
 
 impl Axis for Rung {
@@ -91,6 +97,9 @@ impl Axis for Rung {
         Self::InflateVirtio,
         Self::CallAndRing,
         Self::VirtioAnyLength,
+        Self::XenEach,
+        Self::XenBatch,
+        Self::HeatHint,
     ];
 
     fn name(self) -> &'static str {
@@ -122,6 +131,9 @@ impl Axis for Rung {
             Self::InflateVirtio => "inflate-virtio",
             Self::CallAndRing => "call-and-ring",
             Self::VirtioAnyLength => "virtio-any-length",
+            Self::XenEach => "xen-each",
+            Self::XenBatch => "xen-batch",
+            Self::HeatHint => "heat-hint",
         }
     }
 }

@@ -1,0 +1,73 @@
+//! Reported pages are freed as their way says, by calls as it says.
+
+use abi::addr::Order;
+use abi::axes::Workload;
+use host::axes::{Backing, Carrier, Coalesce, Discard, Freed};
+use host::timed::{Outcome, TimedSpec};
+
+/// Pages that a report names.
+fn named(spec: &TimedSpec) -> u64 {
+    if spec.way.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) * spec.order.pages() }
+}
+
+/// By the kernel's account.
+pub(crate) fn freed(spec: &TimedSpec, outcome: &Outcome) {
+    let proof = outcome.proof;
+    let reported = 2 * named(spec);
+    assert_eq!((proof.reported, proof.resident_before), (reported, reported), "pages reported for proof");
+    match spec.way.frees(spec.order) {
+        Freed::Nothing => assert_eq!((proof.unmapped, proof.back, proof.lazy), (0, 0, 0), "{proof:?}"),
+        Freed::AsItLikes => {
+            // A host that is short of memory takes some at once; one that takes all was not asked so.
+            assert!(proof.lazy > 0 || reported == 0, "{proof:?}");
+            assert_eq!(proof.unmapped + proof.lazy, proof.reported, "{proof:?}");
+        }
+        Freed::All => {
+            assert_eq!((proof.unmapped, proof.lazy), (proof.reported, 0), "{proof:?}");
+            // A part of a huge page is back when the kernel has split that.
+            let in_part = spec.way.backing.is_thp() && spec.order < Order::HUGE;
+            assert!(in_part || proof.back + proof.unknown == proof.unmapped, "{proof:?}");
+        }
+    }
+}
+
+/// By our own: a discard that was left out has no call.
+pub(crate) fn called(spec: &TimedSpec, outcome: &Outcome) {
+    if spec.way.discard == Discard::Deferred {
+        return put_off(spec, outcome);
+    }
+    let is_made = spec.way.discard != Discard::None && named(spec) > 0;
+    let pages = if is_made { spec.reports * named(spec) } else { 0 };
+    assert_eq!(outcome.common.discarded_pages, pages, "pages in calls");
+    let (calls, ranges) = (outcome.common.madvise_calls, pages / spec.order.pages());
+    match (spec.way.discard, spec.way.coalesce) {
+        _ if !is_made => assert_eq!(calls, 0, "calls of a discard that is none"),
+        (Discard::Vectored, _) => assert_eq!(calls, outcome.calls, "one call for all that came at once"),
+        // Every range touches the next.
+        (_, Coalesce::Merged) if spec.workload == Workload::Sequential => {
+            assert_eq!(calls, outcome.calls, "one call for all that came at once");
+        }
+        (_, Coalesce::Merged) => assert!((outcome.calls..=ranges).contains(&calls), "{calls} calls"),
+        (_, Coalesce::Each | Coalesce::Sorted) => assert_eq!(calls, ranges, "one call a range"),
+    }
+}
+
+/// Nothing is discarded but when memory is wanted, which is at the two proofs; the rest the guest had taken back.
+fn put_off(spec: &TimedSpec, outcome: &Outcome) {
+    let Some(counts) = outcome.common.put_off else { panic!("nothing was put off") };
+    assert_eq!((outcome.common.madvise_calls, outcome.common.discarded_pages), (0, 0), "discarded at once");
+    assert_eq!((counts.discarded, counts.failures), (2 * named(spec), 0), "{counts:?}");
+    assert_eq!(counts.remembered, counts.discarded + counts.taken_back, "{counts:?}");
+    // Two proofs, and the end.
+    assert!(counts.wanted == 3 && counts.calls > 0 && counts.taken_back > 0, "{counts:?}");
+}
+
+/// Who answers for userfaultfd heard of every discard, and answered for every page that was missing then.
+pub(crate) fn answered(spec: &TimedSpec, outcome: &Outcome) {
+    let Some(counts) = outcome.common.userfault else {
+        return assert_ne!(spec.way.backing, Backing::Userfault, "nobody answered");
+    };
+    let calls = outcome.common.put_off.map_or(outcome.common.madvise_calls, |put_off| put_off.calls);
+    assert!(counts.removed >= calls, "{counts:?}, {calls} discards");
+    assert!(counts.zeroed >= spec.arena_pages() + outcome.common.discarded_pages, "{counts:?}");
+}
