@@ -134,6 +134,7 @@ impl Operation {
             #[expect(clippy::cast_possible_truncation, reason = "shifted down to 16 bits")]
             (20, queue) => Some(Self::Queue { queue: queue as u16 }),
             (21, 0) => Some(Self::Announce),
+            #[expect(clippy::cast_possible_truncation, reason = "shifted down to 16 bits")]
             (code, count) if code == MEMORY_HEAT_HINT as u32 => Some(Self::HeatHint { count: count as u16 }),
             _ => None,
         }

@@ -83,6 +83,7 @@ impl Doorbell {
             Self::IoeventfdMmioAny => Some(Match::Address),
             Self::Hypercall | Self::Port | Self::Mmio | Self::HypercallKernel => None,
             Self::CoalescedPort | Self::CoalescedMmio | Self::None => None,
+            Self::XenHypercall | Self::HypervHypercall => None,
         }
     }
 
