@@ -71,11 +71,6 @@ pub const RULES: &[Rule] = &[
         why: "of Hyper-V's calls KVM leaves the extended ones to user space, of which one names memory",
     },
     Rule {
-        given: &[Set::Carrier(&[Carrier::HeatHint])],
-        then: Set::Doorbell(&[Doorbell::HypervHypercall]),
-        why: "it is the input of one of Hyper-V's calls",
-    },
-    Rule {
         given: &[Set::Doorbell(&[Doorbell::Hypercall, Doorbell::HypercallKernel])],
         then: Set::GuestRing(&[RingChoice::Zero, RingChoice::Auto]),
         why: "KVM refuses hypercalls from ring 3",
@@ -84,6 +79,11 @@ pub const RULES: &[Rule] = &[
         given: &[Set::Servicer(&[Servicer::Kernel])],
         then: Set::Carrier(&[Carrier::Empty]),
         why: "KVM answers such a call itself and looks at no ranges",
+    },
+    Rule {
+        given: &[Set::Carrier(&[Carrier::HeatHint])],
+        then: Set::Doorbell(&[Doorbell::HypervHypercall]),
+        why: "it is the input of one of Hyper-V's calls",
     },
     Rule {
         given: &[Set::Doorbell(IOEVENTFDS)],
@@ -335,6 +335,7 @@ mod tests {
                 (doorbells.contains(&doorbell) || doorbell.is_coalesced()) && completion == Completion::Return
             }
             Carrier::CallAndRing => servicer == Servicer::Vcpu && !doorbell.is_coalesced(),
+            Carrier::Inflate if servicer == Servicer::Polling => false,
             Carrier::Ring | Carrier::PackedRing | Carrier::Inflate => match servicer {
                 Servicer::Vcpu => true,
                 Servicer::Device | Servicer::Polling => completion != Completion::Return,
