@@ -47,7 +47,9 @@ impl Source for RingFeatures {
             (true, false, false) => "virtio 1.2, 2.7.5.3 and 2.8.7 (VIRTIO_F_INDIRECT_DESC)",
             (false, true, false) => "virtio 1.2, 2.7.7, 2.7.10 and 2.8.10 (VIRTIO_F_EVENT_IDX)",
             (false, false, true) => "virtio 1.2, 2.7.9 (VIRTIO_F_IN_ORDER)",
-            (true, true, false) => "VIRTIO_F_INDIRECT_DESC and VIRTIO_F_EVENT_IDX: what Linux and QEMU negotiate",
+            (true, true, false) => {
+                "VIRTIO_F_INDIRECT_DESC and VIRTIO_F_EVENT_IDX: what Linux and QEMU negotiate"
+            }
             (true, false, true) => "VIRTIO_F_INDIRECT_DESC and VIRTIO_F_IN_ORDER",
             (false, true, true) => "VIRTIO_F_EVENT_IDX and VIRTIO_F_IN_ORDER",
             (true, true, true) => "VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX and VIRTIO_F_IN_ORDER",

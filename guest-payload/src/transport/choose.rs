@@ -7,8 +7,8 @@ use abi::wire::{packed_ring, split_ring};
 
 use super::virtio_mmio::{StartError, start, start_frames};
 use super::{
-    BatchPage, CallAndRing, Empty, HeatHint, Inflate, Log, Options, PackedRing, Plain, Registers, RequestPage,
-    SplitRing, StatusPage, Store, StoreQueue, Transport,
+    BatchPage, CallAndRing, Empty, HeatHint, Inflate, Log, Options, PackedRing, Plain, Registers,
+    RequestPage, SplitRing, StatusPage, Store, StoreQueue, Transport,
 };
 use crate::metal::Metal;
 

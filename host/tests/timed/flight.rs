@@ -9,8 +9,8 @@ use host::timed::TimedSpec;
 use libtest_mimic::Trial;
 
 use crate::common::{Checked, Transport};
-use crate::gathered::median_share;
 use crate::designed::{agrees_with_kvm, sound};
+use crate::gathered::median_share;
 
 /// Reports in flight.
 const IN_FLIGHT: [u16; 4] = [2, 3, 5, 8];
