@@ -39,13 +39,15 @@ mod packed_queue;
 mod registers;
 mod setup;
 mod shared;
+mod standing;
 
 use chain::Table;
 use packed_queue::PackedQueue;
 use setup::{Setup, fresh_queue};
+use standing::Standing;
 
-pub use options::RingCounts;
 pub(crate) use shared::SharedBalloon;
+pub use standing::RingCounts;
 
 /// A driver broke a queue beyond what one chain can: the device needs a reset (2.1.2).
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +108,7 @@ pub(crate) struct Balloon {
     /// Head of the chain of the reporting queue, or id of the list, that is fetched and not completed.
     in_hand: Option<u16>,
     /// Where its options stand.
-    standing: options::Standing,
+    standing: Standing,
     counts: RingCounts,
     interrupt: EventFd,
     planted: Planted,
@@ -143,7 +145,7 @@ impl Balloon {
             wants_kicks: true,
             of_frames: false,
             in_hand: None,
-            standing: options::Standing::default(),
+            standing: Standing::default(),
             counts: RingCounts::default(),
             interrupt,
             planted,
@@ -213,6 +215,7 @@ impl Balloon {
     ///
     /// # Errors
     /// [`RingError`], after which the device needs a reset.
+    #[inline]
     pub(crate) fn fetch(&mut self, batch: &mut Batch) -> Result<Option<u16>, RingError> {
         let reporting = self.reporting_queue();
         if !self.is_live(reporting) {
@@ -282,13 +285,21 @@ impl Balloon {
 
     /// The next head of a split queue. If there is none, and the driver goes by what the device asked for, it is asked to
     /// ring for the next.
+    #[inline]
     fn next_or_ask(&mut self, number: u16) -> Result<Option<u16>, RingError> {
         match self.next_head(number)? {
-            None if self.has(feature::EVENT_IDX) && self.ask_for_kick(number)? => self.next_head(number),
+            None if self.has(feature::EVENT_IDX) => self.ask_and_look(number),
             head => Ok(head),
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn ask_and_look(&mut self, number: u16) -> Result<Option<u16>, RingError> {
+        if self.ask_for_kick(number)? { self.next_head(number) } else { Ok(None) }
+    }
+
+    #[inline(always)]
     fn next_head(&mut self, number: u16) -> Result<Option<u16>, RingError> {
         let queue = &mut self.queues[usize::from(number)];
         let mut available = match queue.iter(self.ram.memory()) {
@@ -307,6 +318,7 @@ impl Balloon {
     }
 
     /// No head was found: none is there, or the entry it is in is not memory.
+    #[inline(never)]
     fn nothing_left(&self, number: u16) -> Result<Option<u16>, RingError> {
         let (queue, memory) = (&self.queues[usize::from(number)], self.ram.memory());
         let access = |what: String| RingError::Access { queue: number, what };
@@ -319,6 +331,7 @@ impl Balloon {
         }
     }
 
+    #[inline]
     fn give_back(&mut self, number: u16, head: u16) -> Result<(), RingError> {
         let access = |what: QueueError| RingError::Access { queue: number, what: what.to_string() };
         // The library stores the index with release: whoever sees it sees the entry, and the pages as they
@@ -340,6 +353,7 @@ impl Balloon {
     }
 
     /// Whether the driver wants an interrupt for what was just used (2.7.7.2).
+    #[inline]
     fn wants_interrupt(&mut self, number: u16) -> Result<bool, RingError> {
         if self.has(feature::EVENT_IDX) {
             return self.is_event_due(number);
@@ -380,7 +394,7 @@ impl Balloon {
         let _ = self.listen(REPORTING_QUEUE);
         self.two_reporting = false;
         self.in_hand = None;
-        self.standing = options::Standing::default();
+        self.standing = Standing::default();
         self.status = 0;
         self.accepted = 0;
         self.accepted_beyond = false;

@@ -1,7 +1,7 @@
 //! Guest memory: what it is made of, the one checked door into it, and what the kernel is told and asked about it.
 //!
 //! ```text
-//!   ram        guest memory, the one checked door            mapping    … and the address range it is
+//!   ram        guest memory, the one checked door            mapping, host_range  … and where it is on the host
 //!   backing    what it is made of                            discard    every way to take pages from it
 //!   advise     the one place that calls madvise              drain      has processors give up what they hold on to
 //!   residency  which pages are resident                      in_core    … or in a shared file
@@ -15,6 +15,7 @@ mod discard;
 mod drain;
 #[cfg(any(test, feature = "test-support"))]
 mod grip;
+mod host_range;
 mod in_core;
 mod mapping;
 mod ram;
@@ -24,7 +25,8 @@ mod witness;
 
 pub use advise::Advice;
 pub use backing::BackingError;
-pub use ram::{GuestRam, HostRange, RamError};
+pub use host_range::HostRange;
+pub use ram::{GuestRam, RamError};
 pub use residency::ResidencyError;
 pub use userfault::Userfaults;
 pub use witness::{Held, Kind as WitnessKind, Splits, WitnessError};

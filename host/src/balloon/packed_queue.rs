@@ -13,8 +13,8 @@ use abi::wire::packed_ring::{
 use abi::wire::virtio::Areas;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
-use super::RingCounts;
 use super::chain::{Buffer, Run, Table};
+use super::standing::RingCounts;
 use crate::memory::GuestRam;
 
 /// A packed queue that is ready.

@@ -10,8 +10,8 @@ use abi::wire::virtio::balloon::{
 use abi::wire::virtio::{DEVICE_ID_BALLOON, VENDOR_ID, feature, mmio, status};
 use virtio_queue::QueueT;
 
-use super::options::Standing;
 use super::setup::{fresh_queue, set_half};
+use super::standing::Standing;
 use super::{Balloon, RingError};
 
 impl Balloon {

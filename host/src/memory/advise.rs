@@ -21,7 +21,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use abi::addr::PageRange;
 
-use super::ram::{GuestRam, HostRange};
+use super::host_range::HostRange;
+use super::ram::GuestRam;
 
 /// What the kernel is advised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,6 +12,7 @@ use super::advise::{Advice, advise, lock};
 use super::mapping::Source;
 use super::ram::{GuestRam, RamError};
 use super::residency::{Residency, ResidencyError, huge_bytes};
+use super::userfault::UserfaultError;
 use crate::axes::{Axis, Backing, Discard};
 
 /// Where the kernel says to whom it gives huge pages, of anonymous memory and of files in memory.
@@ -117,7 +118,10 @@ impl GuestRam {
             if backing == Backing::Hugetlb { no_hugetlb(bytes, error) } else { error.into() }
         })?;
         settle(&ram, ram.whole()).map_err(|source| not_told(backing, source))?;
-        if backing == Backing::Userfault { ram.answered() } else { Ok(ram) }
+        if backing != Backing::Userfault {
+            return Ok(ram);
+        }
+        ram.answered().map_err(|UserfaultError { call, source }| BackingError::Userfault { call, source })
     }
 }
 

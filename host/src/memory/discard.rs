@@ -21,7 +21,8 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::advise::{Advice, advise, advise_all};
 use super::backing::{BackingError, locked, settle, status};
-use super::ram::{GuestRam, HostRange};
+use super::host_range::HostRange;
+use super::ram::GuestRam;
 use crate::axes::{Backing, Discard};
 
 /// Takes pages from guest memory in one of the ways there are.

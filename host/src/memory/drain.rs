@@ -9,7 +9,8 @@
 
 use std::io;
 
-use super::ram::{GuestRam, HostRange};
+use super::host_range::HostRange;
+use super::ram::GuestRam;
 
 /// `MPOL_MF_MOVE`: pages of this process only.
 const MOVE: libc::c_int = 1 << 1;

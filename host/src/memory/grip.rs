@@ -7,7 +7,8 @@ use std::os::fd::AsRawFd;
 
 use abi::addr::{PAGE_SIZE, PageRange};
 
-use super::ram::{GuestRam, HostRange};
+use super::host_range::HostRange;
+use super::ram::GuestRam;
 
 /// Bytes of a pipe, and the pages it has room for.
 const ROOM: libc::c_int = 1 << 20;

@@ -7,7 +7,7 @@ use std::io;
 
 use abi::addr::PAGE_SIZE;
 
-use super::ram::HostRange;
+use super::host_range::HostRange;
 
 /// Sets the lowest bit of a byte for each page of `range`, of which there must be as many.
 ///

@@ -15,9 +15,9 @@ use vm_memory::{
     GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryMmap, GuestRegionMmap, VolatileSlice,
 };
 
-use super::backing::BackingError;
+use super::host_range::HostRange;
 use super::mapping::{Mapping, Refused, Source};
-use super::userfault::{Answerer, Userfaults};
+use super::userfault::{Answerer, UserfaultError, Userfaults};
 use crate::axes::Backing;
 
 /// Why guest memory could not be made or accessed.
@@ -71,16 +71,6 @@ pub struct GuestRam {
     backing: Backing,
 }
 
-/// Pages of guest memory as the host's kernel knows them. Laid out as its `iovec`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(C)]
-pub struct HostRange {
-    /// First virtual address.
-    pub address: usize,
-    /// Length in bytes.
-    pub bytes: usize,
-}
-
 impl GuestRam {
     /// Maps at least `bytes` of private anonymous memory, of which nothing has been said to the kernel.
     ///
@@ -114,8 +104,8 @@ impl GuestRam {
     /// The same memory, registered with userfaultfd, and somebody who answers for what is missing.
     ///
     /// # Errors
-    /// [`BackingError::Userfault`].
-    pub(super) fn answered(self) -> Result<Self, BackingError> {
+    /// [`UserfaultError`].
+    pub(super) fn answered(self) -> Result<Self, UserfaultError> {
         let whole = self.host_range(self.whole);
         let answerer = whole.map(Answerer::of).transpose()?;
         Ok(Self { answerer, ..self })

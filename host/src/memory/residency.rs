@@ -13,8 +13,9 @@ use std::os::unix::fs::FileExt;
 
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE, PageRange};
 
+use super::host_range::HostRange;
 use super::in_core;
-use super::ram::{GuestRam, HostRange};
+use super::ram::GuestRam;
 
 pub(super) const PAGEMAP: &str = "/proc/self/pagemap";
 const SMAPS: &str = "/proc/self/smaps";

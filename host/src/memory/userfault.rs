@@ -18,8 +18,7 @@ use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::ioctl::ioctl_with_mut_ref;
 use vmm_sys_util::ioctl_iowr_nr;
 
-use super::backing::BackingError;
-use super::ram::HostRange;
+use super::host_range::HostRange;
 
 /// Of `linux/userfaultfd.h`.
 const UFFD: u32 = 0xaa;
@@ -50,6 +49,15 @@ struct Message {
 
 const _: () = assert!(size_of::<Message>() == 32);
 
+/// Memory cannot be registered.
+#[derive(Debug)]
+pub(super) struct UserfaultError {
+    /// What was tried.
+    pub(super) call: &'static str,
+    /// What the kernel said.
+    pub(super) source: io::Error,
+}
+
 /// What was answered and heard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Userfaults {
@@ -75,8 +83,8 @@ pub(super) struct Answerer {
 
 impl Answerer {
     /// Registers a mapping, and answers for it from here on.
-    pub(super) fn of(range: HostRange) -> Result<Self, BackingError> {
-        let failed = |call| move |source| BackingError::Userfault { call, source };
+    pub(super) fn of(range: HostRange) -> Result<Self, UserfaultError> {
+        let failed = |call| move |source| UserfaultError { call, source };
         let uffd = open().map_err(failed("userfaultfd"))?;
         let mut api: ApiWords = [API, FEATURE_EVENT_REMOVE, 0];
         // SAFETY: the kernel reads and writes the three words that it is given.

@@ -1,4 +1,5 @@
-//! A batch, from its search to having put it back. What all walks have in common, and where everything is timed.
+//! A batch, from its search to having put it back. What all walks have in common, and where everything is timed:
+//! in one file because the laps of the stopwatch and the lock go from one step to the next.
 //!
 //! ```text
 //!   search ─────────► send ─────────────────────────────┄► finish ─────────────────────────────────►
