@@ -57,7 +57,7 @@ signal-storm: tools
 		$(CARGO) test --locked -p pagehint --test leaving minutes_of_signals -- --ignored --nocapture
 
 # As cargo-fuzz does it, which needs a toolchain of every night. What is found new stays in fuzz/corpus, where tests play it again.
-TARGETS = abi balloon calls log packed pairing stores
+TARGETS = abi balloon calls foreign frames log packed pairing request status stores
 TIME = 60
 TRIPLE = x86_64-unknown-linux-gnu
 COVERAGE = --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -14,9 +14,13 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("abi", fuzzing::abi),
     ("balloon", fuzzing::balloon),
     ("calls", fuzzing::calls),
+    ("foreign", fuzzing::foreign),
+    ("frames", fuzzing::frames),
     ("log", fuzzing::log),
     ("packed", fuzzing::packed),
     ("pairing", fuzzing::pairing),
+    ("request", fuzzing::request),
+    ("status", fuzzing::status),
     ("stores", fuzzing::stores),
 ];
 

@@ -41,7 +41,8 @@ fn main() -> ExitCode {
 fn is_driven_by_registers(transport: &Transport) -> bool {
     let kick = matches!(transport.way.doorbell, Doorbell::Mmio | Doorbell::IoeventfdMmio);
     // Where packed queues are offered too, it accepts split ones.
-    transport.way.carrier.is_ring() && kick && transport.way.completion != Completion::Interrupt
+    let is_ring = matches!(transport.way.carrier, Carrier::Ring | Carrier::PackedRing);
+    is_ring && kick && transport.way.completion != Completion::Interrupt
 }
 
 /// A ring as it is, and one that is plain with everything that the guest knows: it accepts what is offered of tables and
