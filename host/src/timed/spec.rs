@@ -407,6 +407,17 @@ mod tests {
     }
 
     #[test]
+    fn several_processors_have_carriers_that_each_can_have() {
+        for carrier in Carrier::ALL.iter().copied() {
+            let way = Way { carrier, ..TIMED.way };
+            let spec = TimedSpec { way, company: Company { vcpus: 4, reporters: 3 }, ..TIMED };
+            let refused = TimedSpecError::CompanyCarrier { carrier };
+            let expected = if COMPANY_CARRIERS.contains(&carrier) { Ok(()) } else { Err(refused) };
+            assert_eq!(spec.validate_company(), expected);
+        }
+    }
+
+    #[test]
     fn options_of_a_ring_are_those_of_one_report_at_a_time() {
         for ring_features in RingFeatures::ALL.iter().copied() {
             let way = Way::plain(Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll);
