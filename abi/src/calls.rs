@@ -116,6 +116,7 @@ impl Operation {
 
     /// The operation a word asks for, or `None` if there is no such one.
     #[must_use]
+    #[inline]
     pub const fn from_word(word: u32) -> Option<Self> {
         let [low, high, ..] = [word & 0xffff, word >> 16];
         match (low, high) {

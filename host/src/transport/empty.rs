@@ -15,14 +15,10 @@ pub(crate) struct Empty {
 
 impl Transport for Empty {
     fn fetch(&mut self, request: &Request, batch: &mut Batch) -> Result<Fetched, RingError> {
-        self.answer = match Operation::from_word(request.word) {
-            // A kick asks for no more than that where there is no ring.
-            Some(Operation::Nothing | Operation::Kick) => None,
-            _ => {
-                batch.refused.bad_call += 1;
-                Some(Answer::NoSuchCall)
-            }
-        };
+        // A kick asks for no more than nothing where there is no ring.
+        let asks_nothing = [Operation::Nothing, Operation::Kick].map(Operation::word).contains(&request.word);
+        batch.refused.bad_call += u64::from(!asks_nothing);
+        self.answer = (!asks_nothing).then_some(Answer::NoSuchCall);
         Ok(Fetched::Call)
     }
 

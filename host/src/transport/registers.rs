@@ -27,7 +27,7 @@ impl Registers {
 impl Transport for Registers {
     fn fetch(&mut self, request: &Request, batch: &mut Batch) -> Result<Fetched, RingError> {
         self.error = None;
-        if Operation::from_word(request.word) == Some(Operation::Range) {
+        if request.word == Operation::Range.word() {
             match ByteRange::of_pages(Gpa(request.gpa), request.pages) {
                 Ok(named) => batch.push(named, &self.ram),
                 Err(_) => batch.refused.wraps += 1,

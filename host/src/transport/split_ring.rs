@@ -23,7 +23,7 @@ impl SplitRing {
 
 impl Transport for SplitRing {
     fn fetch(&mut self, request: &Request, batch: &mut Batch) -> Result<Fetched, RingError> {
-        if Operation::from_word(request.word) != Some(Operation::Kick) {
+        if request.word != Operation::Kick.word() {
             self.head = None;
             batch.refused.bad_call += 1;
             return Ok(Fetched::Call);
