@@ -159,6 +159,8 @@ fn freed_lazily_is_freed_when_memory_is_short() -> Checked {
     const PAGES: u64 = 64 << 8;
     const FREED: u64 = PAGES / 2;
     const WRITTEN: u64 = FREED / 4;
+    /// Pages on the lists of a few processors.
+    const LISTED: u64 = 256;
     let limited = match Limited::enter() {
         Ok(limited) => limited,
         Err(error) => {
@@ -176,7 +178,10 @@ fn freed_lazily_is_freed_when_memory_is_short() -> Checked {
     let after = memory.resident_and_lazy()?;
     println!("resident and lazy, in pages: {before:?}, and {after:?} under pressure");
     assert!(after[1] < before[1] / 2, "{before:?} {after:?}");
-    assert_eq!(before[0] - after[0], before[1] - after[1], "nothing else was taken");
+    // Some are marked as the kernel's to take only once a processor's list of them is full (Linux `mm/swap.c`): of those the
+    // counts differ. What was taken wrongly the contents below show.
+    let [taken, lazy] = [0, 1].map(|what| before[what] - after[what]);
+    assert!(taken.abs_diff(lazy) <= LISTED, "{taken} were taken, of {lazy} freed lazily");
     for page in 0..PAGES {
         let (found, is_free) = (memory.read(page)?, (WRITTEN..FREED).contains(&page));
         assert!(found == page + 1 || is_free && found == 0, "page {page} holds {found}");
