@@ -2,7 +2,7 @@
 //!
 //! The inflate and deflate queues exist because the specification says so; the balloon never asks for pages
 //! (`num_pages` stays 0), and what a driver puts into those queues is acknowledged and ignored, unless that is how pages
-//! are given away ([`frames`]).
+//! are given away (`frames`).
 //!
 //! A driver that fills free pages with something may say with what, if that is offered (5.5.6.7). A device that
 //! leaves zeroes must then leave pages alone that are filled with anything else: their report is acknowledged, and
