@@ -188,8 +188,8 @@ const WAYS: &[WayCase] = &[
     (
         "registers-with-an-eventfd",
         |_| Way::plain(Carrier::Registers, Doorbell::IoeventfdPort, Completion::Return),
-        "doorbell ioeventfd-port and carrier registers do not go together: an eventfd carries no registers; use \
-         --carrier ring, packed or empty",
+        "doorbell ioeventfd-port and carrier registers do not go together: an eventfd carries neither registers nor an \
+         answer; use --carrier ring, packed, inflate or empty",
     ),
     (
         "sleep-without-a-halt",
@@ -200,7 +200,7 @@ const WAYS: &[WayCase] = &[
     (
         "batch-with-an-interrupt",
         |way| Way { carrier: Carrier::Batch, completion: Completion::Interrupt, ..way },
-        "carrier batch and completion interrupt do not go together: only a ring is acknowledged later; use \
+        "carrier batch and completion interrupt do not go together: only what is in a queue is acknowledged later; use \
          --completion return",
     ),
     (
@@ -218,8 +218,8 @@ const WAYS: &[WayCase] = &[
     (
         "log-with-an-eventfd",
         |_| over(Carrier::Log, Doorbell::IoeventfdMmio),
-        "doorbell ioeventfd-mmio and carrier log do not go together: an eventfd carries no registers; use \
-         --carrier ring, packed or empty",
+        "doorbell ioeventfd-mmio and carrier log do not go together: an eventfd carries neither registers nor an \
+         answer; use --carrier ring, packed, inflate or empty",
     ),
     (
         "log-that-is-polled",
