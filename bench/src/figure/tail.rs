@@ -121,8 +121,6 @@ const LEFT: f64 = 80.0;
 const RIGHT: f64 = 290.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 50.0;
-/// As those of curves over time.
-const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 
 /// Powers of ten that both axes reach from and to.
 struct Extent {
@@ -208,6 +206,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::curve::COLOURS;
     use super::*;
 
     fn thousand() -> Distribution {

@@ -85,7 +85,7 @@ pub enum TimedSpecError {
     },
     /// Every report would be acknowledged before the next.
     #[error(
-        "{in_flight} reports are never in flight over carrier {carrier} with servicer {servicer}: {why}; use --in-flight 1, or --carrier ring or packed with --servicer device",
+        "{in_flight} reports are not in flight over carrier {carrier} with servicer {servicer}: {why}; use --in-flight 1, or --carrier ring or packed with --servicer device",
         carrier = .carrier.name(),
         servicer = .servicer.name()
     )]
@@ -270,6 +270,9 @@ impl TimedSpec {
         let why = match (way.carrier, way.servicer) {
             _ if in_flight <= 1 => None,
             (Carrier::Ring | Carrier::PackedRing, Servicer::Device) => None,
+            (Carrier::Ring | Carrier::PackedRing, Servicer::Polling) => {
+                Some("a thread that polls is timed with one at a time")
+            }
             (Carrier::Ring | Carrier::PackedRing, _) => {
                 Some("the vCPU's thread acts before the doorbell returns")
             }
@@ -403,6 +406,24 @@ mod tests {
             assert_eq!(TimedSpec { way, ..TIMED }.validate(), Err(TimedSpecError::Way(error)));
             let way = Way { coalesce: Coalesce::Merged, completion: Completion::Return, ..way };
             assert_eq!(TimedSpec { way, ..TIMED }.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_one_processor_does_is_not_asked_of_several() {
+        let company = Company { vcpus: 2, reporters: 2 };
+        let deferred = Way { discard: Discard::Deferred, ..TIMED.way };
+        for (spec, is_refused) in [
+            (TimedSpec { company, ..TIMED }, false),
+            (TimedSpec { company, in_flight: 2, ..TIMED }, true),
+            (TimedSpec { way: deferred, ..TIMED }, false),
+            (TimedSpec { way: deferred, company, ..TIMED }, true),
+            (TimedSpec { looks_around: true, ..TIMED }, false),
+            (TimedSpec { looks_around: true, company, ..TIMED }, true),
+            (TimedSpec { looks_around: true, in_flight: 2, ..TIMED }, true),
+        ] {
+            let refused = matches!(spec.validate_alone(), Err(TimedSpecError::Alone { .. }));
+            assert_eq!(refused, is_refused, "{spec:?}");
         }
     }
 
