@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
+use crate::figure::curve::COLOURS;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::unit::{Clock, Unit, float, ratio};
 
@@ -206,7 +207,6 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::curve::COLOURS;
     use super::*;
 
     fn thousand() -> Distribution {
