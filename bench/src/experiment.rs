@@ -19,6 +19,7 @@ pub mod single;
 pub mod soak;
 pub mod stall;
 pub mod sweep;
+pub mod told;
 pub mod vectored;
 pub mod walk;
 

@@ -1,11 +1,14 @@
-//! Numbers and how they are shown: units, intervals, tables, curves. Knows nothing of guests.
+//! Numbers and how they are shown: units, intervals, tables, charts, curves. Knows nothing of guests.
 
+pub mod chart;
 pub mod check;
 pub mod curve;
 pub mod interval;
 pub mod json;
+pub mod markup;
 pub mod number;
 pub mod quantiles;
+pub mod quantity;
 pub mod random;
 pub mod scaling;
 pub mod size;

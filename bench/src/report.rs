@@ -1,6 +1,10 @@
 //! From a run directory to everything that is derived from it.
 
+pub mod again;
+pub mod charts;
+pub mod decision;
 pub mod markdown;
+pub mod page;
 pub mod percentiles;
 pub mod summary;
 pub mod terminal;
@@ -9,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, ArchiveError, file};
+use crate::figure::chart::Chart;
 use crate::figure::curve::{self, Series};
 use crate::figure::json;
 use crate::figure::tail;
@@ -38,7 +43,8 @@ pub enum ReportError {
 pub struct Report {
     /// What is printed.
     pub shown: Shown,
-    /// What is written, by name: `report.md`, `summary.json`, `percentiles.csv`, and curves, if it has any.
+    /// What is written, by name: `report.md`, `report.html`, `summary.json`, `percentiles.csv`; `decision.md`, if it
+    /// decides anything; and curves, if it has any.
     pub files: Vec<(&'static str, String)>,
 }
 
@@ -74,24 +80,28 @@ impl Report {
 
 /// Every file that is derived from a run: name and text.
 fn files(archive: &Archive, shown: &Shown) -> Vec<(&'static str, String)> {
-    let mut files = vec![
-        (markdown::FILE, markdown::report(shown, &archive.environment)),
-        (json::FILE, json::pretty(&shown.summary)),
-        (percentiles::FILE, percentiles::csv(archive)),
-    ];
+    let mut files = vec![(markdown::FILE, markdown::report(shown, &archive.environment))];
+    files.extend(decision::decision(shown, &archive.environment).map(|text| (decision::FILE, text)));
+    files.push((json::FILE, json::pretty(&shown.summary)));
+    files.push((percentiles::FILE, percentiles::csv(archive)));
     let curves = curves(shown);
-    if !curves.is_empty() {
-        let title = format!("{}: memory over time, {}", shown.summary.plan.name, shown.summary.host);
+    if let Some(chart) = charts::memory(shown) {
         files.push((curve::CSV, curve::csv(&curves)));
-        files.push((curve::SVG, curve::svg(&title, &curves)));
+        files.push((curve::SVG, alone(chart, shown)));
     }
-    let tails = shown.found.tails();
-    if tails.iter().any(|tail| !tail.points.is_empty()) {
-        let title = format!("{}: by percentile, {}", shown.summary.plan.name, shown.summary.host);
-        files.push((tail::CSV, tail::csv(&tails)));
-        files.push((tail::SVG, tail::svg(&title, archive.unit(), &tails)));
+    if let Some(chart) = charts::tails(archive, shown) {
+        files.push((tail::CSV, tail::csv(&shown.found.tails())));
+        files.push((tail::SVG, alone(chart, shown)));
     }
+    let beside: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    let page = page::page(archive, shown, &beside);
+    files.insert(1, (page::FILE, page));
     files
+}
+
+/// A chart as a file of its own, which keeps its host.
+fn alone(chart: Chart, shown: &Shown) -> String {
+    Chart { title: format!("{}, {}", chart.title, shown.summary.host), ..chart }.file()
 }
 
 /// The curves that have points.

@@ -2,6 +2,7 @@
 //! exit, and where the curves cross.
 
 pub mod found;
+mod told;
 
 use host::timed::TimedSpec;
 

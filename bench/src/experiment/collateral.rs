@@ -2,6 +2,7 @@
 //! reported.
 
 pub mod found;
+mod told;
 
 use host::timed::TimedSpec;
 

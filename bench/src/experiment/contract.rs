@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::told::Told;
 use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::figure::check::Check;
@@ -127,8 +128,8 @@ impl<A: Asks> Experiment for A {
     }
 }
 
-/// What an experiment found.
-pub trait Findings {
+/// What an experiment found; how that is told is [`Told`].
+pub trait Findings: Told {
     /// What the trials of a run show.
     fn of(archive: &Archive) -> Self
     where

@@ -1,6 +1,7 @@
 //! What processor time it takes to give memory back, by who serves.
 
 pub mod found;
+mod told;
 
 use super::contract::Asks;
 use crate::axes::rung::CallBy;

@@ -1,6 +1,7 @@
 //! What each way to discard costs, and what it frees, by what memory is made of and by the order of what is reported.
 
 pub mod found;
+mod told;
 
 use host::axes::{Backing, Carrier, Coalesce, Completion, Discard, Doorbell, Way, WayError};
 

@@ -2,6 +2,7 @@
 //! migration.
 
 pub mod found;
+mod told;
 
 use host::engine::{EngineSpec, Load, Reporting};
 

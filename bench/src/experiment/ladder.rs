@@ -6,9 +6,11 @@ pub mod checks;
 pub mod findings;
 pub mod found;
 pub mod gate;
+mod pictures;
 pub mod sentences;
 pub mod stopwatch;
 pub mod tables;
+mod told;
 pub mod waterfall;
 
 use host::axes::Discard;

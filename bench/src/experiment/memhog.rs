@@ -1,6 +1,7 @@
 //! Whether the memory that a guest has freed comes back to the host, and how soon.
 
 pub mod found;
+mod told;
 
 use host::engine::{EngineSpec, Load};
 

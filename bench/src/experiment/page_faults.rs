@@ -4,6 +4,7 @@ pub mod breakdown;
 pub mod found;
 pub mod published;
 pub mod state;
+mod told;
 
 use host::axes::Discard;
 use host::engine::{EngineSpec, PerCpuLists, Reporting, Walk};

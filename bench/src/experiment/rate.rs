@@ -2,6 +2,7 @@
 
 pub mod found;
 pub mod predict;
+mod told;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Whether the harness tells apart what is the same: a cell compared with itself, again and again.
 
 pub mod found;
+mod told;
 
 use super::contract::Asks;
 use crate::axes::rung::CallBy;

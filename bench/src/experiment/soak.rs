@@ -1,6 +1,7 @@
 //! Whether any page is ever lost, over every transport and with every strategy.
 
 pub mod found;
+mod told;
 
 use host::engine::EngineSpec;
 

@@ -2,6 +2,7 @@
 //! fault.
 
 pub mod found;
+mod told;
 
 use super::contract::Asks;
 use crate::axes::rung::{CallBy, Rung};

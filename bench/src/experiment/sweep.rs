@@ -2,6 +2,7 @@
 //! tells the cost of reporting, and a load, which tells what it slows down.
 
 pub mod found;
+mod told;
 
 use abi::addr::PAGE_SIZE;
 use host::engine::{EngineSpec, Reporting};

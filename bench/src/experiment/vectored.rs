@@ -1,6 +1,7 @@
 //! From how many ranges on one `process_madvise` is cheaper than a `madvise` for each of them.
 
 pub mod found;
+mod told;
 
 use abi::wire::page::BATCH_CAPACITY;
 use host::axes::Discard;

@@ -2,6 +2,7 @@
 //! lists, and a timed load for all.
 
 pub mod found;
+mod told;
 
 use host::axes::Discard;
 use host::engine::{EngineSpec, Reporting, Walk};

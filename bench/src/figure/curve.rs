@@ -1,8 +1,10 @@
-//! Curves over time: as a CSV file, as an SVG picture, and in characters.
+//! Curves over time: as a CSV file, as a chart, and in characters.
 
 use std::fmt::Write as _;
 
+use crate::figure::chart::{Body, Chart, Join, Line, Measure, Plot, Point, Scale};
 use crate::figure::number::mib;
+use crate::figure::quantity::Quantity;
 use crate::figure::unit::{Unit, float, ratio};
 
 /// What the table of points is called.
@@ -46,17 +48,7 @@ pub fn csv(series: &[Series]) -> String {
     text
 }
 
-const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 420.0;
-const LEFT: f64 = 80.0;
-const RIGHT: f64 = 160.0;
-const TOP: f64 = 30.0;
-const BOTTOM: f64 = 50.0;
-/// Told apart by the most common kinds of colour blindness (Okabe and Ito).
-pub(super) const COLOURS: [&str; 7] =
-    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
-
-/// How far the axes reach.
+/// How far the curves reach.
 struct Extent {
     ns: f64,
     bytes: f64,
@@ -69,79 +61,43 @@ impl Extent {
             |value: fn(&(u64, u64)) -> u64| float(points().map(value).max().unwrap_or_default().max(1));
         Self { ns: most(|point| point.0), bytes: most(|point| point.1) }
     }
-
-    fn x(&self, ns: f64) -> f64 {
-        LEFT + ratio(ns, self.ns) * (WIDTH - LEFT - RIGHT)
-    }
-
-    fn y(&self, bytes: f64) -> f64 {
-        HEIGHT - BOTTOM - ratio(bytes, self.bytes) * (HEIGHT - TOP - BOTTOM)
-    }
 }
 
-/// The curves as a picture: those of a name in one colour, whatever is not the first thing shown of it dashed.
+/// The curves as a chart: those of a name in one colour, whatever is not the first thing shown of it dashed.
 #[must_use]
-pub fn svg(title: &str, series: &[Series]) -> String {
-    let extent = Extent::of(series);
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"18\" font-weight=\"bold\">{}</text>\n",
-        escaped(title)
-    );
-    axes(&mut text, &extent);
+pub fn chart(title: &str, series: &[Series]) -> Chart {
     let mut names: Vec<&str> = series.iter().map(|series| series.name.as_str()).collect();
     names.dedup();
-    for one in series {
-        let index = names.iter().position(|name| *name == one.name).unwrap_or_default();
+    let line = |one: &Series| {
         let first = series.iter().find(|other| other.name == one.name);
-        let dashed = first.is_some_and(|first| first.what != one.what);
-        curve(&mut text, &extent, one, COLOURS[index % COLOURS.len()], dashed);
+        Line {
+            name: format!("{}, {}", one.name, one.what),
+            look: names.iter().position(|name| *name == one.name).unwrap_or_default(),
+            is_second: first.is_some_and(|first| first.what != one.what),
+            join: Join::Steps,
+            points: one.points.iter().map(|(ns, bytes)| Point::at(float(*ns), float(*bytes))).collect(),
+        }
+    };
+    Chart {
+        id: "memory".to_owned(),
+        title: title.to_owned(),
+        reading: "Where the solid line falls with the dashed one rising, what the guest has freed is back on the host."
+            .to_owned(),
+        caveats: Vec::new(),
+        body: Body::Plot(Plot {
+            x: Measure {
+                label: "time since the measured part began".to_owned(),
+                quantity: Quantity::Cost(Unit::Nanoseconds),
+                scale: Scale::Linear,
+            },
+            y: Measure {
+                label: "memory: resident on the host (solid), free in the guest (dashed)".to_owned(),
+                quantity: Quantity::Bytes,
+                scale: Scale::Linear,
+            },
+            lines: series.iter().map(line).collect(),
+        }),
     }
-    for (index, name) in names.iter().enumerate() {
-        let (y, colour) = (TOP + 18.0 * float(index as u64) + 10.0, COLOURS[index % COLOURS.len()]);
-        let x = WIDTH - RIGHT + 12.0;
-        let _ = writeln!(text, "<text x=\"{x}\" y=\"{y:.0}\" fill=\"{colour}\">{}</text>", escaped(name));
-    }
-    text + "</svg>\n"
-}
-
-fn axes(text: &mut String, extent: &Extent) {
-    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-    let _ = writeln!(
-        text,
-        "<path d=\"M{LEFT} {TOP}V{bottom}H{right}\" fill=\"none\" stroke=\"black\" stroke-width=\"1\"/>"
-    );
-    for tick in 0..=4_u8 {
-        let part = f64::from(tick) / 4.0;
-        let (x, y) = (extent.x(extent.ns * part), extent.y(extent.bytes * part));
-        let (time, size) = (Unit::Nanoseconds.show(extent.ns * part), mib(extent.bytes * part));
-        let below = bottom + 18.0;
-        let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{below}\" text-anchor=\"middle\">{time}</text>");
-        let (beside, middle) = (LEFT - 8.0, y + 4.0);
-        let _ = writeln!(text, "<text x=\"{beside}\" y=\"{middle:.1}\" text-anchor=\"end\">{size}</text>");
-        let _ = writeln!(text, "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"#ddd\" stroke-width=\"0.5\"/>");
-    }
-    let foot = HEIGHT - 8.0;
-    let _ = writeln!(
-        text,
-        "<text x=\"{LEFT}\" y=\"{foot}\">time since the measured part began; solid: resident on the host, dashed: free in the guest</text>"
-    );
-}
-
-fn curve(text: &mut String, extent: &Extent, series: &Series, colour: &str, dashed: bool) {
-    let at = |(ns, bytes): &(u64, u64)| format!("{:.1},{:.1}", extent.x(float(*ns)), extent.y(float(*bytes)));
-    let points: Vec<String> = series.points.iter().map(at).collect();
-    let dashes = if dashed { " stroke-dasharray=\"4 3\" opacity=\"0.5\"" } else { "" };
-    let _ = writeln!(
-        text,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"{dashes}/>",
-        points.join(" ")
-    );
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// Columns of a curve in characters.
@@ -211,16 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_has_every_curve_in_its_frame() {
-        let text = svg("a < b", &series());
-        assert!(text.starts_with("<svg") && text.ends_with("</svg>\n") && text.contains("a &lt; b"));
-        assert_eq!(text.matches("<polyline").count(), 2);
-        assert_eq!(text.matches("stroke-dasharray").count(), 1);
-        let points = text.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-        for point in points.split(' ') {
-            let (x, y) = point.split_once(',').unwrap();
-            let (x, y): (f64, f64) = (x.parse().unwrap(), y.parse().unwrap());
-            assert!((LEFT..=WIDTH - RIGHT).contains(&x) && (TOP..=HEIGHT - BOTTOM).contains(&y), "{point}");
+    fn the_chart_has_every_curve_and_round_numbers() {
+        let chart = chart("a < b", &series());
+        let Body::Plot(plot) = &chart.body else { panic!("{chart:?}") };
+        assert_eq!(
+            plot.lines.iter().map(|line| (line.look, line.is_second)).collect::<Vec<_>>(),
+            [(0, false), (0, true)]
+        );
+        let text = chart.file();
+        assert_eq!(text.matches(" dashed").count(), 2, "the line, and its sample in the legend");
+        for mark in [">100 ms<", ">64 MiB<", ">128 MiB<"] {
+            assert!(text.contains(mark), "{mark}: {text}");
         }
     }
 
@@ -235,6 +192,6 @@ mod tests {
         assert!(heights(&lines[0]).is_sorted() && heights(&lines[0]).last() == Some(&8), "{}", lines[0]);
         assert!(heights(&lines[1]).iter().rev().is_sorted(), "{}", lines[1]);
         assert_eq!(self::lines(&[]), Vec::<String>::new());
-        assert!(svg("", &[]).contains("</svg>"));
+        assert!(chart("", &[]).file().contains("</svg>"));
     }
 }

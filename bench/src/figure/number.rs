@@ -3,6 +3,11 @@
 use crate::figure::interval::{Interval, Verdict};
 use crate::figure::unit::{Unit, percent};
 
+/// Bytes of a MiB.
+pub const MIB: f64 = (1_u64 << 20) as f64;
+/// Bytes of a GiB.
+pub const GIB: f64 = (1_u64 << 30) as f64;
+
 /// A share with its interval, if it has one: `-3.27 % [-3.90, -2.64]`; `~` before it if no difference is shown.
 #[must_use]
 pub fn share(interval: &Interval) -> String {
@@ -101,7 +106,7 @@ pub fn number(value: f64) -> String {
 /// Bytes in MiB.
 #[must_use]
 pub fn mib(bytes: f64) -> String {
-    let mib = bytes / f64::from(1 << 20);
+    let mib = bytes / MIB;
     if mib >= 99.95 { format!("{mib:.0} MiB") } else { format!("{mib:.1} MiB") }
 }
 

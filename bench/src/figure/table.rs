@@ -1,7 +1,9 @@
-//! A table: what it shows, and how it looks on a terminal and in Markdown.
+//! A table: what it shows, and how it looks on a terminal, in Markdown and in a page.
 
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_BORDERS_ONLY};
 use comfy_table::{Cell, CellAlignment, Table, TableStyle};
+
+use crate::figure::markup::Element;
 
 /// What a cell that gave nothing back says; a terminal shows it in red.
 pub const NOTHING_BACK: &str = "none";
@@ -64,6 +66,23 @@ impl Grid {
     #[must_use]
     pub fn to_markdown(&self) -> String {
         self.render(ASCII_MARKDOWN)
+    }
+
+    /// For a page.
+    #[must_use]
+    pub fn element(&self) -> Element {
+        let head = self.header.iter().map(|cell| Element::of("th", cell.clone()).with("scope", "col"));
+        let row = |row: &Vec<String>| {
+            let cells = row.iter().enumerate().map(|(column, cell)| match column {
+                0 => Element::of("th", cell.clone()).with("scope", "row"),
+                _ => Element::of("td", cell.clone()),
+            });
+            Element::new("tr").all(cells)
+        };
+        Element::new("table")
+            .holding(Element::of("caption", self.title.clone()))
+            .holding(Element::new("thead").holding(Element::new("tr").all(head)))
+            .holding(Element::new("tbody").all(self.rows.iter().map(row)))
     }
 
     fn render(&self, style: TableStyle) -> String {

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use crate::figure::curve::COLOURS;
+use crate::figure::chart::{Body, Chart, Join, Line, Measure, Plot, Point, Scale};
 use crate::figure::quantiles::Quantiles;
+use crate::figure::quantity::Quantity;
 use crate::figure::unit::{Clock, Unit, float, ratio};
 
 /// What the table of points is called.
@@ -116,93 +117,32 @@ pub fn csv(tails: &[Tail]) -> String {
     text
 }
 
-const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 460.0;
-const LEFT: f64 = 80.0;
-const RIGHT: f64 = 290.0;
-const TOP: f64 = 30.0;
-const BOTTOM: f64 = 50.0;
-
-/// Powers of ten that both axes reach from and to.
-struct Extent {
-    nines: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Extent {
-    fn of(tails: &[Tail]) -> Self {
-        let points = || tails.iter().flat_map(|tail| &tail.points);
-        let decade = |figure: f64| figure.max(1.0).log10();
-        Self {
-            nines: points().map(|point| -point.0.log10()).fold(1.0, f64::max).ceil(),
-            low: points().map(|point| decade(point.1)).fold(f64::MAX, f64::min).min(9.0).floor(),
-            high: points().map(|point| decade(point.1)).fold(1.0, f64::max).ceil(),
-        }
-    }
-
-    fn x(&self, share: f64) -> f64 {
-        LEFT + ratio(-share.log10(), self.nines) * (WIDTH - LEFT - RIGHT)
-    }
-
-    fn y(&self, figure: f64) -> f64 {
-        let part = ratio(figure.max(1.0).log10() - self.low, self.high - self.low);
-        HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM)
-    }
-}
-
-/// The curves as a picture, both axes by powers of ten.
+/// The curves as a chart, both axes by powers of ten.
 #[must_use]
-pub fn svg(title: &str, unit: Unit, tails: &[Tail]) -> String {
-    let extent = Extent::of(tails);
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"18\" font-weight=\"bold\">{}</text>\n",
-        escaped(title)
-    );
-    axes(&mut text, unit, &extent);
-    for (index, Tail { name, points }) in tails.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        let dashes = if index < COLOURS.len() { "" } else { " stroke-dasharray=\"4 3\"" };
-        let at = |(share, figure): &(f64, f64)| format!("{:.1},{:.1}", extent.x(*share), extent.y(*figure));
-        let points: Vec<String> = points.iter().map(at).collect();
-        let _ = writeln!(
-            text,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"{dashes}/>",
-            points.join(" ")
-        );
-        let (x, y) = (WIDTH - RIGHT + 12.0, TOP + 18.0 * float(index as u64) + 10.0);
-        let _ = writeln!(text, "<text x=\"{x}\" y=\"{y:.0}\" fill=\"{colour}\">{}</text>", escaped(name));
+pub fn chart(title: &str, unit: Unit, tails: &[Tail]) -> Chart {
+    let line = |(look, tail): (usize, &Tail)| Line {
+        name: tail.name.clone(),
+        look,
+        is_second: false,
+        join: Join::Straight,
+        points: tail.points.iter().map(|(share, figure)| Point::at(*share, *figure)).collect(),
+    };
+    Chart {
+        id: "percentiles".to_owned(),
+        title: title.to_owned(),
+        reading: "The further to the right, the rarer: at p99.9 one sample in a thousand is longer. Each line ends at the longest that was seen."
+            .to_owned(),
+        caveats: Vec::new(),
+        body: Body::Plot(Plot {
+            x: Measure {
+                label: "percentile: the share of samples that are not longer".to_owned(),
+                quantity: Quantity::Share,
+                scale: Scale::Nines,
+            },
+            y: Measure { label: "by powers of ten".to_owned(), quantity: Quantity::Cost(unit), scale: Scale::Log },
+            lines: tails.iter().enumerate().map(line).collect(),
+        }),
     }
-    text + "</svg>\n"
-}
-
-fn axes(text: &mut String, unit: Unit, extent: &Extent) {
-    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-    let _ = writeln!(text, "<path d=\"M{LEFT} {TOP}V{bottom}H{right}\" fill=\"none\" stroke=\"black\"/>");
-    let mut nine = 1.0;
-    while nine <= extent.nines {
-        let share = 10_f64.powf(-nine);
-        let (x, below, part) = (extent.x(share), bottom + 18.0, 100.0 - share * 100.0);
-        let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{below}\" text-anchor=\"middle\">{part} %</text>");
-        nine += 1.0;
-    }
-    let mut decade = extent.low;
-    while decade <= extent.high {
-        let figure = 10_f64.powf(decade);
-        let (y, beside) = (extent.y(figure), LEFT - 8.0);
-        let (middle, shown) = (y + 4.0, unit.show(figure));
-        let _ = writeln!(text, "<text x=\"{beside}\" y=\"{middle:.1}\" text-anchor=\"end\">{shown}</text>");
-        let _ = writeln!(text, "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"#ddd\" stroke-width=\"0.5\"/>");
-        decade += 1.0;
-    }
-    let foot = HEIGHT - 8.0;
-    let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"{foot}\">share of samples that are not longer</text>");
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -238,23 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_rises_to_the_longest_and_lies_in_its_frame() {
+    fn a_curve_rises_to_the_longest() {
         let tail = Tail::of("a < b", &thousand(), CLOCK);
         assert!(
             tail.points.windows(2).all(|pair| pair[0].0 > pair[1].0 && pair[0].1 <= pair[1].1),
             "{tail:?}"
         );
         assert_eq!(tail.points.last(), Some(&(0.001, 1000.0)));
-        let text =
-            svg("x & y", Unit::Nanoseconds, &[tail.clone(), Tail { name: "none".into(), points: vec![] }]);
-        assert!(text.contains("x &amp; y") && text.contains("a &lt; b") && text.ends_with("</svg>\n"));
-        let points = text.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-        for point in points.split(' ') {
-            let (x, y) = point.split_once(',').unwrap();
-            let (x, y): (f64, f64) = (x.parse().unwrap(), y.parse().unwrap());
-            assert!((LEFT..=WIDTH - RIGHT).contains(&x) && (TOP..=HEIGHT - BOTTOM).contains(&y), "{point}");
+        let tails = [tail.clone(), Tail { name: "none".into(), points: vec![] }];
+        let text = chart("x & y", Unit::Nanoseconds, &tails).file();
+        assert!(text.contains("x &amp; y") && text.contains("a &lt; b"), "{text}");
+        for mark in [">p50<", ">p99<", ">p99.9<", ">500 ns<", ">1 µs<"] {
+            assert!(text.contains(mark), "{mark}: {text}");
         }
         assert_eq!(csv(&[tail]).lines().count(), 1 + Tail::of("", &thousand(), CLOCK).points.len());
-        assert!(svg("", Unit::Nanoseconds, &[]).contains("</svg>"));
+        assert!(chart("", Unit::Nanoseconds, &[]).file().contains("</svg>"));
     }
 }

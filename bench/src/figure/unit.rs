@@ -66,6 +66,14 @@ impl Unit {
         format!("{mean} [{low}, {high}] {unit}")
     }
 
+    /// A round number beside an axis, without digits that say nothing, in the size of `largest`.
+    #[must_use]
+    pub fn mark(self, value: f64, largest: f64) -> String {
+        let (size, unit) = self.size(largest);
+        let text = format!("{:.4}", value / size);
+        format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+
     /// What to divide by, and what to call the result.
     fn size(self, value: f64) -> (f64, &'static str) {
         match self {

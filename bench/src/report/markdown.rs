@@ -1,16 +1,15 @@
 //! `report.md`: the run for people who were not there.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use abi::axes::Axis;
-
+use super::again::{self, Again};
+use super::page;
 use super::summary::Shown;
+use crate::experiment::told::Headline;
 use crate::figure::check::Check;
 use crate::figure::curve;
 use crate::figure::table::Grid;
 use crate::figure::tail;
-use crate::site::emulated::LabCpu;
 use crate::site::environment::Environment;
 
 /// What the file is called.
@@ -19,14 +18,21 @@ pub const FILE: &str = "report.md";
 /// The file of a run.
 #[must_use]
 pub fn report(shown: &Shown, environment: &Environment) -> String {
-    let Shown { summary, experiment, found } = shown;
+    let Shown { summary, experiment, found, .. } = shown;
     let block = |grid: &Grid| block(grid, &summary.host);
-    let mut text = format!("# pagehint: {}\n\n", summary.plan.name);
-    section(&mut text, "Host", &host(environment, &summary.notes, &summary.remarks));
+    let mut text = format!(
+        "# pagehint: {}\n\nThe same with its charts: [{page}]({page}).\n\n",
+        summary.plan.name,
+        page = page::FILE
+    );
     section(&mut text, "Question", experiment.question());
-    if !summary.answer.is_empty() {
-        section(&mut text, "Answer", &list(&summary.answer));
+    if let Some(headline) = &summary.headline {
+        section(&mut text, "Answer", &first(headline));
     }
+    if summary.answer.len() > 1 {
+        section(&mut text, "Answer in full", &list(&summary.answer));
+    }
+    section(&mut text, "Host", &host(environment, &summary.notes, &summary.remarks));
     section(&mut text, "Figures", &found.tables().iter().map(block).collect::<String>());
     if found.curves().iter().any(|series| !series.points.is_empty()) {
         let body = format!("![memory over time]({})\n\nThe points are in `{}`.", curve::SVG, curve::CSV);
@@ -84,54 +90,16 @@ fn checks(checks: &[Check]) -> String {
         .fold(String::new(), |text, line| text + "- " + &line + "\n")
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.into();
-    }
-    format!("'{}'", word.replace('\'', "'\\''")).into()
-}
-
 fn again(shown: &Shown, environment: &Environment) -> String {
-    let typed = environment.command.iter().skip(1).map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    let command = shown.experiment.command();
-    let command = environment.lab.as_ref().map_or(command.to_owned(), |lab| {
-        let cpu = LabCpu::ALL.iter().find(|cpu| cpu.flavour() == environment.kvm.flavour.0);
-        let cpu = cpu.map_or_else(String::new, |cpu| format!(" --cpu {}", cpu.name()));
-        format!("lab {command}{cpu} --clock {} --kernel {}", lab.clock, quoted(&lab.kernel_package))
-    });
+    let Again { typed, planned } = again::again(shown, environment);
     format!(
-        "```\npagehint {typed}\n```\n\nThe resolved plan is `plan.toml` beside this file; `pagehint {command} --plan plan.toml` runs the same trials in the same order.\n\
+        "```\n{typed}\n```\n\nThe resolved plan is `plan.toml` beside this file; `{planned}` runs the same trials in the same order.\n\
          `pagehint report` on this directory rebuilds this file.\n"
     )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::axes::named::Named;
-    use crate::site::emulated::{Described, LabClock};
-    use crate::testing::timed::counted;
-
-    #[test]
-    fn a_run_of_the_lab_is_run_again_in_the_lab() {
-        let archive = counted(1000);
-        let shown = Shown::of(&archive).unwrap();
-        let mut environment = archive.environment;
-        environment.command = ["pagehint", "lab", "--out", "it's"].map(str::to_owned).to_vec();
-        assert!(again(&shown, &environment).contains("`pagehint compare --plan plan.toml`"));
-        environment.lab = Some(Described {
-            clock: Named(LabClock::Instructions),
-            emulator: String::new(),
-            processor: String::new(),
-            kernel_parameters: String::new(),
-            kernel_package: "linux-image-6.1.0-1".to_owned(),
-            kernel_version: String::new(),
-            took_s: 0.0,
-        });
-        let text = again(&shown, &environment);
-        let command = "`pagehint lab compare --cpu intel --clock instructions --kernel linux-image-6.1.0-1 --plan plan.toml`";
-        assert!(text.contains(command) && text.contains("pagehint lab --out 'it'\\''s'\n"), "{text}");
-    }
+/// The answer in one sentence, how sure it is, and the figures that carry it.
+fn first(Headline { sentence, confidence, figures }: &Headline) -> String {
+    let figures = figures.iter().map(|figure| format!("{}: **{}**", figure.what, figure.value));
+    format!("**{sentence}**\n\nHow sure: {confidence}.\n\n{}", list(&figures.collect::<Vec<_>>()))
 }

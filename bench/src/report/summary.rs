@@ -11,6 +11,7 @@ use crate::SCHEMA_VERSION;
 use crate::archive::Archive;
 use crate::experiment;
 use crate::experiment::contract::{Experiment, Findings};
+use crate::experiment::told::{Headline, OBSERVED};
 use crate::figure::check::{Check, Standing, none_of, plural};
 use crate::figure::interval::blocks_needed;
 use crate::figure::unit::Unit;
@@ -46,6 +47,9 @@ pub struct Summary {
     pub failed: BTreeMap<u32, String>,
     /// Every cell that has a trial with an outcome.
     pub cells: Vec<Cell>,
+    /// The answer in one sentence; absent where nothing is asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub headline: Option<Headline>,
     /// The answer, in sentences that the intervals support; why there is none, if a check has refuted what they rest on.
     pub answer: Vec<String>,
     /// What must hold, and whether it does.
@@ -72,6 +76,8 @@ pub struct Shown {
     pub experiment: &'static dyn Experiment,
     /// What it found.
     pub found: Box<dyn Findings>,
+    /// Whether a check has refuted what its answer would rest on.
+    pub is_withheld: bool,
 }
 
 impl Shown {
@@ -94,6 +100,7 @@ impl Shown {
         // By its own checks an experiment judges what it says: they are no reason to say nothing.
         checks.extend(found.checks());
         let mut answer = withheld.clone().map_or_else(|| found.sentences(), |why| vec![why]);
+        let headline = headline(withheld.as_deref(), &*found, &answer);
         let scope = experiment.scope(&plan.choices);
         if withheld.is_none() && !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
             let on = format!("On this host ({}), with {scope}", environment.host);
@@ -113,11 +120,12 @@ impl Shown {
             measured: trials.iter().filter(|trial| trial.error().is_none()).count(),
             failed: trials.iter().filter_map(|t| Some((t.trial, t.error()?.to_owned()))).collect(),
             cells,
+            headline,
             answer,
             checks,
             found: tagged(experiment.name(), json),
         };
-        Ok(Self { summary, experiment, found })
+        Ok(Self { summary, experiment, found, is_withheld: withheld.is_some() })
     }
 }
 
@@ -164,6 +172,19 @@ fn no_answer(checks: &[Check], trials: &[TrialRecord]) -> Option<String> {
     }
     let refuted = checks.iter().find(|check| check.standing == Standing::Fails && check.what != COMPLETE)?;
     Some(format!("There is no answer, for it would rest on what a check has refuted: {}.", refuted.what))
+}
+
+/// The answer in one sentence: the experiment's own, or the first of its sentences; why there is none, if there is none.
+fn headline(withheld: Option<&str>, found: &dyn Findings, answer: &[String]) -> Option<Headline> {
+    let of = |sentence: &str, confidence: &str| Headline {
+        sentence: sentence.to_owned(),
+        confidence: confidence.to_owned(),
+        figures: Vec::new(),
+    };
+    match withheld {
+        Some(why) => Some(of(why, "nothing is claimed")),
+        None => found.headline().or_else(|| Some(of(answer.first()?, OBSERVED))),
+    }
 }
 
 fn cells(archive: &Archive) -> Vec<Cell> {

@@ -1,4 +1,4 @@
-//! A run on the terminal: tables, answer, checks.
+//! A run on the terminal: the answer in a sentence, tables, the answer in full, checks.
 
 use std::io::{self, Write};
 
@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::summary::Shown;
 use crate::experiment::ladder::gate::{Change, GREW};
 use crate::experiment::ladder::tables;
+use crate::experiment::told::Headline;
 use crate::figure::check::{Check, Standing};
 use crate::figure::curve;
 use crate::figure::table::{Grid, NOTHING_BACK};
@@ -30,6 +31,9 @@ fn paint(style: Style, text: &str) -> String {
 pub fn show(out: &mut dyn Write, shown: &Shown) -> io::Result<()> {
     let Shown { summary, found, .. } = shown;
     head(out, &summary.host, &summary.notes, &summary.remarks)?;
+    if let Some(headline) = &summary.headline {
+        first(out, headline)?;
+    }
     for table in found.tables() {
         grid(out, &summary.host, &table)?;
     }
@@ -71,11 +75,22 @@ fn grid(out: &mut dyn Write, host: &str, grid: &Grid) -> io::Result<()> {
     writeln!(out, "{}", grid.to_text().replace(NOTHING_BACK, &paint(RED, NOTHING_BACK)))
 }
 
+/// The answer in one sentence, how sure it is, and the figures that carry it.
+fn first(out: &mut dyn Write, headline: &Headline) -> io::Result<()> {
+    writeln!(out, "\n{}", paint(BOLD, "Answer"))?;
+    wrap(&headline.sentence, WIDTH).iter().try_for_each(|line| writeln!(out, "  {}", paint(BOLD, line)))?;
+    bullet(out, "How sure:", &headline.confidence)?;
+    headline
+        .figures
+        .iter()
+        .try_for_each(|figure| bullet(out, "-", &format!("{}: {}", figure.what, figure.value)))
+}
+
 fn answer(out: &mut dyn Write, sentences: &[String]) -> io::Result<()> {
-    if sentences.is_empty() {
+    if sentences.len() < 2 {
         return Ok(());
     }
-    writeln!(out, "\n{}", paint(BOLD, "Answer"))?;
+    writeln!(out, "\n{}", paint(BOLD, "Answer in full"))?;
     sentences.iter().try_for_each(|sentence| bullet(out, "-", sentence))
 }
 

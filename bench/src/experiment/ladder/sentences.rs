@@ -72,7 +72,8 @@ fn leaving_the_kernel(found: &Found) -> Option<String> {
     ))
 }
 
-fn action(discard: Discard) -> &'static str {
+/// What is done with the pages, at the beginning of a sentence.
+pub(super) fn action(discard: Discard) -> &'static str {
     match discard {
         Discard::None => "Transport alone",
         Discard::DontNeed => "With MADV_DONTNEED",
@@ -173,8 +174,8 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     ))
 }
 
-/// The cheapest rung, as far as the runner-up lets us say.
-fn cheapest(found: &Found, discard: Discard) -> Option<String> {
+/// The rung with the lowest median, and the others of which it is not shown that they are dearer.
+pub(super) fn lowest(found: &Found, discard: Discard) -> Option<(&CellSummary, Vec<&'static str>)> {
     let mut rungs: Vec<&CellSummary> = found
         .cells
         .iter()
@@ -190,12 +191,17 @@ fn cheapest(found: &Found, discard: Discard) -> Option<String> {
         .map(|other| Interval::of(&paired(best, other), found.how).unwrap_or_default())
         .collect();
     holm_against_least(rungs.len(), &mut more);
-    let not_shown_dearer: Vec<&str> = others
+    let not_shown_dearer = others
         .iter()
         .zip(&more)
         .filter(|(_, more)| !more.shows_difference() || more.mean < 0.0)
-        .map(|(other, _)| other.label())
-        .collect();
+        .map(|(other, _)| other.label());
+    Some((best, not_shown_dearer.collect()))
+}
+
+/// The cheapest rung, as far as the runner-up lets us say.
+pub(super) fn cheapest(found: &Found, discard: Discard) -> Option<String> {
+    let (best, not_shown_dearer) = lowest(found, discard)?;
     let median = found.unit.show(best.a_range().p50);
     let claim = if not_shown_dearer.is_empty() {
         format!(

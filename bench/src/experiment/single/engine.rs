@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::Archive;
 use crate::experiment::contract::Findings;
+use crate::experiment::told::Told;
+use crate::figure::chart::{Bar, Bars, Body, Chart, Measure, Scale};
 use crate::figure::curve::Series;
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
+use crate::figure::quantity::Quantity;
 use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, percent};
 use crate::trial::engine::measured::{EngineMeasured, Round};
@@ -32,6 +35,38 @@ pub struct Found {
     pub rounds: Vec<Round>,
     /// Resident and free bytes over nanoseconds.
     pub curve: Vec<[u64; 3]>,
+}
+
+impl Told for Found {
+    /// How long what is timed in the guest takes.
+    fn charts(&self, _: &Archive) -> Vec<Chart> {
+        let timed =
+            |name: &str| Tally::ALL.iter().any(|tally| tally.name() == name && *tally != Tally::Examined);
+        let bars =
+            self.tallies.iter().filter(|(name, shown)| timed(name) && shown.n > 0).map(|(name, shown)| {
+                let figures = format!(
+                    "{} (p99 {}, n = {})",
+                    self.unit.show(shown.p50),
+                    self.unit.show(shown.p99),
+                    shown.n
+                );
+                Bar::plain(name.clone(), shown.p50, figures)
+            });
+        vec![Chart {
+            id: "tallies".to_owned(),
+            title: "How long each thing takes in the guest".to_owned(),
+            reading: "Medians of all vCPUs together, by powers of ten; p99 beside them.".to_owned(),
+            caveats: vec!["One trial: no difference to anything else is shown by this.".to_owned()],
+            body: Body::Bars(Bars {
+                along: Measure {
+                    label: "median".to_owned(),
+                    quantity: Quantity::Cost(self.unit),
+                    scale: Scale::Log,
+                },
+                bars: bars.collect(),
+            }),
+        }]
+    }
 }
 
 impl Findings for Found {

@@ -1,5 +1,6 @@
 //! One timed trial: every phase.
 
+use abi::axes::Axis;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +9,15 @@ use crate::experiment::contract::Findings;
 use crate::experiment::ladder::cell::{self, CellSummary};
 use crate::experiment::ladder::findings::how_to_read;
 use crate::experiment::ladder::{checks, tables};
+use crate::experiment::told::Told;
+use crate::figure::chart::{Bar, Bars, Body, Chart, Measure, Scale};
 use crate::figure::check::Check;
 use crate::figure::interval::Sampling;
+use crate::figure::quantity::Quantity;
 use crate::figure::table::Grid;
 use crate::figure::unit::Unit;
 use crate::trial::kind::Timed;
+use crate::trial::timed::phases::Phase;
 
 /// What the trial shows.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +28,30 @@ pub struct Found {
     pub how: Sampling,
     /// The trial as a cell of its own; none if it failed.
     pub cells: Vec<CellSummary>,
+}
+
+impl Told for Found {
+    /// The phases of each trial's reports.
+    fn charts(&self, _: &Archive) -> Vec<Chart> {
+        self.cells.iter().enumerate().map(|(number, cell)| phases(self.unit, number, cell)).collect()
+    }
+}
+
+fn phases(unit: Unit, number: usize, cell: &CellSummary) -> Chart {
+    let bars = Phase::ALL.iter().map(|phase| {
+        let cost = cell.phase(*phase).cost;
+        Bar::plain(phase.name(), cost.p50, format!("{} (p99 {})", unit.show(cost.p50), unit.show(cost.p99)))
+    });
+    Chart {
+        id: format!("phases-{number}"),
+        title: format!("{}: what a report costs, phase by phase", cell.title()),
+        reading: "Median of each phase over all reports, p99 beside it; medians of phases do not add up to that of the report.".to_owned(),
+        caveats: vec![format!("{} trials: no difference to anything else is shown by this.", cell.trials)],
+        body: Body::Bars(Bars {
+            along: Measure { label: "cost of a report".to_owned(), quantity: Quantity::Cost(unit), scale: Scale::Linear },
+            bars: bars.collect(),
+        }),
+    }
 }
 
 impl Findings for Found {
