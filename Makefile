@@ -7,6 +7,7 @@
 #   make bench   criterion benches
 #   make doctor  what this host can do
 #   make fuzz    the fuzz targets, TIME=60 seconds each; TARGETS="balloon packed" for some. Any toolchain and a C++ compiler will do
+#   make look    report.html of every reference in a browser: telephone and desk, light and dark; pictures below target/look
 #   make combinations  every way to report that the rules allow, on this host: some minutes
 #   make signal-storm  runs that are stopped, killed and held up at random, MINUTES=10 of them: what is left can be read
 #
@@ -31,7 +32,7 @@ CPUS = amd intel
 name = $(CHECK)$(if $(filter intel,$(1)),-intel)
 ladder = lab compare --cpu $(1) --plan $(CHECK) --against $(REFERENCES)/$(call name,$(1))
 
-.PHONY: run engine test check bench doctor fuzz combinations signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-6.12 lab-test-intel lab-detour lint tools
+.PHONY: run engine test check bench doctor fuzz look combinations signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-6.12 lab-test-intel lab-detour lint tools
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -47,6 +48,11 @@ bench: tools
 
 doctor: tools
 	$(CARGO) run --release --locked -- doctor
+
+# Release or not makes no difference to a page.
+look: tools
+	$(CARGO) build --locked -p pagehint
+	.ci/look.py target/debug/pagehint target/look $(patsubst %/plan.toml,%,$(shell grep -L '^experiment = "same"' $$(find $(REFERENCES) -name plan.toml)))
 
 combinations: tools
 	PAGEHINT_REQUIRE_KVM=1 PAGEHINT_COMBINATIONS=all $(CARGO) test --locked -p pagehint-host --test combinations

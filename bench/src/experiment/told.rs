@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::Archive;
 use crate::figure::chart::Chart;
-use crate::figure::interval::{Interval, Verdict};
+use crate::figure::interval::{Interval, Verdict, blocks_needed};
+use crate::figure::unit::Unit;
 
 /// What [`super::contract::Findings`] are told by. Everything has a default, so that a new experiment is told by its
 /// sentences until it has more.
@@ -68,19 +69,87 @@ pub fn confidence(difference: &Interval, figure: f64) -> String {
     let p = difference.p.unwrap_or(1.0);
     match difference.verdict(figure) {
         Verdict::Different => {
-            format!("different: exact sign-flip test over {blocks} blocks, p = {}", shown(p))
+            format!("different: exact sign-flip test over {blocks} blocks, {}", shown(p))
         }
         Verdict::Equal => format!("equal within the margin, by the whole 95 % interval over {blocks} blocks"),
         Verdict::CannotSay if !difference.is_known() => {
             format!("cannot say: {blocks} blocks are too few for an interval")
         }
-        Verdict::CannotSay => format!("cannot say: over {blocks} blocks the test gives p = {}", shown(p)),
+        Verdict::CannotSay => format!("cannot say: over {blocks} blocks the test gives {}", shown(p)),
     }
 }
 
 /// A probability; one that is smaller than can be shown is said to be.
 fn shown(p: f64) -> String {
-    if p < 0.0005 { "below 0.0005".to_owned() } else { format!("{p:.3}") }
+    if p < 0.0005 { "p < 0.0005".to_owned() } else { format!("p = {p:.3}") }
+}
+
+/// What has to be known of every picture whose figures are of so many blocks, in this unit.
+#[must_use]
+pub fn caveats(unit: Unit, blocks: usize) -> Vec<String> {
+    let needed = blocks_needed(1);
+    let few = unit == Unit::Nanoseconds && blocks < needed;
+    let few = few.then(|| format!("Of {blocks} blocks no interval can be given: {needed} are the fewest."));
+    let counted =
+        "Executed instructions are counted here, of guest, KVM and host together; they are no time.";
+    few.into_iter().chain((unit == Unit::Instructions).then(|| counted.to_owned())).collect()
+}
+
+/// The least of several figures, and whether its whole interval lies below those of all others: what may be said of
+/// figures that no test has compared.
+pub fn least<T>(all: &[T], of: impl Fn(&T) -> Interval) -> Option<(&T, bool)> {
+    let best = all.iter().min_by(|a, b| of(a).mean.total_cmp(&of(b).mean))?;
+    let ends = of(best);
+    let is_apart =
+        |other: &T| std::ptr::eq(other, best) || (of(other).is_known() && of(other).low > ends.high);
+    Some((best, all.len() > 1 && ends.is_known() && all.iter().all(is_apart)))
+}
+
+/// The same of the largest.
+pub fn most<T>(all: &[T], of: impl Fn(&T) -> Interval) -> Option<(&T, bool)> {
+    least(all, |one| {
+        let Interval { mean, low, high, .. } = of(one);
+        Interval { mean: -mean, low: -high, high: -low, ..of(one) }
+    })
+}
+
+/// How sure an answer is that rests on intervals beside each other.
+#[must_use]
+pub fn beside(is_apart: bool) -> String {
+    let said = if is_apart {
+        "its whole interval lies beyond those of all others; no test has compared them"
+    } else {
+        "intervals overlap, or there are too few blocks for them: nothing is shown to differ"
+    };
+    said.to_owned()
+}
+
+/// Which of several are shown to be less than what they are held against, which more, and of which neither is shown.
+#[must_use]
+pub fn sides(words: [&str; 2], all: &[(String, Interval)], show: impl Fn(&Interval) -> String) -> String {
+    let of = |word: &str, is: &dyn Fn(&Interval) -> bool| {
+        let those = all.iter().filter(|(_, change)| is(change));
+        let those: Vec<String> = those.map(|(name, change)| format!("{name} ({})", show(change))).collect();
+        (!those.is_empty()).then(|| format!("{word}: {}", those.join(", ")))
+    };
+    let parts = [
+        of(words[0], &|change| change.shows_difference() && change.mean < 0.0),
+        of(words[1], &|change| change.shows_difference() && change.mean >= 0.0),
+        of("not told apart", &|change| !change.shows_difference()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// How sure an answer is that names several differences: what the most doubtful of those that are shown rests on.
+#[must_use]
+pub fn of_all(all: &[(String, Interval)]) -> String {
+    let shown = all.iter().map(|(_, change)| change).filter(|change| change.shows_difference());
+    let doubtful = shown.max_by(|a, b| a.p.unwrap_or_default().total_cmp(&b.p.unwrap_or_default()));
+    let blocks = all.iter().map(|(_, change)| change.blocks).min().unwrap_or_default();
+    doubtful.map_or_else(
+        || format!("cannot say: over {blocks} blocks no difference is shown"),
+        |change| format!("{}; corrected for {} comparisons", confidence(change, f64::INFINITY), all.len()),
+    )
 }
 
 /// What is to be decided by an experiment.
@@ -117,6 +186,43 @@ impl Choice {
 mod tests {
     use super::*;
 
+    fn of(mean: f64, half: f64) -> Interval {
+        Interval { mean, low: mean - half, high: mean + half, blocks: 8, p: Some(0.01) }
+    }
+
+    #[test]
+    fn the_least_is_alone_only_if_no_other_interval_reaches_it() {
+        let apart = [("a", of(5.0, 1.0)), ("b", of(10.0, 2.0)), ("c", of(9.0, 1.0))];
+        assert_eq!(least(&apart, |one| one.1).map(|(one, is)| (one.0, is)), Some(("a", true)));
+        assert_eq!(most(&apart, |one| one.1).map(|(one, is)| (one.0, is)), Some(("b", false)));
+        let near = [("a", of(5.0, 3.0)), ("b", of(10.0, 2.0))];
+        assert_eq!(least(&near, |one| one.1).map(|(_, is)| is), Some(false));
+        let few = [("a", Interval { blocks: 2, ..of(5.0, 0.1) }), ("b", of(10.0, 2.0))];
+        assert_eq!(least(&few, |one| one.1).map(|(_, is)| is), Some(false));
+        assert_eq!(
+            least(&few[..1], |one| one.1).map(|(_, is)| is),
+            Some(false),
+            "alone it is beside nothing"
+        );
+    }
+
+    #[test]
+    fn sides_hold_what_is_shown_and_what_is_not() {
+        let all = [
+            ("a".to_owned(), of(-5.0, 1.0)),
+            ("b".to_owned(), of(5.0, 1.0)),
+            ("c".to_owned(), Interval { p: Some(0.2), ..of(1.0, 2.0) }),
+        ];
+        let said = sides(["cheaper", "dearer"], &all, |change| format!("{:+}", change.mean));
+        assert_eq!(said, "cheaper: a (-5); dearer: b (+5); not told apart: c (+1)");
+        assert!(
+            of_all(&all).starts_with("different") && of_all(&all).ends_with("3 comparisons"),
+            "{}",
+            of_all(&all)
+        );
+        assert!(of_all(&all[2..]).starts_with("cannot say"));
+    }
+
     #[test]
     fn confidence_says_what_the_verdict_says() {
         let interval =
@@ -129,6 +235,6 @@ mod tests {
         assert!(confidence(&interval(4.0, 9.0, 0.4), 100.0).starts_with("cannot say: over 8"));
         assert!(confidence(&Interval { blocks: 2, ..interval(4.0, 9.0, 0.5) }, 100.0).contains("too few"));
         assert!(confidence(&Interval { p: None, ..interval(4.0, 0.0, 0.5) }, 100.0).starts_with("counted"));
-        assert_eq!([shown(0.0001), shown(0.03)], ["below 0.0005", "0.030"]);
+        assert_eq!([shown(0.0001), shown(0.03)], ["p < 0.0005", "p = 0.030"]);
     }
 }

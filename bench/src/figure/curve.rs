@@ -175,7 +175,7 @@ mod tests {
             [(0, false), (0, true)]
         );
         let text = chart.file();
-        assert_eq!(text.matches(" dashed").count(), 2, "the line, and its sample in the legend");
+        assert_eq!(text.matches(" dashed\"").count(), 2, "the line, and its sample in the legend");
         for mark in [">100 ms<", ">64 MiB<", ">128 MiB<"] {
             assert!(text.contains(mark), "{mark}: {text}");
         }

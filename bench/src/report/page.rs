@@ -157,8 +157,7 @@ fn tables(shown: &Shown) -> Element {
 
 fn checks(checks: &[Check]) -> Element {
     let item = |check: &Check| {
-        let word = Element::of("strong", check.standing.word())
-            .with("class", format!("is-{}", check.standing.word()));
+        let word = Element::of("strong", check.standing.word()).with("class", class(check.standing));
         Element::new("li").holding(word).text(format!(" {} ({})", check.what, check.detail))
     };
     let holds = checks.iter().filter(|check| check.standing == Standing::Holds).count();
@@ -167,6 +166,14 @@ fn checks(checks: &[Check]) -> Element {
     // What does not hold is not behind a click.
     let is_open = checks.iter().any(|check| matches!(check.standing, Standing::Fails | Standing::Doubtful));
     section("checks", "Checks", [if is_open { body.with("open", "open") } else { body }])
+}
+
+const fn class(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Holds => "is-holds",
+        Standing::Unknown | Standing::Doubtful => "is-doubtful",
+        Standing::Fails => "is-fails",
+    }
 }
 
 fn environment(archive: &Archive, summary: &Summary) -> Element {

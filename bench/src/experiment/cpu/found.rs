@@ -149,7 +149,7 @@ impl Found {
     }
 
     /// What the others of an order are held against.
-    fn first(&self, order: u8) -> String {
+    pub(super) fn first(&self, order: u8) -> String {
         let first = self.rows.iter().find(|row| row.order == order && row.against.is_none());
         first.map_or_else(String::new, |row| label(row.rung))
     }

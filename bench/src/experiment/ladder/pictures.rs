@@ -1,7 +1,7 @@
 //! The ladder's pictures: what a range costs, from a hypercall to virtio step by step, percentiles, and what of it is
 //! transport.
 
-use host::axes::Discard;
+use host::axes::{Discard, Doorbell};
 
 use super::cell::CellSummary;
 use super::found::Found;
@@ -10,12 +10,13 @@ use super::waterfall::{Fall, Waterfall};
 use crate::archive::Archive;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
+use crate::experiment::told;
 use crate::figure::chart::{Bar, Bars, Body, Chart, Measure, Scale, Tone};
-use crate::figure::interval::{Interval, blocks_needed};
+use crate::figure::interval::Interval;
 use crate::figure::number::{amount, part, plain};
 use crate::figure::quantity::Quantity;
 use crate::figure::tail::{self, Distribution, Tail};
-use crate::figure::unit::{Unit, ratio};
+use crate::figure::unit::ratio;
 use crate::trial::spec::{Choices, Series};
 use crate::trial::timed::phases::Phase;
 
@@ -55,29 +56,13 @@ fn a_range(found: &Found, cell: &CellSummary) -> Option<Interval> {
     Interval::of(&blocks?, found.how)
 }
 
-/// What every picture with intervals of too few blocks says.
-fn few(blocks: usize, unit: Unit) -> Option<String> {
-    let needed = blocks_needed(1);
-    let few = unit == Unit::Nanoseconds && blocks < needed;
-    few.then(|| format!("Of {blocks} blocks no interval can be given: {needed} are the fewest."))
-}
-
-fn counted(unit: Unit) -> Option<String> {
-    (unit == Unit::Instructions).then(|| {
-        "Executed instructions are counted here, of guest, KVM and host together; they are no time."
-            .to_owned()
-    })
-}
-
 fn caveats(found: &Found, blocks: usize) -> Vec<String> {
-    let by_port = found.cells.iter().any(|cell| {
-        cell.rung == Some(Named(Rung::HypercallBatch))
-            && cell.choices.way.doorbell.0 == host::axes::Doorbell::Port
-    });
-    let port = by_port.then(|| {
-        "Hypercalls do not reach user space on this host: a port write stands in for them.".to_owned()
-    });
-    few(blocks, found.unit).into_iter().chain(counted(found.unit)).chain(port).collect()
+    let is_port = |cell: &CellSummary| {
+        cell.rung == Some(Named(Rung::HypercallBatch)) && cell.choices.way.doorbell.0 == Doorbell::Port
+    };
+    let port = "Hypercalls do not reach user space on this host: a port write stands in for them.";
+    let port = found.cells.iter().any(is_port).then(|| port.to_owned());
+    told::caveats(found.unit, blocks).into_iter().chain(port).collect()
 }
 
 fn cost(found: &Found, discard: Discard) -> Option<Chart> {
@@ -161,7 +146,7 @@ fn percentiles(found: &Found, archive: &Archive, discard: Discard) -> Option<Cha
     let watch = "All blocks together, the stopwatch in it; a tail of one run says less than its medians, for blocks that were disturbed are in it.".to_owned();
     Some(Chart {
         id: id("percentiles", discard),
-        caveats: std::iter::once(watch).chain(short).chain(counted(found.unit)).collect(),
+        caveats: std::iter::once(watch).chain(short).chain(told::caveats(found.unit, usize::MAX)).collect(),
         ..chart
     })
 }
@@ -176,7 +161,7 @@ fn transport(found: &Found, discard: Discard) -> Option<Chart> {
         reading: format!(
             "Of a report with its discard and of bringing the pages back later, what is not the cheapest discard of these pages, which is {cheapest}'s. Where the bar is short, another transport changes little."
         ),
-        caveats: few(rows.first()?.share.blocks, found.unit).into_iter().chain(counted(found.unit)).collect(),
+        caveats: told::caveats(found.unit, rows.first()?.share.blocks),
         body: Body::Bars(Bars {
             along: Measure {
                 label: "share of report and refault that is transport".to_owned(),

@@ -20,16 +20,16 @@ impl Told for Found {
         let waterfall = self.main()?;
         let discard = waterfall.discard.0;
         let each = self.cell(Rung::HypercallEach, discard)?;
-        let against_each = compared(self, each, waterfall.whole, "a hypercall for each range");
+        let against_each = compared(self, each, waterfall.whole, "by a hypercall of its own");
         let batch = self.cell(Rung::HypercallBatch, discard).zip(waterfall.beyond_batching);
         let against_batch =
-            batch.map(|(batch, more)| compared(self, batch, more, "one hypercall for all of them"));
+            batch.map(|(batch, more)| compared(self, batch, more, "by one hypercall for the whole batch"));
         let parts: Vec<String> = std::iter::once(against_each).chain(against_batch).collect();
-        let what = format!("{}, virtio {}", action(discard), parts.join(", and "));
+        let what = format!("{}, to tell of a range over virtio {}", action(discard), parts.join(", and "));
         let (figure, decisive) =
             batch.map_or((each.a_range().p50, waterfall.whole), |(batch, more)| (batch.a_range().p50, more));
         Some(Headline {
-            sentence: format!("{what}, a range."),
+            sentence: format!("{what}."),
             confidence: confidence(&decisive, figure),
             figures: self.key_figures(waterfall),
         })
@@ -132,7 +132,7 @@ fn compared(found: &Found, other: &CellSummary, more: Interval, what: &str) -> S
     match more.verdict(other.a_range().p50) {
         Verdict::Different if more.mean < 0.0 => format!("is cheaper than {what} ({figures})"),
         Verdict::Different => format!("is dearer than {what} ({figures})"),
-        Verdict::Equal => format!("costs the same as {what} within the margin ({figures})"),
+        Verdict::Equal => format!("costs the same as {what}, within the margin ({figures})"),
         Verdict::CannotSay => format!("cannot be told from {what} ({figures})"),
     }
 }

@@ -85,7 +85,7 @@ pub struct Row {
 
 impl OfUnit {
     /// What tables and sentences call it.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self.pcp.0 {
             PerCpuLists::Off => block(self.unit),
             PerCpuLists::Linux => format!("{} with processors' own lists", block(self.unit)),

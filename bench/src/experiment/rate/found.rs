@@ -143,7 +143,7 @@ impl Findings for Found {
 
 impl Found {
     /// From the slowest to the fastest.
-    fn rates(&self) -> Option<String> {
+    pub(super) fn rates(&self) -> Option<String> {
         let (Some(slow), Some(fast)) = (
             self.cells.iter().min_by(|a, b| a.observed.mean.total_cmp(&b.observed.mean)),
             self.cells.iter().max_by(|a, b| a.observed.mean.total_cmp(&b.observed.mean)),
@@ -173,14 +173,15 @@ impl Found {
     }
 
     /// What has no rate, although it should.
-    fn standstills(&self) -> Option<String> {
+    pub(super) fn standstills(&self) -> Option<String> {
         let stalled = self.stalled.join("; ");
         (!stalled.is_empty()).then(|| format!("Reporting stopped before a third pass: {stalled}."))
     }
 }
 
 impl Rate {
-    fn title(&self) -> String {
+    /// What it is of.
+    pub(super) fn title(&self) -> String {
         title(self.order, self.capacity, self.delay_us)
     }
 
@@ -192,7 +193,7 @@ impl Rate {
 
     /// Whether it is as predicted, by the whole interval: all of it within [`TOLERANCE`]. It is not if all of it is beyond,
     /// or if it shows a difference of more than [`UNEXPLAINED`]. Of the rest nothing can be said.
-    fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         let Interval { low, high, .. } = self.deviation;
         let is_beyond = |share: f64| low > share || high < -share;
         let is_within = low > -TOLERANCE && high < TOLERANCE;

@@ -169,7 +169,8 @@ impl Findings for Found {
     }
 }
 
-const SHARED: &str = "There are more vCPUs and threads than processors here, and being descheduled is part of every figure: how long a lock is held is \
+/// What is to be known where processors are shared.
+pub(super) const SHARED: &str = "There are more vCPUs and threads than processors here, and being descheduled is part of every figure: how long a lock is held is \
      only seen on a host that has a core for each vCPU, for the device's thread and for the runner.";
 
 impl Found {
@@ -209,7 +210,7 @@ fn locks(kernel: &str) -> String {
 }
 
 /// Who does what.
-fn company(row: &Row) -> String {
+pub(super) fn company(row: &Row) -> String {
     match (row.reporters, row.vcpus.saturating_sub(row.reporters)) {
         (reporting, 0) => format!("{reporting} reporting"),
         (0, faulting) => format!("{faulting} faulting"),

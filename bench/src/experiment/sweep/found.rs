@@ -22,7 +22,7 @@ use crate::trial::engine::measured::{EngineMeasured, Round};
 use crate::trial::kind::Engine;
 
 /// Exits do not matter where the transport has less than this share of the cost.
-const SHARE: f64 = 0.05;
+pub(super) const SHARE: f64 = 0.05;
 /// Less than this share of unmapped memory back is memory that is not given back.
 const BACK: f64 = 0.95;
 /// The capacities for which it is said: a call a block, and what Linux has.
@@ -208,29 +208,28 @@ impl Findings for Found {
     }
 
     fn sentences(&self) -> Vec<String> {
-        let mut sentences: Vec<String> = self
-            .thresholds
-            .iter()
-            .map(|threshold| {
-                let blocks = match threshold.capacity {
-                    1 => "a block".to_owned(),
-                    capacity => format!("{capacity} blocks"),
-                };
-                let over = format!("Over {} with {blocks} a report, exits", label(threshold.rung));
-                let shown = match threshold.order {
-                    Some(order) => {
-                        format!("{over} are shown to stop mattering from order {order} ({}) on", block(order))
-                    }
-                    None => format!("{over} are not shown to stop mattering at the largest order that ran"),
-                };
-                shown + &threshold.ends_at.map_or_else(|| ".".to_owned(), End::said)
-            })
-            .collect();
+        let mut sentences: Vec<String> = self.thresholds.iter().map(said).collect();
         if !sentences.is_empty() {
             sentences.push(format!("The rule: {}.", rule()));
         }
         sentences
     }
+}
+
+/// From which order on exits stop mattering, and what is known of the next smaller one.
+pub(super) fn said(threshold: &Threshold) -> String {
+    let blocks = match threshold.capacity {
+        1 => "a block".to_owned(),
+        capacity => format!("{capacity} blocks"),
+    };
+    let over = format!("Over {} with {blocks} a report, exits", label(threshold.rung));
+    let shown = match threshold.order {
+        Some(order) => {
+            format!("{over} are shown to stop mattering from order {order} ({}) on", block(order))
+        }
+        None => format!("{over} are not shown to stop mattering at the largest order that ran"),
+    };
+    shown + &threshold.ends_at.map_or_else(|| ".".to_owned(), End::said)
 }
 
 impl End {

@@ -107,7 +107,8 @@ impl Findings for Found {
 }
 
 impl Found {
-    fn by_order(&self) -> impl Iterator<Item = &[Row]> {
+    /// The rows of each order.
+    pub(super) fn by_order(&self) -> impl Iterator<Item = &[Row]> {
         self.rows.chunk_by(|one, other| one.order == other.order)
     }
 }
@@ -154,7 +155,7 @@ fn table(unit: Unit, rows: &[Row]) -> Grid {
 }
 
 /// From which size on every larger one is cheaper in one call.
-fn threshold(rows: &[Row]) -> String {
+pub(super) fn threshold(rows: &[Row]) -> String {
     let order = rows.first().map_or(0, |row| row.order);
     let from = rows.len() - rows.iter().rev().take_while(|row| row.is_cheaper()).count();
     match rows.get(from) {
@@ -168,7 +169,7 @@ fn threshold(rows: &[Row]) -> String {
 }
 
 /// By how much, at the size of Linux's reports and at the largest.
-fn gains(rows: &[Row]) -> impl Iterator<Item = String> {
+pub(super) fn gains(rows: &[Row]) -> impl Iterator<Item = String> {
     let largest = rows.last().map(|row| row.batch);
     let asked = rows.iter().filter(move |row| row.batch == 32 || Some(row.batch) == largest);
     asked.map(|row| {

@@ -36,7 +36,7 @@ th[scope=row]{font-weight:400}
 #environment td{text-align:left}
 pre{background:#f4f4f4;padding:10px;border-radius:6px;font-size:.85rem}
 li{overflow-wrap:anywhere;margin:.15em 0}
-.is-fails{color:#b00020}.is-doubtful,.is-unknown{color:#8a5a00}.is-holds{color:#00704f}
+.is-fails{color:#b00020}.is-doubtful{color:#8a5a00}.is-holds{color:#00704f}
 a{color:#005b94}
 :focus-visible{outline:2px solid #0072b2;outline-offset:2px}
 @media (max-width:719px){svg.narrow{display:block}svg.wide{display:none}}
@@ -47,7 +47,7 @@ body{background:#16181d;color:#ececec}
 th,td{border-color:#3a3d45}
 pre{background:#22252c}
 a{color:#7cc4f0}
-.is-fails{color:#ff8a8a}.is-doubtful,.is-unknown{color:#f0b84a}.is-holds{color:#4fd0a4}
+.is-fails{color:#ff8a8a}.is-doubtful{color:#f0b84a}.is-holds{color:#4fd0a4}
 }
 @media print{
 body{font-size:11pt}
