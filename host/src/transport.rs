@@ -46,6 +46,9 @@ pub(crate) use store::name;
 pub(crate) enum Fetched {
     /// A call, to be completed.
     Call,
+    /// Part of a call that has not been made yet, to be completed like one: its guest knows of no call, and has no stamps
+    /// that could be paired with ours.
+    Early,
     /// Something that is no report, and done.
     Aside,
     /// Nothing (more) to do.
@@ -99,6 +102,8 @@ pub(crate) struct Told {
     pub(crate) announced: u64,
     /// Pages taken back before they were used again.
     pub(crate) deflated: u64,
+    /// Writes that found KVM's queue full.
+    pub(crate) overflows: u64,
 }
 
 impl Told {
@@ -106,11 +111,16 @@ impl Told {
     pub(crate) const fn add(&mut self, other: Self) {
         self.announced += other.announced;
         self.deflated += other.deflated;
+        self.overflows += other.overflows;
     }
 
     /// What was said since `before`.
     pub(crate) const fn since(self, before: Self) -> Self {
-        Self { announced: self.announced - before.announced, deflated: self.deflated - before.deflated }
+        Self {
+            announced: self.announced - before.announced,
+            deflated: self.deflated - before.deflated,
+            overflows: self.overflows - before.overflows,
+        }
     }
 }
 

@@ -165,7 +165,7 @@ fn rest(spec: &TimedSpec, outcome: &Outcome, facts: &Facts) {
     assert_eq!(common.guest_ring, guest_ring.resolve(doorbell, facts.ring0_emulated), "guest's ring");
     assert!(guest_ring == RingChoice::Auto || common.guest_ring.name() == guest_ring.name());
     // Whom a call exits to is not the device, and whom it does not exit to is not the vCPU's thread.
-    let exits = if servicer == Servicer::Vcpu { *calls } else { 0 };
+    let exits = if servicer == Servicer::Vcpu { *calls + outcome.overflows } else { 0 };
     // What takes pages back is no call of a report.
     let taking = if carrier == Carrier::Inflate { exits } else { 0 };
     assert_eq!(common.exits.transport(), exits + taking, "calls that exit");

@@ -5,6 +5,10 @@
 //! Linux 4.20): then a range is reported when the host has looked at the queue, which it does in every call about it
 //! ([`crate::calls::Operation::Kick`] on [`crate::calls::CALL_PORT`]), and before it acts on a write that found the queue
 //! full. A guest that wants a page back has to make one of the two happen first.
+//!
+//! Before Linux 6.12 (commit 92f6d4130497) KVM takes the queue for full when it is half full, if its oldest entry is in the
+//! first half of the ring: the free entries are a difference modulo 2^32 and then modulo 170, which does not divide it. A
+//! guest cannot know that, and need not: such a write is one that found the queue full.
 
 use crate::addr::{Order, OrderError, PageRange, Pfn};
 

@@ -355,6 +355,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         in_flight: 0,
         taken_back: 0,
         spared: 0,
+        overflows: 0,
         collateral: spec.looks_around.then(|| collateral(spec)),
         checked_pages: 64,
         interrupts: 0,

@@ -120,7 +120,90 @@ impl Drop for Queued {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
+
+    /// A ring that we fill as KVM does, in a page of our own.
+    struct Kvm {
+        queued: Queued,
+        has_room: fn(first: u32, last: u32) -> bool,
+    }
+
+    /// `coalesced_mmio_has_room` before Linux 6.12: the difference is unsigned, and 2^32 no multiple of the length.
+    fn before_6_12(first: u32, last: u32) -> bool {
+        first.wrapping_sub(last).wrapping_sub(1) % ENTRIES as u32 != 0
+    }
+
+    /// The same since.
+    fn since_6_12(first: u32, last: u32) -> bool {
+        (last + 1) % ENTRIES as u32 != first
+    }
+
+    impl Kvm {
+        fn that(has_room: fn(u32, u32) -> bool) -> Self {
+            // SAFETY: a new mapping of zeros, wherever there is room, touches nothing that exists.
+            let page = unsafe {
+                let (access, flags) =
+                    (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+                libc::mmap(ptr::null_mut(), BYTES, access, flags, -1, 0)
+            };
+            assert_ne!(page, libc::MAP_FAILED);
+            Self { queued: Queued { ring: NonNull::new(page).unwrap().cast() }, has_room }
+        }
+
+        /// `coalesced_mmio_write`: whether it queued the word.
+        fn write(&mut self, word: u32) -> bool {
+            // SAFETY: mapped, aligned to a page, and nobody else's.
+            let ring = unsafe { self.queued.ring.as_mut() };
+            let (first, last) = (*ring.first.get_mut(), *ring.last.get_mut());
+            if !(self.has_room)(first, last) {
+                return false;
+            }
+            let entry = ring.entries[last as usize].get_mut();
+            (entry.phys_addr, entry.len) = (STORE_MMIO.0, store::BYTES);
+            entry.data[..4].copy_from_slice(&word.to_le_bytes());
+            *ring.last.get_mut() = (last + 1) % ENTRIES as u32;
+            true
+        }
+
+        /// Writes of a guest that rings after each `round`: how many found no room, and were taken for that. What is taken
+        /// is what was written, in order.
+        fn overflows(&mut self, rounds: u32) -> Vec<u32> {
+            let mut words = 0..;
+            let mut written = VecDeque::new();
+            let take = |queued: &mut Queued, written: &mut VecDeque<u32>| {
+                while let Some(write) = queued.take() {
+                    assert_eq!(write.word(), written.pop_front());
+                }
+            };
+            let mut round = || {
+                let mut overflows = 0;
+                for word in words.by_ref().take(store::QUEUE_LENGTH) {
+                    if !self.write(word) {
+                        overflows += 1;
+                        take(&mut self.queued, &mut written);
+                        continue;
+                    }
+                    written.push_back(word);
+                }
+                take(&mut self.queued, &mut written);
+                assert!(written.is_empty(), "left in the queue: {written:?}");
+                overflows
+            };
+            (0..rounds).map(|_| round()).collect()
+        }
+    }
+
+    /// What no trial in the lab survived: its guest rings for as many writes as the queue has room for.
+    #[test]
+    fn an_older_kvm_takes_half_of_the_queue_for_all_of_it() {
+        let older = Kvm::that(before_6_12).overflows(1000);
+        assert_eq!(older[0], 1, "its oldest entry is the ring's first");
+        assert!(older.iter().all(|overflows| *overflows <= 1), "half of it is room enough for the rest");
+        assert!((200..500).contains(&older.iter().sum::<u32>()), "a round in three: {older:?}");
+        assert_eq!(Kvm::that(since_6_12).overflows(1000), [0; 1000]);
+    }
 
     #[test]
     fn only_a_word_where_words_are_stored_is_one() {

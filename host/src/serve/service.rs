@@ -105,8 +105,9 @@ impl Service {
             }
             fault::detour();
             self.batch.clear();
-            match self.transport.fetch(request, &mut self.batch)? {
-                Fetched::Call => {}
+            let is_call = match self.transport.fetch(request, &mut self.batch)? {
+                Fetched::Call => true,
+                Fetched::Early => false,
                 Fetched::Nothing => {
                     self.stale += u64::from(!found);
                     return Ok(answer);
@@ -119,7 +120,7 @@ impl Service {
                     (picked_up, found) = (W::now(), true);
                     continue;
                 }
-            }
+            };
             let more = self.transport.queues();
             let fetched = W::now();
             self.planted.slow(Fault::SlowDiscard);
@@ -133,7 +134,9 @@ impl Service {
 
             if W::RUNS {
                 self.planted.slow(Fault::HeavyStopwatch);
-                self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed, unrung });
+                if is_call {
+                    self.stamps.push(Stamp { picked_up, began, fetched, discarded, completed, unrung });
+                }
                 self.spent.fetch += fetched.since(began);
                 self.spent.discard += discarded.since(fetched);
                 self.spent.complete += completed.since(discarded);
@@ -220,15 +223,15 @@ mod tests {
     use crate::memory::GuestRam;
     use crate::transport::Fetched;
 
-    /// A ring in which so many calls are found at each look.
+    /// A ring in which this is found at each look.
     struct Scripted {
         /// The last first.
-        looks: Vec<bool>,
+        looks: Vec<Fetched>,
     }
 
     impl Transport for Scripted {
         fn fetch(&mut self, _: &Request, _: &mut Batch) -> Result<Fetched, RingError> {
-            Ok(if self.looks.pop() == Some(true) { Fetched::Call } else { Fetched::Nothing })
+            Ok(self.looks.pop().unwrap_or(Fetched::Nothing))
         }
 
         fn complete(&mut self, _: &Batch) -> Result<Answer, RingError> {
@@ -240,10 +243,16 @@ mod tests {
         }
     }
 
+    /// Of a ring in which there is a call, or nothing.
     fn service(looks: &[bool]) -> Service {
+        let call = |there: &bool| if *there { Fetched::Call } else { Fetched::Nothing };
+        that_finds(looks.iter().map(call).collect())
+    }
+
+    fn that_finds(mut looks: Vec<Fetched>) -> Service {
         let ram = Arc::new(GuestRam::new(1 << 20).unwrap());
         let reclaimer = Reclaimer::new(ram, Discard::None, Coalesce::Each, Planted::NONE);
-        let looks = looks.iter().rev().copied().collect();
+        looks.reverse();
         Service::new(Box::new(Scripted { looks }), reclaimer, Arc::default(), Planted::NONE)
     }
 
@@ -305,6 +314,17 @@ mod tests {
         };
         assert!(pair(stamp).is_some(), "{stamp:?} {guest:?}");
         assert!(pair(Stamp { unrung: false, ..stamp }).is_none(), "taken for rung, it is out of order");
+    }
+
+    /// Its guest, which knows of no call, could not pair a stamp of it with its own.
+    #[test]
+    fn what_comes_before_its_call_is_work_without_a_stamp() {
+        let mut service = that_finds(vec![Fetched::Early, Fetched::Nothing, Fetched::Call]);
+        service.serve::<Running>(&Request::KICK, HostTsc::now(), 1).unwrap();
+        assert_eq!(service.stamps.pushed(), 0);
+        assert_ne!(service.spent(), Spent::default());
+        service.serve::<Running>(&Request::KICK, HostTsc::now(), 1).unwrap();
+        assert_eq!(service.stamps.pushed(), 1);
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct Outcome {
     pub taken_back: u64,
     /// The same by what the host read: pages that it left alone for that.
     pub spared: u64,
+    /// Writes that found KVM's queue full and exited before the guest rang for them: see [`abi::wire::store`].
+    pub overflows: u64,
     /// What reports did to memory that they did not name; only of a trial that looks.
     pub collateral: Option<Collateral>,
     /// Pages whose contents the guest checked, in the whole trial.

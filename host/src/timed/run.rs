@@ -268,6 +268,7 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
         in_flight: note(notes::IN_FLIGHT)?,
         taken_back: note(notes::TAKEN_BACK)?,
         spared: served.spared,
+        overflows: told.overflows,
         collateral: session.onlooker.as_ref().map(Onlooker::sum),
         checked_pages: note(notes::CHECKED)?,
         interrupts: note(notes::INTERRUPTS)?,

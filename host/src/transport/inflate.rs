@@ -29,7 +29,7 @@ enum AtHand {
 
 impl Inflate {
     pub(crate) const fn new(balloon: SharedBalloon) -> Self {
-        Self { balloon, at_hand: AtHand::NoKick, told: Told { announced: 0, deflated: 0 } }
+        Self { balloon, at_hand: AtHand::NoKick, told: Told { announced: 0, deflated: 0, overflows: 0 } }
     }
 }
 

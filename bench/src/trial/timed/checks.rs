@@ -35,6 +35,7 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
     checks.extend(lazily(&measured));
     checks.extend(back(&measured));
     checks.extend(together::spared(&measured));
+    checks.extend(together::overflows(&measured));
     checks.extend(together::in_flight(&measured));
     checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
     let found: Vec<_> = measured.iter().map(|m| (m.trial, m.choices, m.found)).collect();
@@ -196,14 +197,17 @@ fn exits(measured: &[Measured<'_>]) -> Check {
         }
         let Some(rung) = m.choices.rung().map(Named) else { continue };
         let each = rung.0.exits_a_report(m.choices.batch, m.choices.block());
-        // What gathers rings once for many reports: when, its guest says.
-        let expected = each.map_or(m.found.calls, |each| m.found.reports.saturating_mul(each));
+        // What gathers rings once for many reports: when, its guest says. What KVM had no room for exits besides.
+        let rung_for = total([m.found.calls, m.found.overflows]);
+        let expected = each.map_or(rung_for, |each| m.found.reports.saturating_mul(each));
         let found = m.found.counts.exits.transport();
         if found != expected {
             faults.push(format!("trial {} ({rung}): {found} exits instead of {expected}", m.trial));
         }
-        let each = each
-            .map_or_else(|| format!("one in {}", m.found.reports / found.max(1)), |each| each.to_string());
+        let each = each.map_or_else(
+            || format!("1 in {} ranges", m.found.ranges / found.max(1)),
+            |each| each.to_string(),
+        );
         looked.insert((rung, m.choices.batch), each);
     }
     let what = "exits a report are what the design says";

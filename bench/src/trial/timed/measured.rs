@@ -67,6 +67,9 @@ pub struct TimedMeasured {
     /// The same by what the host read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub spared: u64,
+    /// Writes that found KVM's queue full and exited before the guest rang for them. Left out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overflows: u64,
     /// Interrupts the guest took, in the whole trial.
     pub interrupts: u64,
     /// Resident memory of the process beside guest memory at the trial's end, in bytes.
@@ -115,6 +118,7 @@ impl TimedMeasured {
             most_in_flight: outcome.in_flight,
             taken_back: outcome.taken_back,
             spared: outcome.spared,
+            overflows: outcome.overflows,
             interrupts: outcome.interrupts,
             memory_beside_ram: outcome.memory_beside_ram,
             idle_ticks: outcome.idle_ticks,

@@ -68,7 +68,9 @@ pub fn compare(doorbell: Doorbell, company: Company, trial: &TimedMeasured) -> V
     };
     let waiting = 2 * u64::from(company.vcpus.saturating_sub(1));
     let answered_by_kvm = |by| if doorbell == by { trial.calls } else { 0 };
-    let queued = if doorbell == Doorbell::CoalescedPort { trial.ranges } else { 0 };
+    // Those that found the queue full are among our exits.
+    let queued = trial.ranges.saturating_sub(trial.overflows);
+    let queued = if doorbell == Doorbell::CoalescedPort { queued } else { 0 };
     let by_port = answered_by_kvm(Doorbell::IoeventfdPort).saturating_add(queued);
     let by_hypercall = answered_by_kvm(Doorbell::HypercallKernel);
     let mut ports = row("port writes", "io_exits", total([exits.port, exits.control, trial.idles, by_port]));

@@ -23,6 +23,33 @@ pub(super) fn spared(measured: &[Measured<'_>]) -> Option<Check> {
     any.then(|| none_of(what, Standing::Fails, &faults, pages, looked_at))
 }
 
+/// Half of KVM's queue is more than what a guest writes between two calls and has not been taken already, so that it is
+/// found full once at the most.
+pub(super) fn overflows(measured: &[Measured<'_>]) -> Option<Check> {
+    let queues = |m: &&Measured<'_>| m.choices.way.doorbell.0.is_coalesced();
+    let (mut writes, mut full) = (0_u64, 0_u64);
+    for m in measured.iter().filter(queues) {
+        (writes, full) = (writes.saturating_add(m.found.ranges), full.saturating_add(m.found.overflows));
+    }
+    let faults: Vec<String> = measured
+        .iter()
+        .filter(|m| m.found.overflows > if queues(m) { m.found.calls } else { 0 })
+        .map(|m| {
+            format!(
+                "trial {}: {} writes found it full, with {} calls",
+                m.trial, m.found.overflows, m.found.calls
+            )
+        })
+        .collect();
+    let what = "KVM's queue is found full once a call at the most";
+    let looked_at = match full {
+        0 => format!("never, in {writes} writes"),
+        _ => format!("by {full} of {writes} writes: KVM before Linux 6.12 takes half of it for all"),
+    };
+    let any = !faults.is_empty() || measured.iter().any(|m| queues(&m));
+    any.then(|| none_of(what, Standing::Fails, &faults, writes, looked_at))
+}
+
 /// Several are in flight only if the guest has seen it.
 pub(super) fn in_flight(measured: &[Measured<'_>]) -> Option<Check> {
     let several = |m: &&Measured<'_>| m.choices.in_flight > 1;
@@ -44,6 +71,8 @@ pub(super) fn in_flight(measured: &[Measured<'_>]) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
+    use host::axes::Doorbell;
+
     use super::*;
     use crate::axes::named::Named;
     use crate::testing::timed::trial;
@@ -77,6 +106,22 @@ mod tests {
         assert_eq!(log(0, 0), Some(Standing::Unknown), "of nothing nothing holds");
         assert_eq!(of(&changed(|_, _| {}), spared), None, "nothing can be taken back");
         assert_eq!(of(&changed(|_, found| found.spared = 1), spared), Some(Standing::Fails));
+    }
+
+    #[test]
+    fn kvms_queue_is_found_full_once_a_call_at_the_most() {
+        let queued = |doorbell, calls, full| {
+            let record = changed(|choices, found| {
+                choices.way.doorbell = Named(doorbell);
+                (found.calls, found.overflows) = (calls, full);
+            });
+            of(&record, overflows)
+        };
+        assert_eq!(queued(Doorbell::CoalescedPort, 2, 0), Some(Standing::Holds));
+        assert_eq!(queued(Doorbell::CoalescedMmio, 2, 2), Some(Standing::Holds));
+        assert_eq!(queued(Doorbell::CoalescedMmio, 2, 3), Some(Standing::Fails));
+        assert_eq!(queued(Doorbell::Mmio, 2, 0), None, "nothing is queued");
+        assert_eq!(queued(Doorbell::Mmio, 2, 1), Some(Standing::Fails));
     }
 
     #[test]
