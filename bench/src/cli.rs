@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 mod audience;
+mod diff;
 mod doctor;
 pub mod exit;
 mod experiment;
@@ -49,6 +50,8 @@ enum Command {
         /// The run directory.
         directory: PathBuf,
     },
+    /// Hold a run against another: two builds, or what else is allowed to differ. Exit code 3 if a cell is worse.
+    Diff(diff::DiffOptions),
     /// The first process of the lab's machine.
     #[command(name = places::FIRST_PROCESS, hide = true)]
     LabInside,
@@ -99,6 +102,7 @@ fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
         Command::Lab(options) => lab::run_plan(options, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),
         Command::Report { directory } => report::run(directory, out),
+        Command::Diff(options) => diff::run(options, out),
         Command::List { matrix, json } => list::run(*matrix, *json, out),
         Command::Schema { document } => {
             out.write_all(json::pretty(&document.schema()).as_bytes())?;

@@ -16,3 +16,4 @@ pub mod table;
 pub mod tail;
 pub mod time;
 pub mod unit;
+pub mod unpaired;

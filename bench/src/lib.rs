@@ -34,6 +34,8 @@ pub mod experiment;
 
 pub mod report;
 
+pub mod exchange;
+
 pub mod schema;
 
 pub mod lab;

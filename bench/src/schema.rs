@@ -2,6 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
+use crate::exchange::diff::Diff;
 use crate::plan::Plan;
 use crate::report::summary::Summary;
 use crate::site::environment::Environment;
@@ -18,6 +19,8 @@ pub enum Document {
     Environment,
     /// A plan, as the object that its TOML is.
     Plan,
+    /// What `pagehint diff --json` prints.
+    Diff,
 }
 
 impl Document {
@@ -29,6 +32,7 @@ impl Document {
             Self::Trial => schema_for!(TrialRecord),
             Self::Environment => schema_for!(Environment),
             Self::Plan => schema_for!(Plan),
+            Self::Diff => schema_for!(Diff),
         }
     }
 }

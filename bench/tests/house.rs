@@ -75,6 +75,7 @@ const HOUSES: [House; 4] = [
             &["run"],
             &["experiment"],
             &["report"],
+            &["exchange"],
             &["schema"],
             &["lab"],
             &["cli"],

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use host::kvm::KvmError;
 use host::trial::TrialError;
 
+use crate::exchange::diff::DiffError;
 use crate::experiment::ladder::gate::GrowthError;
 use crate::lab::error::LabError;
 use crate::plan::PlanError;
@@ -65,7 +66,8 @@ pub struct Usage(pub String);
 pub fn of(error: &anyhow::Error) -> Code {
     let no_kvm = |error: &TrialError| matches!(error, TrialError::Kvm(_));
     let no_lab = |error: &LabError| matches!(error, LabError::Missing { .. });
-    if error.is::<PlanError>() || error.is::<GrowthError>() || error.is::<Usage>() {
+    if error.is::<PlanError>() || error.is::<GrowthError>() || error.is::<DiffError>() || error.is::<Usage>()
+    {
         Code::Usage
     } else if error.is::<KvmError>()
         || error.downcast_ref::<TrialError>().is_some_and(no_kvm)
