@@ -3,6 +3,7 @@
 pub mod file;
 pub mod group;
 pub mod hlog;
+pub mod passing;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +19,7 @@ use serde::de::{DeserializeOwned, Error};
 use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
 use crate::figure::interval::Sampling;
-use crate::figure::unit::{Unit, total};
+use crate::figure::unit::{Clock, Unit, total};
 use crate::plan::{Plan, PlanError};
 use crate::site::environment::Environment;
 use crate::trial::kind::{Engine, Timed};
@@ -94,6 +95,18 @@ pub enum ArchiveError {
         /// What the run's are in.
         expected: Unit,
     },
+    /// Ticks that cannot be added up.
+    #[error("trial {trial} of {} was timed by {found:?}, its {} says {expected:?}: put the file that belongs to the run back", path.display(), file::ENVIRONMENT)]
+    Clock {
+        /// The directory.
+        path: PathBuf,
+        /// The trial.
+        trial: u32,
+        /// Its clock.
+        found: Clock,
+        /// The run's.
+        expected: Clock,
+    },
     /// The plan is damaged.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -167,7 +180,10 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// Looks at the version before anything else: a file of another version may differ in everything but that.
-fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, line: usize) -> Result<T, ArchiveError> {
+///
+/// # Errors
+/// [`ArchiveError`] with file and line.
+pub fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, line: usize) -> Result<T, ArchiveError> {
     #[derive(Deserialize)]
     struct Version {
         schema_version: u32,

@@ -5,9 +5,11 @@ mod diff;
 mod doctor;
 pub mod exit;
 mod experiment;
+mod export;
 mod gate;
 mod lab;
 mod list;
+mod merge;
 mod options;
 mod report;
 
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::exchange::set;
 use crate::figure::json;
 use crate::lab::{inside, places};
 use crate::run::signals;
@@ -45,13 +48,17 @@ enum Command {
     /// Run an experiment, or any program, on hardware virtualisation that is emulated and counted in instructions.
     #[command(mut_arg("dry_run", |flag| flag.hide(true)), mut_arg("no_report", |flag| flag.hide(true)))]
     Lab(Box<lab::LabOptions>),
-    /// Rebuild the report of a run directory, finished or killed, and print it.
+    /// Rebuild the report of a run directory, finished or killed, or of a set, and print it.
     Report {
         /// The run directory.
         directory: PathBuf,
     },
     /// Hold a run against another: two builds, or what else is allowed to differ. Exit code 3 if a cell is worse.
     Diff(diff::DiffOptions),
+    /// Put runs of many hosts into one set, which `pagehint report` shows by host and across hosts.
+    Merge(merge::MergeOptions),
+    /// Write a run as a file that other programs read.
+    Export(export::ExportOptions),
     /// The first process of the lab's machine.
     #[command(name = places::FIRST_PROCESS, hide = true)]
     LabInside,
@@ -101,8 +108,11 @@ fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
         Command::Experiment(asked) => experiment::run(asked, out),
         Command::Lab(options) => lab::run_plan(options, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),
+        Command::Report { directory } if set::is_set(directory) => merge::report(directory, out),
         Command::Report { directory } => report::run(directory, out),
         Command::Diff(options) => diff::run(options, out),
+        Command::Merge(options) => merge::run(options, out),
+        Command::Export(options) => export::run(options, out),
         Command::List { matrix, json } => list::run(*matrix, *json, out),
         Command::Schema { document } => {
             out.write_all(json::pretty(&document.schema()).as_bytes())?;

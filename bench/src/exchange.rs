@@ -3,3 +3,6 @@
 pub mod apart;
 pub mod cell;
 pub mod diff;
+pub mod export;
+pub mod merge;
+pub mod set;

@@ -7,7 +7,7 @@
 //! there. Where something does, the log starts with its first trial: readers pass over what is stamped earlier.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -120,29 +120,112 @@ pub fn merge(log: &[u8], cells: &BTreeMap<u32, Choices>) -> Result<Merged, HlogE
             cell = cells.get(&trial).copied();
             continue;
         }
-        let Some(entry) = IntervalLogIterator::new(line).next() else { continue };
-        let LogEntry::Interval(interval) = entry.map_err(|_| damaged("not a line of an interval log"))?
-        else {
-            continue;
-        };
+        let Some(interval) = interval(line).map_err(|what| damaged(&what))? else { continue };
         let Some(cell) = cell else {
             merged.dropped += 1;
             continue;
         };
-        let tag = interval.tag().ok_or_else(|| damaged("no tag"))?;
-        let name = tag.rsplit('.').next().unwrap_or_default();
+        let name = interval.series;
         let series =
             cell.series(name).ok_or_else(|| damaged(&format!("{name} is nothing that was measured")))?;
-        let bytes = base64::engine::general_purpose::STANDARD
-            .decode(interval.encoded_histogram())
-            .map_err(|error| damaged(&error.to_string()))?;
-        let histogram: Histogram<u64> = deserializer
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| damaged(&format!("{error:?}")))?;
+        let histogram = interval.decode(&mut deserializer).map_err(|what| damaged(&what))?;
         let sum = merged.histograms.entry((cell, series)).or_insert_with(|| growing(&histogram));
         sum.add(&histogram).map_err(|error| damaged(&error.to_string()))?;
     }
     Ok(merged)
+}
+
+/// A line of a log that has a histogram, not yet decoded.
+struct Interval<'a> {
+    tag: &'a str,
+    series: &'a str,
+    encoded: &'a str,
+}
+
+/// What a line holds, if it is no comment.
+fn interval(line: &[u8]) -> Result<Option<Interval<'_>>, String> {
+    let Some(entry) = IntervalLogIterator::new(line).next() else { return Ok(None) };
+    match entry.map_err(|_| "not a line of an interval log".to_owned())? {
+        LogEntry::Interval(interval) => {
+            let tag = interval.tag().ok_or_else(|| "no tag".to_owned())?.as_str();
+            let series = tag.rsplit('.').next().unwrap_or_default();
+            Ok(Some(Interval { tag, series, encoded: interval.encoded_histogram() }))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl Interval<'_> {
+    fn decode(&self, deserializer: &mut Deserializer) -> Result<Histogram<u64>, String> {
+        let standard = base64::engine::general_purpose::STANDARD;
+        let bytes = standard.decode(self.encoded).map_err(|error| error.to_string())?;
+        deserializer.deserialize(&mut bytes.as_slice()).map_err(|error| format!("{error:?}"))
+    }
+}
+
+/// Why a log cannot be gone through.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The system refused.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// It is damaged.
+    #[error(transparent)]
+    Damaged(#[from] HlogError),
+}
+
+/// Goes through a log without keeping any of it: `take` is given trial, tag and histogram of every line that is `wanted` by
+/// its trial and series, and says if there is no use for it. Whether the last line is torn off.
+///
+/// # Errors
+/// [`StreamError`] if it cannot be read, or a line in the middle is no histogram.
+pub fn stream(
+    mut log: impl BufRead,
+    wanted: impl Fn(Option<u32>, &str) -> bool,
+    mut take: impl FnMut(Option<u32>, &str, &Histogram<u64>) -> Result<(), String>,
+) -> Result<bool, StreamError> {
+    let (mut deserializer, mut line, mut trial) = (Deserializer::new(), Vec::new(), None);
+    for number in 1.. {
+        line.clear();
+        if log.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if !line.ends_with(b"\n") {
+            return Ok(true);
+        }
+        if let Some(of) = trial_comment(&line) {
+            trial = Some(of);
+            continue;
+        }
+        let damaged = |what| HlogError { line: number, what };
+        let Some(interval) = interval(&line).map_err(damaged)? else { continue };
+        if wanted(trial, interval.series) {
+            let histogram = interval.decode(&mut deserializer).map_err(damaged)?;
+            take(trial, interval.tag, &histogram).map_err(damaged)?;
+        }
+    }
+    Ok(false)
+}
+
+/// Writes a log of histograms by their tags, of which nothing says when they were: every line is stamped 0.
+///
+/// # Errors
+/// As the writer's.
+pub fn write<'a>(
+    out: &mut impl Write,
+    comments: &[String],
+    histograms: impl Iterator<Item = (String, &'a Histogram<u64>)>,
+) -> io::Result<()> {
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new();
+    for comment in comments {
+        log.add_comment(comment);
+    }
+    let mut log = log.begin_log_with(out, &mut serializer)?;
+    for (tag, histogram) in histograms {
+        log.write_histogram(histogram, Duration::ZERO, Duration::ZERO, Tag::new(&tag)).map_err(io_error)?;
+    }
+    Ok(())
 }
 
 fn trial_comment(line: &[u8]) -> Option<u32> {
@@ -153,7 +236,7 @@ fn trial_comment(line: &[u8]) -> Option<u32> {
 /// As precise as `like`, but only as large as what is in it: a run has hundreds of these, and nothing is being
 /// measured any more.
 #[expect(clippy::expect_used, reason = "the precision of a histogram that exists")]
-fn growing(like: &Histogram<u64>) -> Histogram<u64> {
+pub fn growing(like: &Histogram<u64>) -> Histogram<u64> {
     Histogram::new(like.sigfig()).expect("valid precision")
 }
 

@@ -6,6 +6,7 @@ use host::kvm::KvmError;
 use host::trial::TrialError;
 
 use crate::exchange::diff::DiffError;
+use crate::exchange::export::ExportError;
 use crate::experiment::ladder::gate::GrowthError;
 use crate::lab::error::LabError;
 use crate::plan::PlanError;
@@ -66,7 +67,14 @@ pub struct Usage(pub String);
 pub fn of(error: &anyhow::Error) -> Code {
     let no_kvm = |error: &TrialError| matches!(error, TrialError::Kvm(_));
     let no_lab = |error: &LabError| matches!(error, LabError::Missing { .. });
-    if error.is::<PlanError>() || error.is::<GrowthError>() || error.is::<DiffError>() || error.is::<Usage>()
+    let no_cell =
+        |error: &ExportError| matches!(error, ExportError::NoSuchCell { .. } | ExportError::OneCell { .. });
+    if error.downcast_ref::<ExportError>().is_some_and(no_cell) {
+        Code::Usage
+    } else if error.is::<PlanError>()
+        || error.is::<GrowthError>()
+        || error.is::<DiffError>()
+        || error.is::<Usage>()
     {
         Code::Usage
     } else if error.is::<KvmError>()

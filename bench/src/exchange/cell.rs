@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::archive::Archive;
@@ -13,7 +14,7 @@ use crate::trial::kind::Engine;
 use crate::trial::spec::Choices;
 
 /// What the figure of a cell is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// The median of what a report of a trial cost, for each of its ranges: the less the better.
@@ -23,6 +24,15 @@ pub enum Measure {
 }
 
 impl Measure {
+    /// Of trials with these choices.
+    #[must_use]
+    pub const fn of(choices: &Choices) -> Self {
+        match choices {
+            Choices::Timed(_) => Self::ARange,
+            Choices::Engine(_) => Self::Rate,
+        }
+    }
+
     /// As tables call it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -91,26 +101,31 @@ pub fn cells(archive: &Archive) -> Vec<Cell> {
         blocks: group.by_block(EngineMeasured::operations_a_second),
         net: None,
     });
-    named(timed.chain(engine).collect())
-}
-
-/// Calls them by their tags and, where several have one, by the choices in which those differ.
-fn named(mut cells: Vec<Cell>) -> Vec<Cell> {
-    let mut by_tag: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, cell) in cells.iter().enumerate() {
-        by_tag.entry(cell.choices.tag()).or_default().push(at);
-    }
-    for (tag, those) in by_tag {
-        let all: Vec<_> = those.iter().map(|at| keys(&cells[*at].choices)).collect();
-        for (at, own) in those.iter().zip(&all) {
-            let told: String = differing(&all)
-                .iter()
-                .map(|key| format!(".{key}={}", shown(own.get(key).unwrap_or(&Value::Null))))
-                .collect();
-            cells[*at].name = format!("{tag}{told}");
-        }
+    let mut cells: Vec<Cell> = timed.chain(engine).collect();
+    let choices: Vec<Choices> = cells.iter().map(|cell| cell.choices).collect();
+    for (cell, name) in cells.iter_mut().zip(names(&choices, Choices::tag, ".")) {
+        cell.name = name;
     }
     cells
+}
+
+/// What the cells of a run are called: as `first` has it and, where several would be called the same, by the choices in
+/// which those differ, each behind `mark`.
+#[must_use]
+pub fn names(cells: &[Choices], first: impl Fn(&Choices) -> String, mark: &str) -> Vec<String> {
+    let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, choices) in cells.iter().enumerate() {
+        alike.entry(first(choices)).or_default().push(at);
+    }
+    let mut names = vec![String::new(); cells.len()];
+    for (name, those) in alike {
+        let all: Vec<_> = those.iter().map(|at| keys(&cells[*at])).collect();
+        for (at, own) in those.iter().zip(&all) {
+            let told = |key: &String| format!("{mark}{key}={}", shown(own.get(key).unwrap_or(&Value::Null)));
+            names[*at] = name.clone() + &differing(&all).iter().map(told).collect::<String>();
+        }
+    }
+    names
 }
 
 /// In what two cells of one name differ, for a remark: `doorbell port, not hypercall`.

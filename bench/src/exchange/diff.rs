@@ -366,7 +366,10 @@ mod tests {
         new.plan.choices.seed = Some(9);
         new.plan.choices.blocks = Some(99);
         let said = of(&old, &new, &[]).unwrap_err().to_string();
-        assert!(said.contains("release") && said.contains("7.0") && said.contains("--allow kernel,plan"), "{said}");
+        assert!(
+            said.contains("release") && said.contains("7.0") && said.contains("--allow kernel,plan"),
+            "{said}"
+        );
         assert!(!said.contains("blocks"), "{said}");
         let said = of(&old, &new, &[Part::Plan]).unwrap_err().to_string();
         assert!(said.ends_with("--allow kernel"), "{said}");
