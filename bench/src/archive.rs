@@ -76,18 +76,22 @@ pub enum ArchiveError {
         source: serde_json::Error,
     },
     /// A file of another format.
-    #[error("{} is of schema version {found}, this pagehint reads version {SCHEMA_VERSION}: use the pagehint that wrote it", path.display())]
+    #[error("line {line} of {} is of schema version {found}, this pagehint reads version {SCHEMA_VERSION}: use the pagehint that wrote it", path.display())]
     Version {
         /// The file.
         path: PathBuf,
+        /// Line, from 1.
+        line: usize,
         /// Its version.
         found: u32,
     },
     /// Figures that cannot stand beside each other.
-    #[error("trial {trial} of {} is in {found}, its {} says {expected}: put the file that belongs to the run back", path.display(), file::ENVIRONMENT)]
+    #[error("line {line} of {}: trial {trial} is in {found}, its {} says {expected}: put the file that belongs to the run back", path.display(), file::ENVIRONMENT)]
     Unit {
-        /// The directory.
+        /// The file.
         path: PathBuf,
+        /// Line, from 1.
+        line: usize,
         /// The trial.
         trial: u32,
         /// What its figures are in.
@@ -96,10 +100,12 @@ pub enum ArchiveError {
         expected: Unit,
     },
     /// Ticks that cannot be added up.
-    #[error("trial {trial} of {} was timed by {found:?}, its {} says {expected:?}: put the file that belongs to the run back", path.display(), file::ENVIRONMENT)]
+    #[error("line {line} of {}: trial {trial} was timed by {found:?}, its {} says {expected:?}: put the file that belongs to the run back", path.display(), file::ENVIRONMENT)]
     Clock {
-        /// The directory.
+        /// The file.
         path: PathBuf,
+        /// Line, from 1.
+        line: usize,
         /// The trial.
         trial: u32,
         /// Its clock.
@@ -154,7 +160,7 @@ impl Archive {
         if trials.is_empty() {
             return Err(ArchiveError::Empty { path: directory.to_owned() });
         }
-        one_unit(directory, environment.kvm.clock.unit(), &trials)?;
+        one_unit(&directory.join(file::TRIALS), environment.kvm.clock.unit(), &trials)?;
         let merged = read_histograms(directory, if_there(hlog::FILE)?, &trials, &mut remarks)?;
         Ok(Self { environment, plan, trials, merged, remarks })
     }
@@ -191,20 +197,26 @@ pub fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, line: usize) -> Resu
     let damaged = |source| ArchiveError::Damaged { path: path.to_owned(), line, source };
     let Version { schema_version: found } = serde_json::from_slice(text).map_err(damaged)?;
     if found != SCHEMA_VERSION {
-        return Err(ArchiveError::Version { path: path.to_owned(), found });
+        return Err(ArchiveError::Version { path: path.to_owned(), line, found });
     }
     serde_json::from_slice(text).map_err(damaged)
 }
 
-/// A figure in one unit is never shown in the other.
-fn one_unit(directory: &Path, expected: Unit, trials: &[TrialRecord]) -> Result<(), ArchiveError> {
-    let units = trials.iter().filter_map(|trial| Some((trial.trial, trial.counts()?.clock.unit())));
-    match units.into_iter().find(|(_, unit)| *unit != expected) {
-        Some((trial, found)) => {
-            Err(ArchiveError::Unit { path: directory.to_owned(), trial, found, expected })
+/// A figure in one unit is never shown in the other. A trial that ended is a line.
+fn one_unit(path: &Path, expected: Unit, trials: &[TrialRecord]) -> Result<(), ArchiveError> {
+    for (line, trial) in (1..).zip(trials) {
+        let Some(found) = trial.counts().map(|counts| counts.clock.unit()) else { continue };
+        if found != expected {
+            return Err(ArchiveError::Unit {
+                path: path.to_owned(),
+                line,
+                trial: trial.trial,
+                found,
+                expected,
+            });
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 /// The trials that ended, a line each; a torn last line is left out and remarked on.

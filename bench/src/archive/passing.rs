@@ -132,7 +132,7 @@ fn passed(
         return Err(damaged(path, number, "it has no figures".to_owned()));
     };
     if line.schema_version != SCHEMA_VERSION || line.kind != "timed" {
-        return of_record(&whole()?, path, clock);
+        return of_record(&whole()?, (path, number), clock);
     }
     let choices = match known.get(line.choices.get()) {
         Some(choices) => *choices,
@@ -155,13 +155,13 @@ fn passed(
         Unit::Nanoseconds => Clock::Time { tsc_khz: line.tsc_khz.unwrap_or_default() },
         Unit::Instructions => Clock::Instructions,
     };
-    same_clock(path, line.trial, ticks, clock)?;
+    same_clock((path, number), line.trial, ticks, clock)?;
     Ok(Passed { trial: line.trial, choices, showed: Some(Showed { figure: total.p50, reports: total.n }) })
 }
 
-fn of_record(record: &TrialRecord, path: &Path, clock: Clock) -> Result<Passed, ArchiveError> {
+fn of_record(record: &TrialRecord, at: (&Path, usize), clock: Clock) -> Result<Passed, ArchiveError> {
     if let Some(counts) = record.counts() {
-        same_clock(path, record.trial, counts.clock, clock)?;
+        same_clock(at, record.trial, counts.clock, clock)?;
     }
     let showed = record.measured::<Engine>().map(|measured| Showed {
         figure: measured.operations_a_second(),
@@ -171,18 +171,14 @@ fn of_record(record: &TrialRecord, path: &Path, clock: Clock) -> Result<Passed, 
 }
 
 /// Histograms are in ticks, and those of other ticks cannot be added to them.
-fn same_clock(path: &Path, trial: u32, found: Clock, expected: Clock) -> Result<(), ArchiveError> {
-    let path = || path.parent().unwrap_or(path).to_owned();
+fn same_clock(at: (&Path, usize), trial: u32, found: Clock, expected: Clock) -> Result<(), ArchiveError> {
+    let (path, line) = (at.0.to_owned(), at.1);
     if found.unit() != expected.unit() {
-        return Err(ArchiveError::Unit {
-            path: path(),
-            trial,
-            found: found.unit(),
-            expected: expected.unit(),
-        });
+        let (found, expected) = (found.unit(), expected.unit());
+        return Err(ArchiveError::Unit { path, line, trial, found, expected });
     }
     if found != expected {
-        return Err(ArchiveError::Clock { path: path(), trial, found, expected });
+        return Err(ArchiveError::Clock { path, line, trial, found, expected });
     }
     Ok(())
 }
