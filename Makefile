@@ -52,7 +52,7 @@ doctor: tools
 # Release or not makes no difference to a page.
 look: tools
 	$(CARGO) build --locked -p pagehint
-	.ci/look.py target/debug/pagehint target/look $(patsubst %/plan.toml,%,$(shell grep -L '^experiment = "same"' $$(find $(REFERENCES) -name plan.toml)))
+	.ci/look.py target/debug/pagehint target/look $(patsubst %/,%,$(dir $(shell find $(REFERENCES) -name trials.jsonl)))
 
 combinations: tools
 	PAGEHINT_REQUIRE_KVM=1 PAGEHINT_COMBINATIONS=all $(CARGO) test --locked -p pagehint-host --test combinations

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, ArchiveError, file};
 use crate::figure::chart::Chart;
-use crate::figure::curve::{self, Series};
+use crate::figure::curve;
 use crate::figure::json;
 use crate::figure::tail;
 use crate::plan::PlanError;
@@ -84,9 +84,8 @@ fn files(archive: &Archive, shown: &Shown) -> Vec<(&'static str, String)> {
     files.extend(decision::decision(shown, &archive.environment).map(|text| (decision::FILE, text)));
     files.push((json::FILE, json::pretty(&shown.summary)));
     files.push((percentiles::FILE, percentiles::csv(archive)));
-    let curves = curves(shown);
     if let Some(chart) = charts::memory(shown) {
-        files.push((curve::CSV, curve::csv(&curves)));
+        files.push((curve::CSV, curve::csv(&charts::curves(shown))));
         files.push((curve::SVG, alone(chart, shown)));
     }
     if let Some(chart) = charts::tails(archive, shown) {
@@ -102,9 +101,4 @@ fn files(archive: &Archive, shown: &Shown) -> Vec<(&'static str, String)> {
 /// A chart as a file of its own, which keeps its host.
 fn alone(chart: Chart, shown: &Shown) -> String {
     Chart { title: format!("{}, {}", chart.title, shown.summary.host), ..chart }.file()
-}
-
-/// The curves that have points.
-fn curves(shown: &Shown) -> Vec<Series> {
-    shown.found.curves().into_iter().filter(|series| !series.points.is_empty()).collect()
 }

@@ -342,7 +342,10 @@ fn a_report_that_cannot_be_written_is_printed_first_and_nobody_listening_is_no_s
     let path = place.path().to_str().unwrap();
     let fine = expect(0, &["report", path]);
     assert!(fine.contains("ok every trial is one of the plan's"), "{fine}");
-    assert!(fine.contains("report.md, report.html, decision.md, summary.json, percentiles.csv, histograms.hlog"), "{fine}");
+    assert!(
+        fine.contains("report.md, report.html, decision.md, summary.json, percentiles.csv, histograms.hlog"),
+        "{fine}"
+    );
     fs::remove_file(place.path().join("report.md")).unwrap();
     fs::create_dir(place.path().join("report.md")).unwrap();
     let output = pagehint(&["report", path]);

@@ -44,7 +44,7 @@ fn named<'a>(document: &'a Document<'_>, name: &'static str) -> impl Iterator<It
 
 /// All text of an element.
 fn said(node: Node<'_, '_>) -> String {
-    node.descendants().filter_map(|node| node.text()).collect()
+    node.descendants().filter(Node::is_text).filter_map(|node| node.text()).collect()
 }
 
 /// Nothing is wrong with a page, or this.
@@ -66,7 +66,9 @@ fn faults(directory: &Path, report: &Report) -> Vec<String> {
                 "href" if !beside.contains(value) && !directory.join(value).is_file() => {
                     faults.push(format!("{value} is not beside it"));
                 }
-                "src" | "srcset" | "action" | "style" => faults.push(format!("{} of {name}", attribute.name())),
+                "src" | "srcset" | "action" | "style" => {
+                    faults.push(format!("{} of {name}", attribute.name()))
+                }
                 name if name.starts_with("on") => faults.push(format!("a script in {name}")),
                 _ => {}
             }
@@ -140,7 +142,9 @@ fn decisions_rest_on_files_that_are_there() {
     for (directory, report) in runs() {
         let Some(record) = text(&report, decision::FILE) else { continue };
         records += 1;
-        for section in ["## Question", "## Options", "## Decision", "## Confidence", "## Evidence", "## When to revisit"] {
+        for section in
+            ["## Question", "## Options", "## Decision", "## Confidence", "## Evidence", "## When to revisit"]
+        {
             assert!(record.contains(section), "{}: {section}", directory.display());
         }
         let is_decided = record.contains("Status: decided");

@@ -94,9 +94,10 @@ impl Tail {
     #[must_use]
     pub fn of(name: &str, distribution: &Distribution, clock: Clock) -> Self {
         let n = float(distribution.len());
-        // Four points to a nine, as far as there are samples.
-        let shares = (1..=24).map(|step| 0.5 * 10_f64.powf(-f64::from(step - 1) / 4.0));
-        let shares = shares.take_while(|share| share * n >= 1.0).chain((n >= 1.0).then(|| 1.0 / n));
+        // Four points to a nine, the nines themselves among them, as far as there are samples.
+        let beyond = (2..=24).map(|step| 10_f64.powf(-f64::from(step) / 4.0));
+        let shares = std::iter::once(0.5).chain(beyond);
+        let shares = shares.take_while(|share| share * n > 1.0 + 1e-9).chain((n >= 1.0).then(|| 1.0 / n));
         let figure = |share| if share * n <= 1.0 { 0.0 } else { share };
         let points =
             shares.map(|share| (share, clock.figure(float(distribution.beyond(figure(share)))))).collect();
@@ -117,9 +118,9 @@ pub fn csv(tails: &[Tail]) -> String {
     text
 }
 
-/// The curves as a chart, both axes by powers of ten.
+/// The curves as a chart, both axes by powers of ten; `what` is how long.
 #[must_use]
-pub fn chart(title: &str, unit: Unit, tails: &[Tail]) -> Chart {
+pub fn chart(title: &str, what: &str, unit: Unit, tails: &[Tail]) -> Chart {
     let line = |(look, tail): (usize, &Tail)| Line {
         name: tail.name.clone(),
         look,
@@ -139,7 +140,7 @@ pub fn chart(title: &str, unit: Unit, tails: &[Tail]) -> Chart {
                 quantity: Quantity::Share,
                 scale: Scale::Nines,
             },
-            y: Measure { label: "by powers of ten".to_owned(), quantity: Quantity::Cost(unit), scale: Scale::Log },
+            y: Measure { label: format!("{what}, by powers of ten"), quantity: Quantity::Cost(unit), scale: Scale::Log },
             lines: tails.iter().enumerate().map(line).collect(),
         }),
     }
@@ -186,12 +187,12 @@ mod tests {
         );
         assert_eq!(tail.points.last(), Some(&(0.001, 1000.0)));
         let tails = [tail.clone(), Tail { name: "none".into(), points: vec![] }];
-        let text = chart("x & y", Unit::Nanoseconds, &tails).file();
+        let text = chart("x & y", "a sample", Unit::Nanoseconds, &tails).file();
         assert!(text.contains("x &amp; y") && text.contains("a &lt; b"), "{text}");
         for mark in [">p50<", ">p99<", ">p99.9<", ">500 ns<", ">1 µs<"] {
             assert!(text.contains(mark), "{mark}: {text}");
         }
         assert_eq!(csv(&[tail]).lines().count(), 1 + Tail::of("", &thousand(), CLOCK).points.len());
-        assert!(chart("", Unit::Nanoseconds, &[]).file().contains("</svg>"));
+        assert!(chart("", "", Unit::Nanoseconds, &[]).file().contains("</svg>"));
     }
 }

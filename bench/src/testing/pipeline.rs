@@ -198,7 +198,9 @@ fn a_run_of_instructions_speaks_of_no_time_in_any_file() {
     let summary = run_in_the_lab(directory.path(), Some(0));
     assert!(!summary.failed(), "{:#?}", summary.checks);
     assert_eq!(standing(&summary, "never went idle"), Standing::Holds);
-    for name in ["report.md", "report.html", "summary.json", "percentiles.csv", file::TRIALS, file::ENVIRONMENT] {
+    for name in
+        ["report.md", "report.html", "summary.json", "percentiles.csv", file::TRIALS, file::ENVIRONMENT]
+    {
         let text = fs::read_to_string(directory.path().join(name)).unwrap();
         assert!(text.contains("instructions"), "{name}");
         assert_eq!(speaks_of_time(&text), None, "{name}");

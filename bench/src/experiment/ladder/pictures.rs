@@ -99,7 +99,7 @@ fn fall(found: &Found, waterfall: &Waterfall, steps: &[Fall], from: &str) -> Opt
     let start = a_range(found, found.cell(before.0, discard)?)?;
     let end = a_range(found, found.cell(waterfall.to.0, discard)?)?;
     let unit = found.unit;
-    let mut bars = vec![Bar::of(before.to_string(), &start, amount(unit, &start)).toned(Tone::Base)];
+    let mut bars = vec![Bar::of(before.to_string(), &start, amount(unit, &start)).toned(Tone::Whole)];
     let mut at = start.mean;
     for step in steps {
         let change = step.per_range;
@@ -114,7 +114,7 @@ fn fall(found: &Found, waterfall: &Waterfall, steps: &[Fall], from: &str) -> Opt
         bars.push(Bar { from: at, to, ends, ..bar });
         at = to;
     }
-    bars.push(Bar::of(waterfall.to.to_string(), &end, amount(unit, &end)).toned(Tone::Base));
+    bars.push(Bar::of(waterfall.to.to_string(), &end, amount(unit, &end)).toned(Tone::Whole));
     // Means of steps add up only where every rung ran in every block.
     let gap = ratio((at - end.mean).abs(), end.mean.abs());
     let apart = (gap > 0.01)
@@ -141,7 +141,7 @@ fn percentiles(found: &Found, archive: &Archive, discard: Discard) -> Option<Cha
     let tails: Vec<Tail> = tails.collect();
     let fewest = tails.iter().map(|tail| tail.points.len()).min()?;
     let title = format!("{}: a report, by percentile", action(discard));
-    let chart = tail::chart(&title, found.unit, &tails);
+    let chart = tail::chart(&title, "a report", found.unit, &tails);
     let short = (fewest < 2).then(|| "Some rungs have too few reports for a tail.".to_owned());
     let watch = "All blocks together, the stopwatch in it; a tail of one run says less than its medians, for blocks that were disturbed are in it.".to_owned();
     Some(Chart {

@@ -48,7 +48,7 @@ fn legend(sheet: &mut Sheet, bars: &Bars) {
 const fn look(tone: Tone) -> usize {
     match tone {
         Tone::Plain => 0,
-        Tone::Base => 7,
+        Tone::Base | Tone::Whole => 7,
         Tone::More => 1,
         Tone::Less => 2,
         Tone::Unsaid => 3,

@@ -152,6 +152,8 @@ pub enum Tone {
     Plain,
     /// The one that others are held against.
     Base,
+    /// Where steps begin, and what they come to.
+    Whole,
     /// It is more than before, or dearer.
     More,
     /// It is less.
@@ -176,6 +178,7 @@ impl Tone {
         match self {
             Self::Plain => "",
             Self::Base => "held against",
+            Self::Whole => "the whole",
             Self::More => "more",
             Self::Less => "less",
             Self::Unsaid => "no difference shown",

@@ -2,7 +2,7 @@
 
 use super::model::{Measure, Scale};
 use crate::figure::number::MIB;
-use crate::figure::unit::{float, ratio};
+use crate::figure::unit::ratio;
 
 /// An axis laid out between two places.
 pub(super) struct Ruler {
@@ -46,9 +46,9 @@ impl Measure {
 fn percentile(share: f64) -> String {
     let nines = (-share.log10()).clamp(0.0, 12.0).ceil();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 12")]
-    let decimals = (nines as usize).saturating_sub(2);
+    let decimals = (nines as usize).max(1);
     let text = format!("{:.decimals$}", 100.0 - share * 100.0);
-    format!("p{text}")
+    format!("p{}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 impl Ruler {
@@ -170,7 +170,7 @@ fn nines(least: f64) -> Vec<f64> {
 
 /// Width of text in the pictures' fonts, rather too wide than too narrow.
 pub(super) fn width(text: &str) -> f64 {
-    float(text.chars().count() as u64) * 6.7
+    text.chars().map(|c| if matches!(c, '%' | '@' | 'M' | 'W' | 'm' | 'w' | '…') { 11.5 } else { 6.7 }).sum()
 }
 
 #[cfg(test)]

@@ -108,11 +108,11 @@ impl Sheet {
             let half = width(&text) / 2.0;
             let middle = x.clamp(half + 1.0, self.size.width() - half - 1.0);
             if middle - half > free {
-                self.text("soft", "middle", middle, self.y + 15.0, &text);
+                self.text("soft", "middle", middle, self.y + 18.0, &text);
                 free = middle + half + 8.0;
             }
         }
-        self.y += 22.0;
+        self.y += 25.0;
         self.paragraph("soft", label);
         self.y += EDGE;
     }

@@ -1,6 +1,6 @@
 //! A chart without a picture: for those who cannot see it, and for those who want its figures.
 
-use super::model::{Bars, Body, Chart, Join, Line, Plot, Point};
+use super::model::{Bars, Body, Chart, Join, Line, Plot, Point, Scale};
 use super::plot::is_drawn;
 use crate::figure::table::Grid;
 
@@ -77,35 +77,47 @@ fn of_points(chart: &Chart, plot: &Plot) -> Grid {
     )
 }
 
-/// A row a place along the first axis, a column a line; of many places some, each with what was last seen there.
+/// A row a place along the first axis, a column a line; of many places some, each with what was last seen there. By nines
+/// a row a nine, and one for the last point of each line.
 fn of_lines(chart: &Chart, plot: &Plot) -> Grid {
+    let is_nines = plot.x.scale == Scale::Nines;
     let drawn = plot.lines.iter().flat_map(|line| &line.points).filter(|point| is_drawn(plot, point));
-    let mut places: Vec<f64> = drawn.map(|point| point.x).collect();
+    let mut places: Vec<f64> = drawn.map(|point| point.x).filter(|x| !is_nines || is_round(*x)).collect();
     places.sort_by(f64::total_cmp);
-    places.dedup();
+    places.dedup_by(|one, other| (*one - *other).abs() <= 1e-9 * other.abs());
     if places.len() > 2 * ROWS {
         let every = places.len() - 1;
         places = (0..ROWS).map(|row| places[row * every / (ROWS - 1)]).collect();
     }
-    // By nines what lies further out comes later.
-    if plot.x.scale == super::model::Scale::Nines {
+    if is_nines {
         places.reverse();
     }
     let header = std::iter::once(plot.x.label.clone()).chain(plot.lines.iter().map(|line| line.name.clone()));
-    let row = |place: &f64| {
-        let of =
-            |line: &Line| seen(plot, line, *place).map_or_else(String::new, |point| plot.y.show(point.y));
-        std::iter::once(plot.x.show(*place)).chain(plot.lines.iter().map(of)).collect()
+    let row = |name: String, of: &dyn Fn(&Line) -> Option<f64>| {
+        let shown =
+            plot.lines.iter().map(|line| of(line).map_or_else(String::new, |value| plot.y.show(value)));
+        std::iter::once(name).chain(shown).collect::<Vec<String>>()
     };
-    Grid::new(chart.title.clone(), header.collect(), places.iter().map(row).collect())
+    let at = |place: &f64| row(plot.x.show(*place), &|line| Some(seen(plot, line, *place)?.y));
+    let mut rows: Vec<Vec<String>> = places.iter().map(at).collect();
+    if is_nines {
+        rows.push(row("longest".to_owned(), &|line| line.points.last().map(|point| point.y)));
+    }
+    Grid::new(chart.title.clone(), header.collect(), rows)
+}
+
+/// Whether a share is a half, or one of a power of ten.
+fn is_round(share: f64) -> bool {
+    let nines = share.log10();
+    (share - 0.5).abs() < 1e-9 || (nines - nines.round()).abs() < 1e-9
 }
 
 /// The point of a line there, or the last before; nothing beyond its end.
 fn seen<'a>(plot: &Plot, line: &'a Line, place: f64) -> Option<&'a Point> {
     let mut drawn = line.points.iter().filter(|point| is_drawn(plot, point));
-    if plot.x.scale == super::model::Scale::Nines {
+    if plot.x.scale == Scale::Nines {
         return drawn.find(|point| (point.x - place).abs() <= 1e-9 * place);
     }
-    let ends = line.points.iter().map(|point| point.x).fold(f64::MIN, f64::max);
-    drawn.rfind(|point| point.x <= place).filter(|_| place <= ends)
+    let end = line.points.iter().map(|point| point.x).fold(f64::MIN, f64::max);
+    drawn.rfind(|point| point.x <= place).filter(|_| place <= end)
 }

@@ -29,7 +29,7 @@ summary{cursor:pointer;padding:.5em 0;overflow-wrap:anywhere}
 details details{margin-bottom:.8em}
 .scroll,pre{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.85rem;margin:.4em 0}
-caption{text-align:left;font-weight:600;padding:.3em 0}
+caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 th,td{padding:.25em .7em;border-bottom:1px solid #d9d9d9;text-align:right;white-space:nowrap}
 th:first-child{text-align:left}
 th[scope=row]{font-weight:400}
