@@ -4,6 +4,7 @@ mod coalescing;
 mod companies;
 pub(crate) mod engine;
 mod engine_pipeline;
+mod pages;
 mod pipeline;
 pub(crate) mod timed;
 
@@ -135,6 +136,7 @@ fn of_trials_without_an_outcome_nothing_holds_and_nothing_is_concluded() {
 /// Derives everything from a run directory and writes it there.
 pub(crate) fn rebuild(directory: &Path) -> Result<Shown, ReportError> {
     let report = Report::of(directory)?;
+    pages::stands(&report);
     report.write(directory)?;
     Ok(report.shown)
 }

@@ -25,6 +25,7 @@ impl Quantity {
         match self {
             Self::Cost(unit) => unit.show(value),
             Self::Bytes => number::mib(value),
+            Self::Count if value.fract() == 0.0 && value.abs() < 1e5 => short(value),
             Self::Count => number::number(value),
             Self::Share => percent(value),
             Self::Change => signed_percent(value),

@@ -43,7 +43,7 @@ fn record(shown: &Shown, decision: Decision, environment: &Environment) -> Strin
         ("Question", shown.experiment.question().to_owned()),
         ("Options", options(&decision.options)),
         ("Decision", format!("{decided} {because}")),
-        ("Confidence", format!("{confidence}. The answer that it is of: {sentence}\n\n{}", checks(shown))),
+        ("Confidence", format!("{sentence}\n\nHow sure: {confidence}.\n\n{}", checks(shown))),
         ("Evidence", evidence()),
         ("When to revisit", list(decision.revisit.into_iter().chain(always()))),
         ("Again", format!("`{}`", again(shown, environment).planned)),
@@ -78,7 +78,7 @@ fn checks(shown: &Shown) -> String {
         list(open.map(|check| format!("{}: {} ({})", check.standing.word(), check.what, check.detail)));
     let holds = all.iter().filter(|check| check.standing == Standing::Holds).count();
     format!(
-        "{holds} of {} checks hold{}\n{open}",
+        "{holds} of {} checks hold{}\n\n{open}",
         all.len(),
         if open.is_empty() { "." } else { "; the others:" }
     )

@@ -44,14 +44,9 @@ impl Told for Found {
         let options = self.compared(discard).map(|cell| self.option(cell)).collect();
         let (best, not_shown_dearer) = lowest(self, discard)?;
         let decided = match not_shown_dearer.as_slice() {
-            [] => format!(
-                "{}: report by {}, which every other is shown to be dearer than.",
-                action(discard),
-                best.label()
-            ),
+            [] => format!("Report by {}, which every other is shown to be dearer than.", best.label()),
             others => format!(
-                "{}: report by {} or {}: between these nothing is decided by cost.",
-                action(discard),
+                "Report by {} or {}: between these nothing is decided by cost.",
                 best.label(),
                 others.join(" or ")
             ),

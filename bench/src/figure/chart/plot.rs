@@ -25,7 +25,8 @@ pub(super) fn draw(sheet: &mut Sheet, plot: &Plot) {
         let (low, high) = point.ends.unwrap_or((point.y, point.y));
         [point.y, low, high]
     });
-    let (top, bottom) = (sheet.y + 4.0, sheet.y + 4.0 + sheet.size.height());
+    let top = sheet.y + 8.0;
+    let bottom = top + sheet.size.height();
     let y = Ruler::over(&plot.y, ys, 6).between(bottom, top);
     let gutter = y.marks().iter().map(|(_, text)| width(text)).fold(0.0, f64::max) + EDGE + 6.0;
     let x = Ruler::over(&plot.x, points().map(|point| point.x), sheet.size.marks());

@@ -77,7 +77,7 @@ fn of_points(chart: &Chart, plot: &Plot) -> Grid {
     )
 }
 
-/// A row a place along the first axis, a column a line; of many places some, each with what was last seen there. By nines
+/// A row a place along the first axis, a column a line; of many places some. By nines
 /// a row a nine, and one for the last point of each line.
 fn of_lines(chart: &Chart, plot: &Plot) -> Grid {
     let is_nines = plot.x.scale == Scale::Nines;
@@ -112,11 +112,11 @@ fn is_round(share: f64) -> bool {
     (share - 0.5).abs() < 1e-9 || (nines - nines.round()).abs() < 1e-9
 }
 
-/// The point of a line there, or the last before; nothing beyond its end.
+/// The point of a line there; where each holds until the next, the last before, and nothing beyond its end.
 fn seen<'a>(plot: &Plot, line: &'a Line, place: f64) -> Option<&'a Point> {
     let mut drawn = line.points.iter().filter(|point| is_drawn(plot, point));
-    if plot.x.scale == Scale::Nines {
-        return drawn.find(|point| (point.x - place).abs() <= 1e-9 * place);
+    if line.join != Join::Steps {
+        return drawn.find(|point| (point.x - place).abs() <= 1e-9 * place.abs());
     }
     let end = line.points.iter().map(|point| point.x).fold(f64::MIN, f64::max);
     drawn.rfind(|point| point.x <= place).filter(|_| place <= end)

@@ -33,6 +33,7 @@ caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(5
 th,td{padding:.25em .7em;border-bottom:1px solid #d9d9d9;text-align:right;white-space:nowrap}
 th:first-child{text-align:left}
 th[scope=row]{font-weight:400}
+thead th{white-space:normal;vertical-align:bottom}
 #environment td{text-align:left}
 pre{background:#f4f4f4;padding:10px;border-radius:6px;font-size:.85rem}
 li{overflow-wrap:anywhere;margin:.15em 0}
@@ -55,6 +56,7 @@ main{max-width:none;padding:0}
 svg.wide{display:block}svg.narrow{display:none}
 details::details-content{content-visibility:visible;block-size:auto}
 details{border:0;padding:0}
+figure details{display:none}
 figure,.tiles,tr{break-inside:avoid}
 h2,summary,figcaption{break-after:avoid}
 .scroll,pre{overflow:visible}
