@@ -14,6 +14,7 @@
 //! Queues are split, and walked with `virtio-queue`; or packed, where that is offered and the driver accepts it. Their options
 //! are offered where they were chosen, and what the driver accepts of them is honoured.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering, fence};
@@ -31,6 +32,7 @@ use crate::kvm::Listener;
 use crate::memory::GuestRam;
 use crate::reclaim::Batch;
 
+mod aside;
 mod chain;
 mod frames;
 mod options;
@@ -41,6 +43,7 @@ mod setup;
 mod shared;
 mod standing;
 
+use aside::Aside;
 use chain::Table;
 use packed_queue::PackedQueue;
 use setup::{Setup, fresh_queue};
@@ -107,6 +110,8 @@ pub(crate) struct Balloon {
     of_frames: bool,
     /// Head of the chain of the reporting queue, or id of the list, that is fetched and not completed.
     in_hand: Option<u16>,
+    /// Those that are to be completed later, the oldest first.
+    aside: VecDeque<Aside>,
     /// Where its options stand.
     standing: Standing,
     counts: RingCounts,
@@ -145,6 +150,7 @@ impl Balloon {
             wants_kicks: true,
             of_frames: false,
             in_hand: None,
+            aside: VecDeque::new(),
             standing: Standing::default(),
             counts: RingCounts::default(),
             interrupt,
@@ -394,6 +400,7 @@ impl Balloon {
         let _ = self.listen(REPORTING_QUEUE);
         self.two_reporting = false;
         self.in_hand = None;
+        self.aside.clear();
         self.standing = Standing::default();
         self.status = 0;
         self.accepted = 0;

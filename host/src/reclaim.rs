@@ -38,6 +38,16 @@ impl Default for Batch {
 }
 
 impl Batch {
+    /// With room for so many of the largest.
+    pub(crate) fn of_reports(most: usize) -> Self {
+        Self { ranges: Vec::with_capacity(most * usize::from(QUEUE_MAX)), ..Self::default() }
+    }
+
+    /// Takes all ranges of another, which is empty then. There is room for them.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.ranges.append(&mut other.ranges);
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.ranges.clear();
@@ -186,7 +196,8 @@ impl Reclaimer {
         match self.coalesce {
             Coalesce::Each => {}
             Coalesce::Sorted => batch.ranges.sort_unstable(),
-            Coalesce::Merged => coalesce(&mut batch.ranges),
+            // Those of several reports, if they are there at once.
+            Coalesce::Merged | Coalesce::Across => coalesce(&mut batch.ranges),
         }
         match (self.discard, &self.put_off) {
             (Discard::Vectored, _) => self.discard_all(&batch.ranges),
@@ -289,7 +300,7 @@ mod tests {
             let expected: &[u64] = match coalesce {
                 Coalesce::Each => &[9, 2, 8],
                 Coalesce::Sorted => &[2, 8, 9],
-                Coalesce::Merged => &[2, 8],
+                Coalesce::Merged | Coalesce::Across => &[2, 8],
             };
             assert_eq!(starts, expected);
         }

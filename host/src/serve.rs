@@ -15,7 +15,7 @@ mod services;
 mod stamps;
 mod worker;
 
-pub use service::Spent;
+pub use service::{HOLD, HeldCounts, Spent};
 pub use worker::WorkerError;
 
 pub(crate) use served::Served;

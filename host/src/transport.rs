@@ -69,6 +69,13 @@ pub(crate) trait Transport: Send {
     /// [`RingError`] if the acknowledgement cannot be given.
     fn complete(&mut self, batch: &Batch) -> Result<Answer, RingError>;
 
+    /// Puts the call last fetched aside, so that another can be fetched before it is completed. Only of carriers that can
+    /// have several in flight.
+    fn put_aside(&mut self) {}
+
+    /// Takes up the oldest call that was put aside: the next to be completed.
+    fn take_up(&mut self) {}
+
     /// Whether one doorbell may stand for several calls, so that `fetch` is to be repeated.
     fn queues(&self) -> bool {
         false

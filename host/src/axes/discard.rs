@@ -81,17 +81,21 @@ pub enum Coalesce {
     Sorted,
     /// Ranges sorted, adjacent and overlapping ones merged.
     Merged,
+    /// The same of several reports at once: each is held for the next, until there are as many as may be in flight or the
+    /// first was held for 100 µs.
+    Across,
 }
 
 impl Axis for Coalesce {
     const AXIS: &'static str = "coalesce";
-    const ALL: &'static [Self] = &[Self::Each, Self::Sorted, Self::Merged];
+    const ALL: &'static [Self] = &[Self::Each, Self::Sorted, Self::Merged, Self::Across];
 
     fn name(self) -> &'static str {
         match self {
             Self::Each => "each",
             Self::Sorted => "sorted",
             Self::Merged => "merged",
+            Self::Across => "across",
         }
     }
 }

@@ -21,12 +21,21 @@ use crate::memory::GuestRam;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PackedQueue {
     at: Areas,
-    /// Where the list last taken begins.
-    begun: Position,
+    /// Where the list last taken or taken up lies.
+    taken: Span,
     /// Where the next one will.
     next: Position,
     /// The descriptor of which the device wants to be told, once it has named one: until then of any.
     named: Option<Position>,
+}
+
+/// Where a list lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    /// Its first descriptor.
+    begun: Position,
+    /// The first after it.
+    end: Position,
 }
 
 /// A list of descriptors that was taken.
@@ -41,7 +50,8 @@ pub(super) struct List {
 
 impl PackedQueue {
     pub(super) const fn new(at: Areas) -> Self {
-        Self { at, begun: Position::START, next: Position::START, named: None }
+        let start = Span { begun: Position::START, end: Position::START };
+        Self { at, taken: start, next: Position::START, named: None }
     }
 
     /// Where it lies.
@@ -57,12 +67,12 @@ impl PackedQueue {
 
     /// Whether the wrap counter turned with the list last taken.
     pub(super) const fn has_turned(&self) -> bool {
-        !self.next.is_on_lap_of(self.begun)
+        !self.next.is_on_lap_of(self.taken.begun)
     }
 
     /// Whether the list last taken begins at a descriptor of which the device did not want to be told.
     pub(super) fn was_unasked(&self) -> bool {
-        self.named.is_some_and(|named| named != self.begun)
+        self.named.is_some_and(|named| named != self.taken.begun)
     }
 
     /// Names the descriptor at which the next list will begin as the one of which the device wants to be told; whether that
@@ -98,7 +108,7 @@ impl PackedQueue {
         // Relaxed: the fence above orders it. One load: the flags say what the rest means.
         let at = GuestAddress(self.at.driver.0);
         let structure = ram.memory().load(at, Ordering::Relaxed).map(u32::from_le)?;
-        Ok(is_due(structure, self.begun, self.next, self.at.size))
+        Ok(is_due(structure, self.taken.begun, self.taken.end, self.at.size))
     }
 
     /// Takes the next list, if there is one, and shows each of its descriptors, with how many there were before it. Those
@@ -114,7 +124,7 @@ impl PackedQueue {
         if !self.next.is_available(flags) {
             return Ok(None);
         }
-        self.begun = self.next;
+        self.taken.begun = self.next;
         let mut run = Run::empty();
         let mut list = List { id: 0, is_whole: false };
         for length in 0..self.at.size {
@@ -132,17 +142,28 @@ impl PackedQueue {
                 break;
             }
         }
+        self.taken.end = self.next;
         Ok(Some(list))
+    }
+
+    /// Where the list last taken lies.
+    pub(super) const fn taken(&self) -> Span {
+        self.taken
+    }
+
+    /// Has a list that was taken before be the one to be marked.
+    pub(super) const fn take_up(&mut self, list: Span) {
+        self.taken = list;
     }
 
     /// Marks the list last taken as used, with nothing written into its buffers.
     pub(super) fn put(&self, ram: &GuestRam, id: u16) -> Result<(), GuestMemoryError> {
-        self.mark(ram, self.begun, id)
+        self.mark(ram, self.taken.begun, id)
     }
 
     /// Marks the descriptor after the one that [`Self::put`] marks: a planted bug.
     pub(super) fn put_beyond(&self, ram: &GuestRam, id: u16) -> Result<(), GuestMemoryError> {
-        self.mark(ram, self.begun.after(1, self.at.size), id)
+        self.mark(ram, self.taken.begun.after(1, self.at.size), id)
     }
 
     fn mark(&self, ram: &GuestRam, at: Position, id: u16) -> Result<(), GuestMemoryError> {

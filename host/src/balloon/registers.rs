@@ -138,6 +138,7 @@ impl Balloon {
             self.stop(selected);
             if self.selected_queue == self.reporting_queue() {
                 self.in_hand = None;
+                self.aside.clear();
                 self.standing = Standing::default();
             }
         }
@@ -225,7 +226,7 @@ impl Balloon {
     pub(crate) fn must_wait(&self, offset: u64, data: &[u8]) -> bool {
         let reset = offset == mmio::STATUS;
         let stop = offset == mmio::QUEUE_READY && self.selected_queue == self.reporting_queue();
-        self.in_hand.is_some() && (reset || stop) && data == [0; 4]
+        self.has_fetched() && (reset || stop) && data == [0; 4]
     }
 }
 

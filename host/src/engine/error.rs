@@ -35,6 +35,11 @@ pub enum EngineSpecError {
         /// Entries it gathers.
         entries: u64,
     },
+    /// There would never be another report to merge with.
+    #[error(
+        "coalesce across merges the ranges of reports that are in flight at once, and the reporting core waits for each: use --coalesce merged"
+    )]
+    Across,
     /// No block in a report, or more than a report can hold.
     #[error("over carrier {carrier} a report holds 1 to {most} blocks, not {capacity}: change --capacity", carrier = .carrier.name())]
     Capacity {

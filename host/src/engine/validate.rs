@@ -12,7 +12,7 @@ use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 
 use super::error::EngineSpecError;
 use super::spec::EngineSpec;
-use crate::axes::{Axis, Carrier, Discard, Way};
+use crate::axes::{Axis, Carrier, Coalesce, Discard, Way};
 
 /// Longer than anybody waits; in ticks of any counter it is far below 64 bits.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -58,6 +58,9 @@ impl EngineSpec {
         }
         if let Some(entries) = self.way.gathers() {
             return Err(EngineSpecError::Gathers { carrier, entries });
+        }
+        if self.way.coalesce == Coalesce::Across {
+            return Err(EngineSpecError::Across);
         }
         if self.way.discard == Discard::Deferred {
             return Err(EngineSpecError::NoLedger);

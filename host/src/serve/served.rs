@@ -1,6 +1,6 @@
 //! What all services of a machine did.
 
-use super::service::{Service, Spent};
+use super::service::{HeldCounts, Service, Spent};
 use super::worker::Worker;
 use crate::balloon::RingCounts;
 use crate::kvm::ThreadTime;
@@ -18,6 +18,8 @@ pub(crate) struct Served {
     pub(crate) spared: u64,
     /// There is one ring, and one service of it.
     pub(crate) ring: RingCounts,
+    /// The same of what was held for others.
+    pub(crate) held: HeldCounts,
     /// What guests told by other words than reports.
     pub(crate) told: Told,
     /// Looks into the ring that found nothing, of a thread that was not called.
@@ -46,6 +48,7 @@ impl Served {
         self.stale += service.stale();
         self.spared += service.spared();
         self.ring = service.ring();
+        self.held = service.held();
         self.told.add(service.told());
     }
 }

@@ -12,6 +12,11 @@ use crate::kvm::{HostTsc, Request, Watch};
 use crate::reclaim::{Batch, Reclaimer, Refused, Taken};
 use crate::transport::{Fetched, Told, Transport};
 
+mod across;
+
+use across::Across;
+pub use across::{HOLD, HeldCounts};
+
 /// What the host did for reports, in ticks of its time stamp counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Spent {
@@ -55,6 +60,8 @@ pub(crate) struct Service {
     planted: Planted,
     /// With [`Fault::AcknowledgeFirst`]: what was acknowledged and is still to be discarded.
     late: Batch,
+    /// Where reports are merged across one another: those that are held.
+    across: Option<Box<Across>>,
 }
 
 impl Service {
@@ -75,6 +82,7 @@ impl Service {
             stale: 0,
             planted,
             late: Batch::default(),
+            across: None,
         }
     }
 
@@ -156,7 +164,7 @@ impl Service {
     /// Looks whether anything is there, uncalled, and serves it; whether there was. The thread looks since `picked_up`.
     pub(crate) fn look<W: Watch>(&mut self, picked_up: HostTsc) -> Result<bool, RingError> {
         let stale = self.stale;
-        self.serve::<W>(&Request::KICK, picked_up, 0)?;
+        self.attend::<W>(picked_up, 0)?;
         // Nobody was called in vain who was not called.
         Ok(std::mem::replace(&mut self.stale, stale) == stale)
     }

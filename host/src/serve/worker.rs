@@ -14,7 +14,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::service::Service;
 use crate::balloon::RingError;
 use crate::fault::{Fault, Planted};
-use crate::kvm::{Cpu, HostTsc, Pin, Pinned, Pulse, Request, Running, Thread, ThreadTime};
+use crate::kvm::{Cpu, HostTsc, Pin, Pinned, Pulse, Running, Thread, ThreadTime};
 
 /// Pauses of the processor between two looks. In them nobody has the locks.
 const PAUSES: u32 = 8;
@@ -145,7 +145,7 @@ impl Shared {
                 return Ok(());
             }
             let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-            service.serve::<Running>(&Request::KICK, picked_up, kicks)?;
+            service.attend::<Running>(picked_up, kicks)?;
             pulse.beat();
         }
     }

@@ -2,6 +2,7 @@
 
 use super::collateral::Collateral;
 use super::stopwatch::Weight;
+use crate::serve::HeldCounts;
 use crate::trial::Common;
 
 /// What the kernel said about reported pages, around reports made for this purpose. Pages, summed over the proofs.
@@ -79,6 +80,8 @@ pub struct Outcome {
     pub spared: u64,
     /// Writes that found KVM's queue full and exited before the guest rang for them: see [`abi::wire::store`].
     pub overflows: u64,
+    /// Reports that were held for others, to be merged with them, and the rounds that they went in.
+    pub held: HeldCounts,
     /// What reports did to memory that they did not name; only of a trial that looks.
     pub collateral: Option<Collateral>,
     /// Pages whose contents the guest checked, in the whole trial.

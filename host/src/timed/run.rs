@@ -269,6 +269,7 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
         taken_back: note(notes::TAKEN_BACK)?,
         spared: served.spared,
         overflows: told.overflows,
+        held: end.served.held.since(&begin.served.held),
         collateral: session.onlooker.as_ref().map(Onlooker::sum),
         checked_pages: note(notes::CHECKED)?,
         interrupts: note(notes::INTERRUPTS)?,

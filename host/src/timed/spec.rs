@@ -9,7 +9,9 @@ use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 use abi::wire::{frames, status};
 
 use super::stopwatch::Stopwatch;
-use crate::axes::{Axis, Backing, Carrier, Discard, RingFeatures, Servicer, Way, WayError, Workload};
+use crate::axes::{
+    Axis, Backing, Carrier, Coalesce, Discard, RingFeatures, Servicer, Way, WayError, Workload,
+};
 use crate::trial::TrialError;
 
 /// Every choice of one timed trial.
@@ -85,7 +87,7 @@ pub enum TimedSpecError {
     },
     /// Every report would be acknowledged before the next.
     #[error(
-        "{in_flight} reports are not in flight over carrier {carrier} with servicer {servicer}: {why}; use --in-flight 1, or --carrier ring or packed with --servicer device",
+        "{in_flight} reports are not in flight over carrier {carrier} with servicer {servicer}: {why}; use --in-flight 1, or --carrier ring or packed with --servicer device or polling",
         carrier = .carrier.name(),
         servicer = .servicer.name()
     )]
@@ -99,6 +101,11 @@ pub enum TimedSpecError {
         /// Why not.
         why: &'static str,
     },
+    /// There would never be another report to merge with.
+    #[error(
+        "coalesce across merges the ranges of reports that are in flight at once, and of 1 there is no other: use --in-flight 2 or more, or --coalesce merged"
+    )]
+    NothingAcross,
     /// The driver has one indirect table, and names one entry at which it waits.
     #[error(
         "{in_flight} reports in flight and ring-features {} do not go together: the options are those of one report at a time; use --in-flight 1, or --ring-features none",
@@ -269,10 +276,7 @@ impl TimedSpec {
         let Self { in_flight, batch, way, .. } = *self;
         let why = match (way.carrier, way.servicer) {
             _ if in_flight <= 1 => None,
-            (Carrier::Ring | Carrier::PackedRing, Servicer::Device) => None,
-            (Carrier::Ring | Carrier::PackedRing, Servicer::Polling) => {
-                Some("a thread that polls is timed with one at a time")
-            }
+            (Carrier::Ring | Carrier::PackedRing, Servicer::Device | Servicer::Polling) => None,
             (Carrier::Ring | Carrier::PackedRing, _) => {
                 Some("the vCPU's thread acts before the doorbell returns")
             }
@@ -288,6 +292,9 @@ impl TimedSpec {
         }
         if in_flight > 1 && way.ring_features != RingFeatures::NONE {
             return Err(TimedSpecError::PlainFlight { in_flight, features: way.ring_features });
+        }
+        if in_flight == 1 && way.coalesce == Coalesce::Across {
+            return Err(TimedSpecError::NothingAcross);
         }
         let is_room = u64::from(in_flight) * u64::from(batch) <= BATCH_CAPACITY;
         if in_flight == 0 || usize::from(in_flight) > IN_FLIGHT_MOST || !is_room {
@@ -387,7 +394,7 @@ impl TimedSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axes::{Coalesce, Completion, Doorbell};
+    use crate::axes::{Completion, Doorbell};
     use crate::testing::specs::TIMED;
 
     #[test]

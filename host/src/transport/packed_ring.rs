@@ -40,6 +40,15 @@ impl Transport for PackedRing {
         Ok(done(batch))
     }
 
+    fn put_aside(&mut self) {
+        self.id = None;
+        self.balloon.lock().put_aside();
+    }
+
+    fn take_up(&mut self) {
+        self.id = self.balloon.lock().take_up();
+    }
+
     fn queues(&self) -> bool {
         self.id.is_some()
     }

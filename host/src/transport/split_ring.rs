@@ -40,6 +40,15 @@ impl Transport for SplitRing {
         Ok(done(batch))
     }
 
+    fn put_aside(&mut self) {
+        self.head = None;
+        self.balloon.lock().put_aside();
+    }
+
+    fn take_up(&mut self) {
+        self.head = self.balloon.lock().take_up();
+    }
+
     fn queues(&self) -> bool {
         self.head.is_some()
     }

@@ -10,7 +10,7 @@ use abi::layout::ARENA;
 use abi::timed::company::Company;
 
 use super::error::TrialError;
-use crate::axes::{Discard, HaltPoll, Match, Servicer, Way};
+use crate::axes::{Coalesce, Discard, HaltPoll, Match, Servicer, Way};
 use crate::balloon::{Balloon, SharedBalloon};
 use crate::fault::{Fault, Planted};
 use crate::kvm::{self, Blueprint, BuildError, Machine, Placed, Placement, TscOffset};
@@ -171,13 +171,18 @@ impl Assembly {
 
     fn service(&self, stamps: Arc<Stamps>) -> Service {
         let Way { carrier, discard, coalesce, .. } = self.way;
-        Service::new(
+        let service = Service::new(
             transport::over(carrier, &self.ram, &self.balloon, self.machine.queued.clone()),
             Reclaimer::new(Arc::clone(&self.ram), discard, coalesce, self.planted)
                 .putting_off(self.put_off.clone()),
             stamps,
             self.planted,
-        )
+        );
+        match coalesce {
+            // The host asks for a handful.
+            Coalesce::Across => service.across(usize::try_from(self.boot.in_flight).unwrap_or(1)),
+            Coalesce::Each | Coalesce::Sorted | Coalesce::Merged => service,
+        }
     }
 
     fn worker(&self, service: Service) -> Result<Worker, WorkerError> {

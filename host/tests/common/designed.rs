@@ -68,8 +68,17 @@ pub(crate) fn exits_are_as_designed(spec: &TimedSpec, outcome: &Outcome, facts: 
     let ranges = if spec.way.carrier == Carrier::Empty { 0 } else { spec.reports * u64::from(spec.batch) };
     assert_eq!(outcome.ranges, ranges, "ranges");
     if spec.way.completion == Completion::Interrupt {
-        let reports = spec.warmup + spec.reports + 2;
-        if spec.way.carrier == Carrier::Inflate {
+        let together = u64::from(spec.in_flight);
+        let reports = spec.warmup + spec.reports + 2 * together;
+        if together > 1 {
+            // One that is pending when the next is raised is one.
+            let some = reports.div_ceil(together)..=reports;
+            assert!(
+                some.contains(&outcome.interrupts),
+                "{} interrupts for {reports} reports",
+                outcome.interrupts
+            );
+        } else if spec.way.carrier == Carrier::Inflate {
             // One that is pending when the next is raised, a queue later, is one.
             let each = 2 * frames::lists(spec.batch.into(), spec.order);
             let some = reports..=each * reports;

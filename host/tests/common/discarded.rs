@@ -12,14 +12,19 @@ fn named(spec: &TimedSpec) -> u64 {
     if spec.way.carrier == Carrier::Empty { 0 } else { u64::from(spec.batch) * spec.order.pages() }
 }
 
-/// Pages of both proofs. Of reports that gather a proof is a whole round.
+/// Pages of both proofs. Of reports that go together a proof is a whole round.
 fn proved(spec: &TimedSpec, outcome: &Outcome) -> u64 {
-    if spec.way.gathers().is_some() { outcome.proof.reported } else { 2 * named(spec) }
+    if spec.way.gathers().is_some() {
+        outcome.proof.reported
+    } else {
+        2 * named(spec) * u64::from(spec.in_flight)
+    }
 }
 
 /// Times that ranges came to the host together.
 fn came(spec: &TimedSpec, outcome: &Outcome) -> u64 {
     match spec.way.carrier {
+        _ if spec.way.coalesce == Coalesce::Across => outcome.held.rounds,
         Carrier::CallAndRing => spec.reports,
         Carrier::Inflate => spec.reports * frames::lists(spec.batch.into(), spec.order),
         _ => outcome.calls,
@@ -63,6 +68,8 @@ pub(crate) fn called(spec: &TimedSpec, outcome: &Outcome) {
         );
         return;
     }
+    let held = if spec.way.coalesce == Coalesce::Across { spec.reports } else { 0 };
+    assert_eq!(outcome.held.reports, held, "reports held for others");
     let pages = if is_made { spec.reports * named(spec) } else { 0 };
     assert_eq!(outcome.common.discarded_pages, pages, "pages in calls");
     let (calls, ranges) = (outcome.common.madvise_calls, pages / spec.order.pages());
@@ -71,10 +78,12 @@ pub(crate) fn called(spec: &TimedSpec, outcome: &Outcome) {
         _ if !is_made => assert_eq!(calls, 0, "calls of a discard that is none"),
         (Discard::Vectored, _) => assert_eq!(calls, came, "one call for all that came at once"),
         // Every range touches the next.
-        (_, Coalesce::Merged) if spec.workload == Workload::Sequential => {
+        (_, Coalesce::Merged | Coalesce::Across) if spec.workload == Workload::Sequential => {
             assert_eq!(calls, came, "one call for all that came at once");
         }
-        (_, Coalesce::Merged) => assert!((came..=ranges).contains(&calls), "{calls} calls"),
+        (_, Coalesce::Merged | Coalesce::Across) => {
+            assert!((came..=ranges).contains(&calls), "{calls} calls")
+        }
         (_, Coalesce::Each | Coalesce::Sorted) => assert_eq!(calls, ranges, "one call a range"),
     }
 }

@@ -2,8 +2,9 @@
 //! that their stamps fit together.
 
 use abi::axes::{Axis, Carrier, Completion, Workload};
-use host::axes::{Doorbell, Way};
+use host::axes::{Coalesce, Doorbell, Way};
 use host::probe::Facts;
+use host::serve::{HOLD, HeldCounts};
 use host::testing::specs::timed_over;
 use host::timed::TimedSpec;
 use libtest_mimic::Trial;
@@ -27,6 +28,8 @@ pub(crate) fn tests(_: &[Transport], facts: &'static Facts) -> Vec<Trial> {
             test("in-flight-every-batch", every_batch),
             test("in-flight-phases-do-not-overlap", phases_do_not_overlap),
             test("in-flight-same-pages", same_pages),
+            test("across-discards-once-for-several", discards_once),
+            test("across-holds-no-longer-than-it-says", holds_for_so_long),
         ]
     };
     ways().into_iter().flat_map(over).collect()
@@ -39,7 +42,11 @@ fn ways() -> Vec<(String, Way)> {
         let name = format!("{}-{}", carrier.name(), completion.name());
         (name, Way::plain(carrier, Doorbell::IoeventfdMmio, completion))
     };
-    carriers.iter().flat_map(|carrier| completions.map(|completion| way(*carrier, completion))).collect()
+    let called = carriers.iter().flat_map(|carrier| completions.map(|completion| way(*carrier, completion)));
+    let polled = carriers.map(|carrier| {
+        (format!("{}-polled", carrier.name()), Way::plain(carrier, Doorbell::None, Completion::Poll))
+    });
+    called.chain(polled).collect()
 }
 
 /// The guest has told of several, and the host of none of them.
@@ -88,5 +95,35 @@ fn same_pages(spec: &TimedSpec, facts: &Facts) -> Checked {
             |way| Ok::<_, host::trial::TrialError>(sound(&TimedSpec { way, ..spec }, facts)?.0.taken_digest);
         assert_eq!(digest(spec.way)?, digest(ring)?, "{workload:?}");
     }
+    Ok(())
+}
+
+/// Reports of neighbours that are merged with each other, by calls that discard: fewer than one a report.
+fn discards_once(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let way = Way { coalesce: Coalesce::Across, ..spec.way };
+    for (batch, in_flight) in [(8, 2), (32, 8), (1, 5)] {
+        let spec = TimedSpec { way, batch, in_flight, workload: Workload::Sequential, ..*spec };
+        let (outcome, _) = sound(&spec, facts)?;
+        let HeldCounts { reports, rounds, .. } = outcome.held;
+        assert_eq!(reports, spec.reports, "held");
+        assert!(rounds < reports && rounds * u64::from(in_flight) >= reports, "{rounds} rounds");
+        // Neighbours, but where the arena ends and begins again.
+        let calls = outcome.common.madvise_calls;
+        assert!((rounds..=rounds + 2).contains(&calls), "{calls} calls in {rounds} rounds");
+        assert_eq!(outcome.common.discarded_pages, spec.reports * u64::from(batch), "discarded");
+        assert_eq!(outcome.proof.unmapped, outcome.proof.reported, "unmapped");
+    }
+    Ok(())
+}
+
+/// Seven reports and five in flight: the last two are held for more that never come, and acknowledged all the same.
+fn holds_for_so_long(spec: &TimedSpec, facts: &Facts) -> Checked {
+    let way = Way { coalesce: Coalesce::Across, ..spec.way };
+    let spec = TimedSpec { way, in_flight: 5, warmup: 0, reports: 7, ..*spec };
+    let (outcome, samples) = sound(&spec, facts)?;
+    assert!(outcome.held.longest >= HOLD, "{:?}", outcome.held);
+    // A machine that runs others meanwhile may take its time.
+    assert!(outcome.held.longest < 1000 * HOLD, "{:?}", outcome.held);
+    assert_eq!(samples.len(), 7);
     Ok(())
 }
