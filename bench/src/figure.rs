@@ -7,6 +7,7 @@ pub mod interval;
 pub mod json;
 pub mod markup;
 pub mod number;
+pub mod power;
 pub mod quantiles;
 pub mod quantity;
 pub mod random;

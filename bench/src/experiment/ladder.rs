@@ -3,6 +3,7 @@
 pub mod apart;
 pub mod cell;
 pub mod checks;
+pub mod compared;
 pub mod findings;
 pub mod found;
 pub mod gate;

@@ -60,7 +60,8 @@ pub struct Interval {
 }
 
 /// What can be said of two cells by the interval of their difference.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// They differ.
     Different,
@@ -68,6 +69,18 @@ pub enum Verdict {
     Equal,
     /// Neither is shown.
     CannotSay,
+}
+
+impl Verdict {
+    /// In a word or three.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Different => "different",
+            Self::Equal => "equal",
+            Self::CannotSay => "cannot say",
+        }
+    }
 }
 
 impl Interval {
@@ -129,10 +142,20 @@ impl Interval {
         self.blocks > 0 && (self.is_counted() || self.blocks >= blocks_needed(1))
     }
 
+    /// Differences below this do not matter, of what is held against `figure`.
+    #[must_use]
+    pub fn margin(figure: f64) -> f64 {
+        MARGIN * figure.abs()
+    }
+
     /// What can be said of a difference from a figure, where less than [`MARGIN`] of it does not matter.
+    ///
+    /// *Equal* is a test of equivalence: two one-sided tests at 2.5 % each, which is what an interval of 95 % within the
+    /// margin comes to. One of 90 % would do for 5 %; the one that is shown is the one that decides, and errs to *cannot
+    /// say*.
     #[must_use]
     pub fn verdict(&self, figure: f64) -> Verdict {
-        let margin = MARGIN * figure;
+        let margin = Self::margin(figure);
         let within = self.low > -margin && self.high < margin;
         match (self.shows_difference(), within && self.is_known()) {
             (true, _) => Verdict::Different,
@@ -251,6 +274,7 @@ pub fn median(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::random::normal;
 
     const DRAWN: Sampling = Sampling::Drawn { seed: 1 };
 
@@ -294,11 +318,6 @@ mod tests {
                 assert_eq!(excludes, interval.p.unwrap() <= ALPHA, "{values:?}: {interval:?}");
             }
         }
-    }
-
-    /// Twelve uniform numbers less 6 are normal enough.
-    fn normal(rng: &mut Pcg64Mcg) -> f64 {
-        (0..12).map(|_| float(rng.next_u64() >> 12) / 2_f64.powi(52)).sum::<f64>() - 6.0
     }
 
     /// Differences of two skewed figures: what paired blocks of a busy machine look like.

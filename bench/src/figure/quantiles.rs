@@ -6,8 +6,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::figure::unit::{Clock, float};
 
-/// The fewest samples of which the 99.9th percentile is not just the largest.
-const TAIL: u64 = 1000;
+/// A quantile that is compared.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+pub enum Quantile {
+    /// Median.
+    #[serde(rename = "p50")]
+    P50,
+    /// 90th percentile.
+    #[serde(rename = "p90")]
+    P90,
+    /// 99th percentile.
+    #[serde(rename = "p99")]
+    P99,
+    /// 99.9th percentile.
+    #[serde(rename = "p99.9")]
+    P999,
+}
+
+impl Quantile {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::P50, Self::P90, Self::P99, Self::P999];
+
+    /// As tables have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+        }
+    }
+
+    /// The fewest samples of which it is not just the largest.
+    #[must_use]
+    pub const fn takes(self) -> u64 {
+        match self {
+            Self::P50 => 2,
+            Self::P90 => 10,
+            Self::P99 => 100,
+            Self::P999 => 1000,
+        }
+    }
+}
 
 /// A distribution in the unit of its record or file.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -75,10 +116,22 @@ impl Quantiles {
             .map(|figure| figure.map_or_else(String::new, &show))
     }
 
+    /// A quantile of it, if there are samples enough for one.
+    #[must_use]
+    pub fn at(&self, quantile: Quantile) -> Option<f64> {
+        let value = match quantile {
+            Quantile::P50 => self.p50,
+            Quantile::P90 => self.p90,
+            Quantile::P99 => self.p99,
+            Quantile::P999 => self.p999,
+        };
+        (self.n >= quantile.takes()).then_some(value)
+    }
+
     /// Its 99.9th percentile, if there are samples enough for one.
     #[must_use]
     pub fn tail(&self) -> Option<f64> {
-        (self.n >= TAIL).then_some(self.p999)
+        self.at(Quantile::P999)
     }
 
     /// The same distribution with so much taken off every sample.

@@ -11,3 +11,10 @@ pub(crate) fn below(rng: &mut Pcg64Mcg, bound: usize) -> usize {
         (wide >> 64) as usize
     }
 }
+
+/// Twelve uniform numbers less 6 are normal enough.
+#[cfg(test)]
+pub(crate) fn normal(rng: &mut Pcg64Mcg) -> f64 {
+    use super::unit::float;
+    (0..12).map(|_| float(rng.next_u64() >> 12) / 2_f64.powi(52)).sum::<f64>() - 6.0
+}

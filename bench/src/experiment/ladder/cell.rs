@@ -282,13 +282,19 @@ pub fn paired(from: &CellSummary, to: &CellSummary) -> Vec<f64> {
     to.into_iter().filter_map(|(block, to)| Some(to - from.get(&block)?)).collect()
 }
 
+/// The rung before it that ran with the same discard.
+#[must_use]
+pub fn step_from<'a>(cells: &'a [CellSummary], cell: &CellSummary) -> Option<&'a CellSummary> {
+    std::iter::successors(cell.rung?.0.before(), |rung| rung.before())
+        .find_map(|rung| find(cells, rung, cell.discard()))
+}
+
 /// Sets every cell beside the rung before.
 pub fn add_steps(cells: &mut [CellSummary], how: Sampling) {
     let steps: Vec<Option<Step>> = cells
         .iter()
         .map(|cell| {
-            let before = std::iter::successors(cell.rung?.0.before(), |rung| rung.before())
-                .find_map(|rung| find(cells, rung, cell.discard()))?;
+            let before = step_from(cells, cell)?;
             Some(Step { from: before.rung?, per_range: Interval::of(&paired(before, cell), how)? })
         })
         .collect();

@@ -16,6 +16,8 @@ const HOW_TO_READ: &str = "\
 - *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with its 95 % \
 interval over blocks. Without a mark the two are shown to differ (an exact sign-flip test, corrected for the comparisons of the table); `=` marks two that are equal within 5 %, \
 `~` that neither can be said. Where instructions are counted the ends are the least and the largest block.
+- *could have seen* is the smallest true difference that a comparison of this spread and so many blocks calls different four times in five, and *blocks needed* how many would call one of the margin (5 % of what is taken off) different and like things equal as often: from the spread of the blocks alone, by Student's distribution.
+- Quantiles are compared block by block as medians are, each corrected as they are; one that takes more reports than a block has is not shown.
 - *stopwatch* is what our own stamps, and the registers that are fetched where a port write stands in for a hypercall, \
 cost a report on this host. It is weighed on empty calls in every block and taken off *a range*, *a report* and the steps, block by block; all else has it in.
 - *processor time* is that of all threads of the runner, a report: stopwatch, choosing, touching and checking its pages included.
@@ -52,7 +54,9 @@ impl Findings for Found {
     }
 
     fn details(&self) -> Vec<Grid> {
-        self.cells.iter().map(|cell| tables::one_cell(self.unit, cell)).collect()
+        let of = |discard| [tables::compared(self, discard), tables::quantiles(self, discard)];
+        let compared = self.discards().into_iter().flat_map(of).flatten();
+        compared.chain(self.cells.iter().map(|cell| tables::one_cell(self.unit, cell))).collect()
     }
 
     fn comparisons(&self) -> usize {

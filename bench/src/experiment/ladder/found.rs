@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apart::{Apart, take_apart};
 use super::cell::{self, CellSummary};
+use super::compared::{Against, Compared, Tails, compared};
 use super::stopwatch::{StopwatchSummary, Weights};
 use super::waterfall::{Waterfall, waterfalls};
 use crate::archive::Archive;
@@ -27,6 +28,9 @@ pub struct Found {
     pub stopwatch: Vec<StopwatchSummary>,
     /// Every rung with every discard, by discard.
     pub cells: Vec<CellSummary>,
+    /// Every comparison that is made: what it says, what it could have seen, and quantiles beside medians.
+    #[serde(default)]
+    pub compared: Vec<Compared>,
     /// Every report that discards, taken apart.
     pub apart: Vec<Apart>,
     /// From one side of the argument to the other, for every discard.
@@ -53,6 +57,7 @@ impl Found {
             how,
             stopwatch: weights.summaries(how),
             waterfalls: waterfalls(&cells, how),
+            compared: compared(&cells, &Tails::of(&timed), how),
             apart: take_apart(&cells, how),
             cells,
         }
@@ -62,6 +67,14 @@ impl Found {
     #[must_use]
     pub fn cell(&self, rung: Rung, discard: Discard) -> Option<&CellSummary> {
         cell::find(&self.cells, rung, discard)
+    }
+
+    /// A comparison of a rung.
+    #[must_use]
+    pub fn compared(&self, against: Against, to: Rung, discard: Discard) -> Option<&Compared> {
+        self.compared
+            .iter()
+            .find(|compared| (compared.against, compared.to.0, compared.discard.0) == (against, to, discard))
     }
 
     /// The discards that ran, in their own order.

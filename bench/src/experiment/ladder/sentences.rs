@@ -1,14 +1,17 @@
 //! The answer in plain words. Every sentence is computed, and none says more than its interval does.
 
+use abi::axes::Axis;
 use host::axes::{Discard, Doorbell};
 
-use super::cell::{CellSummary, paired};
+use super::cell::CellSummary;
+use super::compared::{Against, Compared};
 use super::found::Found;
 use super::waterfall::{Fall, Waterfall};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::figure::interval::{Interval, MARGIN, Verdict, holm_against_least};
+use crate::figure::interval::{MARGIN, Verdict};
 use crate::figure::number::{amount, part, plain as show};
+use crate::figure::power::Said;
 use crate::figure::unit::{Unit, percent};
 
 /// The answer of a run. Empty if the run has nothing to compare.
@@ -93,12 +96,13 @@ fn about(found: &Found, waterfall: &Waterfall) -> Vec<String> {
     else {
         return Vec::new();
     };
-    let mut sentences = vec![whole(found.unit, waterfall, start, end), steps(found.unit, waterfall)];
+    let mut sentences = vec![whole(found, waterfall, start, end), steps(found, waterfall)];
     sentences.extend(coalescing(found.unit, waterfall));
     sentences
 }
 
-fn whole(unit: Unit, waterfall: &Waterfall, start: &CellSummary, end: &CellSummary) -> String {
+fn whole(found: &Found, waterfall: &Waterfall, start: &CellSummary, end: &CellSummary) -> String {
+    let unit = found.unit;
     let Waterfall { from, to, whole, discard, .. } = waterfall;
     let (a, b) = (start.a_range().p50, end.a_range().p50);
     let medians = format!(
@@ -108,17 +112,44 @@ fn whole(unit: Unit, waterfall: &Waterfall, start: &CellSummary, end: &CellSumma
         start.reports,
         end.reports
     );
-    let difference = if !whole.shows_difference() {
-        format!("which is cheaper cannot be said: {}", show(unit, whole))
+    let said = found.compared(Against::OtherEnd, to.0, discard.0).map(|compared| compared.said);
+    let could_see = said.and_then(|said| could_see(unit, &said)).unwrap_or_default();
+    let difference = if said.is_some_and(|said| said.verdict == Verdict::Equal) {
+        format!("they are equal within {}: {}", percent(MARGIN), show(unit, whole))
+    } else if !whole.shows_difference() {
+        let needed = said.map_or_else(String::new, |said| needed(&said));
+        format!("which is cheaper cannot be said: {}{needed}", show(unit, whole))
     } else if whole.mean < 0.0 {
         format!("{to} is cheaper: {}", show(unit, whole))
     } else {
         format!("{to} is dearer: {}", show(unit, whole))
     };
-    format!("{}, {medians}; {difference}.", action(discard.0))
+    format!("{}, {medians}; {difference}{could_see}.", action(discard.0))
 }
 
-fn steps(unit: Unit, waterfall: &Waterfall) -> String {
+/// How many blocks it would take, where nothing can be said.
+fn needed(said: &Said) -> String {
+    match (said.verdict, said.blocks_needed) {
+        (Verdict::CannotSay, Some(blocks)) => format!(" ({blocks} blocks would be needed)"),
+        (Verdict::CannotSay, None) if said.least_effect.is_some() => {
+            " (no number of blocks that a plan takes would do)".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The smallest difference that these blocks could have shown.
+fn could_see(unit: Unit, said: &Said) -> Option<String> {
+    let (least, share) = (said.least_effect?, said.least_share?);
+    Some(format!(
+        "; the smallest difference that this run could have seen is {} ({})",
+        unit.show(least),
+        percent(share)
+    ))
+}
+
+fn steps(found: &Found, waterfall: &Waterfall) -> String {
+    let unit = found.unit;
     let parts: Vec<String> = waterfall
         .steps
         .iter()
@@ -129,7 +160,11 @@ fn steps(unit: Unit, waterfall: &Waterfall) -> String {
             } else {
                 match step.per_range.verdict(step.before) {
                     Verdict::Equal => format!("{}: equal within {} ({figures})", step.cause, percent(MARGIN)),
-                    _ => format!("{}: cannot say ({figures})", step.cause),
+                    _ => {
+                        let said = found.compared(Against::Before, step.to.0, waterfall.discard.0);
+                        let needed = said.map_or_else(String::new, |compared| needed(&compared.said));
+                        format!("{}: cannot say ({figures}){needed}", step.cause)
+                    }
                 }
             }
         })
@@ -174,34 +209,30 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     ))
 }
 
+/// The comparisons with the rung of the lowest median in which the other is not shown to be dearer, and that rung.
+fn not_dearer(found: &Found, discard: Discard) -> Option<(&CellSummary, Vec<&Compared>)> {
+    let others = || {
+        let is_one = move |compared: &&Compared| {
+            compared.against == Against::Cheapest && compared.discard.0 == discard
+        };
+        found.compared.iter().filter(is_one)
+    };
+    let best = found.cell(others().next()?.from.0, discard)?;
+    let not_dearer = others().filter(|other| !other.per_range.shows_difference() || other.per_range.mean < 0.0);
+    Some((best, not_dearer.collect()))
+}
+
 /// The rung with the lowest median, and the others of which it is not shown that they are dearer.
 pub(super) fn lowest(found: &Found, discard: Discard) -> Option<(&CellSummary, Vec<&'static str>)> {
-    let mut rungs: Vec<&CellSummary> = found
-        .cells
-        .iter()
-        .filter(|cell| cell.discard() == discard && cell.rung.is_some() && cell.names_pages())
-        .collect();
-    rungs.sort_by(|a, b| a.a_range().p50.total_cmp(&b.a_range().p50));
-    let (best, others) = rungs.split_first()?;
-    if others.is_empty() {
-        return None;
-    }
-    let mut more: Vec<Interval> = others
-        .iter()
-        .map(|other| Interval::of(&paired(best, other), found.how).unwrap_or_default())
-        .collect();
-    holm_against_least(rungs.len(), &mut more);
-    let not_shown_dearer = others
-        .iter()
-        .zip(&more)
-        .filter(|(_, more)| !more.shows_difference() || more.mean < 0.0)
-        .map(|(other, _)| other.label());
-    Some((best, not_shown_dearer.collect()))
+    let (best, not_dearer) = not_dearer(found, discard)?;
+    Some((best, not_dearer.into_iter().map(|other| other.to.0.name()).collect()))
 }
 
 /// The cheapest rung, as far as the runner-up lets us say.
 pub(super) fn cheapest(found: &Found, discard: Discard) -> Option<String> {
-    let (best, not_shown_dearer) = lowest(found, discard)?;
+    let (best, not_dearer) = not_dearer(found, discard)?;
+    let not_shown_dearer: Vec<String> =
+        not_dearer.into_iter().map(|other| other.to.to_string() + &needed(&other.said)).collect();
     let median = found.unit.show(best.a_range().p50);
     let claim = if not_shown_dearer.is_empty() {
         format!(

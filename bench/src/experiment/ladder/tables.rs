@@ -5,11 +5,14 @@ use host::axes::Discard;
 
 use super::apart::Apart;
 use super::cell::{CellSummary, PhaseSummary};
+use super::compared::Compared;
 use super::found::Found;
 use super::gate::Change;
 use crate::axes::named::Named;
+use crate::figure::interval::Verdict;
 use crate::figure::number;
-use crate::figure::quantiles::Quantiles;
+use crate::figure::power::Said;
+use crate::figure::quantiles::{Quantile, Quantiles};
 use crate::figure::table::{Column, Grid, NOTHING_BACK};
 use crate::figure::unit::{Unit, float, percent, ratio, signed_percent};
 use crate::trial::timed::measured::ProofCounts;
@@ -167,6 +170,58 @@ pub fn growth(changes: &[Change]) -> Grid {
             }),
         ],
     )
+}
+
+/// What every comparison with one discard says, and what it could have seen; nothing if there is none.
+#[must_use]
+pub fn compared(found: &Found, discard: Discard) -> Option<Grid> {
+    let unit = found.unit;
+    let rows = rows(found, discard)?;
+    let what = "what is said of each difference a range, and what could have been seen of it";
+    Some(Grid::of(
+        title(found, discard, what),
+        rows,
+        &[
+            ("", &|row| row.to.to_string()),
+            ("less", &|row| row.less()),
+            ("difference [95 %]", &|row| number::plain(unit, &row.per_range)),
+            ("verdict", &|row| row.said.verdict.words().to_owned()),
+            ("margin", &|row| unit.show(row.said.margin)),
+            ("could have seen", &|row| {
+                row.said.least_effect.map_or_else(String::new, |least| unit.show(least))
+            }),
+            ("as a share", &|row| row.said.least_share.map_or_else(String::new, percent)),
+            ("blocks needed", &|row| match row.said {
+                Said { blocks_needed: Some(blocks), .. } => blocks.to_string(),
+                Said { verdict: Verdict::CannotSay, least_effect: Some(_), .. } => "over 10000".to_owned(),
+                _ => String::new(),
+            }),
+        ],
+    ))
+}
+
+/// How quantiles differ, with one discard; nothing if nothing is compared.
+#[must_use]
+pub fn quantiles(found: &Found, discard: Discard) -> Option<Grid> {
+    let unit = found.unit;
+    let rows = rows(found, discard)?;
+    let more = |row: &Compared, quantile: Quantile| match row.quantile(quantile) {
+        Some(more) => number::difference(unit, more),
+        None => format!("too few: {} a block, takes {}", row.reports_a_block, quantile.takes()),
+    };
+    let header =
+        ["", "less"].into_iter().chain(Quantile::ALL.map(Quantile::name)).map(str::to_owned).collect();
+    let rows = rows.into_iter().map(|row| {
+        let of = Quantile::ALL.map(|quantile| more(row, quantile));
+        [row.to.to_string(), row.less()].into_iter().chain(of).collect()
+    });
+    let what = "by how much quantiles of a range differ [95 %], block by block";
+    Some(Grid::new(title(found, discard, what), header, rows.collect()))
+}
+
+fn rows(found: &Found, discard: Discard) -> Option<Vec<&Compared>> {
+    let rows: Vec<_> = found.compared.iter().filter(|compared| compared.discard.0 == discard).collect();
+    (!rows.is_empty()).then_some(rows)
 }
 
 /// Every phase of one cell.

@@ -14,7 +14,7 @@ use crate::trial::timed::phases::Phase;
 
 /// The two sides of the argument. The end is where the vCPU really sleeps: a guest reports now and then, and is asleep
 /// when the answer comes; that KVM may spin in its place is a step on the way.
-const ENDS: [Rung; 2] = [Rung::HypercallEach, Rung::Virtio];
+pub(super) const ENDS: [Rung; 2] = [Rung::HypercallEach, Rung::Virtio];
 
 /// The steps between the two sides with one discard. The means of the steps add up to the whole if every rung
 /// ran in every block.
