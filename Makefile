@@ -5,6 +5,7 @@
 #   make test    every test, on the real /dev/kvm where there is one
 #   make check   what has to pass before a commit: format, lints, docs, benches compiled, tests
 #   make bench   criterion benches
+#   make aa      a rung against itself 200 times, and 100 times against itself slowed by 5 %: what is called different; some 20 minutes
 #   make doctor  what this host can do
 #   make fuzz    the fuzz targets, TIME=60 seconds each; TARGETS="balloon packed" for some. Any toolchain and a C++ compiler will do
 #   make look    report.html of every reference in a browser: telephone and desk, light and dark; pictures below target/look
@@ -32,7 +33,7 @@ CPUS = amd intel
 name = $(CHECK)$(if $(filter intel,$(1)),-intel)
 ladder = lab compare --cpu $(1) --plan $(CHECK) --against $(REFERENCES)/$(call name,$(1))
 
-.PHONY: run engine test check bench doctor fuzz look combinations signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-6.12 lab-test-intel lab-detour lint tools
+.PHONY: run engine test check bench aa doctor fuzz look combinations signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-6.12 lab-test-intel lab-detour lint tools
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -53,6 +54,16 @@ doctor: tools
 look: tools
 	$(CARGO) build --locked -p pagehint
 	.ci/look.py target/debug/pagehint target/look $(patsubst %/,%,$(dir $(shell find $(REFERENCES) -name trials.jsonl)))
+
+# Slowed by a build of its own, which labels every table of it. The first comparison learns what a report costs.
+aa: target/pagehint-slowdown
+	rm -rf target/aa target/aa-slowed
+	$(CARGO) run --release --locked -- same --plan calm --out target/aa
+	PAGEHINT_SLOWDOWN=5% target/pagehint-slowdown same --plan calm --reports 400 --blocks 1616 --out target/aa-slowed
+
+target/pagehint-slowdown: tools
+	$(CARGO) build --release --locked --features slowdown
+	mv $(PAGEHINT) $@
 
 combinations: tools
 	PAGEHINT_REQUIRE_KVM=1 PAGEHINT_COMBINATIONS=all $(CARGO) test --locked -p pagehint-host --test combinations

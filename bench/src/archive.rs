@@ -169,6 +169,7 @@ impl Archive {
     #[must_use]
     pub fn sampling(&self) -> Sampling {
         match self.unit() {
+            Unit::Nanoseconds if self.plan.is_sequential() => Sampling::Stopped { seed: self.plan.seed() },
             Unit::Nanoseconds => Sampling::Drawn { seed: self.plan.seed() },
             Unit::Instructions => Sampling::Counted,
         }

@@ -36,6 +36,7 @@ use crate::figure::number::mib;
 use crate::figure::unit::{Unit, float};
 use crate::plan::keys::Keys;
 use crate::plan::schedule::{Slot, interleaved};
+use crate::plan::until::MOST_BLOCKS;
 use crate::plan::{MAX_TRIALS, Plan, PlanError, bad, keys_of, table};
 use crate::site::calls::Calls;
 use crate::trial::checks::Planned;
@@ -252,6 +253,9 @@ impl dyn Experiment + '_ {
 
 /// The blocks of a plan; those that there may be time for at the most, if it goes by time.
 fn blocks(plan: &Plan, cells: &[Spec]) -> u64 {
+    if plan.choices.until.is_some() {
+        return u64::from(MOST_BLOCKS);
+    }
     let Some(time) = plan.time() else { return u64::from(plan.blocks()) };
     let a_block: u128 = cells.iter().map(|spec| spec.least_time().as_millis()).sum();
     u64::try_from(time.as_millis() / a_block.max(1) + 1).unwrap_or(u64::MAX)

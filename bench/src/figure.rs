@@ -3,6 +3,7 @@
 pub mod chart;
 pub mod check;
 pub mod curve;
+mod flips;
 pub mod interval;
 pub mod json;
 pub mod markup;

@@ -6,6 +6,7 @@ pub mod estimate;
 pub mod keys;
 pub mod schedule;
 pub mod spec;
+pub mod until;
 
 use std::io;
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
 pub use error::{MAX_TRIALS, PlanError, bad};
 use keys::Keys;
+use until::{MOST_BLOCKS, Span, Until};
 
 /// The most blocks a plan may have.
 const MAX_BLOCKS: u32 = 10_000;
@@ -107,6 +109,21 @@ impl Plan {
         self.choices.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0))
     }
 
+    /// Whether it goes on until its intervals are narrow, and its tests are those of such a run.
+    #[must_use]
+    pub fn is_sequential(&self) -> bool {
+        matches!(self.choices.until, Some(Until::Narrow(_)))
+    }
+
+    /// The most time of a run that adds blocks until it knows enough.
+    #[must_use]
+    pub fn within(&self) -> Span {
+        match self.choices.until {
+            Some(Until::Over(span)) => span,
+            _ => self.choices.within.unwrap_or(Span::HALF_AN_HOUR),
+        }
+    }
+
     /// Whether every key has a value that can be used, whatever the experiment.
     ///
     /// # Errors
@@ -127,6 +144,7 @@ impl Plan {
         if self.blocks() == 0 || self.blocks() > MAX_BLOCKS {
             return bad("blocks", self.blocks(), &format!("use 1 to {MAX_BLOCKS}"));
         }
+        until(self)?;
         if let Some(minutes) = keys.minutes
             && !(minutes > 0.0 && minutes <= MAX_MINUTES)
         {
@@ -159,6 +177,21 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// What goes with `until`, and what means nothing without it.
+fn until(plan: &Plan) -> Result<(), PlanError> {
+    let keys = &plan.choices;
+    match (keys.until, keys.within) {
+        (None, Some(within)) => bad("within", within, "it is the most that until may take: give until too"),
+        (Some(Until::Over(span)), Some(within)) => {
+            bad("within", within, &format!("until {span} is a time already: leave out one"))
+        }
+        (Some(_), _) if plan.blocks() > MOST_BLOCKS => {
+            bad("blocks", plan.blocks(), &format!("with until, use 1 to {MOST_BLOCKS}"))
+        }
+        _ => Ok(()),
     }
 }
 

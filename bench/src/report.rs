@@ -7,6 +7,7 @@ pub mod markdown;
 pub mod page;
 pub mod percentiles;
 pub mod summary;
+pub mod sure;
 pub mod terminal;
 
 use std::io;

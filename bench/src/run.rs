@@ -4,4 +4,6 @@ pub mod executor;
 pub mod journal;
 pub mod listener;
 pub mod progress;
+pub mod sequential;
 pub mod signals;
+pub mod slowdown;

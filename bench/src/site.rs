@@ -7,3 +7,4 @@ pub mod environment;
 pub mod machine;
 pub mod noise;
 pub mod placement;
+pub mod sentinel;

@@ -6,6 +6,7 @@ pub(crate) mod engine;
 mod engine_pipeline;
 mod pages;
 mod pipeline;
+mod sequential;
 pub(crate) mod timed;
 
 use std::path::Path;

@@ -13,9 +13,39 @@ use crate::memory::GuestRam;
 #[cfg(feature = "detour")]
 pub(crate) use detour::walk as detour;
 
-/// Nothing: only the test of the gate on path length is built with a detour.
-#[cfg(not(feature = "detour"))]
+#[cfg(all(feature = "slowdown", not(feature = "detour")))]
+pub(crate) use slowdown::spin as detour;
+
+/// Nothing: only the tests of whether a longer path is noticed are built with a detour.
+#[cfg(not(any(feature = "detour", feature = "slowdown")))]
 pub(crate) const fn detour() {}
+
+/// Makes every call from now on take so many ticks more, in a build that can.
+pub fn slow_down(ticks: u64) {
+    #[cfg(feature = "slowdown")]
+    slowdown::TICKS.store(ticks, std::sync::atomic::Ordering::Relaxed);
+    #[cfg(not(feature = "slowdown"))]
+    let _ = ticks;
+}
+
+#[cfg(feature = "slowdown")]
+mod slowdown {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use crate::kvm::HostTsc;
+
+    /// How long. It is set between two trials, and carries nothing with it.
+    pub(super) static TICKS: AtomicU64 = AtomicU64::new(0);
+
+    /// Spins for so long.
+    #[cfg_attr(feature = "detour", expect(dead_code, reason = "the detour is in its place"))]
+    pub(crate) fn spin() {
+        let (start, ticks) = (HostTsc::now(), TICKS.load(Ordering::Relaxed));
+        while HostTsc::now().since(start) < ticks {
+            std::hint::spin_loop();
+        }
+    }
+}
 
 #[cfg(feature = "detour")]
 mod detour {

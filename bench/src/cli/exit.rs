@@ -13,7 +13,7 @@ use crate::plan::PlanError;
 
 /// For `--help`.
 pub(super) const HELP: &str = "Exit codes: 0 fine, 1 error (a failed trial or check included), 2 usage (a plan \
-that cannot be run included), 3 a path has grown, 77 no usable KVM, or no lab. Stopped by SIGINT, SIGTERM or SIGHUP, it \
+that cannot be run included), 3 a path has grown, 4 the run cannot carry its question (asked by --until or --require), 77 no usable KVM, or no lab. Stopped by SIGINT, SIGTERM or SIGHUP, it \
 shows what had ended and dies by the signal, which shells report as 130, 143 and 129.";
 
 /// How the process ends.
@@ -27,6 +27,8 @@ pub enum Code {
     Usage,
     /// A path has grown.
     Grown,
+    /// The run does not know what it was asked to know.
+    Wanting,
     /// There is no usable KVM, or no lab.
     Unavailable,
     /// As a program ended that was run in the lab.
@@ -45,6 +47,7 @@ impl Code {
             Self::Error => 1,
             Self::Usage => 2,
             Self::Grown => 3,
+            Self::Wanting => 4,
             Self::Unavailable => 77,
             Self::Program(code) => code,
         }
@@ -105,6 +108,7 @@ mod tests {
             (Code::Error, "error"),
             (Code::Usage, "usage"),
             (Code::Grown, "a path has grown"),
+            (Code::Wanting, "the run cannot carry its question"),
             (Code::Unavailable, "no usable KVM"),
         ];
         for (code, name) in named {

@@ -11,16 +11,23 @@ use super::exit::Code;
 use super::options::Asked;
 use super::report;
 use crate::axes::rung::CallBy;
-use crate::experiment::contract::Experiment;
-use crate::plan::{Plan, estimate};
+use crate::experiment::contract::{Experiment, widest};
+use crate::plan::schedule::Slot;
+use crate::plan::until::Until;
+use crate::plan::{Plan, PlanError, bad, estimate};
 use crate::report::Report;
+use crate::report::sure::is_narrow;
 use crate::run::executor::{KvmExecutor, run_all};
 use crate::run::journal::{Journal, JournalError};
 use crate::run::listener::Tally;
 use crate::run::progress::Progress;
+use crate::run::sequential::{Goal, run_until};
 use crate::run::signals;
+use crate::run::slowdown::Slowdown;
 use crate::site::calls::Calls;
 use crate::site::environment::Environment;
+use crate::site::sentinel::Sentinel;
+use crate::trial::spec::Spec;
 
 pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
     let Asked { experiment, options } = asked;
@@ -40,15 +47,26 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
     let facts = host::probe::probe()?;
     if facts.counter == Counter::Instructions {
         experiment.can_be_counted()?;
+        repeats(&plan)?;
     }
     let environment = Environment::here(&facts);
     let plan = experiment.resolve(plan, processors, &Calls::on(&facts))?;
     let mut journal = Journal::create(&directory, &environment, &plan)?;
 
     let slots = experiment.schedule(&plan, environment.call());
-    let mut executor = KvmExecutor { facts: &facts, stop: Arc::clone(&stop) };
-    let mut progress = Progress::new(slots.len(), facts.counter);
-    let (tally, kept) = run_all(&slots, plan.time(), &mut executor, &stop, &mut journal, &mut progress);
+    let slowdown = Slowdown::planted(facts.tsc_khz);
+    let sentinel = (facts.counter == Counter::Time).then(Sentinel::new);
+    let mut executor = KvmExecutor { facts: &facts, stop: Arc::clone(&stop), slowdown, sentinel };
+    let first = if plan.choices.until.is_some() { plan.blocks() } else { u32::MAX };
+    let mut progress = Progress::new(up_to(&slots, first), facts.counter);
+    let (tally, kept) = match plan.choices.until {
+        None => run_all(&slots, plan.time(), &mut executor, &stop, &mut journal, &mut progress),
+        Some(until) => {
+            let mut is_enough = |journal: &Journal| knows(*experiment, until, journal);
+            let goal = Goal { first, within: plan.within().duration(), is_enough: &mut is_enough };
+            run_until(&slots, goal, &mut executor, &stop, &mut journal, &mut progress)
+        }
+    };
     progress.finish();
     if tally.measured + tally.failed == 0 {
         drop(journal);
@@ -59,6 +77,29 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
         return kept.map(|()| code).map_err(Into::into);
     }
     finish(&journal, tally, kept, out)
+}
+
+/// Counts repeat: more blocks make no interval of theirs narrower.
+fn repeats(plan: &Plan) -> Result<(), PlanError> {
+    match plan.choices.until {
+        Some(until) => {
+            bad("until", until, "this machine counts instructions, which repeat: give --blocks instead")
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether what has ended is enough.
+fn knows(experiment: &dyn Experiment, until: Until, journal: &Journal) -> bool {
+    let Until::Narrow(share) = until else { return false };
+    // What cannot be read back is said of the whole run, at its end.
+    let reach = journal.archive().ok().and_then(|archive| widest(&experiment.found(&archive).0.headlines()));
+    is_narrow(reach, share)
+}
+
+/// Trials in the first blocks.
+fn up_to(slots: &[Slot<Spec>], blocks: u32) -> usize {
+    slots.partition_point(|slot| slot.block < blocks)
 }
 
 /// Processors this process may use.
@@ -94,9 +135,11 @@ fn finish(
     }
     report::show(&report, directory, out)?;
     if tally.missing > 0 {
-        let left = match report.shown.summary.plan.time() {
-            Some(time) => format!("before its {} s were over", time.as_secs_f64()),
-            None => format!("with {} trials to go", tally.missing),
+        let plan = &report.shown.summary.plan;
+        let left = match (plan.choices.until, plan.time()) {
+            (Some(until), _) => format!("before {until} was reached"),
+            (None, Some(time)) => format!("before its {} s were over", time.as_secs_f64()),
+            (None, None) => format!("with {} trials to go", tally.missing),
         };
         anyhow::bail!("stopped by a signal {left}; the {ended} that ended are in {}", directory.display());
     }
@@ -113,9 +156,15 @@ fn dry_run(
     let calls = facts.as_ref().map_or(Calls::untried(CallBy::Hypercall), Calls::on);
     let plan = experiment.resolve(plan, processors, &calls)?;
     writeln!(out, "# plan\n{}", plan.to_toml())?;
-    let slots = experiment.schedule(&plan, calls.by);
+    let mut slots = experiment.schedule(&plan, calls.by);
+    if plan.choices.until.is_some() {
+        slots.truncate(up_to(&slots, plan.blocks()));
+    }
     let blocks = slots.last().map_or(0, |slot| slot.block + 1);
-    writeln!(out, "# schedule: {} trials in {blocks} blocks", slots.len())?;
+    let until = plan.choices.until.map_or_else(String::new, |until| {
+        format!(" before the first look; on until {until}, within {}", plan.within())
+    });
+    writeln!(out, "# schedule: {} trials in {blocks} blocks{until}", slots.len())?;
     let width = slots.last().map_or(1, |slot| slot.trial.to_string().len());
     for slot in &slots {
         let cell = slot.cell.choices();

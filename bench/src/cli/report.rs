@@ -33,7 +33,13 @@ pub(super) fn write(report: &Report, directory: &Path, out: &mut dyn Write) -> a
     Ok(out.flush()?)
 }
 
-/// Whether everything that must hold does.
+/// Whether everything that must hold does, and whether the run knows what it was asked to know.
 pub(super) fn code(summary: &Summary) -> Code {
-    if summary.failed() { Code::Error } else { Code::Fine }
+    if summary.failed() {
+        Code::Error
+    } else if summary.is_wanting() {
+        Code::Wanting
+    } else {
+        Code::Fine
+    }
 }

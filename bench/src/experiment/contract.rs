@@ -9,8 +9,11 @@ use crate::archive::Archive;
 use crate::axes::rung::CallBy;
 use crate::figure::check::Check;
 use crate::figure::curve::Series;
+use crate::figure::interval::{Interval, MARGIN};
+use crate::figure::power::Said;
 use crate::figure::table::Grid;
 use crate::figure::tail::Tail;
+use crate::figure::unit::ratio;
 use crate::plan::PlanError;
 use crate::plan::keys::Keys;
 use crate::trial::spec::Spec;
@@ -128,8 +131,41 @@ impl<A: Asks> Experiment for A {
     }
 }
 
+<<<<<<< HEAD
 /// What an experiment found; how that is told is [`Told`].
 pub trait Findings: Told {
+=======
+/// A comparison that a run is about.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Headline {
+    /// What is compared with what.
+    pub what: String,
+    /// The difference.
+    pub interval: Interval,
+    /// What is said of it.
+    pub said: Said,
+}
+
+impl Headline {
+    /// How far its interval reaches to either side, as a share of what the difference is held against; `None` if it is of
+    /// too few blocks.
+    #[must_use]
+    pub fn reach(&self) -> Option<f64> {
+        let half = (self.interval.high - self.interval.low) / 2.0;
+        self.interval.is_known().then(|| MARGIN * ratio(half, self.said.margin))
+    }
+}
+
+/// How far the widest of them reaches; `None` if there is none, or one of too few blocks.
+#[must_use]
+pub fn widest(headlines: &[Headline]) -> Option<f64> {
+    let reaches: Option<Vec<f64>> = headlines.iter().map(Headline::reach).collect();
+    reaches?.into_iter().reduce(f64::max)
+}
+
+/// What an experiment found.
+pub trait Findings {
+>>>>>>> de64991 (run: noise beside every trial, runs that go on until they know enough, exit code 4, trials slowed on purpose)
     /// What the trials of a run show.
     fn of(archive: &Archive) -> Self
     where
@@ -146,6 +182,11 @@ pub trait Findings: Told {
     /// The most comparisons that one of its tables is corrected for; 0 if it compares nothing.
     fn comparisons(&self) -> usize {
         0
+    }
+
+    /// The comparisons that the run is about, if it can say which; what `until` and `require` are asked of.
+    fn headlines(&self) -> Vec<Headline> {
+        Vec::new()
     }
 
     /// The answer, in sentences that the intervals support.

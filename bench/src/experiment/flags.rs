@@ -6,6 +6,9 @@ use crate::plan::keys::Keys;
 use crate::plan::{Plan, PlanError, keys_of, table};
 use crate::site::calls::Calls;
 
+/// What changes how many trials are run, in which order, and what is asked of them together: no trial by itself.
+const OF_THE_SCHEDULE: [&str; 7] = ["blocks", "seed", "minutes", "until", "within", "require", "pairs"];
+
 impl dyn Experiment + '_ {
     /// The same with choices that a user makes for this run: each must change a trial, or be one that another value of
     /// would.
@@ -29,7 +32,7 @@ impl dyn Experiment + '_ {
                 keys.extend(other.map(|other| (key.clone(), other)));
                 trials(keys)
             });
-            let is_of_the_schedule = ["blocks", "seed", "minutes"].contains(&key.as_str());
+            let is_of_the_schedule = OF_THE_SCHEDULE.contains(&key.as_str());
             let trials = trials(now.clone());
             // Of a name that is the plan's own there is no other to try.
             if let Some(first) = others.next().filter(|_| !is_of_the_schedule)
@@ -86,9 +89,15 @@ mod tests {
         let error = over(ladder, "rounds = 3").unwrap_err();
         assert!(error.contains("rounds means nothing to compare"), "{error}");
         // What the default is may be said; what is passed over may not.
-        for keys in
-            ["batch = 32", "batch = 9", "seed = 1", "blocks = 2", "discards = [\"none\", \"dontneed\"]"]
-        {
+        for keys in [
+            "batch = 32",
+            "batch = 9",
+            "seed = 1",
+            "blocks = 2",
+            "until = \"2%\"",
+            "require = \"5%\"",
+            "discards = [\"none\", \"dontneed\"]",
+        ] {
             over(ladder, keys).unwrap();
         }
         for (keys, looked_at_by) in [

@@ -11,7 +11,11 @@ mod pictures;
 pub mod sentences;
 pub mod stopwatch;
 pub mod tables;
+<<<<<<< HEAD
 mod told;
+=======
+pub mod undisturbed;
+>>>>>>> de64991 (run: noise beside every trial, runs that go on until they know enough, exit code 4, trials slowed on purpose)
 pub mod waterfall;
 
 use host::axes::Discard;
@@ -38,7 +42,7 @@ impl Asks for Ladder {
         ("lab", include_str!("../../plans/ladder.lab.toml")),
         ("lab-check", include_str!("../../plans/ladder.lab-check.toml")),
     ];
-    const BESIDE: &'static [&'static str] = &["rungs", "arena", "idle-us"];
+    const BESIDE: &'static [&'static str] = &["rungs", "arena", "idle-us", "until", "within", "require"];
     const NAMES_PAGES: bool = false;
 
     type Found = Found;

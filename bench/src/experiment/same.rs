@@ -5,8 +5,9 @@ mod told;
 
 use super::contract::Asks;
 use crate::axes::rung::CallBy;
+use crate::figure::interval::blocks_needed;
 use crate::plan::keys::Keys;
-use crate::plan::{PlanError, one_rung};
+use crate::plan::{PlanError, bad, one_rung};
 use crate::trial::spec::Spec;
 use found::Found;
 
@@ -16,9 +17,12 @@ pub struct Same;
 impl Asks for Same {
     const NAME: &'static str = "same";
     const QUESTION: &'static str = "How often does this harness call two things different that are the same?";
-    const PLANS: &'static [(&'static str, &'static str)] =
-        &[("default", include_str!("../../plans/same.toml")), ("quick", "blocks = 96\n")];
-    const BESIDE: &'static [&'static str] = &["arena"];
+    const PLANS: &'static [(&'static str, &'static str)] = &[
+        ("default", include_str!("../../plans/same.toml")),
+        ("quick", "blocks = 96\n"),
+        ("calm", include_str!("../../plans/same.calm.toml")),
+    ];
+    const BESIDE: &'static [&'static str] = &["arena", "pairs"];
     const NAMES_PAGES: bool = false;
     const NOT_COUNTED: Option<&'static str> = Some("counts repeat, and nothing in them is chance");
 
@@ -29,6 +33,9 @@ impl Asks for Same {
     }
 
     fn check(keys: &Keys) -> Result<(), PlanError> {
-        one_rung(keys)
+        match keys.pairs.map(|pairs| pairs as usize).filter(|pairs| *pairs < blocks_needed(1)) {
+            Some(pairs) => bad("pairs", pairs, "fewer than six show no difference at all"),
+            None => one_rung(keys),
+        }
     }
 }

@@ -11,21 +11,18 @@
 //! Where instructions are counted nothing is drawn: the same run gives the same counts, and what blocks differ by is
 //! their pages. There the ends are the least and the largest block ([`Sampling::Counted`]), and no test is made.
 
-use rand_pcg::Pcg64Mcg;
-use rand_pcg::rand_core::{Rng, SeedableRng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::flips::Flips;
 use super::unit::{float, ratio};
 
 /// What is called unlikely.
 pub const ALPHA: f64 = 0.05;
 /// Differences below this share of what they are held against do not matter.
 pub const MARGIN: f64 = 0.05;
-/// The most blocks of which all patterns of signs are gone through.
-const EXACT: usize = 16;
-/// Patterns that are drawn of more blocks.
-const DRAWN: usize = 20_000;
+/// By how much the test is stricter of a run that stopped when its intervals were narrow: `run/sequential.rs` simulates it.
+const STRICTER: f64 = 1.5;
 /// Halvings in the search for an end of an interval: to one part in 10^9 of the spread.
 const HALVINGS: usize = 30;
 
@@ -38,8 +35,24 @@ pub enum Sampling {
         /// From which what is drawn at random follows.
         seed: u64,
     },
+    /// They were measured, until the intervals were narrow: the test is stricter, which keeps the error rate.
+    Stopped {
+        /// The same.
+        seed: u64,
+    },
     /// They were counted, and come out the same again.
     Counted,
+}
+
+impl Sampling {
+    /// What an error rate is held to, so that it is [`ALPHA`] in the end.
+    #[must_use]
+    pub fn level(self) -> f64 {
+        match self {
+            Self::Drawn { .. } | Self::Counted => ALPHA,
+            Self::Stopped { .. } => ALPHA / STRICTER,
+        }
+    }
 }
 
 /// A figure with its interval.
@@ -93,8 +106,9 @@ impl Interval {
             return None;
         }
         let mean = ratio(values.iter().sum(), float(blocks as u64));
+        let level = how.level();
         let seed = match how {
-            Sampling::Drawn { seed } => seed,
+            Sampling::Drawn { seed } | Sampling::Stopped { seed } => seed,
             Sampling::Counted => {
                 let (low, high) =
                     values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
@@ -108,12 +122,12 @@ impl Interval {
             // Beyond the spread no shift is accepted unless all are, which is so below six blocks.
             let spread = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
             let (mut inside, mut outside) = (0.0, (float(blocks as u64) * spread).max(f64::MIN_POSITIVE));
-            if flips.p(mean + side * outside) > ALPHA {
+            if flips.p(mean + side * outside) > level {
                 return f64::INFINITY;
             }
             for _ in 0..HALVINGS {
                 let middle = f64::midpoint(inside, outside);
-                if flips.p(mean + side * middle) > ALPHA {
+                if flips.p(mean + side * middle) > level {
                     inside = middle;
                 } else {
                     outside = middle;
@@ -127,7 +141,13 @@ impl Interval {
             far if far.is_finite() => mean + side * far,
             _ => mean + side * most,
         };
-        Some(Self { mean, low: end(-1.0), high: end(1.0), blocks, p: Some(flips.p(0.0)) })
+        Some(Self {
+            mean,
+            low: end(-1.0),
+            high: end(1.0),
+            blocks,
+            p: Some((flips.p(0.0) * ALPHA / level).min(1.0)),
+        })
     }
 
     /// Whether there is a difference from 0, and not by chance.
@@ -175,8 +195,14 @@ impl Interval {
 /// side, two patterns of signs of 2^n are as far from 0.
 #[must_use]
 pub fn blocks_needed(comparisons: usize) -> usize {
-    let most = ratio(ALPHA, 2.0 * float(comparisons.max(1) as u64));
-    (1..64).find(|blocks| 0.5_f64.powi(*blocks) <= most).map_or(64, |blocks| blocks.unsigned_abs() as usize)
+    blocks_for(ratio(ALPHA, float(comparisons.max(1) as u64)))
+}
+
+/// The fewest blocks with which a test of this level can show anything.
+#[must_use]
+pub fn blocks_for(level: f64) -> usize {
+    let is_enough = |blocks: &i32| 0.5_f64.powi(*blocks) <= level / 2.0;
+    (1..64).find(is_enough).map_or(64, |blocks| blocks.unsigned_abs() as usize)
 }
 
 /// Corrects the comparisons of one table for their number (Holm 1979): of many comparisons of like things one in twenty
@@ -210,46 +236,6 @@ fn holm_of(count: usize, mut table: Vec<&mut Interval>) {
     }
 }
 
-/// The sums of all patterns of signs: of a shifted set of values they follow without going through the values again.
-struct Flips {
-    /// For each pattern the sum of the signed values and of the signs; half of the patterns, the others are these with
-    /// both signs turned.
-    sums: Vec<(f64, f64)>,
-    sum: f64,
-    blocks: f64,
-}
-
-impl Flips {
-    fn of(values: &[f64], seed: u64) -> Self {
-        let blocks = values.len();
-        let under = |pattern: u64| {
-            values.iter().enumerate().fold((0.0, 0.0), |(sum, signs), (index, value)| {
-                // Of more than 64 blocks the signs repeat with a pattern of their own.
-                let is_turned = pattern.rotate_right(u32::try_from(index % 64).unwrap_or_default()) & 1 == 1;
-                let sign = if is_turned { -1.0 } else { 1.0 };
-                (sum + sign * value, signs + sign)
-            })
-        };
-        let sums = if blocks <= EXACT {
-            (0..1_u64 << (blocks - 1)).map(under).collect()
-        } else {
-            let mut rng = Pcg64Mcg::seed_from_u64(seed);
-            // The one that was measured is a pattern too.
-            (0..DRAWN).map(|drawn| under(if drawn == 0 { 0 } else { rng.next_u64() })).collect()
-        };
-        Self { sums, sum: values.iter().sum(), blocks: float(blocks as u64) }
-    }
-
-    /// The share of patterns whose mean is as far from 0 as that of the values less `shift`.
-    fn p(&self, shift: f64) -> f64 {
-        let far = (self.sum - shift * self.blocks).abs();
-        // Sums in another order differ in their last digits.
-        let far = far - 1e-9 * (far + (shift * self.blocks).abs());
-        let as_far = self.sums.iter().filter(|(sum, signs)| (sum - shift * signs).abs() >= far).count();
-        ratio(float(as_far as u64), float(self.sums.len() as u64))
-    }
-}
-
 /// The value below which the share `p` of sorted values lies, interpolated.
 fn quantile(sorted: &[f64], p: f64) -> f64 {
     let position = p.clamp(0.0, 1.0) * float(sorted.len() as u64 - 1);
@@ -273,6 +259,9 @@ pub fn median(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use rand_pcg::Pcg64Mcg;
+    use rand_pcg::rand_core::SeedableRng;
+
     use super::*;
     use crate::figure::random::normal;
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::interval::{ALPHA, Interval, Verdict, blocks_needed};
+use super::interval::{ALPHA, Interval, Sampling, Verdict, blocks_for};
 use super::unit::{float, ratio};
 
 /// How often what could have been seen is seen.
@@ -42,11 +42,12 @@ impl Said {
     /// Of the differences of the blocks and their interval, one of so many comparisons of a table; `figure` is what they are
     /// held against.
     #[must_use]
-    pub fn of(values: &[f64], interval: &Interval, comparisons: usize, figure: f64) -> Self {
+    pub fn of(values: &[f64], interval: &Interval, how: Sampling, comparisons: usize, figure: f64) -> Self {
         let verdict = interval.verdict(figure);
         let margin = Interval::margin(figure);
         let spread = (!interval.is_counted()).then(|| spread(values));
-        let least_effect = spread.and_then(|spread| least_effect(spread, values.len(), comparisons));
+        let level = ratio(how.level(), float(comparisons.max(1) as u64));
+        let least_effect = spread.and_then(|spread| least_effect(spread, values.len(), level));
         Self {
             verdict,
             margin,
@@ -54,26 +55,26 @@ impl Said {
             least_share: least_effect.map(|least| ratio(least, figure.abs())),
             blocks_needed: spread
                 .filter(|_| verdict == Verdict::CannotSay)
-                .and_then(|spread| blocks_to_say(spread, margin, comparisons)),
+                .and_then(|spread| blocks_to_say(spread, margin, level)),
         }
     }
 }
 
-/// The smallest true difference that so many blocks of this spread call different four times in five.
+/// The smallest true difference that so many blocks of this spread call different four times in five, by a test of this
+/// level.
 #[must_use]
-pub fn least_effect(spread: f64, blocks: usize, comparisons: usize) -> Option<f64> {
-    (blocks >= blocks_needed(comparisons)).then(|| {
-        let level = ALPHA / (2.0 * float(comparisons.max(1) as u64));
-        (student(1.0 - level, blocks) + student(POWER, blocks)) * standard_error(spread, blocks)
+pub fn least_effect(spread: f64, blocks: usize, level: f64) -> Option<f64> {
+    (blocks >= blocks_for(level)).then(|| {
+        (student(1.0 - level / 2.0, blocks) + student(POWER, blocks)) * standard_error(spread, blocks)
     })
 }
 
 /// How many blocks of this spread call a difference of the margin different and like things equal, four times in five each;
 /// `None` if they are more than [`MOST`].
 #[must_use]
-pub fn blocks_to_say(spread: f64, margin: f64, comparisons: usize) -> Option<usize> {
+pub fn blocks_to_say(spread: f64, margin: f64, level: f64) -> Option<usize> {
     let is_enough = |blocks: usize| {
-        let sees = least_effect(spread, blocks, comparisons).is_some_and(|least| least <= margin);
+        let sees = least_effect(spread, blocks, level).is_some_and(|least| least <= margin);
         // Each end of the interval has to be within: one in ten may miss on either side.
         let equal = student(1.0 - ALPHA / 2.0, blocks) + student(f64::midpoint(POWER, 1.0), blocks);
         sees && equal * standard_error(spread, blocks) <= margin
@@ -110,7 +111,7 @@ fn student(share: f64, blocks: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::interval::{MARGIN, Sampling, holm};
+    use crate::figure::interval::{MARGIN, holm};
     use crate::figure::random::normal;
     use rand_pcg::Pcg64Mcg;
     use rand_pcg::rand_core::SeedableRng;
@@ -130,10 +131,10 @@ mod tests {
     /// R: `power.t.test(n = 16, sd = 1, power = 0.8, type = "one.sample")` gives a difference of 0.7486.
     #[test]
     fn it_is_close_to_what_others_compute() {
-        let least = least_effect(1.0, 16, 1).unwrap();
+        let least = least_effect(1.0, 16, ALPHA).unwrap();
         assert!((least - 0.7486).abs() < 0.01, "{least}");
-        assert_eq!(least_effect(1.0, 5, 1), None, "five blocks show nothing");
-        assert_eq!(least_effect(1.0, 8, 7), None, "nor do eight, of seven comparisons");
+        assert_eq!(least_effect(1.0, 5, ALPHA), None, "five blocks show nothing");
+        assert_eq!(least_effect(1.0, 8, ALPHA / 7.0), None, "nor do eight, of seven comparisons");
     }
 
     /// How often the sign-flip test calls `blocks` blocks around `mean` what is asked for.
@@ -154,7 +155,8 @@ mod tests {
     #[test]
     fn what_could_have_been_seen_is_seen_four_times_in_five() {
         for (blocks, comparisons) in [(8, 1), (12, 1), (16, 1), (24, 1), (16, 7), (24, 7)] {
-            let least = least_effect(1.0, blocks, comparisons).unwrap();
+            let level = ratio(ALPHA, float(comparisons as u64));
+            let least = least_effect(1.0, blocks, level).unwrap();
             let seen = how_often(Verdict::Different, least, 0.0, blocks, comparisons);
             assert!((0.70..=0.90).contains(&seen), "{seen} of {blocks} blocks, {comparisons} comparisons");
         }
@@ -164,11 +166,12 @@ mod tests {
     fn with_as_many_blocks_as_are_needed_it_is_said() {
         let (figure, comparisons) = (20.0, 3);
         let margin = MARGIN * figure;
-        let blocks = blocks_to_say(1.0, margin, comparisons).unwrap();
+        let level = ALPHA / 3.0;
+        let blocks = blocks_to_say(1.0, margin, level).unwrap();
         let different = how_often(Verdict::Different, margin, figure, blocks, comparisons);
         let equal = how_often(Verdict::Equal, 0.0, figure, blocks, comparisons);
         assert!(different >= 0.72 && equal >= 0.72, "{blocks} blocks: {different}, {equal}");
-        assert_eq!(blocks_to_say(1e6, margin, comparisons), None, "more than anybody runs");
+        assert_eq!(blocks_to_say(1e6, margin, level), None, "more than anybody runs");
     }
 
     #[test]
@@ -181,8 +184,8 @@ mod tests {
     #[test]
     fn what_is_said_has_its_needs_only_where_nothing_can_be_said() {
         let said = |values: &[f64]| {
-            let interval = Interval::of(values, Sampling::Drawn { seed: 1 }).unwrap();
-            Said::of(values, &interval, 1, 100.0)
+            let how = Sampling::Drawn { seed: 1 };
+            Said::of(values, &Interval::of(values, how).unwrap(), how, 1, 100.0)
         };
         let different = said(&[9.0, 10.0, 11.0, 9.5, 10.5, 10.0]);
         assert_eq!((different.verdict, different.blocks_needed), (Verdict::Different, None));
@@ -191,6 +194,6 @@ mod tests {
         assert_eq!(unsure.verdict, Verdict::CannotSay);
         assert!(unsure.blocks_needed.is_some_and(|blocks| blocks > 50));
         let counted = Interval::of(&[4.0, 4.0], Sampling::Counted).unwrap();
-        assert_eq!(Said::of(&[4.0, 4.0], &counted, 1, 100.0).least_effect, None);
+        assert_eq!(Said::of(&[4.0, 4.0], &counted, Sampling::Counted, 1, 100.0).least_effect, None);
     }
 }

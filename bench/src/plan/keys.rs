@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::size::{bytes, whole};
+use crate::plan::until::{Share, Span, Until};
 
 /// The choices of a plan. What is left out is as in the built-in plan of the experiment.
 #[derive(Args, Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +30,23 @@ pub struct Keys {
     /// Minutes to go on for.
     #[arg(long)]
     pub minutes: Option<f64>,
+    /// Add blocks until the intervals of what the run is about reach no further to either side, or for a time: 2%, 10m.
+    /// `blocks` are then those before the first look.
+    #[arg(long, value_name = "SHARE|TIME", help_heading = "How sure")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+    /// The most time that takes: no block begins later. [default: 30m]
+    #[arg(long, value_name = "TIME", help_heading = "How sure")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Span>,
+    /// Exit with 4 unless a verdict is there on what the run is about, or a difference of this share would have been seen.
+    #[arg(long, value_name = "SHARE", help_heading = "How sure")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require: Option<Share>,
+    /// Pairs of trials in a comparison. [default: 8]
+    #[arg(long, value_parser = whole::<u32>, help_heading = "How sure")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<u32>,
     /// Transports, by their rung of the ladder, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "RUNG,…", help_heading = "What is compared")]
     pub rungs: Option<Vec<Named<Rung>>>,

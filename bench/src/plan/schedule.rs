@@ -83,6 +83,13 @@ mod tests {
             prop_assert!(slots.iter().enumerate().all(|(index, slot)| slot.trial as usize == index));
         }
 
+        #[test]
+        fn a_block_does_not_depend_on_how_many_follow(cells in 1_u8..16, blocks in 1_u32..12, more in 1_u32..12, seed: u64) {
+            let slots = |blocks| interleaved((0..cells).collect(), blocks, seed);
+            let (short, long) = (slots(blocks), slots(blocks + more));
+            prop_assert_eq!(&short[..], &long[..short.len()]);
+        }
+
     }
 
     /// Which of two cells comes first says nothing of which does in the next block: 1000 of 2000 are expected to agree,

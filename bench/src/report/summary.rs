@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::sure::{Stopped, Sure};
 use crate::SCHEMA_VERSION;
 use crate::archive::Archive;
 use crate::experiment;
@@ -54,6 +55,9 @@ pub struct Summary {
     pub answer: Vec<String>,
     /// What must hold, and whether it does.
     pub checks: Vec<Check>,
+    /// What the run was asked to know, and whether it does; absent if it was asked for nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sure: Option<Sure>,
     /// What the experiment found, which `experiment` in it names.
     #[schemars(schema_with = "found_schema")]
     pub found: Value,
@@ -89,7 +93,12 @@ impl Shown {
         let Archive { environment, plan, trials, remarks, .. } = archive;
         let experiment = experiment::named(&plan.experiment)?;
         let (found, json) = experiment.found(archive);
-        let planned = experiment.planned(plan, environment.call());
+        let a_block = experiment.cells(&plan.choices, environment.call()).len();
+        let sure = Sure::of(plan, a_block, trials, &found.headlines());
+        let planned = match sure.as_ref().and_then(|sure| sure.stopped) {
+            Some(stopped) => Planned::Until { interrupted: stopped == Stopped::Interrupted },
+            None => experiment.planned(plan, environment.call()),
+        };
         let slots = experiment.schedule(plan, environment.call());
         let cells = cells(archive);
         let mut checks = trial::checks::all(planned, trials);
@@ -104,6 +113,7 @@ impl Shown {
         let scope = experiment.scope(&plan.choices);
         if withheld.is_none() && !answer.is_empty() && !scope.is_empty() && plan.time().is_none() {
             let on = format!("On this host ({}), with {scope}", environment.host);
+            answer.splice(0..0, sure.iter().flat_map(Sure::sentences));
             answer.insert(0, in_scope(&on, &over_blocks(&cells), found.comparisons(), archive.unit()));
         }
         let summary = Summary {
@@ -115,7 +125,7 @@ impl Shown {
             unit: archive.unit(),
             planned: match planned {
                 Planned::Trials(planned) => planned,
-                Planned::For(_) => trials.len(),
+                Planned::For(_) | Planned::Until { .. } => trials.len(),
             },
             measured: trials.iter().filter(|trial| trial.error().is_none()).count(),
             failed: trials.iter().filter_map(|t| Some((t.trial, t.error()?.to_owned()))).collect(),
@@ -123,6 +133,7 @@ impl Shown {
             headline,
             answer,
             checks,
+            sure,
             found: tagged(experiment.name(), json),
         };
         Ok(Self { summary, experiment, found, is_withheld: withheld.is_some() })
@@ -147,6 +158,12 @@ impl Summary {
     #[must_use]
     pub fn failed(&self) -> bool {
         self.checks.iter().any(|check| check.standing == Standing::Fails)
+    }
+
+    /// Whether it cannot carry what it was asked.
+    #[must_use]
+    pub fn is_wanting(&self) -> bool {
+        self.sure.as_ref().is_some_and(|sure| !sure.wanting.is_empty())
     }
 }
 

@@ -13,7 +13,9 @@ use host::trial::TrialError;
 
 use super::journal::{Journal, JournalError};
 use super::listener::{Listener, Tally};
+use super::slowdown::Slowdown;
 use crate::plan::schedule::Slot;
+use crate::site::sentinel::Sentinel;
 use crate::trial::engine::measured::EngineMeasured;
 use crate::trial::engine::tallies::Tallies;
 use crate::trial::record::{Body, Ending, Stretch, TrialRecord};
@@ -37,6 +39,16 @@ pub trait Executor {
 
     /// What the counter of its machine counts.
     fn counter(&self) -> Counter;
+
+    /// Who slows trials down, if anybody does.
+    fn slowdown(&mut self) -> Option<&mut Slowdown> {
+        None
+    }
+
+    /// Who looks at the machine before and after a trial, if anybody does.
+    fn sentinel(&mut self) -> Option<&mut Sentinel> {
+        None
+    }
 }
 
 /// Runs trials on `/dev/kvm`.
@@ -45,6 +57,10 @@ pub struct KvmExecutor<'a> {
     pub facts: &'a Facts,
     /// Raised when the run is to stop.
     pub stop: Arc<AtomicBool>,
+    /// Who slows trials down; nobody but in a build for that.
+    pub slowdown: Option<Slowdown>,
+    /// Who looks at the machine; nobody where nothing tells the time.
+    pub sentinel: Option<Sentinel>,
 }
 
 impl Executor for KvmExecutor<'_> {
@@ -58,6 +74,14 @@ impl Executor for KvmExecutor<'_> {
 
     fn counter(&self) -> Counter {
         self.facts.counter
+    }
+
+    fn slowdown(&mut self) -> Option<&mut Slowdown> {
+        self.slowdown.as_mut()
+    }
+
+    fn sentinel(&mut self) -> Option<&mut Sentinel> {
+        self.sentinel.as_mut()
     }
 }
 
@@ -143,6 +167,8 @@ fn run_one(
     samples: &mut Samples,
 ) -> Option<TrialRecord> {
     let spec = slot.cell.seeded(slot.seed);
+    let slowed_ns = executor.slowdown().and_then(Slowdown::next);
+    let before = executor.sentinel().map(Sentinel::before);
     let clock = Instant::now();
     let started = began.at + clock.duration_since(began.clock);
     let body = match measure(&spec, executor, samples) {
@@ -152,7 +178,13 @@ fn run_one(
     };
     let took = clock.elapsed();
     let stretch = (executor.counter() == Counter::Time).then_some(Stretch { started, took });
-    Some(TrialRecord::new(slot.trial, slot.block, slot.seed, stretch, body))
+    let surroundings = before.and_then(|before| Some(executor.sentinel()?.after(&before)));
+    let record = TrialRecord::new(slot.trial, slot.block, slot.seed, stretch, body);
+    let record = TrialRecord { slowed_ns, surroundings, ..record };
+    if let Some(slowdown) = executor.slowdown() {
+        slowdown.heard(&record);
+    }
+    Some(record)
 }
 
 fn measure(spec: &Spec, executor: &mut dyn Executor, samples: &mut Samples) -> Result<Body, TrialError> {

@@ -102,6 +102,8 @@ impl Listener for Progress {
         match &self.bar {
             Some(bar) => {
                 bar.set_message(eta);
+                // A run that adds blocks has more of them than it began with.
+                bar.set_length((self.done + left) as u64);
                 bar.inc(1);
             }
             None if self.every_trial || self.block != Some(trial.block) || left == 0 => {

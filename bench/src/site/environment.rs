@@ -246,6 +246,11 @@ impl Environment {
         if cfg!(feature = "detour") {
             notes.push("this pagehint was built with a detour, to test the gate on path length".to_owned());
         }
+        if cfg!(feature = "slowdown") {
+            notes.push(
+                "this pagehint was built to slow trials down, to test that comparisons notice".to_owned(),
+            );
+        }
         if !self.optimised {
             notes.push(
                 "this pagehint was built without --release: its own share of every figure is larger"

@@ -10,7 +10,7 @@ use host::engine::GuestCounter;
 use super::counts::{Counts, PutOff};
 use super::kind::{Engine, Timed};
 use super::record::TrialRecord;
-use super::took_part;
+use super::{quiet, took_part};
 use crate::figure::check::{Check, Standing, check, none_of};
 use crate::figure::unit::total;
 
@@ -21,6 +21,11 @@ pub enum Planned {
     Trials(usize),
     /// As many as there was time for.
     For(Duration),
+    /// As many as it took to know enough.
+    Until {
+        /// It was stopped before.
+        interrupted: bool,
+    },
 }
 
 /// What is asked of the run as a whole: what is missing is no fault of what is there.
@@ -45,6 +50,7 @@ pub fn all(planned: Planned, trials: &[TrialRecord]) -> Vec<Check> {
     let reporting: Vec<_> = measured.iter().copied().filter(|(trial, _)| ranges(trial) > 0).collect();
     checks.extend(took_part::where_chosen(&reporting));
     checks.extend(put_off(&measured));
+    checks.extend(quiet::left_alone(trials));
     checks
 }
 
@@ -57,12 +63,22 @@ impl Planned {
                 Some(format!("{missing} of {planned} trials are missing: the run was stopped"))
             }
             Self::For(time) => {
-                let (ran, time) = (seconds(trials)?, time.as_secs_f64());
-                let stopped = ran + AFTER_THE_LAST.as_secs_f64() < time;
-                stopped.then(|| format!("the run was stopped after {ran:.0} of {time:.0} s"))
+                let ran = seconds(trials)?;
+                let sentence =
+                    || format!("the run was stopped after {ran:.0} of {:.0} s", time.as_secs_f64());
+                (!has_lasted(time, trials)).then(sentence)
+            }
+            Self::Until { interrupted } => {
+                interrupted.then(|| "the run was stopped before it knew enough".to_owned())
             }
         }
     }
+}
+
+/// Whether the trials of a run took so long.
+#[must_use]
+pub fn has_lasted(time: Duration, trials: &[TrialRecord]) -> bool {
+    seconds(trials).is_none_or(|ran| ran + AFTER_THE_LAST.as_secs_f64() >= time.as_secs_f64())
 }
 
 /// From the beginning of the first trial to the end of the last.

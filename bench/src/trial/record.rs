@@ -12,6 +12,7 @@ use super::timed::{choices::Choices as TimedChoices, measured::TimedMeasured};
 use crate::SCHEMA_VERSION;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
+use crate::site::sentinel::Surroundings;
 
 /// One trial, as a line of `trials.jsonl`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,13 @@ pub struct TrialRecord {
     pub took_s: Option<f64>,
     /// Seed of the workload.
     pub seed: u64,
+    /// A delay planted in every report, in nanoseconds; only builds made to show that comparisons find it plant any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub slowed_ns: Option<f64>,
+    /// What the machine did beside it, and how that disturbed it; absent where nothing tells the time, and in files of
+    /// before that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub surroundings: Option<Surroundings>,
     /// Its kind, every other choice, and what came of it.
     #[serde(flatten)]
     pub body: Body,
@@ -111,6 +119,8 @@ impl TrialRecord {
             started_s: stretch.map(|stretch| stretch.started_s()),
             took_s: stretch.map(|stretch| stretch.took.as_secs_f64()),
             seed,
+            slowed_ns: None,
+            surroundings: None,
             body,
         }
     }

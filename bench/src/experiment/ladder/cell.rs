@@ -1,6 +1,6 @@
 //! One rung with one discard: its figures, and how it stands to the rung before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use abi::axes::Axis;
 use host::axes::{Completion, Discard, GuestRing};
@@ -278,8 +278,7 @@ pub fn alike<const N: usize>(cells: [&CellSummary; N]) -> [BTreeMap<u32, f64>; N
 /// `to` minus `from`, block by block, for the blocks that have both.
 #[must_use]
 pub fn paired(from: &CellSummary, to: &CellSummary) -> Vec<f64> {
-    let [from, to] = alike([from, to]);
-    to.into_iter().filter_map(|(block, to)| Some(to - from.get(&block)?)).collect()
+    paired_but(&BTreeSet::new(), from, to)
 }
 
 /// The rung before it that ran with the same discard.
@@ -287,6 +286,14 @@ pub fn paired(from: &CellSummary, to: &CellSummary) -> Vec<f64> {
 pub fn step_from<'a>(cells: &'a [CellSummary], cell: &CellSummary) -> Option<&'a CellSummary> {
     std::iter::successors(cell.rung?.0.before(), |rung| rung.before())
         .find_map(|rung| find(cells, rung, cell.discard()))
+}
+
+/// The same of the blocks that are not left out.
+#[must_use]
+pub fn paired_but(left_out: &BTreeSet<u32>, from: &CellSummary, to: &CellSummary) -> Vec<f64> {
+    let [from, to] = alike([from, to]);
+    let stays = to.into_iter().filter(|(block, _)| !left_out.contains(block));
+    stays.filter_map(|(block, to)| Some(to - from.get(&block)?)).collect()
 }
 
 /// Sets every cell beside the rung before.

@@ -139,6 +139,13 @@ pub fn compared(cells: &[CellSummary], tails: &Tails, how: Sampling) -> Vec<Comp
     Discard::ALL.iter().flat_map(of).collect()
 }
 
+/// What a run is about: the two ends of the argument, or each rung and the one before if an end did not run.
+pub fn headlines(compared: &[Compared]) -> impl Iterator<Item = &Compared> {
+    let has_ends = compared.iter().any(|compared| compared.against == Against::OtherEnd);
+    let against = if has_ends { Against::OtherEnd } else { Against::Before };
+    compared.iter().filter(move |compared| compared.against == against)
+}
+
 /// A rung and another one.
 type Two<'a> = (&'a CellSummary, &'a CellSummary);
 
@@ -187,7 +194,7 @@ fn table(against: Against, two: &[Two<'_>], tails: &Tails, how: Sampling) -> Vec
             from: from.rung?,
             to: to.rung?,
             per_range,
-            said: Said::of(&more, &per_range, comparisons, from.a_range().p50),
+            said: Said::of(&more, &per_range, how, comparisons, from.a_range().p50),
             quantiles: quantiles.collect(),
             reports_a_block: tails.reports_a_block(from).min(tails.reports_a_block(to)),
         })

@@ -2,10 +2,11 @@
 
 use abi::axes::Axis;
 
+use super::compared::{Compared, headlines};
 use super::found::Found;
 use super::{checks, sentences, stopwatch, tables};
 use crate::archive::Archive;
-use crate::experiment::contract::Findings;
+use crate::experiment::contract::{Findings, Headline};
 use crate::figure::check::Check;
 use crate::figure::interval::pairs;
 use crate::figure::table::Grid;
@@ -66,6 +67,18 @@ impl Findings for Found {
             cells().filter(|cell| cell.step.is_some()).count().max(pairs(named.count()))
         };
         self.discards().into_iter().map(of).max().unwrap_or_default()
+    }
+
+    fn headlines(&self) -> Vec<Headline> {
+        let of = |compared: &Compared| {
+            let Compared { from, to, discard, per_range, said, .. } = compared;
+            Headline {
+                what: format!("{to} less {from} with discard {discard}"),
+                interval: *per_range,
+                said: *said,
+            }
+        };
+        headlines(&self.compared).map(of).collect()
     }
 
     fn sentences(&self) -> Vec<String> {

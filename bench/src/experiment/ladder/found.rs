@@ -9,12 +9,14 @@ use super::apart::{Apart, take_apart};
 use super::cell::{self, CellSummary};
 use super::compared::{Against, Compared, Tails, compared};
 use super::stopwatch::{StopwatchSummary, Weights};
+use super::undisturbed::{Undisturbed, undisturbed};
 use super::waterfall::{Waterfall, waterfalls};
 use crate::archive::Archive;
 use crate::axes::rung::Rung;
 use crate::figure::interval::Sampling;
 use crate::figure::unit::Unit;
 use crate::trial::kind::Timed;
+use crate::trial::quiet;
 
 /// What the ladder shows.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +33,10 @@ pub struct Found {
     /// Every comparison that is made: what it says, what it could have seen, and quantiles beside medians.
     #[serde(default)]
     pub compared: Vec<Compared>,
+    /// What a run is about, without the blocks in which the machine was disturbed; empty if there are none, and if there
+    /// are no others.
+    #[serde(default)]
+    pub undisturbed: Vec<Undisturbed>,
     /// Every report that discards, taken apart.
     pub apart: Vec<Apart>,
     /// From one side of the argument to the other, for every discard.
@@ -52,12 +58,14 @@ impl Found {
         }
         cells.sort_by_key(|cell| (cell.discard(), cell.rung));
         cell::add_steps(&mut cells, how);
+        let compared = compared(&cells, &Tails::of(&timed), how);
         Self {
             unit: archive.unit(),
             how,
+            undisturbed: undisturbed(&cells, &compared, &quiet::disturbed(&archive.trials), how),
             stopwatch: weights.summaries(how),
             waterfalls: waterfalls(&cells, how),
-            compared: compared(&cells, &Tails::of(&timed), how),
+            compared,
             apart: take_apart(&cells, how),
             cells,
         }

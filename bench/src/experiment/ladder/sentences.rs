@@ -6,6 +6,7 @@ use host::axes::{Discard, Doorbell};
 use super::cell::CellSummary;
 use super::compared::{Against, Compared};
 use super::found::Found;
+use super::undisturbed;
 use super::waterfall::{Fall, Waterfall};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
@@ -25,6 +26,7 @@ pub fn all(found: &Found) -> Vec<String> {
         sentences.extend(cheapest(found, discard));
     }
     sentences.extend(transport(found));
+    sentences.extend(undisturbed::sentence(found.unit, &found.undisturbed));
     if !sentences.is_empty() {
         sentences.insert(0, stopwatch(found));
     }

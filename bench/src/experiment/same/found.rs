@@ -8,21 +8,27 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Archive;
 use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check};
-use crate::figure::interval::{ALPHA, Interval, MARGIN, Verdict};
+use crate::figure::interval::{ALPHA, Interval, MARGIN, Sampling, Verdict};
 use crate::figure::random::below;
 use crate::figure::table::{Grid, strings};
 use crate::figure::unit::{float, percent, ratio};
 use crate::trial::kind::Timed;
+use crate::trial::record::TrialRecord;
 use crate::trial::timed::phases::Phase;
 
-/// Pairs of trials that follow one another in a comparison.
-const PAIRS: usize = 8;
+/// Pairs of trials that follow one another in a comparison, if the plan does not say.
+const PAIRS: u32 = 8;
 /// The fewest comparisons of which a share can be told from [`ALPHA`].
 const ENOUGH: usize = 100;
+/// How many of the slow-downs that were planted should be found.
+const FOUND: f64 = 0.95;
 
 /// How the comparisons came out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
+    /// Pairs of trials in each.
+    #[serde(default)]
+    pub pairs: usize,
     /// Comparisons.
     pub comparisons: usize,
     /// Called different.
@@ -31,11 +37,76 @@ pub struct Found {
     pub equal: usize,
     /// Of which neither could be said.
     pub cannot_say: usize,
+    /// What was planted, by a build that slows trials down; absent of any other run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub planted: Option<Planted>,
+}
+
+/// A slow-down of one trial of every pair.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Planted {
+    /// As a share of what a report cost in the trials that were not slowed, in the mean of all pairs.
+    pub share: f64,
+    /// Comparisons in which the slowed trials were found to be dearer.
+    pub found: usize,
+    /// The mean of the differences found, as such a share.
+    pub seen: f64,
+}
+
+/// A pair of trials.
+struct Pair {
+    /// Cost a report more in one than in the other, in nanoseconds: the slowed one, if one was, else the one that was drawn.
+    more: f64,
+    /// What it costs in the other.
+    other: f64,
+    /// The delay in the slowed one.
+    slowed_ns: Option<f64>,
+}
+
+impl Pair {
+    /// Nothing if one has no outcome.
+    fn of(trials: &[TrialRecord], rng: &mut Pcg64Mcg) -> Option<Self> {
+        let cost = |trial: &TrialRecord| Some(trial.measured::<Timed>()?.phase(Phase::Total).p50);
+        let [one, next] = trials else { return None };
+        let costs = [cost(one)?, cost(next)?];
+        // Which of the two is called the first is drawn, as the order of a block is.
+        let drawn = below(rng, 2);
+        let at = match (one.slowed_ns, next.slowed_ns) {
+            (Some(_), None) => 0,
+            (None, Some(_)) => 1,
+            _ => drawn,
+        };
+        let slowed_ns = one.slowed_ns.xor(next.slowed_ns);
+        Some(Self { more: costs[at] - costs[1 - at], other: costs[1 - at], slowed_ns })
+    }
 }
 
 impl Found {
     fn share(&self, of: usize) -> f64 {
         ratio(float(of as u64), float(self.comparisons as u64))
+    }
+
+    fn count(&mut self, pairs: &[Pair], how: Sampling) {
+        let more: Vec<f64> = pairs.iter().map(|pair| pair.more).collect();
+        let other = mean(pairs.iter().map(|pair| pair.other));
+        let slowed: Vec<f64> = pairs.iter().filter_map(|pair| pair.slowed_ns).collect();
+        // Of a run with a slow-down a comparison that has not one in every pair says nothing.
+        if slowed.len() != if self.planted.is_some() { pairs.len() } else { 0 } {
+            return;
+        }
+        let Some(interval) = Interval::of(&more, how) else { return };
+        self.comparisons += 1;
+        let verdict = interval.verdict(other);
+        match verdict {
+            Verdict::Different => self.different += 1,
+            Verdict::Equal => self.equal += 1,
+            Verdict::CannotSay => self.cannot_say += 1,
+        }
+        if let Some(planted) = &mut self.planted {
+            planted.found += usize::from(verdict == Verdict::Different && interval.mean > 0.0);
+            planted.share += ratio(mean(slowed), other);
+            planted.seen += ratio(interval.mean, other);
+        }
     }
 
     /// Whether more are called different than should be. A test of this size calls a little over its share different in
@@ -53,30 +124,29 @@ impl Found {
     }
 }
 
+fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
+    let (count, sum) = values.into_iter().fold((0_u64, 0.0), |(count, sum), value| (count + 1, sum + value));
+    ratio(sum, float(count))
+}
+
 impl Findings for Found {
     /// Of a run: its trials in the order they ran, two by two.
     fn of(archive: &Archive) -> Self {
-        let total = |m: &crate::trial::timed::measured::TimedMeasured| m.phase(Phase::Total).p50;
-        let mut found = Self::default();
+        let pairs = archive.plan.choices.pairs.unwrap_or(PAIRS) as usize;
+        let planted = archive.trials.iter().any(|trial| trial.slowed_ns.is_some()).then(Planted::default);
+        let mut found = Self { pairs, planted, ..Self::default() };
         let mut rng = Pcg64Mcg::seed_from_u64(archive.plan.seed());
-        for trials in archive.trials.chunks_exact(2 * PAIRS) {
-            let totals = trials.iter().map(|trial| trial.measured::<Timed>().map(total));
+        for trials in archive.trials.chunks_exact(2 * pairs) {
+            let pairs = trials.chunks_exact(2).map(|two| Pair::of(two, &mut rng));
             // A trial that failed leaves no pair out of step: its comparison is not made.
-            let Some(comparison) = totals.collect::<Option<Vec<f64>>>() else { continue };
-            // Which of the two is called the first is drawn, as the order of a block is.
-            let mut difference = |pair: &[f64]| {
-                let at = below(&mut rng, 2);
-                pair[at] - pair[1 - at]
-            };
-            let more: Vec<f64> = comparison.chunks_exact(2).map(&mut difference).collect();
-            let mean = ratio(comparison.iter().sum(), float(comparison.len() as u64));
-            let Some(interval) = Interval::of(&more, archive.sampling()) else { continue };
-            found.comparisons += 1;
-            match interval.verdict(mean) {
-                Verdict::Different => found.different += 1,
-                Verdict::Equal => found.equal += 1,
-                Verdict::CannotSay => found.cannot_say += 1,
+            if let Some(pairs) = pairs.collect::<Option<Vec<Pair>>>() {
+                found.count(&pairs, archive.sampling());
             }
+        }
+        let comparisons = float(found.comparisons as u64);
+        if let Some(planted) = &mut found.planted {
+            planted.share = ratio(planted.share, comparisons);
+            planted.seen = ratio(planted.seen, comparisons);
         }
         found
     }
@@ -90,9 +160,13 @@ impl Findings for Found {
         ];
         let rows =
             rows.map(|(what, count)| vec![what.to_owned(), count.to_string(), percent(self.share(count))]);
+        let with = self.planted.map_or_else(
+            || "itself".to_owned(),
+            |planted| format!("itself slowed by {}", percent(planted.share)),
+        );
         let title = format!(
-            "one cell compared with itself {} times, {PAIRS} pairs of trials each; medians of a report",
-            self.comparisons
+            "one cell compared with {with} {} times, {} pairs of trials each; medians of a report",
+            self.comparisons, self.pairs
         );
         vec![Grid::new(title, strings(["", "comparisons", "share"]), rows.to_vec())]
     }
@@ -103,6 +177,14 @@ impl Findings for Found {
     }
 
     fn sentences(&self) -> Vec<String> {
+        if let Some(Planted { share, found, seen }) = self.planted {
+            let comparisons = self.comparisons;
+            return vec![format!(
+                "Of {comparisons} comparisons of a cell with itself slowed by {}, {found} found it dearer; by {} in the mean.",
+                percent(share),
+                percent(seen)
+            )];
+        }
         vec![format!(
             "Of {} comparisons of a cell with itself {} ({}) were called different.",
             self.comparisons,
@@ -112,6 +194,15 @@ impl Findings for Found {
     }
 
     fn checks(&self) -> Vec<Check> {
+        if let Some(Planted { found, .. }) = self.planted {
+            let what = format!("at least {} of planted slow-downs are found", percent(FOUND));
+            let standing = match self.share(found) {
+                _ if self.comparisons < ENOUGH => Standing::Unknown,
+                share if share >= FOUND => Standing::Holds,
+                _ => Standing::Fails,
+            };
+            return vec![check(&what, standing, format!("{found} of {} comparisons", self.comparisons))];
+        }
         let what = format!("at most {} of like things are called different", percent(ALPHA));
         let detail = format!("{} of {} comparisons", self.different, self.comparisons);
         vec![check(&what, self.standing(), detail)]
@@ -137,5 +228,21 @@ mod tests {
         assert_eq!(standing(200, 19), Standing::Unknown);
         assert_eq!(standing(200, 20), Standing::Fails);
         assert_eq!(standing(99, 99), Standing::Unknown, "too few to say");
+    }
+
+    #[test]
+    fn a_slow_down_is_found_whichever_trial_has_it() {
+        let pair = |more, slowed_ns| Pair { more, other: 100.0, slowed_ns };
+        let pairs: Vec<Pair> = (0..8).map(|n| pair(5.0 + f64::from(n % 3), Some(5.0))).collect();
+        let mut found = Found { planted: Some(Planted::default()), ..Found::default() };
+        let how = Sampling::Drawn { seed: 1 };
+        found.count(&pairs, how);
+        let planted = found.planted.unwrap();
+        assert_eq!((found.comparisons, planted.found), (1, 1));
+        assert!((planted.share - 0.05).abs() < 1e-9, "{planted:?}");
+        let mut one_without = pairs;
+        one_without[3].slowed_ns = None;
+        found.count(&one_without, how);
+        assert_eq!(found.comparisons, 1, "a pair without one says nothing");
     }
 }
