@@ -202,7 +202,7 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
             gate.advise(old, &directory, out)?;
             Ok(gate.code())
         }
-        _ => Ok(Code::Fine),
+        _ => Ok(report::code(&report.shown.summary)),
     }
 }
 

@@ -91,7 +91,9 @@ impl Sure {
                 (Stopped::MostBlocks, _) => "it has the most blocks that it may have",
                 (Stopped::Interrupted, _) => "it was interrupted",
             };
-            format!("The run stopped after {} blocks because {why}: {reach}.", self.blocks)
+            let looked = matches!(self.until, Some(Until::Narrow(_)));
+            let stricter = if looked { "; its tests are half again as strict for having looked" } else { "" };
+            format!("The run stopped after {} blocks because {why}: {reach}{stricter}.", self.blocks)
         });
         let wanting = (!self.wanting.is_empty())
             .then(|| format!("It cannot carry its question: {}.", self.wanting.join("; ")));

@@ -129,13 +129,14 @@ fn whole(found: &Found, waterfall: &Waterfall, start: &CellSummary, end: &CellSu
     format!("{}, {medians}; {difference}{could_see}.", action(discard.0))
 }
 
-/// How many blocks it would take, where nothing can be said.
+/// In parentheses, of what is not shown to differ: that it is equal, or how many blocks it would take.
 fn needed(said: &Said) -> String {
     match (said.verdict, said.blocks_needed) {
         (Verdict::CannotSay, Some(blocks)) => format!(" ({blocks} blocks would be needed)"),
         (Verdict::CannotSay, None) if said.least_effect.is_some() => {
             " (no number of blocks that a plan takes would do)".to_owned()
         }
+        (Verdict::Equal, _) => format!(" (equal within {})", percent(MARGIN)),
         _ => String::new(),
     }
 }
