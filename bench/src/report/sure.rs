@@ -61,7 +61,7 @@ impl Sure {
         let (blocks, widest) = (trials.len() / a_block.max(1), widest(headlines));
         let stopped = until.map(|until| {
             let looked = u32::try_from(blocks).is_ok_and(|blocks| is_look(blocks, plan.blocks()));
-            let whole = trials.len() % a_block.max(1) == 0;
+            let whole = trials.len().is_multiple_of(a_block.max(1));
             let over = has_lasted(plan.within().duration(), trials);
             match until {
                 Until::Narrow(share) if whole && looked && is_narrow(widest, share) => Stopped::Narrow,

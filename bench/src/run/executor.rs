@@ -167,7 +167,7 @@ fn run_one(
     samples: &mut Samples,
 ) -> Option<TrialRecord> {
     let spec = slot.cell.seeded(slot.seed);
-    let slowed_ns = executor.slowdown().and_then(Slowdown::next);
+    let slowed_ns = executor.slowdown().and_then(Slowdown::before_a_trial);
     let before = executor.sentinel().map(Sentinel::before);
     let clock = Instant::now();
     let started = began.at + clock.duration_since(began.clock);

@@ -40,7 +40,7 @@ impl Slowdown {
 
     /// Slows the next trial down: every report of it by a share of what one costs just now, in one trial of every two that
     /// follow one another, whichever chance has it. By how much, in nanoseconds.
-    pub fn next(&mut self) -> Option<f64> {
+    pub fn before_a_trial(&mut self) -> Option<f64> {
         let trial = self.trials;
         self.trials += 1;
         let is_slowed = trial % 2 == mix(trial / 2) % 2;
@@ -77,12 +77,12 @@ mod tests {
     #[test]
     fn one_of_every_two_is_slowed_by_the_share_once_it_is_known_what_a_report_costs() {
         let mut slowdown = Slowdown::of("5%".parse().unwrap(), 2_000_000);
-        assert!((0..2 * RECENT).all(|_| slowdown.next().is_none()), "nothing is known yet");
+        assert!((0..2 * RECENT).all(|_| slowdown.before_a_trial().is_none()), "nothing is known yet");
         let archive = counted(1000);
         let trial = archive.trials.iter().find(|trial| trial.measured::<Timed>().is_some()).unwrap();
         (0..2 * RECENT).for_each(|_| slowdown.heard(trial));
         let cost = trial.measured::<Timed>().unwrap().phase(Phase::Total).p50;
-        let delays: Vec<Option<f64>> = (0..200).map(|_| slowdown.next()).collect();
+        let delays: Vec<Option<f64>> = (0..200).map(|_| slowdown.before_a_trial()).collect();
         assert!(delays.chunks(2).all(|two| two.iter().flatten().count() == 1));
         assert!(delays.iter().flatten().all(|delay| (delay - 0.05 * cost).abs() < 1e-9));
         let first = delays.chunks(2).filter(|two| two[0].is_some()).count();
