@@ -30,13 +30,13 @@ mod turns;
 pub mod weigh;
 pub mod workload;
 
-use abi::axes::Carrier;
+use abi::axes::{Carrier, RingFeatures};
 use abi::boot::BootInfo;
 
 use crate::metal::Metal;
 use crate::transport::choose::{choose, start_packed, start_split};
 use crate::transport::virtio_mmio::StartError;
-use crate::transport::{Log, PackedFlight, Plain, SplitFlight, StoreQueue};
+use crate::transport::{Log, Options, PackedFlight, Plain, SplitFlight, StoreQueue};
 use program::Reporter;
 
 /// Runs the measured program, in the loop that the boot words ask for.
@@ -44,22 +44,33 @@ use program::Reporter;
 /// # Errors
 /// [`StartError`] if the balloon cannot be brought up.
 pub fn run<M: Metal>(metal: &mut M, info: &BootInfo) -> Result<(), StartError> {
-    let entries = |number: u64| u16::try_from(number).map_err(|_| StartError::Queue);
     match info.carrier {
-        Carrier::Ring if info.in_flight > 1 => {
-            let ring = start_split(metal, info, Plain)?;
-            let ring = SplitFlight::new(ring, entries(info.batch)?, entries(info.in_flight)?);
-            rounds::run(metal, info, ring, Reporter::fly);
-        }
-        Carrier::PackedRing if info.in_flight > 1 => {
-            let ring = PackedFlight::new(start_packed(metal, info, Plain)?, entries(info.batch)?);
-            rounds::run(metal, info, ring, Reporter::fly);
+        Carrier::Ring | Carrier::PackedRing if info.in_flight > 1 => {
+            if info.ring_features == RingFeatures::NONE {
+                fly(metal, info, Plain)?;
+            } else {
+                fly(metal, info, info.ring_features)?;
+            }
         }
         Carrier::Log => rounds::run(metal, info, Log::of(metal.vcpu()), Reporter::gather),
         Carrier::Store if info.gathers > 0 => {
             rounds::run(metal, info, StoreQueue::default(), Reporter::gather);
         }
         _ => choose(metal, info, program::Report)?,
+    }
+    Ok(())
+}
+
+/// The same over a ring with several reports in flight.
+fn fly<M: Metal, O: Options>(metal: &mut M, info: &BootInfo, options: O) -> Result<(), StartError> {
+    let entries = |number: u64| u16::try_from(number).map_err(|_| StartError::Queue);
+    let (length, most) = (entries(info.batch)?, entries(info.in_flight)?);
+    if info.carrier == Carrier::PackedRing {
+        let ring = PackedFlight::new(start_packed(metal, info, options)?, length, most);
+        rounds::run(metal, info, ring, Reporter::fly);
+    } else {
+        let ring = SplitFlight::new(start_split(metal, info, options)?, length, most);
+        rounds::run(metal, info, ring, Reporter::fly);
     }
     Ok(())
 }

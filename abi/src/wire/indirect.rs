@@ -8,7 +8,7 @@ use super::split_ring::DESC_SIZE;
 use crate::addr::Gpa;
 use crate::layout;
 
-/// Where it lies: one is in flight at a time, as one report is.
+/// Where it lies. Those of several reports in flight follow one another, and have no more descriptors in all.
 pub const AT: Gpa = layout::INDIRECT;
 /// The length of a table of so many descriptors, as the one that points to it has it.
 #[must_use]

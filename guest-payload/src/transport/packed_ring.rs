@@ -69,11 +69,11 @@ impl<O: Options> PackedRing<O> {
         descriptor
     }
 
-    /// Puts the ranges into the indirect table, and where it is into the one descriptor of the list, but for its flags;
-    /// where that is.
+    /// Puts the ranges into an indirect table, and where it is into the one descriptor of the list, but for its flags; where
+    /// that is.
     #[inline(always)]
-    fn point<M: Metal>(&self, metal: &mut M, ranges: &[PageRange]) -> Gpa {
-        let mut element = indirect::AT;
+    fn point<M: Metal>(&self, metal: &mut M, table: Gpa, ranges: &[PageRange]) -> Gpa {
+        let mut element = table;
         for range in ranges {
             name(metal, element, *range);
             // Neither its id nor any other flag means anything in a table (2.8.7).
@@ -81,7 +81,7 @@ impl<O: Options> PackedRing<O> {
             element = element.offset(DESC_SIZE);
         }
         let descriptor = self.descriptor(self.begun);
-        metal.store(descriptor, indirect::AT.0);
+        metal.store(descriptor, table.0);
         metal.store32(descriptor.offset(DESC_LEN), indirect::bytes(ranges.len()));
         metal.store16(descriptor.offset(DESC_ID), self.id());
         descriptor
@@ -92,6 +92,38 @@ impl<O: Options> PackedRing<O> {
     fn end_before(&mut self, metal: &mut impl Metal, next: Position) {
         self.next = next;
         metal.store16(self.at.next, next.word());
+    }
+
+    /// Makes ranges available as one list, in `table` if they are in one. The list that is waited for first begins at `oldest`.
+    #[inline(always)]
+    fn offer<M: Metal>(&mut self, metal: &mut M, ranges: &[PageRange], table: Gpa, oldest: Position) {
+        let Some((first, others)) = ranges.split_first() else { return };
+        let options = self.options.get();
+        self.begun = self.next;
+        if options.event_idx && self.completion == Completion::Interrupt {
+            // Visible before the list is, and so to whoever uses it.
+            metal.store32(self.at.driver, event(oldest));
+        }
+        let mut position = self.begun.after(1, self.at.size);
+        if options.indirect {
+            self.end_before(metal, position);
+            let descriptor = self.point(metal, table, ranges);
+            // Publish: the table and the rest of the descriptor must be visible before its flags, as below.
+            metal.store16_publish(descriptor.offset(DESC_FLAGS), self.begun.available() | DESC_INDIRECT);
+            return;
+        }
+        let mut left = others.len();
+        for range in others {
+            left -= 1;
+            let descriptor = self.fill(metal, position, *range);
+            metal.store16(descriptor.offset(DESC_FLAGS), flags(position, left));
+            position = position.after(1, self.at.size);
+        }
+        self.end_before(metal, position);
+        let descriptor = self.fill(metal, self.begun, *first);
+        // Publish: every descriptor of the list must be visible before the flags of its first (2.8.6), and the load of
+        // the device's event in `notify` must not be satisfied before those are visible (2.8.21.2).
+        metal.store16_publish(descriptor.offset(DESC_FLAGS), flags(self.begun, others.len()));
     }
 
     /// Whether the device is to be told of the list just made available.
@@ -171,33 +203,7 @@ impl<M: Metal, O: Options> Transport<M> for PackedRing<O> {
 
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
-        let Some((first, others)) = ranges.split_first() else { return };
-        let options = self.options.get();
-        self.begun = self.next;
-        if options.event_idx && self.completion == Completion::Interrupt {
-            // Visible before the list is, and so to whoever uses it.
-            metal.store32(self.at.driver, event(self.begun));
-        }
-        let mut position = self.begun.after(1, self.at.size);
-        if options.indirect {
-            self.end_before(metal, position);
-            let descriptor = self.point(metal, ranges);
-            // Publish: the table and the rest of the descriptor must be visible before its flags, as below.
-            metal.store16_publish(descriptor.offset(DESC_FLAGS), self.begun.available() | DESC_INDIRECT);
-            return;
-        }
-        let mut left = others.len();
-        for range in others {
-            left -= 1;
-            let descriptor = self.fill(metal, position, *range);
-            metal.store16(descriptor.offset(DESC_FLAGS), flags(position, left));
-            position = position.after(1, self.at.size);
-        }
-        self.end_before(metal, position);
-        let descriptor = self.fill(metal, self.begun, *first);
-        // Publish: every descriptor of the list must be visible before the flags of its first (2.8.6), and the load of
-        // the device's event in `notify` must not be satisfied before those are visible (2.8.21.2).
-        metal.store16_publish(descriptor.offset(DESC_FLAGS), flags(self.begun, others.len()));
+        self.offer(metal, ranges, indirect::AT, self.next);
     }
 
     #[inline(always)]

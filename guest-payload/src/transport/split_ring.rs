@@ -78,19 +78,23 @@ impl<O: Options> SplitRing<O> {
         metal.store16(self.at.next, next);
     }
 
-    /// Puts the ranges into the indirect table, and where it is into the one descriptor of the chain; its head.
+    /// Puts the ranges into an indirect table, and where it is into the one descriptor of the chain: the next where they are
+    /// taken in order, else `free`; its head.
     #[inline(always)]
-    fn point<M: Metal>(&mut self, metal: &mut M, ranges: &[PageRange]) -> u16 {
-        chain(metal, indirect::AT, 0, ranges);
-        if self.options.get().in_order {
+    fn point<M: Metal>(&mut self, metal: &mut M, table: Gpa, free: u16, ranges: &[PageRange]) -> u16 {
+        chain(metal, table, 0, ranges);
+        let head = if self.options.get().in_order {
             self.begun = self.next;
             self.end_before(metal, self.after(self.begun));
-        }
-        let desc = self.descriptor(self.head());
-        metal.store(desc, indirect::AT.0);
+            self.begun
+        } else {
+            free
+        };
+        let desc = self.descriptor(head);
+        metal.store(desc, table.0);
         metal.store32(desc.offset(DESC_LEN), indirect::bytes(ranges.len()));
         metal.store16(desc.offset(DESC_FLAGS), DESC_INDIRECT);
-        self.head()
+        head
     }
 
     /// Puts the ranges into descriptors that begin where those of the chain before ended, and go on at the end of the table
@@ -109,12 +113,11 @@ impl<O: Options> SplitRing<O> {
         self.begun
     }
 
-    /// Names the entry of the used ring at which to be told: that of the chain about to be made available or, where nobody
+    /// Names the entry of the used ring at which to be told: that of the chain that is waited for first or, where nobody
     /// waits for an interrupt, the one before, which is past.
     #[inline(always)]
-    fn name_event(&self, metal: &mut impl Metal) {
-        let next = self.available;
-        let event = if self.completion == Completion::Interrupt { next } else { next.wrapping_sub(1) };
+    fn name_event(&self, metal: &mut impl Metal, first: u16) {
+        let event = if self.completion == Completion::Interrupt { first } else { first.wrapping_sub(1) };
         // Visible before `avail.idx` is, and so to whoever uses the chain.
         metal.store16(self.at.used_event(), event);
     }
@@ -141,20 +144,13 @@ impl<O: Options> SplitRing<O> {
         u64::from(index % self.at.size)
     }
 
-    /// Makes ranges available as one chain of the descriptors from `head` on.
+    /// Makes the chain that begins at `head` available. The first that is waited for is the one of entry `first`.
     #[inline(always)]
-    fn offer<M: Metal>(&mut self, metal: &mut M, head: u16, ranges: &[PageRange]) {
-        chain(metal, self.descriptor(head), head, ranges);
-        self.publish(metal, head);
-    }
-
-    /// Makes the chain that begins at `head` available.
-    #[inline(always)]
-    fn publish<M: Metal>(&mut self, metal: &mut M, head: u16) {
+    fn publish<M: Metal>(&mut self, metal: &mut M, head: u16, first: u16) {
         let entry = self.at.avail.offset(ENTRIES + self.slot(self.available) * AVAIL_ENTRY_SIZE);
         metal.store16(entry, head);
         if self.options.get().event_idx {
-            self.name_event(metal);
+            self.name_event(metal, first);
         }
         self.available = self.available.wrapping_add(1);
         // Publish: descriptors and entry must be visible before the index (2.7.13.3), and the load of used.flags
@@ -228,15 +224,15 @@ impl<M: Metal, O: Options> Transport<M> for SplitRing<O> {
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
         let options = self.options.get();
-        if options.indirect {
-            let head = self.point(metal, ranges);
-            self.publish(metal, head);
+        let head = if options.indirect {
+            self.point(metal, indirect::AT, HEAD, ranges)
         } else if options.in_order {
-            let head = self.go_on(metal, ranges);
-            self.publish(metal, head);
+            self.go_on(metal, ranges)
         } else {
-            self.offer(metal, HEAD, ranges);
-        }
+            chain(metal, self.descriptor(HEAD), HEAD, ranges);
+            HEAD
+        };
+        self.publish(metal, head, self.available);
     }
 
     #[inline(always)]

@@ -9,9 +9,7 @@ use abi::wire::virtio::balloon::{QUEUE_MAX, REPORTING_QUEUE_MIN};
 use abi::wire::{frames, status};
 
 use super::stopwatch::Stopwatch;
-use crate::axes::{
-    Axis, Backing, Carrier, Coalesce, Discard, RingFeatures, Servicer, Way, WayError, Workload,
-};
+use crate::axes::{Axis, Backing, Carrier, Coalesce, Discard, Servicer, Way, WayError, Workload};
 use crate::trial::TrialError;
 
 /// Every choice of one timed trial.
@@ -106,17 +104,6 @@ pub enum TimedSpecError {
         "coalesce across merges the ranges of reports that are in flight at once, and of 1 there is no other: use --in-flight 2 or more, or --coalesce merged"
     )]
     NothingAcross,
-    /// The driver has one indirect table, and names one entry at which it waits.
-    #[error(
-        "{in_flight} reports in flight and ring-features {} do not go together: the options are those of one report at a time; use --in-flight 1, or --ring-features none",
-        .features.name()
-    )]
-    PlainFlight {
-        /// Reports in flight.
-        in_flight: u16,
-        /// The options.
-        features: RingFeatures,
-    },
     /// Something of which there is one, for one processor and a report at a time.
     #[error(
         "{what} is of one processor that makes one report at a time: use --vcpus 1, --in-flight 1 and another carrier than one that gathers"
@@ -290,9 +277,6 @@ impl TimedSpec {
                 why,
             });
         }
-        if in_flight > 1 && way.ring_features != RingFeatures::NONE {
-            return Err(TimedSpecError::PlainFlight { in_flight, features: way.ring_features });
-        }
         if in_flight == 1 && way.coalesce == Coalesce::Across {
             return Err(TimedSpecError::NothingAcross);
         }
@@ -394,7 +378,7 @@ impl TimedSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axes::{Completion, Doorbell};
+    use crate::axes::{Completion, Doorbell, RingFeatures};
     use crate::testing::specs::TIMED;
 
     #[test]
@@ -446,14 +430,16 @@ mod tests {
     }
 
     #[test]
-    fn options_of_a_ring_are_those_of_one_report_at_a_time() {
+    fn several_are_in_flight_with_any_options_of_a_ring_and_are_merged_only_then() {
         for ring_features in RingFeatures::ALL.iter().copied() {
             let way = Way::plain(Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll);
             let way = Way { ring_features, ..way };
-            assert_eq!(TimedSpec { way, ..TIMED }.validate(), Ok(()));
-            let refused = TimedSpecError::PlainFlight { in_flight: 2, features: ring_features };
-            let several = TimedSpec { way, in_flight: 2, ..TIMED }.validate();
-            assert_eq!(several, if ring_features == RingFeatures::NONE { Ok(()) } else { Err(refused) });
+            for in_flight in [1, 2] {
+                assert_eq!(TimedSpec { way, in_flight, ..TIMED }.validate(), Ok(()));
+                let way = Way { coalesce: Coalesce::Across, ..way };
+                let across = TimedSpec { way, in_flight, ..TIMED }.validate();
+                assert_eq!(across, if in_flight == 1 { Err(TimedSpecError::NothingAcross) } else { Ok(()) });
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Several reports in flight over rings of both formats: that they really are, that each is acknowledged and acted on, and
 //! that their stamps fit together.
 
-use abi::axes::{Axis, Carrier, Completion, Workload};
+use abi::axes::{Axis, Carrier, Completion, RingFeatures, Workload};
 use host::axes::{Coalesce, Doorbell, Way};
 use host::probe::Facts;
 use host::serve::{HOLD, HeldCounts};
@@ -46,7 +46,13 @@ fn ways() -> Vec<(String, Way)> {
     let polled = carriers.map(|carrier| {
         (format!("{}-polled", carrier.name()), Way::plain(carrier, Doorbell::None, Completion::Poll))
     });
-    called.chain(polled).collect()
+    let all = RingFeatures { indirect: true, event_idx: true, in_order: true };
+    let optional = [(Carrier::Ring, all), (Carrier::PackedRing, RingFeatures { in_order: false, ..all })];
+    let optional = optional.map(|(carrier, ring_features)| {
+        let (name, way) = way(carrier, Completion::Interrupt);
+        (format!("{name}-options"), Way { ring_features, ..way })
+    });
+    called.chain(polled).chain(optional).collect()
 }
 
 /// The guest has told of several, and the host of none of them.
@@ -61,6 +67,10 @@ fn at_once(spec: &TimedSpec, facts: &Facts) -> Checked {
         assert_eq!(outcome.proof.reported, 2 * per_proof, "a proof is a round");
         assert_eq!(outcome.proof.unmapped, outcome.proof.reported, "unmapped");
         assert_eq!(outcome.common.discarded_pages, spec.reports * u64::from(spec.batch), "discarded");
+        let (features, ring) = (spec.way.ring_features, outcome.common.ring);
+        let calls = |option| if option { outcome.calls } else { 0 };
+        assert_eq!((ring.tables, ring.in_order), (calls(features.indirect), calls(features.in_order)));
+        assert_eq!(ring.interrupts_due + ring.interrupts_suppressed, calls(features.event_idx));
         assert_eq!(outcome.common.exits.transport(), 0, "exits");
         agrees_with_kvm(spec, &outcome, facts);
     }

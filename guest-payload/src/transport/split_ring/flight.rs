@@ -1,17 +1,21 @@
-//! The same with several chains in flight: each has its own descriptors, and all have as many.
+//! The same with several chains in flight: each has its own descriptors, and its own table if they are in one, and all have
+//! as many.
 
 use abi::addr::PageRange;
+use abi::axes::Completion;
+use abi::timed::IN_FLIGHT_MOST;
 use abi::violation::Violation;
-use abi::wire::split_ring::{ENTRIES, USED_ENTRY_SIZE};
+use abi::wire::indirect;
+use abi::wire::split_ring::{DESC_SIZE, ENTRIES, USED_ENTRY_SIZE};
 
-use super::SplitRing;
+use super::{SplitRing, chain};
 use crate::metal::Metal;
-use crate::transport::{Several, Transport, Verdict};
+use crate::transport::{Options, Plain, Several, Transport, Verdict};
 
 /// The driver's end of a ring with several chains in flight.
 #[derive(Clone, Copy, Debug)]
-pub struct SplitFlight {
-    ring: SplitRing,
+pub struct SplitFlight<O = Plain> {
+    ring: SplitRing<O>,
     /// Descriptors of a chain.
     length: u16,
     /// Chains in flight at the most.
@@ -19,15 +23,41 @@ pub struct SplitFlight {
     /// Places in the table, counted in chains: of the next chain, and of the oldest in flight.
     next: u16,
     oldest: u16,
+    /// The first descriptor of the chain at each place.
+    heads: [u16; IN_FLIGHT_MOST],
     /// The used index up to which chains were waited for.
     seen: u16,
 }
 
-impl SplitFlight {
+impl<O: Options> SplitFlight<O> {
     /// A driver of chains of `length` descriptors, of which there is room for `most`.
     #[must_use]
-    pub const fn new(ring: SplitRing, length: u16, most: u16) -> Self {
-        Self { ring, length, most, next: 0, oldest: 0, seen: 0 }
+    pub const fn new(ring: SplitRing<O>, length: u16, most: u16) -> Self {
+        Self { ring, length, most, next: 0, oldest: 0, heads: [0; IN_FLIGHT_MOST], seen: 0 }
+    }
+
+    /// Puts the ranges into a chain of its own; its head.
+    #[inline(always)]
+    fn lay<M: Metal>(&mut self, metal: &mut M, ranges: &[PageRange]) -> u16 {
+        let options = self.ring.options.get();
+        let own = self.next * self.length;
+        if options.indirect {
+            // As many places in all as one table may have.
+            self.ring.point(metal, indirect::AT.offset(u64::from(own) * DESC_SIZE), self.next, ranges)
+        } else if options.in_order {
+            self.ring.go_on(metal, ranges)
+        } else {
+            chain(metal, self.ring.descriptor(own), own, ranges);
+            own
+        }
+    }
+
+    /// Asks to be told of the oldest chain, before it is waited for.
+    fn name_oldest<M: Metal>(&self, metal: &mut M) {
+        if self.ring.options.get().event_idx && self.ring.completion == Completion::Interrupt {
+            // Publish: either the device sees the event, or the used index that it has stored before is seen by the wait.
+            metal.store16_publish(self.ring.at.used_event(), self.seen);
+        }
     }
 
     /// The place after this one.
@@ -43,18 +73,21 @@ impl SplitFlight {
         }
         let entry = self.ring.at.used.offset(ENTRIES + self.ring.slot(self.seen) * USED_ENTRY_SIZE);
         let (id, len) = (metal.load32(entry), metal.load32(entry.offset(4)));
-        (id != u32::from(self.oldest * self.length) || len != 0).then_some(Violation::UsedWrong)
+        let head = self.heads[usize::from(self.oldest)];
+        (id != u32::from(head) || len != 0).then_some(Violation::UsedWrong)
     }
 }
 
-impl<M: Metal> Transport<M> for SplitFlight {
+impl<M: Metal, O: Options> Transport<M> for SplitFlight<O> {
     fn capacity(&self) -> usize {
         usize::from(self.length)
     }
 
     #[inline(always)]
     fn prepare(&mut self, metal: &mut M, ranges: &[PageRange]) {
-        self.ring.offer(metal, self.next * self.length, ranges);
+        let head = self.lay(metal, ranges);
+        self.heads[usize::from(self.next)] = head;
+        self.ring.publish(metal, head, self.seen);
         self.next = self.after(self.next);
     }
 
@@ -65,6 +98,7 @@ impl<M: Metal> Transport<M> for SplitFlight {
 
     #[inline(always)]
     fn wait(&mut self, metal: &mut M) -> Verdict {
+        self.name_oldest(metal);
         let violation = self.ring.wait_past(metal, self.seen);
         let violation = violation.or_else(|| self.judge(metal));
         self.seen = self.seen.wrapping_add(1);
@@ -73,7 +107,7 @@ impl<M: Metal> Transport<M> for SplitFlight {
     }
 }
 
-impl<M: Metal> Several<M> for SplitFlight {
+impl<M: Metal, O: Options> Several<M> for SplitFlight<O> {
     fn under_way(&self, metal: &M) -> u64 {
         self.ring.available.wrapping_sub(self.ring.used_index(metal)).into()
     }
@@ -84,8 +118,8 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use abi::addr::{Order, Pfn};
-    use abi::axes::Completion;
+    use abi::addr::{Gpa, Order, Pfn};
+    use abi::axes::{Axis, RingFeatures};
     use abi::wire::split_ring::{DESC_SIZE, IDX, Placement};
 
     use super::*;
@@ -147,6 +181,43 @@ mod tests {
         use_one(&mut metal, 1, u32::from);
         metal.store16(AT.used.offset(IDX), 3);
         assert_eq!(ring.wait(&mut metal).violation, Some(Violation::UsedAhead));
+    }
+
+    #[test]
+    fn every_option_goes_along_and_the_oldest_is_waited_for() {
+        for options in RingFeatures::ALL.iter().copied() {
+            for most in [2, 3, 8] {
+                let mut metal = Fake::new(|_, _| {});
+                let ring = SplitRing::new(&mut metal, AT, Completion::Interrupt, options);
+                let mut ring = SplitFlight::new(ring, 4, most);
+                let (mut used, mut expected) = (0_u16, 0_u16);
+                for lap in 0..100 {
+                    let first = |number| (lap * 100 + number * 10) << 12;
+                    for number in 0..u64::from(most) {
+                        ring.prepare(&mut metal, &blocks(first(number) >> 12, 4));
+                    }
+                    for number in 0..u64::from(most) {
+                        let head = metal.load16(AT.avail.offset(ENTRIES + u64::from(used % 32) * 2));
+                        if options.in_order {
+                            assert_eq!(head, expected % 32, "lap {lap} of {most}, {options:?}");
+                            expected = (expected + if options.indirect { 1 } else { 4 }) % 32;
+                        }
+                        let named = use_one(&mut metal, used, u32::from);
+                        let named = if options.indirect { metal.load(Gpa(named)) } else { named };
+                        assert_eq!(named, first(number), "lap {lap} of {most}, {options:?}");
+                        assert_eq!(ring.wait(&mut metal).violation, None, "lap {lap} of {most}, {options:?}");
+                        if options.event_idx {
+                            assert_eq!(
+                                metal.load16(AT.used_event()),
+                                used,
+                                "lap {lap} of {most}, {options:?}"
+                            );
+                        }
+                        used = used.wrapping_add(1);
+                    }
+                }
+            }
+        }
     }
 
     #[test]
