@@ -10,6 +10,7 @@
 #   make fuzz    the fuzz targets, TIME=60 seconds each; TARGETS="balloon packed" for some. Any toolchain and a C++ compiler will do
 #   make look    report.html of every reference in a browser: telephone and desk, light and dark; pictures below target/look
 #   make combinations  every way to report that the rules allow, on this host: some minutes
+#   make fleet   a thousand runs and a million trials put together: what it takes, in time and memory
 #   make signal-storm  runs that are stopped, killed and held up at random, MINUTES=10 of them: what is left can be read
 #
 # The lab: hardware virtualisation, emulated and counted in instructions; what it needs is fetched when root.
@@ -34,6 +35,7 @@ name = $(CHECK)$(if $(filter intel,$(1)),-intel)
 ladder = lab compare --cpu $(1) --plan $(CHECK) --against $(REFERENCES)/$(call name,$(1))
 
 .PHONY: run engine test check bench aa doctor fuzz look combinations signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-6.12 lab-test-intel lab-detour lint tools
+.PHONY: docs fleet
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -67,6 +69,9 @@ target/pagehint-slowdown: tools
 
 combinations: tools
 	PAGEHINT_REQUIRE_KVM=1 PAGEHINT_COMBINATIONS=all $(CARGO) test --locked -p pagehint-host --test combinations
+
+fleet: tools
+	$(CARGO) test --release --locked -p pagehint --test exchange a_million_trials -- --ignored --nocapture
 
 MINUTES = 10
 signal-storm: tools
