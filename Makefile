@@ -10,6 +10,7 @@
 #   make fuzz    the fuzz targets, TIME=60 seconds each; TARGETS="balloon packed" for some. Any toolchain and a C++ compiler will do
 #   make look    report.html of every reference in a browser: telephone and desk, light and dark; pictures below target/look
 #   make combinations  every way to report that the rules allow, on this host: some minutes
+#   make docs    fills in what README and docs/answers have from results/reference; tests fail where they have drifted
 #   make fleet   a thousand runs and a million trials put together: what it takes, in time and memory
 #   make signal-storm  runs that are stopped, killed and held up at random, MINUTES=10 of them: what is left can be read
 #
@@ -69,6 +70,9 @@ target/pagehint-slowdown: tools
 
 combinations: tools
 	PAGEHINT_REQUIRE_KVM=1 PAGEHINT_COMBINATIONS=all $(CARGO) test --locked -p pagehint-host --test combinations
+
+docs: tools
+	PAGEHINT_DOCS=write $(CARGO) test --locked -p pagehint --test docs what_docs_have
 
 fleet: tools
 	$(CARGO) test --release --locked -p pagehint --test exchange a_million_trials -- --ignored --nocapture

@@ -52,27 +52,38 @@ fn fleet(place: &Path, like: &Path, runs: usize) -> Vec<PathBuf> {
     (0..runs).map(run).collect()
 }
 
-/// Runs the command; what it took, and the most memory it had in KiB.
-fn watched(arguments: &[&str]) -> (Duration, u64) {
+/// What a command took.
+struct Took {
+    wall: Duration,
+    /// Of all its threads, to a hundredth of a second.
+    processor: Duration,
+    /// The most it had, in KiB.
+    memory: u64,
+}
+
+fn watched(arguments: &[&str]) -> Took {
     let began = Instant::now();
     let mut child = Command::new(assert_cmd::cargo::cargo_bin("pagehint"))
         .args(arguments)
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let mut most = 0;
+    let mut took = Took { wall: Duration::ZERO, processor: Duration::ZERO, memory: 0 };
     let status = loop {
         // Gone by the time it is looked at, it has no memory any more.
-        let status =
-            procfs::process::Process::new(child.id().cast_signed()).and_then(|process| process.status());
-        most = most.max(status.ok().and_then(|status| status.vmhwm).unwrap_or_default());
+        if let Ok(process) = procfs::process::Process::new(child.id().cast_signed()) {
+            let memory = process.status().ok().and_then(|status| status.vmhwm);
+            took.memory = took.memory.max(memory.unwrap_or_default());
+            let ticks = process.stat().map_or(0, |stat| stat.utime + stat.stime);
+            took.processor = took.processor.max(Duration::from_millis(10 * ticks));
+        }
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
         std::thread::sleep(Duration::from_millis(5));
     };
     assert!(status.success(), "{arguments:?}: {status}");
-    (began.elapsed(), most)
+    Took { wall: began.elapsed(), ..took }
 }
 
 /// Merges and reports a fleet: what both took together, and the most memory of either in KiB.
@@ -80,12 +91,12 @@ fn summarised(place: &Path, runs: &[PathBuf]) -> (Duration, u64) {
     let set = place.join(format!("set-of-{}", runs.len()));
     let arguments: Vec<&str> =
         ["merge", path(&set)].into_iter().chain(runs.iter().map(|run| path(run))).collect();
-    let ((merged, of_merge), (shown, of_report)) = (watched(&arguments), watched(&["report", path(&set)]));
-    println!(
-        "{} runs: merged in {merged:.1?} with {of_merge} KiB, shown in {shown:.1?} with {of_report} KiB",
-        runs.len()
-    );
-    (merged + shown, of_merge.max(of_report))
+    let both = [("merged", watched(&arguments)), ("shown", watched(&["report", path(&set)]))];
+    for (what, Took { wall, processor, memory }) in &both {
+        println!("{} runs {what} in {wall:.1?}, {processor:.1?} of processors, {memory} KiB", runs.len());
+    }
+    let [(_, merge), (_, report)] = both;
+    (merge.wall + report.wall, merge.memory.max(report.memory))
 }
 
 #[test]
