@@ -2,6 +2,7 @@
 //!
 //! To add one: its folder with an implementation of [`Experiment`], its plans in `bench/plans`, and its row in [`ALL`].
 
+pub mod batch;
 pub mod coalescing;
 pub mod collateral;
 pub mod contract;
@@ -44,8 +45,9 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 17] = [
+pub const ALL: [&dyn Experiment; 18] = [
     &ladder::Ladder,
+    &batch::Batches,
     &discards::Discards,
     &vectored::Vectored,
     &collateral::Collateral,

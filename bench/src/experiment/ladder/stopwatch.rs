@@ -18,11 +18,10 @@ use crate::axes::rung::{CallBy, Rung};
 use crate::figure::check::{Check, Standing, check};
 use crate::figure::interval::{Interval, Sampling, median};
 use crate::figure::number::amount;
-use crate::figure::unit::{Unit, float};
+use crate::figure::unit::Unit;
 use crate::plan::keys::Keys;
 use crate::trial::kind::Timed;
 use crate::trial::spec::Spec;
-use crate::trial::timed::choices::Choices;
 use crate::trial::timed::measured::StopwatchWeight;
 
 /// Reports of one call in a trial that weighs: as many rounds of every kind of burst as a burst has calls.
@@ -97,7 +96,7 @@ impl Weights {
         let (mut totals, mut taken) = (BTreeMap::new(), Vec::new());
         for (block, raw) in &cell.blocks {
             let Some(weight) = weights.get(block) else { continue };
-            let cost = of_a_report(weight, &cell.choices)?;
+            let cost = weight.of_a_report(&cell.choices)?;
             taken.push(cost);
             totals.insert(*block, raw.total - cost);
         }
@@ -109,18 +108,6 @@ impl Weights {
             totals,
         })
     }
-}
-
-/// What the stopwatch costs a report with these choices; `None` if its registers were fetched and that was not weighed,
-/// and of one that makes no call, which has two of its stamps.
-fn of_a_report(weight: &StopwatchWeight, choices: &Choices) -> Option<f64> {
-    if choices.gathers() {
-        return None;
-    }
-    let calls = float(choices.calls_a_report());
-    let stamps = if choices.calls_a_report() == 1 { weight.once } else { weight.each * calls };
-    let registers = if choices.fetches_registers() { weight.registers? * calls } else { 0.0 };
-    Some(stamps + registers)
 }
 
 /// Whether what it costs is known, for every cell and in every block.

@@ -7,10 +7,11 @@ use host::timed::{Collateral, Outcome, Proof, Threads, Weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::choices::Choices;
 use super::phases::{Phase, PhaseHistograms};
 use crate::axes::named::Named;
 use crate::figure::quantiles::Quantiles;
-use crate::figure::unit::Clock;
+use crate::figure::unit::{Clock, float};
 use crate::trial::counts::{Counts, Memory};
 
 /// What a trial showed. Counts cover its measured part, unless they say otherwise.
@@ -223,6 +224,19 @@ impl StopwatchWeight {
         let Weight { rounds, bare, once, each, registers } = *weight;
         let [bare, once, each] = [bare, once, each].map(|ticks| clock.figure(ticks));
         Self { rounds, bare, once, each, registers: registers.map(|ticks| clock.figure(ticks)) }
+    }
+
+    /// What the stopwatch costs a report with these choices; `None` if its registers were fetched and that was not
+    /// weighed, and of one that makes no call, which has two of its stamps.
+    #[must_use]
+    pub fn of_a_report(&self, choices: &Choices) -> Option<f64> {
+        if choices.gathers() {
+            return None;
+        }
+        let calls = float(choices.calls_a_report());
+        let stamps = if choices.calls_a_report() == 1 { self.once } else { self.each * calls };
+        let registers = if choices.fetches_registers() { self.registers? * calls } else { 0.0 };
+        Some(stamps + registers)
     }
 }
 
