@@ -11,7 +11,9 @@ mod lab;
 mod list;
 mod merge;
 mod options;
+mod profile;
 mod report;
+mod whatif;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -59,6 +61,10 @@ enum Command {
     Merge(merge::MergeOptions),
     /// Write a run as a file that other programs read.
     Export(export::ExportOptions),
+    /// Say what reporting would cost on a host you describe, by a model: no trial is run.
+    Whatif(Box<whatif::WhatIf>),
+    /// Make the profile of a host from a run, for `pagehint whatif`, and say how far off the model is.
+    Profile(profile::ProfileOf),
     /// The first process of the lab's machine.
     #[command(name = places::FIRST_PROCESS, hide = true)]
     LabInside,
@@ -107,6 +113,8 @@ fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
         Command::Doctor { json } => doctor::run(*json, out),
         Command::Experiment(asked) => experiment::run(asked, out),
         Command::Lab(options) => lab::run_plan(options, out),
+        Command::Whatif(asked) => whatif::run(asked, out),
+        Command::Profile(asked) => profile::run(asked, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),
         Command::Report { directory } if set::is_set(directory) => merge::report(directory, out),
         Command::Report { directory } => report::run(directory, out),

@@ -7,6 +7,7 @@ mod flips;
 pub mod interval;
 pub mod json;
 pub mod markup;
+pub mod map;
 pub mod number;
 pub mod power;
 pub mod quantiles;

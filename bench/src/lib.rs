@@ -7,6 +7,7 @@
 //! | [`plan`] | built-in plan, plan file, flags | which trials, checked, interleaved in seeded blocks |
 //! | [`run`] | a trial's specification | its outcome, a line in the run directory at once ([`trial`]) |
 //! | [`archive`] | a run directory | trials of the same choices together |
+//! | [`model`] | these | what a report is made of: terms, for hosts that nobody has run |
 //! | [`experiment`] | these | what was found: figures with intervals, tables, sentences, checks |
 //! | [`report`] | all of it | files and a terminal |
 //!
@@ -29,6 +30,8 @@ pub mod plan;
 pub mod archive;
 
 pub mod run;
+
+pub mod model;
 
 pub mod experiment;
 

@@ -3,6 +3,7 @@
 use schemars::{Schema, schema_for};
 
 use crate::exchange::diff::Diff;
+use crate::model::profile::Profile;
 use crate::plan::Plan;
 use crate::report::summary::Summary;
 use crate::site::environment::Environment;
@@ -21,6 +22,8 @@ pub enum Document {
     Plan,
     /// What `pagehint diff --json` prints.
     Diff,
+    /// A host's profile, as the object that its TOML is.
+    Profile,
 }
 
 impl Document {
@@ -33,6 +36,7 @@ impl Document {
             Self::Environment => schema_for!(Environment),
             Self::Plan => schema_for!(Plan),
             Self::Diff => schema_for!(Diff),
+            Self::Profile => schema_for!(Profile),
         }
     }
 }

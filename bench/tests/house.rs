@@ -73,6 +73,7 @@ const HOUSES: [House; 4] = [
             &["plan"],
             &["archive"],
             &["run"],
+            &["model"],
             &["experiment"],
             &["report"],
             &["exchange"],

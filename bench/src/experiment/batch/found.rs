@@ -1,26 +1,166 @@
-//! What the cells of a batch run show.
+//! What the cells of a batch run show: the terms they are made of, and from how many ranges on virtio is no dearer than a call, by
+//! the model and as it was measured.
+
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::Archive;
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
 use crate::experiment::contract::Findings;
+use crate::figure::check::{Check, Standing, check};
+use crate::figure::interval::{Interval, Sampling, holm};
+use crate::figure::number;
 use crate::figure::table::Grid;
-use crate::figure::unit::Unit;
+use crate::figure::unit::{percent, ratio};
+use crate::model::cost::{Blocks, Report};
+use crate::model::even::{CALLS, Contest, Even, VIRTIO};
+use crate::model::fit::Fit;
+use crate::model::floors::floors_of;
+use crate::model::observed::Observed;
+use crate::model::profile::Profile;
+use crate::model::scale::Scale;
+use crate::model::tables;
+
+/// Ranges in a report of Linux.
+const LINUX: u16 = 32;
+/// The middle cell that was held out must not be further off, and the band must hold so many.
+const HELD_OUT: [f64; 2] = [0.15, 0.90];
 
 /// What the experiment found.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
-    /// What costs are in.
-    pub unit: Unit,
+    /// The terms, and how far off they are; absent if too little ran.
+    pub fit: Option<Fit>,
+    /// Whether figures were counted, and repeat.
+    pub is_counted: bool,
+    /// By the model: from how many ranges on virtio is no dearer.
+    pub even: Vec<Even>,
+    /// As measured: virtio against each call, for every batch with which both ran.
+    pub measured: Vec<Against>,
+    /// By the model: reports as large as Linux's.
+    pub contests: Vec<Contest>,
+}
+
+/// Virtio against a call with the same batch.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Against {
+    /// The way to call.
+    pub against: Named<Rung>,
+    /// Ranges in a report.
+    pub batch: u16,
+    /// What they are.
+    #[serde(flatten)]
+    pub blocks: Blocks,
+    /// By what share virtio is dearer, paired by block.
+    pub change: Interval,
 }
 
 impl Findings for Found {
     fn of(archive: &Archive) -> Self {
-        Self { unit: archive.unit() }
+        let observed = Observed::of(archive);
+        let how = archive.sampling();
+        let floors = floors_of(archive);
+        let fit = Fit::of(&observed.cells, &floors, Scale::from(archive.unit()), archive.plan.seed(), how);
+        let blocks: BTreeSet<Blocks> = observed.cells.iter().map(|cell| cell.report.blocks).collect();
+        let profile = fit.as_ref().map(|fit| named(fit, archive));
+        let even = |profile: &Profile| {
+            blocks.iter().flat_map(|blocks| CALLS.map(|call| Even::of(profile, call, *blocks))).collect()
+        };
+        let contests = |profile: &Profile| blocks.iter().map(|blocks| Contest::of(profile, LINUX, *blocks)).collect();
+        Self {
+            is_counted: how == Sampling::Counted,
+            even: profile.as_ref().map(even).unwrap_or_default(),
+            contests: profile.as_ref().map(contests).unwrap_or_default(),
+            measured: measured(&observed, how),
+            fit,
+        }
     }
 
     fn tables(&self) -> Vec<Grid> {
-        Vec::new()
+        let Some(fit) = &self.fit else { return Vec::new() };
+        let mut tables = tables::of_fit(fit, self.is_counted);
+        tables.insert(0, tables::of_evens(&fit.profile().called("this host"), &self.even));
+        tables
     }
+
+    fn details(&self) -> Vec<Grid> {
+        let Some(fit) = &self.fit else { return Vec::new() };
+        let measured = Grid::of(
+            format!("measured: virtio against a call with the same batch, n = {}", fit.blocks),
+            &self.measured,
+            &[
+                ("blocks", &|row| row.blocks.title()),
+                ("than", &|row| row.against.to_string()),
+                ("ranges", &|row| row.batch.to_string()),
+                ("change [95 %]", &|row| number::share(&row.change)),
+            ],
+        );
+        let profile = fit.profile().called("this host");
+        [measured].into_iter().chain(self.contests.iter().map(|contest| tables::of_contest(&profile, contest))).collect()
+    }
+
+    fn comparisons(&self) -> usize {
+        self.measured.len()
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let Some(fit) = &self.fit else {
+            return vec!["No block has a report of every transport: nothing can be fitted.".to_owned()];
+        };
+        self.contests.iter().map(Contest::sentence).chain(tables::sentences(fit)).collect()
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let what = "the model predicts cells that it was not fitted to";
+        let Some(held) = self.fit.as_ref().and_then(|fit| fit.held_out) else {
+            return vec![check(what, Standing::Unknown, "too few cells to hold some out".to_owned())];
+        };
+        let [most, least] = HELD_OUT;
+        let holds = held.median <= most && held.covered >= least;
+        let detail = format!(
+            "{} cells, the middle one off by {} (at most {}), {} of them in the band of ±{} (at least {})",
+            held.cells,
+            percent(held.median),
+            percent(most),
+            percent(held.covered),
+            percent(held.band),
+            percent(least)
+        );
+        vec![check(what, if holds { Standing::Holds } else { Standing::Doubtful }, detail)]
+    }
+
+    fn how_to_read(&self) -> String {
+        "- A report's cost is the sum of its terms (docs/model.md): an exit or a kick, a wake-up, so much a range, a discard. Terms are solved for in every \
+         block, and a term's interval is that of its figures over blocks. *measured* and *predicted* are of a report; *off* is by how much the former is \
+         above the latter.\n\
+         - Tables that say MODEL are sums of terms; the band is by how much cells are off that a fit has not seen. Those that say *measured* are not.\n"
+            .to_owned()
+    }
+}
+
+fn named(fit: &Fit, archive: &Archive) -> Profile {
+    fit.profile().called(&archive.environment.host)
+}
+
+/// Virtio against each call, for every batch with which both ran.
+fn measured(observed: &Observed, how: Sampling) -> Vec<Against> {
+    let of = |call: Rung| {
+        observed.cells.iter().filter(|cell| cell.report.rung.0 == VIRTIO).filter_map(move |virtio| {
+            let Report { batch, blocks, .. } = virtio.report;
+            let called = observed.cell(&Report { rung: Named(call), batch, blocks })?;
+            let both = |(block, cost): (&u32, &f64)| {
+                let called = called.totals.get(block)?;
+                Some(ratio(cost - called, *called))
+            };
+            let changes: Vec<f64> = virtio.totals.iter().filter_map(both).collect();
+            Some(Against { against: Named(call), batch, blocks, change: Interval::of(&changes, how)? })
+        })
+    };
+    let mut all: Vec<Against> = CALLS.into_iter().flat_map(of).collect();
+    all.sort_by_key(|row| (row.blocks, row.against, row.batch));
+    holm(all.iter_mut().map(|row| &mut row.change));
+    all
 }

@@ -1,0 +1,105 @@
+//! `pagehint profile RUN`: a host as the terms of the cost model, fitted to what a run measured.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::{Code, Usage};
+use crate::archive::{Archive, file};
+use crate::figure::interval::Sampling;
+use crate::figure::json;
+use crate::figure::table::Grid;
+use crate::model::fit::Fit;
+use crate::model::floors::floors_of;
+use crate::model::observed::Observed;
+use crate::model::profile::Profile;
+use crate::model::scale::Scale;
+use crate::model::tables;
+
+/// Flags of `pagehint profile`.
+#[derive(Args)]
+pub(super) struct ProfileOf {
+    /// The run directory: of compare or batch.
+    run: PathBuf,
+    /// Write the profile here. [default: print it after the tables]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print the fit as JSON instead: every term, every cell with what is predicted of it.
+    #[arg(long, conflicts_with = "out")]
+    json: bool,
+}
+
+/// A run as the model has it.
+pub(super) struct Fitted {
+    pub(super) profile: Profile,
+    pub(super) fit: Fit,
+    pub(super) observed: Observed,
+    pub(super) archive: Archive,
+}
+
+/// Fits a run.
+pub(super) fn fitted(run: &std::path::Path) -> anyhow::Result<Fitted> {
+    let archive = Archive::open(run)?;
+    let observed = Observed::of(&archive);
+    let unit = Scale::from(archive.unit());
+    let floors = floors_of(&archive);
+    let fit = Fit::of(&observed.cells, &floors, unit, archive.plan.seed(), archive.sampling()).ok_or_else(|| {
+        Usage(format!(
+            "{} has no block with a report of every transport that the model knows: give a run of compare or batch that went through one block at least",
+            run.display()
+        ))
+    })?;
+    let name = run.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned());
+    let environment = &archive.environment;
+    let profile = Profile {
+        name,
+        host: environment.host.clone(),
+        source: format!("fitted to {} of {}, begun {}", archive.plan.name, run.display(), environment.date),
+        notes: notes(&observed, &archive),
+        ..fit.profile()
+    };
+    Ok(Fitted { profile, fit, observed, archive })
+}
+
+fn notes(observed: &Observed, archive: &Archive) -> Vec<String> {
+    let mut notes = archive.environment.notes();
+    notes.extend(archive.remarks.iter().cloned());
+    if observed.raw > 0 {
+        notes.push(format!("of {} cells the stopwatch was not weighed: their figures have it in", observed.raw));
+    }
+    if !observed.left_out.is_empty() {
+        notes.push(format!("the model does not speak of {}", observed.left_out.join(", ")));
+    }
+    notes
+}
+
+pub(super) fn run(asked: &ProfileOf, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let Fitted { profile, fit, archive, .. } = fitted(&asked.run)?;
+    if asked.json {
+        out.write_all(json::pretty(&fit).as_bytes())?;
+        return Ok(Code::Fine);
+    }
+    writeln!(out, "{}", archive.environment.host)?;
+    let is_counted = archive.sampling() == Sampling::Counted;
+    for grid in tables::of_fit(&fit, is_counted) {
+        show(out, &grid)?;
+    }
+    for sentence in tables::sentences(&fit) {
+        writeln!(out, "{sentence}")?;
+    }
+    let text = profile.to_toml();
+    match &asked.out {
+        Some(path) => {
+            file::write(path, text.as_bytes())
+                .map_err(|source| anyhow::anyhow!("{} cannot be written: {source}", path.display()))?;
+            writeln!(out, "\n{}", path.display())?;
+        }
+        None => write!(out, "\n{text}")?,
+    }
+    Ok(Code::Fine)
+}
+
+pub(super) fn show(out: &mut dyn Write, grid: &Grid) -> anyhow::Result<()> {
+    Ok(writeln!(out, "\n{}\n{}", grid.title, grid.to_text())?)
+}
