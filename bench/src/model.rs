@@ -15,9 +15,11 @@
 //! | `observed` | the cells of a run |
 //! | `solve` | least squares, and which terms rows can tell apart |
 //! | `fit` | from cells to terms, and how far off it is |
+//! | `agree` | whether two runs say the same |
 //! | `tables` | all of it as tables and sentences |
 //! | `floors` | from what `doctor` finds to a host nobody has run |
 
+pub mod agree;
 pub mod cost;
 pub mod even;
 pub mod fit;

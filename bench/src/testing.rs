@@ -5,6 +5,7 @@ mod companies;
 pub(crate) mod engine;
 mod engine_pipeline;
 mod pages;
+mod model;
 mod pipeline;
 mod sequential;
 pub(crate) mod timed;

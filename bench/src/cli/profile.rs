@@ -10,8 +10,9 @@ use crate::archive::{Archive, file};
 use crate::figure::interval::Sampling;
 use crate::figure::json;
 use crate::figure::table::Grid;
+use crate::model::agree::agree;
 use crate::model::fit::Fit;
-use crate::model::floors::floors_of;
+use crate::model::floors::{floors_of, transfer};
 use crate::model::observed::Observed;
 use crate::model::profile::Profile;
 use crate::model::scale::Scale;
@@ -25,6 +26,14 @@ pub(super) struct ProfileOf {
     /// Write the profile here. [default: print it after the tables]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Predict another run of the ladder by its floors (what doctor finds) and the terms of this one, and hold it against what
+    /// it measured; may be given more than once.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "json", "agrees_with"])]
+    predict: Vec<PathBuf>,
+    /// Whether another run of the same plan says the same: the cheaper of every two cells that both call, and break-even batches;
+    /// exit code 1 if not.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "json"])]
+    agrees_with: Option<PathBuf>,
     /// Print the fit as JSON instead: every term, every cell with what is predicted of it.
     #[arg(long, conflicts_with = "out")]
     json: bool,
@@ -33,9 +42,8 @@ pub(super) struct ProfileOf {
 /// A run as the model has it.
 pub(super) struct Fitted {
     pub(super) profile: Profile,
-    pub(super) fit: Fit,
-    pub(super) observed: Observed,
-    pub(super) archive: Archive,
+    fit: Fit,
+    archive: Archive,
 }
 
 /// Fits a run.
@@ -59,14 +67,17 @@ pub(super) fn fitted(run: &std::path::Path) -> anyhow::Result<Fitted> {
         notes: notes(&observed, &archive),
         ..fit.profile()
     };
-    Ok(Fitted { profile, fit, observed, archive })
+    Ok(Fitted { profile, fit, archive })
 }
 
 fn notes(observed: &Observed, archive: &Archive) -> Vec<String> {
     let mut notes = archive.environment.notes();
     notes.extend(archive.remarks.iter().cloned());
     if observed.raw > 0 {
-        notes.push(format!("of {} cells the stopwatch was not weighed: their figures have it in", observed.raw));
+        notes.push(format!(
+            "of {} cells the stopwatch was not weighed: their figures have it in",
+            observed.raw
+        ));
     }
     if !observed.left_out.is_empty() {
         notes.push(format!("the model does not speak of {}", observed.left_out.join(", ")));
@@ -75,7 +86,13 @@ fn notes(observed: &Observed, archive: &Archive) -> Vec<String> {
 }
 
 pub(super) fn run(asked: &ProfileOf, out: &mut dyn Write) -> anyhow::Result<Code> {
-    let Fitted { profile, fit, archive, .. } = fitted(&asked.run)?;
+    let Fitted { profile, fit, archive } = fitted(&asked.run)?;
+    if let Some(other) = &asked.agrees_with {
+        return compare(&archive, &Archive::open(other)?, out);
+    }
+    if !asked.predict.is_empty() {
+        return predict(&profile, &asked.predict, out);
+    }
     if asked.json {
         out.write_all(json::pretty(&fit).as_bytes())?;
         return Ok(Code::Fine);
@@ -96,6 +113,46 @@ pub(super) fn run(asked: &ProfileOf, out: &mut dyn Write) -> anyhow::Result<Code
             writeln!(out, "\n{}", path.display())?;
         }
         None => write!(out, "\n{text}")?,
+    }
+    Ok(Code::Fine)
+}
+
+/// Says whether two runs agree.
+fn compare(one: &Archive, other: &Archive, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let agreement = agree(one, other);
+    writeln!(
+        out,
+        "{} pairs of cells, {} called by both runs, {} of them the other way round; {} break-even batches, {} not within each other's ends",
+        agreement.compared,
+        agreement.called,
+        agreement.contrary.len(),
+        agreement.even,
+        agreement.uneven.len()
+    )?;
+    for fault in agreement.contrary.iter().chain(&agreement.uneven) {
+        writeln!(out, "not alike: {fault}")?;
+    }
+    Ok(if agreement.holds() { Code::Fine } else { Code::Error })
+}
+
+/// Predicts other hosts by their floors.
+fn predict(profile: &Profile, runs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<Code> {
+    for run in runs {
+        let other = fitted(run)?;
+        if other.profile.unit != profile.unit {
+            return Err(Usage(format!(
+                "{} is in {}, {} in {}: what floors leave open cannot be taken from the other",
+                profile.name,
+                profile.unit.name(),
+                other.profile.name,
+                other.profile.unit.name()
+            ))
+            .into());
+        }
+        let cells = Observed::of(&other.archive).cells;
+        let transfer = transfer(profile, &other.profile, &floors_of(&other.archive), &cells);
+        show(out, &tables::of_transfer(&transfer, profile.unit))?;
+        writeln!(out, "{}", tables::transferred(&transfer))?;
     }
     Ok(Code::Fine)
 }

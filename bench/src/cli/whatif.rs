@@ -141,7 +141,8 @@ fn described(asked: &WhatIf) -> anyhow::Result<Profile> {
         Some(name) => named(name)?,
         None => nobody(scale),
     };
-    let profile = if asked.terms.0.values().any(|cost| cost.scale == Scale::Ns) { profile.in_time() } else { profile };
+    let profile =
+        if asked.terms.0.values().any(|cost| cost.scale == Scale::Ns) { profile.in_time() } else { profile };
     for (term, cost) in &asked.terms.0 {
         if cost.scale != profile.unit {
             return Err(ProfileError::Unit {
@@ -202,7 +203,10 @@ fn say(asked: &WhatIf, profile: Profile) -> Said {
     Said {
         model: true,
         contests: blocks.iter().map(|blocks| Contest::of(&profile, asked.batch, *blocks)).collect(),
-        break_even: blocks.iter().flat_map(|blocks| CALLS.map(|call| Even::of(&profile, call, *blocks))).collect(),
+        break_even: blocks
+            .iter()
+            .flat_map(|blocks| CALLS.map(|call| Even::of(&profile, call, *blocks)))
+            .collect(),
         gib_per_cpu: asked.gib_per_cpu,
         worth_it: blocks.iter().flat_map(worth).collect(),
         profile,
@@ -232,18 +236,25 @@ fn print(said: &Said, out: &mut dyn Write) -> anyhow::Result<()> {
 
 /// Writes the map and its data; says where.
 fn draw(asked: &WhatIf, profile: &Profile, path: &Path) -> anyhow::Result<String> {
-    let built_in = published::ALL.iter().map(|(name, _)| published::profile(name)).collect::<Result<Vec<_>, _>>()?;
+    let built_in =
+        published::ALL.iter().map(|(name, _)| published::profile(name)).collect::<Result<Vec<_>, _>>()?;
     let mut hosts: Vec<Profile> = built_in.into_iter().map(Profile::in_time).collect();
     for name in &asked.on_map {
         hosts.push(named(name)?.in_time());
     }
     hosts.push(profile.clone().in_time());
-    let blocks = Blocks { order: asked.orders.first().copied().unwrap_or_default(), discarded: true, huge: false };
-    let map = winners::map(profile, &hosts, asked.batch, blocks)
-        .map_err(|unknown| Usage(format!("no map can be drawn by {}: it does not know {unknown}; fill it (--fill RUN)", profile.name)))?;
+    let blocks =
+        Blocks { order: asked.orders.first().copied().unwrap_or_default(), discarded: true, huge: false };
+    let map = winners::map(profile, &hosts, asked.batch, blocks).map_err(|unknown| {
+        Usage(format!(
+            "no map can be drawn by {}: it does not know {unknown}; fill it (--fill RUN)",
+            profile.name
+        ))
+    })?;
     let table = path.with_extension("csv");
     for (path, text) in [(path, map::svg(&map)), (&table, map::csv(&map))] {
-        file::write(path, text.as_bytes()).map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", path.display()))?;
+        file::write(path, text.as_bytes())
+            .map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", path.display()))?;
     }
     Ok(format!("{}, {}", path.display(), table.display()))
 }

@@ -26,8 +26,7 @@ pub struct Batches;
 
 impl Asks for Batches {
     const NAME: &'static str = "batch";
-    const QUESTION: &'static str =
-        "What do a call, a range and a page add to a report, and from how many ranges on is virtio no dearer than a call?";
+    const QUESTION: &'static str = "What do a call, a range and a page add to a report, and from how many ranges on is virtio no dearer than a call?";
     const PLANS: &'static [(&'static str, &'static str)] = &[
         ("default", include_str!("../../plans/batch.toml")),
         ("quick", include_str!("../../plans/batch.quick.toml")),

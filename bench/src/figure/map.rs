@@ -120,7 +120,7 @@ fn at(map: &Map, x: f64, y: f64) -> (f64, f64) {
 fn areas(svg: &mut String, map: &Map) {
     let rows = map.cells.len() / map.columns.max(1);
     let [width, height] = [SIDE[0] / float(map.columns as u64), SIDE[1] / float(rows as u64)];
-    let mut longest: Vec<(usize, (f64, f64))> = vec![(0, (0.0, 0.0)); map.kinds.len()];
+    let mut runs: Vec<Vec<(usize, (f64, f64))>> = vec![Vec::new(); map.kinds.len()];
     for (row, cells) in map.cells.chunks(map.columns.max(1)).enumerate() {
         let mut start = 0;
         for run in cells.chunk_by(|a, b| a == b) {
@@ -135,15 +135,17 @@ fn areas(svg: &mut String, map: &Map) {
                 FILLS[kind % FILLS.len()]
             );
             let middle = (x + float(run.len() as u64) * width / 2.0, y + height / 2.0);
-            if run.len() > longest[kind].0 {
-                longest[kind] = (run.len(), middle);
-            }
+            runs[kind].push((run.len(), middle));
         }
     }
-    for (kind, (length, (x, y))) in longest.into_iter().enumerate() {
-        if length > 3 {
-            let y = y.clamp(TOP + 20.0, TOP + SIDE[1] - 12.0);
-            text(svg, (x, y), "text-anchor=\"middle\" font-weight=\"700\" font-size=\"20\" fill=\"#333333\"", LETTERS[kind % 4]);
+    for (kind, runs) in runs.iter().enumerate() {
+        // In the middle of those that are nearly the longest.
+        let longest = runs.iter().map(|(length, _)| *length).max().unwrap_or_default();
+        let wide: Vec<(f64, f64)> =
+            runs.iter().filter(|(length, _)| 10 * length >= 9 * longest).map(|(_, middle)| *middle).collect();
+        if let Some(middle) = wide.get(wide.len() / 2) {
+            let how = "text-anchor=\"middle\" font-weight=\"700\" font-size=\"20\" fill=\"#333333\"";
+            text(svg, (middle.0, middle.1 + 7.0), how, LETTERS[kind % 4]);
         }
     }
 }
@@ -155,15 +157,27 @@ fn axes(svg: &mut String, map: &Map) {
     let (bottom, right) = (TOP + SIDE[1], LEFT + SIDE[0]);
     for power in map.x.decades[0]..=map.x.decades[1] {
         let (x, _) = at(map, 10_f64.powi(power), 1.0);
-        let _ = writeln!(svg, "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\" stroke=\"#00000033\"/>", bottom + 5.0);
+        let _ = writeln!(
+            svg,
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\" stroke=\"#00000033\"/>",
+            bottom + 5.0
+        );
         text(svg, (x, bottom + 21.0), "text-anchor=\"middle\"", &round(power));
     }
     for power in map.y.decades[0]..=map.y.decades[1] {
         let (_, y) = at(map, 1.0, 10_f64.powi(power));
-        let _ = writeln!(svg, "<line x1=\"{:.1}\" x2=\"{right:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#00000033\"/>", LEFT - 5.0);
+        let _ = writeln!(
+            svg,
+            "<line x1=\"{:.1}\" x2=\"{right:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#00000033\"/>",
+            LEFT - 5.0
+        );
         text(svg, (LEFT - 9.0, y + 4.5), "text-anchor=\"end\"", &round(power));
     }
-    let _ = writeln!(svg, "<rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"#333333\"/>", SIDE[0], SIDE[1]);
+    let _ = writeln!(
+        svg,
+        "<rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"#333333\"/>",
+        SIDE[0], SIDE[1]
+    );
     text(svg, (LEFT + SIDE[0] / 2.0, bottom + 46.0), "text-anchor=\"middle\"", &map.x.title);
     let middle = TOP + SIDE[1] / 2.0;
     let turned = format!("text-anchor=\"middle\" transform=\"rotate(-90 20 {middle})\"");
@@ -185,7 +199,12 @@ fn round(power: i32) -> String {
 fn key(svg: &mut String, map: &Map) {
     let mut y = TOP + 12.0;
     for (kind, name) in map.kinds.iter().enumerate() {
-        let _ = writeln!(svg, "<rect x=\"{KEY}\" y=\"{:.1}\" width=\"22\" height=\"16\" fill=\"{}\" stroke=\"#555555\"/>", y - 12.0, FILLS[kind % 4]);
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{KEY}\" y=\"{:.1}\" width=\"22\" height=\"16\" fill=\"{}\" stroke=\"#555555\"/>",
+            y - 12.0,
+            FILLS[kind % 4]
+        );
         text(svg, (KEY + 11.0, y + 0.5), "text-anchor=\"middle\" font-weight=\"700\"", LETTERS[kind % 4]);
         text(svg, (KEY + 30.0, y), "", name);
         y += 23.0;
@@ -207,13 +226,20 @@ fn key(svg: &mut String, map: &Map) {
         taken.push(spot);
         mark(svg, spot, number, x_known && y_known);
         mark(svg, (KEY + 9.0, y - 4.5), number, x_known && y_known);
-        let show = |cost: Option<f64>| cost.map_or_else(|| "?".to_owned(), |cost| Unit::Nanoseconds.show(cost));
-        text(svg, (KEY + 24.0, y), "", &format!("{}: {} / {}", place.name, show(place.x), show(place.y)));
+        let show =
+            |cost: Option<f64>| cost.map_or_else(|| "?".to_owned(), |cost| Unit::Nanoseconds.show(cost));
+        let remark = if place.remark.is_empty() { String::new() } else { format!(", {}", place.remark) };
+        text(
+            svg,
+            (KEY + 24.0, y),
+            "",
+            &format!("{}: {} / {}{remark}", place.name, show(place.x), show(place.y)),
+        );
     }
-    let off: Vec<&str> =
-        map.places.iter().filter(|place| place.x.is_none() && place.y.is_none()).map(|place| place.name.as_str()).collect();
+    let off = map.places.iter().filter(|place| place.x.is_none() && place.y.is_none());
+    let off: Vec<String> = off.map(|place| format!("{} {}", place.name, place.remark)).collect();
     if !off.is_empty() {
-        text(svg, (KEY, y + 30.0), "fill=\"#444444\"", "neither cost is known of");
+        text(svg, (KEY, y + 30.0), "fill=\"#444444\"", "neither cost is known, as a time, of");
         for (line, name) in off.iter().enumerate() {
             text(svg, (KEY, y + 48.0 + 17.0 * float(line as u64)), "fill=\"#444444\"", name);
         }
@@ -232,7 +258,10 @@ fn free(spot: (f64, f64), taken: &[(f64, f64)], along_x: bool) -> (f64, f64) {
 
 fn mark(svg: &mut String, (x, y): (f64, f64), number: usize, is_whole: bool) {
     let (fill, ink) = if is_whole { ("#222222", "#ffffff") } else { ("#ffffff", "#222222") };
-    let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"9\" fill=\"{fill}\" stroke=\"#222222\" stroke-width=\"1.3\"/>");
+    let _ = writeln!(
+        svg,
+        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"9\" fill=\"{fill}\" stroke=\"#222222\" stroke-width=\"1.3\"/>"
+    );
     let how = format!("text-anchor=\"middle\" font-size=\"11\" font-weight=\"600\" fill=\"{ink}\"");
     text(svg, (x, y + 4.0), &how, &number.to_string());
 }
@@ -273,7 +302,11 @@ mod tests {
             kinds: vec!["one".to_owned(), "two".to_owned()],
             columns: 4,
             cells: [vec![Some(0); 8], vec![Some(1); 7], vec![None]].concat(),
-            places: vec![place("here", Some(300.0), Some(200.0)), place("edge", Some(300.0), None), place("off", None, None)],
+            places: vec![
+                place("here", Some(300.0), Some(200.0)),
+                place("edge", Some(300.0), None),
+                place("off", None, None),
+            ],
         }
     }
 
@@ -284,7 +317,15 @@ mod tests {
         assert_eq!([2, 3, 4, 5, 6, 9].map(round), ["100 ns", "1 µs", "10 µs", "100 µs", "1 ms", "1 s"]);
         assert!((map.x.middle(0, 3) - 10_f64.powf(2.5)).abs() < 1e-9);
         let svg = svg(&map);
-        for text in ["t &lt;1&gt;", "a &amp; b", ">100 µs<", "1 µs", "here: 300 ns / 200 ns", "edge: 300 ns / ?", "neither cost"] {
+        for text in [
+            "t &lt;1&gt;",
+            "a &amp; b",
+            ">100 µs<",
+            "1 µs",
+            "here: 300 ns / 200 ns",
+            "edge: 300 ns / ?",
+            "neither cost is known",
+        ] {
             assert!(svg.contains(text), "{text}: {svg}");
         }
         assert_eq!(svg.matches("<svg").count(), svg.matches("</svg>").count());

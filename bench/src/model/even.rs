@@ -52,7 +52,8 @@ impl Even {
     /// By a host's profile.
     #[must_use]
     pub fn of(profile: &Profile, against: Rung, blocks: Blocks) -> Self {
-        let difference = |batch| profile.difference(&counts(against, batch, blocks), &counts(VIRTIO, batch, blocks));
+        let difference =
+            |batch| profile.difference(&counts(against, batch, blocks), &counts(VIRTIO, batch, blocks));
         let all: Vec<(u16, Estimate)> = (1..=largest()).map(|batch| (batch, difference(batch))).collect();
         let unknown = all.iter().find(|(_, more)| !more.is_whole()).map(|(_, more)| more.unknown.clone());
         let from = |end: fn(&Estimate) -> f64| {
@@ -75,7 +76,8 @@ impl Even {
         if !self.unknown.is_empty() {
             return "unknown".to_owned();
         }
-        let end = |batch: Option<u16>| batch.map_or_else(|| format!("> {}", largest()), |batch| batch.to_string());
+        let end =
+            |batch: Option<u16>| batch.map_or_else(|| format!("> {}", largest()), |batch| batch.to_string());
         let (from, least, most) = (end(self.from), end(self.least), end(self.most));
         if from == least && from == most { from } else { format!("{from} [{least}, {most}]") }
     }
@@ -117,7 +119,7 @@ pub enum Verdict {
     Wins {
         /// Which.
         rung: Named<Rung>,
-        /// What the dearest of the others costs more, of its report and refault together.
+        /// What the dearest of the others costs more, as a share of report and refault together.
         saves: f64,
     },
     /// The transport does not matter: between the cheapest and the dearest lies so small a share of report and refault.
@@ -138,7 +140,8 @@ impl Contest {
     /// By a host's profile.
     #[must_use]
     pub fn of(profile: &Profile, batch: u16, blocks: Blocks) -> Self {
-        let report = |rung| Some((Named(rung), profile.cost(&Report { rung: Named(rung), batch, blocks }.counts()?)));
+        let report =
+            |rung| Some((Named(rung), profile.cost(&Report { rung: Named(rung), batch, blocks }.counts()?)));
         let refault = blocks.refault().into_iter().map(|(term, count)| (term, count * f64::from(batch)));
         let refault = profile.cost(&refault.collect());
         let verdict = verdict(profile, batch, blocks, &refault);
@@ -148,18 +151,24 @@ impl Contest {
     /// In a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let what = format!("{} ranges of {}", self.batch, self.blocks.title());
+        let what = format!("{} ranges, {}", self.batch, self.blocks.title());
         match &self.verdict {
-            Verdict::Wins { rung, saves } => {
-                format!("{what}: {rung} is the cheapest; the dearest of the three costs {} more of report and refault together.", crate::figure::unit::percent(*saves))
-            }
+            Verdict::Wins { rung, saves } => format!(
+                "{what}: {rung} is the cheapest; with the dearest of the three, report and refault cost {:.2} times as much.",
+                1.0 + saves
+            ),
             Verdict::DoesNotMatter { share } => format!(
                 "{what}: transport does not matter here: from the cheapest of the three to the dearest it is {} of report and refault together.",
                 crate::figure::unit::percent(*share)
             ),
-            Verdict::CannotSay => format!("{what}: which transport is the cheapest cannot be said, the bands overlap."),
+            Verdict::CannotSay => {
+                format!("{what}: which transport is the cheapest cannot be said, the bands overlap.")
+            }
             Verdict::Unknown { terms } => {
-                format!("{what}: nothing can be said, this host's profile does not know {}.", super::predict::names(terms))
+                format!(
+                    "{what}: nothing can be said, this host's profile does not know {}.",
+                    super::predict::names(terms)
+                )
             }
         }
     }
@@ -167,7 +176,10 @@ impl Contest {
 
 fn verdict(profile: &Profile, batch: u16, blocks: Blocks, refault: &Estimate) -> Verdict {
     let rungs = [CALLS[0], CALLS[1], VIRTIO];
-    let pairs = rungs.iter().flat_map(|from| rungs.iter().map(move |to| (*from, *to))).filter(|(from, to)| from != to);
+    let pairs = rungs
+        .iter()
+        .flat_map(|from| rungs.iter().map(move |to| (*from, *to)))
+        .filter(|(from, to)| from != to);
     let more = |from, to| profile.difference(&counts(from, batch, blocks), &counts(to, batch, blocks));
     let mut unknown: Vec<Named<Term>> = pairs.clone().flat_map(|(from, to)| more(from, to).unknown).collect();
     unknown.sort_unstable();
@@ -234,7 +246,8 @@ mod tests {
             "{WHOLE}madvise = {{ value = 16000.0 }}\ndiscard-huge = {{ value = 1.0 }}\nrefault-huge = {{ value = 340000.0 }}"
         );
         assert!(matches!(of(&slow, huge), Verdict::DoesNotMatter { share } if share < 0.01));
-        let close = WHOLE.replace("kick = { low = 1800.0, value = 2000.0", "kick = { low = -5000.0, value = 2000.0");
+        let close =
+            WHOLE.replace("kick = { low = 1800.0, value = 2000.0", "kick = { low = -5000.0, value = 2000.0");
         assert_eq!(of(&close, FREE), Verdict::CannotSay);
     }
 }

@@ -1,7 +1,8 @@
 //! From the cells of a run to terms, each with its interval, and how far the model is off.
 //!
-//! Every block has every cell once, and terms are a linear function of what cells measured: so terms are solved for in
-//! each block, and a term's interval is that of its figures over blocks, as of any other figure. Residuals count as shares of
+//! A cell's figure is the median over blocks of its medians. Every block has every cell once, and terms are a linear function of
+//! what cells measured: so terms are solved for in each block too, and a term's interval is that of its figures over
+//! blocks, as of any other figure. Residuals count as shares of
 //! what was measured, so that a report of an exit weighs as much as one of a thousand pages. Every fourth cell, drawn by the
 //! seed, is held out of a first fit, which has to predict it; the fit that is kept is of all cells. The band of a prediction is by what
 //! share cells are off from a fit without them (each left out in turn, by its leverage): the share that 95 % of them keep
@@ -15,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cost::{Counts, Report};
-use super::observed::{Cell, mean};
+use super::observed::{Cell, typical};
 use super::profile::{Entry, Figure, Inside, Profile};
 use super::scale::Scale;
 use super::solve::Design;
@@ -58,7 +59,7 @@ pub struct Predicted {
     /// What its reports are.
     #[serde(flatten)]
     pub report: Report,
-    /// What a report cost: the mean over blocks of medians.
+    /// What a report cost: the median over blocks of medians.
     pub measured: f64,
     /// What the model says: if it was held out, by the fit without it.
     pub predicted: f64,
@@ -104,17 +105,25 @@ struct Solved {
 impl Fit {
     /// To cells and floors: terms that `doctor` found alone. `None` without cells.
     #[must_use]
-    pub fn of(cells: &[Cell], floors: &BTreeMap<Term, f64>, unit: Scale, seed: u64, how: Sampling) -> Option<Self> {
+    pub fn of(
+        cells: &[Cell],
+        floors: &BTreeMap<Term, f64>,
+        unit: Scale,
+        seed: u64,
+        how: Sampling,
+    ) -> Option<Self> {
         let all: Vec<&Cell> = cells.iter().collect();
         let solved = solve(&of_reports(&all), floors, how)?;
-        let (held, first) = hold_out(&all, floors, seed, how);
+        // Of few cells no band can be told, and holding some out would say little.
+        let (held, first) =
+            if solved.error.is_some() { hold_out(&all, floors, seed, how) } else { (Vec::new(), None) };
         let whole = solved.profile(unit);
         let first = first.map(|first| (first.profile(unit), first.error));
         let predicted = |cell: &&Cell| {
             let held_out = held.contains(&cell.report);
             let by = first.as_ref().filter(|_| held_out).map_or(&whole, |(profile, _)| profile);
             let predicted = by.cost(&cell.counts).value;
-            Predicted { report: cell.report, measured: cell.mean(), predicted, held_out }
+            Predicted { report: cell.report, measured: cell.typical(), predicted, held_out }
         };
         let cells: Vec<Predicted> = all.iter().map(predicted).collect();
         let held_out = first.and_then(|(_, error)| HeldOut::of(&cells, error?));
@@ -124,7 +133,9 @@ impl Fit {
             terms.extend(refaults.terms);
             inside.extend(refaults.inside);
         }
-        let named = |parts: BTreeMap<Term, f64>| parts.into_iter().map(|(term, part)| (Named(term), part)).collect();
+        let named = |parts: BTreeMap<Term, f64>| {
+            parts.into_iter().map(|(term, part)| (Named(term), (part * 1e6).round() / 1e6)).collect()
+        };
         Some(Self {
             unit,
             blocks: solved.blocks,
@@ -140,7 +151,8 @@ impl Fit {
     #[must_use]
     pub fn entries(&self) -> BTreeMap<Named<Term>, Entry> {
         let own = self.terms.iter().map(|(term, interval)| (*term, figure(interval).into()));
-        let inside = self.inside.iter().map(|(term, parts)| (*term, Entry::In(Inside { terms: parts.clone() })));
+        let inside =
+            self.inside.iter().map(|(term, parts)| (*term, Entry::In(Inside { terms: parts.clone() })));
         own.chain(inside).collect()
     }
 
@@ -205,7 +217,7 @@ fn of_reports<'a>(cells: &[&'a Cell]) -> Vec<Row<'a>> {
 
 fn of_refaults<'a>(cells: &[&'a Cell]) -> Vec<Row<'a>> {
     let row = |cell: &&'a Cell| Row { counts: cell.refault_counts(), values: &cell.refaults };
-    cells.iter().map(row).filter(|row| !row.counts.is_empty() && mean(row.values) > 0.0).collect()
+    cells.iter().map(row).filter(|row| !row.counts.is_empty() && typical(row.values) > 0.0).collect()
 }
 
 /// The floors that are asked: those whose term the cells do not tell apart by themselves.
@@ -221,13 +233,21 @@ fn asked<'a>(rows: &[Row<'_>], floors: &'a BTreeMap<Term, f64>) -> Vec<(Counts, 
 
 fn solve(rows: &[Row<'_>], floors: &BTreeMap<Term, f64>, how: Sampling) -> Option<Solved> {
     let first = rows.first()?;
-    let blocks: Vec<u32> =
-        first.values.keys().copied().filter(|block| rows.iter().all(|row| row.values.contains_key(block))).collect();
+    let blocks: Vec<u32> = first
+        .values
+        .keys()
+        .copied()
+        .filter(|block| rows.iter().all(|row| row.values.contains_key(block)))
+        .collect();
     if blocks.is_empty() {
         return None;
     }
-    let floors = if rows.iter().any(|row| row.counts.keys().any(|term| term.is_of_report())) { asked(rows, floors) } else { Vec::new() };
-    let means = rows.iter().map(|row| mean(row.values)).chain(floors.iter().map(|(_, floor)| **floor));
+    let floors = if rows.iter().any(|row| row.counts.keys().any(|term| term.is_of_report())) {
+        asked(rows, floors)
+    } else {
+        Vec::new()
+    };
+    let means = rows.iter().map(|row| typical(row.values)).chain(floors.iter().map(|(_, floor)| **floor));
     let weights: Vec<f64> = means.clone().map(|mean| 1.0 / mean.max(1.0)).collect();
     let counts: Vec<&Counts> =
         rows.iter().map(|row| &row.counts).chain(floors.iter().map(|(counts, _)| counts)).collect();
@@ -237,9 +257,12 @@ fn solve(rows: &[Row<'_>], floors: &BTreeMap<Term, f64>, how: Sampling) -> Optio
         design.solve(&cells.chain(floors.iter().map(|(_, floor)| **floor)).collect::<Vec<_>>())
     };
     let by_block: Vec<Vec<f64>> = blocks.iter().map(in_block).collect();
+    let figures = design.solve(&means.collect::<Vec<_>>());
     let of = |(index, term): (usize, &Term)| {
         let values: Vec<f64> = by_block.iter().map(|terms| terms[index]).collect();
-        Some((*term, Interval::of(&values, how)?))
+        let Interval { low, high, blocks, p, .. } = Interval::of(&values, how)?;
+        let mean = figures[index];
+        Some((*term, Interval { mean, low: low.min(mean), high: high.max(mean), blocks, p }))
     };
     let terms: BTreeMap<Term, Interval> = design.terms.iter().enumerate().filter_map(of).collect();
     let error = error(rows, &design, &terms);
@@ -249,12 +272,9 @@ fn solve(rows: &[Row<'_>], floors: &BTreeMap<Term, f64>, how: Sampling) -> Optio
 /// By what share cells are off from fits without them: what 95 % keep within; `None` of too few.
 fn error(rows: &[Row<'_>], design: &Design, terms: &BTreeMap<Term, Interval>) -> Option<f64> {
     let off = |(index, row): (usize, &Row<'_>)| {
-        let predicted: f64 = row
-            .counts
-            .iter()
-            .filter_map(|(term, count)| Some(count * terms.get(term)?.mean))
-            .sum();
-        let measured = mean(row.values);
+        let predicted: f64 =
+            row.counts.iter().filter_map(|(term, count)| Some(count * terms.get(term)?.mean)).sum();
+        let measured = typical(row.values);
         let left_out = design.left_out(index, measured - predicted)?;
         Some(ratio(left_out, measured - left_out).abs())
     };
@@ -283,11 +303,126 @@ fn hold_out(
         let seen: Vec<&Cell> = cells.iter().copied().filter(|cell| !held.contains(&cell.report)).collect();
         let Some(solved) = solve(&of_reports(&seen), floors, how) else { return (Vec::new(), None) };
         let profile = solved.profile(Scale::Ns);
-        let is_told = |report: &Report| report.counts().is_some_and(|counts| profile.cost(&counts).is_whole());
+        let is_told =
+            |report: &Report| report.counts().is_some_and(|counts| profile.cost(&counts).is_whole());
         let before = held.len();
         held.retain(is_told);
         if held.len() == before {
             return (held, Some(solved));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axes::rung::Rung;
+    use crate::model::cost::Blocks;
+
+    const DRAWN: Sampling = Sampling::Drawn { seed: 1 };
+
+    /// What a term is planted as.
+    fn planted(term: Term) -> f64 {
+        match term {
+            Term::Exit | Term::Notify => 2000.0,
+            Term::Kick => 900.0,
+            Term::WakeUp => 4000.0,
+            Term::Interrupt | Term::Sleep => 1500.0,
+            Term::DiscardPage => 60.0,
+            Term::DiscardHuge => 9000.0,
+            Term::RefaultPage => 700.0,
+            Term::RefaultHuge => 120_000.0,
+            Term::Madvise => 400.0,
+            _ => 50.0,
+        }
+    }
+
+    /// Cells of a machine that is as planted, but for noise and for what `bend` makes of a cost.
+    fn cells(bend: impl Fn(f64) -> f64) -> Vec<Cell> {
+        let mut rng = Pcg64Mcg::seed_from_u64(5);
+        let mut noise = || 1.0 + 0.02 * (float(rng.next_u64() >> 12) / 2_f64.powi(51) - 1.0);
+        let mut cells = Vec::new();
+        for rung in [Rung::Floor, Rung::HypercallEach, Rung::HypercallBatch, Rung::RingSync, Rung::Virtio] {
+            for batch in [1, 8, 64, 511] {
+                for (order, discarded, huge) in
+                    [(0, false, false), (0, true, false), (4, true, false), (9, true, true)]
+                {
+                    let report =
+                        Report { rung: Named(rung), batch, blocks: Blocks { order, discarded, huge } };
+                    if rung == Rung::Floor && (batch, discarded) != (1, false) {
+                        continue;
+                    }
+                    let counts = report.counts().unwrap();
+                    let cost = |counts: &Counts| {
+                        counts.iter().map(|(term, count)| count * planted(*term)).sum::<f64>()
+                    };
+                    let mut cell =
+                        Cell { report, counts, totals: BTreeMap::new(), refaults: BTreeMap::new() };
+                    let refault = cost(&cell.refault_counts());
+                    let total = bend(cost(&cell.counts));
+                    for block in 0..8 {
+                        cell.totals.insert(block, total * noise());
+                        cell.refaults.insert(block, refault * noise());
+                    }
+                    cells.push(cell);
+                }
+            }
+        }
+        cells
+    }
+
+    fn fit(cells: &[Cell]) -> Fit {
+        let floors = BTreeMap::from([(Term::Kick, planted(Term::Kick)), (Term::Exit, 1.0)]);
+        Fit::of(cells, &floors, Scale::Ns, 1, DRAWN).unwrap()
+    }
+
+    #[test]
+    fn planted_terms_are_found_and_cells_that_were_held_out_are_predicted() {
+        let fit = fit(&cells(|cost| cost));
+        for term in [
+            Term::Exit,
+            Term::Madvise,
+            Term::DiscardPage,
+            Term::DiscardHuge,
+            Term::RefaultPage,
+            Term::RefaultHuge,
+            Term::Kick,
+        ] {
+            let found = fit.terms[&Named(term)].mean;
+            assert!((found / planted(term) - 1.0).abs() < 0.05, "{term:?}: {found}");
+        }
+        // A wake-up, an interrupt and a sleep are in the same reports: what is known of them is their sum.
+        let rest = fit.terms[&Named(Term::WakeUp)].mean;
+        assert!((rest / 7000.0 - 1.0).abs() < 0.05, "{rest}");
+        assert!(fit.inside[&Named(Term::Sleep)].contains_key(&Named(Term::WakeUp)));
+        let held = fit.held_out.unwrap();
+        assert!(held.cells >= 12 && held.median < 0.03 && held.covered >= 0.9, "{held:?}");
+        assert!(fit.error.unwrap() < 0.06, "{:?}", fit.error);
+    }
+
+    #[test]
+    fn a_machine_that_is_no_sum_of_terms_shows_in_the_band() {
+        let fit = fit(&cells(|cost| cost * (cost / 1e4).powf(0.3)));
+        assert!(fit.error.unwrap() > 0.3, "{:?}", fit.error);
+        assert!(fit.held_out.unwrap().median > 0.1, "{:?}", fit.held_out);
+    }
+
+    #[test]
+    fn a_block_that_was_disturbed_bends_no_term() {
+        let mut cells = cells(|cost| cost);
+        for (index, cell) in cells.iter_mut().enumerate() {
+            *cell.totals.get_mut(&3).unwrap() *= if index % 3 == 0 { 200.0 } else { 1.0 };
+        }
+        let exit = fit(&cells).terms[&Named(Term::Exit)];
+        assert!((exit.mean / 2000.0 - 1.0).abs() < 0.05, "{exit:?}");
+    }
+
+    #[test]
+    fn of_few_cells_no_band_is_told() {
+        let few: Vec<Cell> = cells(|cost| cost).into_iter().filter(|cell| cell.report.batch == 64).collect();
+        let fit = fit(&few);
+        assert_eq!((fit.error, fit.held_out), (None, None));
+        assert!(fit.cells.iter().all(|cell| !cell.held_out));
+        assert!(Fit::of(&[], &BTreeMap::new(), Scale::Ns, 1, DRAWN).is_none());
     }
 }

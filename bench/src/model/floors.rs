@@ -117,11 +117,12 @@ fn off(like: &Profile, own: &Profile, cell: &Cell) -> Option<Off> {
     let mut off = Off {
         rung: cell.report.rung,
         discarded: cell.report.blocks.discarded,
-        measured: cell.mean(),
+        measured: cell.typical(),
         predicted: predicted.value,
         missing: None,
     };
-    off.missing = Some(off.share()).filter(|share| share.abs() > OFF).and_then(|_| missing(like, own, &cell.counts));
+    off.missing =
+        Some(off.share()).filter(|share| share.abs() > OFF).and_then(|_| missing(like, own, &cell.counts));
     Some(off)
 }
 

@@ -9,7 +9,7 @@ use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
-use crate::figure::unit::{float, ratio};
+use crate::figure::interval::median;
 use crate::trial::kind::Timed;
 use crate::trial::timed::choices::Choices;
 use crate::trial::timed::measured::StopwatchWeight;
@@ -37,17 +37,17 @@ impl Cell {
         if self.report.rung.0.names_pages() { all.collect() } else { Counts::new() }
     }
 
-    /// Mean over blocks.
+    /// Median over blocks: one block in which the machine did something else must not bend every term.
     #[must_use]
-    pub fn mean(&self) -> f64 {
-        mean(&self.totals)
+    pub fn typical(&self) -> f64 {
+        typical(&self.totals)
     }
 }
 
-/// The mean of figures by block.
+/// The median of figures by block.
 #[must_use]
-pub fn mean(values: &BTreeMap<u32, f64>) -> f64 {
-    ratio(values.values().sum(), float(values.len() as u64))
+pub fn typical(values: &BTreeMap<u32, f64>) -> f64 {
+    median(&values.values().copied().collect::<Vec<_>>())
 }
 
 /// What a run has for the model.
@@ -100,7 +100,8 @@ fn report(choices: &Choices) -> Option<Report> {
         && way.ring_features.0 == RingFeatures::NONE
         && way.coalesce.0 == Coalesce::Each
         && matches!(way.backing.0, Backing::Anon | Backing::AnonThp);
-    let rung = choices.rung().filter(|rung| is_plain && Rung::LADDER.contains(rung) && knows(way.discard.0))?;
+    let rung =
+        choices.rung().filter(|rung| is_plain && Rung::LADDER.contains(rung) && knows(way.discard.0))?;
     let huge = way.backing.0 == Backing::AnonThp && choices.order >= HUGE;
     // A part of a huge page is another thing to discard and to bring back.
     let is_whole = way.backing.0 == Backing::Anon || huge;

@@ -72,7 +72,8 @@ impl Profile {
         let mut sum = self.sum(&more);
         if let Some(error) = self.error {
             let side = |sign: f64| {
-                let of = |(term, more): (&Term, &f64)| Some(self.figure(*term)?.value * (sign * more).max(0.0));
+                let of =
+                    |(term, more): (&Term, &f64)| Some(self.figure(*term)?.value * (sign * more).max(0.0));
                 more.iter().filter_map(of).sum::<f64>().abs()
             };
             let reach = error * side(1.0).max(side(-1.0));
@@ -98,11 +99,43 @@ impl Profile {
                 None => sum.unknown.push(Named(*term)),
             }
         }
-        sum.unknown.extend(Term::ALL.iter().filter(|term| self.is_torn(**term, counts)).map(|term| Named(*term)));
+        for term in Term::ALL.iter().filter(|term| self.is_torn(**term, counts)) {
+            match self.holder(*term) {
+                Some(holder) => self.divide(&mut sum, holder, counts),
+                None => sum.unknown.push(Named(*term)),
+            }
+        }
         sum
     }
 
-    /// Whether a term that is in others occurs otherwise here than it did where they were fitted: then nothing is known of it.
+    /// The one term that another is in, and of which it takes a part: as much as that has of it or less.
+    fn holder(&self, term: Term) -> Option<Term> {
+        let mut inside = self.inside(term)?.iter();
+        let (holder, each) = inside.next()?;
+        (inside.next().is_none() && *each > 0.0).then_some(holder.0)
+    }
+
+    /// Puts in the place of a term what it can come to here with all that are in it, if none of them costs less than
+    /// nothing: between all of it being its own and all of it being one of theirs.
+    fn divide(&self, sum: &mut Estimate, holder: Term, counts: &Counts) {
+        let Some(figure) = self.figure(holder) else { return };
+        let count = |term: Term| counts.get(&term).copied().unwrap_or_default();
+        let own = count(holder);
+        let members = Term::ALL.iter().copied().filter(|term| self.holder(*term) == Some(holder));
+        let theirs = members.filter_map(|term| {
+            let each = self.inside(term)?.get(&Named(holder))?;
+            Some(count(term) / each)
+        });
+        let [least, most] =
+            theirs.fold([own, own], |[least, most], times| [least.min(times), most.max(times)]);
+        let corners = [least * figure.low, least * figure.high, most * figure.low, most * figure.high];
+        let before = [own * figure.low, own * figure.high];
+        sum.value += f64::midpoint(least, most) * figure.value - own * figure.value;
+        sum.low += corners.into_iter().fold(f64::INFINITY, f64::min) - before[0].min(before[1]);
+        sum.high += corners.into_iter().fold(f64::NEG_INFINITY, f64::max) - before[0].max(before[1]);
+    }
+
+    /// Whether a term that is in others occurs otherwise here than it did where they were fitted.
     fn is_torn(&self, term: Term, counts: &Counts) -> bool {
         let Some(inside) = self.inside(term) else { return false };
         let count = |term| counts.get(&term).copied().unwrap_or_default();
@@ -132,26 +165,36 @@ mod tests {
 
     #[test]
     fn costs_add_up_and_what_is_not_known_is_named() {
-        let profile = profile("exit = { low = 90.0, value = 100.0, high = 120.0 }\nmadvise = { value = 10.0 }");
-        let cost = profile.cost(&counts(&[(Term::Exit, 2.0), (Term::Madvise, 3.0), (Term::DiscardPage, 3.0)]));
+        let profile =
+            profile("exit = { low = 90.0, value = 100.0, high = 120.0 }\nmadvise = { value = 10.0 }");
+        let cost =
+            profile.cost(&counts(&[(Term::Exit, 2.0), (Term::Madvise, 3.0), (Term::DiscardPage, 3.0)]));
         assert_eq!((cost.value, cost.low, cost.high), (230.0, 210.0, 270.0));
         assert_eq!(cost.unknown, [Named(Term::DiscardPage)]);
     }
 
     #[test]
-    fn what_was_not_told_apart_is_predicted_only_where_it_occurs_as_it_did() {
-        let profile = profile("madvise = { value = 30.0 }\ndiscard-page = { in = { madvise = 1.0 } }");
-        assert!(profile.cost(&counts(&[(Term::Madvise, 8.0), (Term::DiscardPage, 8.0)])).is_whole());
-        let larger = profile.cost(&counts(&[(Term::Madvise, 8.0), (Term::DiscardPage, 64.0)]));
-        assert_eq!(larger.unknown, [Named(Term::DiscardPage)]);
-        assert!(!profile.cost(&counts(&[(Term::Madvise, 8.0)])).is_whole());
+    fn what_was_not_told_apart_is_exact_where_it_occurs_as_it_did_and_a_band_elsewhere() {
+        let one = profile("madvise = { value = 30.0 }\ndiscard-page = { in = { madvise = 1.0 } }");
+        assert!(one.cost(&counts(&[(Term::Madvise, 8.0), (Term::DiscardPage, 8.0)])).is_whole());
+        // Between all of it being the call's and all of it the page's.
+        let larger = one.cost(&counts(&[(Term::Madvise, 8.0), (Term::DiscardPage, 64.0)]));
+        assert_eq!((larger.low, larger.value, larger.high), (240.0, 1080.0, 1920.0));
+        let none = one.cost(&counts(&[(Term::Madvise, 8.0)]));
+        assert_eq!((none.low, none.high), (0.0, 240.0));
+        let several = profile(
+            "exit = { value = 30.0 }\nkick = { value = 1.0 }\nring = { in = { exit = 1.0, kick = -1.0 } }",
+        );
+        assert_eq!(several.cost(&counts(&[(Term::Ring, 1.0)])).unknown, [Named(Term::Ring)]);
     }
 
     #[test]
     fn what_both_have_cancels() {
-        let profile = Profile { error: Some(0.1), ..profile("exit = { value = 100.0 }\nkick = { value = 40.0 }") };
+        let profile =
+            Profile { error: Some(0.1), ..profile("exit = { value = 100.0 }\nkick = { value = 40.0 }") };
         let common = (Term::DiscardHuge, 3.0);
-        let less = profile.difference(&counts(&[(Term::Exit, 1.0), common]), &counts(&[(Term::Kick, 1.0), common]));
+        let less =
+            profile.difference(&counts(&[(Term::Exit, 1.0), common]), &counts(&[(Term::Kick, 1.0), common]));
         assert!(less.is_whole());
         assert_eq!((less.value, less.low, less.high), (-60.0, -70.0, -50.0));
     }

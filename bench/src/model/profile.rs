@@ -186,7 +186,9 @@ pub enum ProfileError {
         change: &'static str,
     },
     /// A term that is set while others are in its figure.
-    #[error("{term} cannot be set in {name} alone: {others} cannot be told apart from it there; set all of them")]
+    #[error(
+        "{term} cannot be set in {name} alone: {others} cannot be told apart from it there; set all of them"
+    )]
     Merged {
         /// The term.
         term: Named<Term>,
@@ -237,12 +239,18 @@ impl Profile {
         let wrong = |(term, entry): (&Named<Term>, &Entry)| match entry {
             Entry::Figure(known) if known.figure().is_none() => Some((
                 term.0.name(),
-                format!("{term} has no value, or one that is not between its low and high: write {{ low = 1.0, value = 1.5, high = 2.0 }}"),
+                format!(
+                    "{term} has no value, or one that is not between its low and high: write {{ low = 1.0, value = 1.5, high = 2.0 }}"
+                ),
             )),
             Entry::In(inside)
-                if inside.terms.is_empty() || inside.terms.keys().any(|holder| self.figure(holder.0).is_none()) =>
+                if inside.terms.is_empty()
+                    || inside.terms.keys().any(|holder| self.figure(holder.0).is_none()) =>
             {
-                Some((term.0.name(), format!("{term} is in terms that have no figure: give them one, or write \"unknown\"")))
+                Some((
+                    term.0.name(),
+                    format!("{term} is in terms that have no figure: give them one, or write \"unknown\""),
+                ))
             }
             _ => None,
         };
@@ -274,9 +282,11 @@ impl Profile {
             None => vec![term],
         };
         let is_in = |other: &Term| {
-            self.inside(*other).is_some_and(|inside| holders.iter().any(|holder| inside.contains_key(&Named(*holder))))
+            self.inside(*other)
+                .is_some_and(|inside| holders.iter().any(|holder| inside.contains_key(&Named(*holder))))
         };
-        let mut group: Vec<Term> = holders.iter().copied().chain(Term::ALL.iter().copied().filter(is_in)).collect();
+        let mut group: Vec<Term> =
+            holders.iter().copied().chain(Term::ALL.iter().copied().filter(is_in)).collect();
         group.sort_unstable();
         group.dedup();
         group
@@ -311,8 +321,12 @@ impl Profile {
     /// [`ProfileError::Unit`], and [`ProfileError::Merged`] if one is set of several that cannot be told apart.
     pub fn with(mut self, set: &BTreeMap<Term, Figure>) -> Result<Self, ProfileError> {
         for term in set.keys() {
-            let others: Vec<&str> =
-                self.group(*term).into_iter().filter(|other| !set.contains_key(other)).map(Axis::name).collect();
+            let others: Vec<&str> = self
+                .group(*term)
+                .into_iter()
+                .filter(|other| !set.contains_key(other))
+                .map(Axis::name)
+                .collect();
             let is_alone = self.group(*term).len() <= 1;
             if !others.is_empty() && !is_alone {
                 let (name, others) = (self.name.clone(), others.join(", "));
@@ -396,7 +410,9 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read_and_names_every_term() {
-        let profile = of("exit = { low = 1.0, high = 3.0 }\nkick = \"unknown\"\nnotify = { in = { exit = 2.0 } }").unwrap();
+        let profile =
+            of("exit = { low = 1.0, high = 3.0 }\nkick = \"unknown\"\nnotify = { in = { exit = 2.0 } }")
+                .unwrap();
         assert_eq!(profile.figure(Term::Exit), Some(Figure { value: 2.0, low: 1.0, high: 3.0 }));
         assert_eq!(profile.figure(Term::Kick), None);
         let text = profile.to_toml();
@@ -415,7 +431,10 @@ mod tests {
             ("exit = { in = { kick = 1.0 } }", 6, "no figure"),
         ] {
             let error = of(terms).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("line {line} of here.toml: ")) && error.contains(say), "{error}");
+            assert!(
+                error.starts_with(&format!("line {line} of here.toml: ")) && error.contains(say),
+                "{error}"
+            );
         }
         for terms in ["exit = 12", "exits = \"unknown\"", "exit = { value = 1.0, hihg = 2.0 }"] {
             let error = of(terms).unwrap_err().to_string();
@@ -425,7 +444,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_apart_is_set_and_filled_together() {
-        let merged = of("kick = { value = 5.0 }\nwake-up = { in = { kick = 1.0 } }\nexit = { value = 7.0 }").unwrap();
+        let merged =
+            of("kick = { value = 5.0 }\nwake-up = { in = { kick = 1.0 } }\nexit = { value = 7.0 }").unwrap();
         let set = |terms: &[Term]| terms.iter().map(|term| (*term, Figure::exactly(2.0))).collect();
         let error = merged.clone().with(&set(&[Term::Kick])).unwrap_err().to_string();
         assert!(error.contains("wake-up"), "{error}");
@@ -441,7 +461,8 @@ mod tests {
     #[test]
     fn cycles_become_time_only_by_a_frequency() {
         let cycles = |more: &str| {
-            let text = TEXT.replace("\"ns\"", "\"cycles\"").replace("[terms]", more) + "exit = { value = 3000.0 }";
+            let text =
+                TEXT.replace("\"ns\"", "\"cycles\"").replace("[terms]", more) + "exit = { value = 3000.0 }";
             Profile::parse(&text, "here").unwrap().in_time()
         };
         assert_eq!(cycles("[terms]").unit, Scale::Cycles);

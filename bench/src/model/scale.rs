@@ -74,7 +74,8 @@ const UNITS: [(&str, f64, Scale); 8] = [
 /// # Errors
 /// A sentence, if it is none.
 pub fn quantity(text: &str) -> Result<Quantity, String> {
-    let wrong = || format!("{text} is no cost: write a number with its unit, such as 1200ns, 1.2us or 1500cycles");
+    let wrong =
+        || format!("{text} is no cost: write a number with its unit, such as 1200ns, 1.2us or 1500cycles");
     let start = text.find(|c: char| c.is_alphabetic() || c == 'µ').ok_or_else(wrong)?;
     let (number, unit) = text.split_at(start);
     let value: f64 = number.trim().parse().map_err(|_| wrong())?;

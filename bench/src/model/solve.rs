@@ -38,7 +38,11 @@ impl Design {
             let candidate = column(term);
             match parts(&columns, &candidate) {
                 Some(parts) => {
-                    let parts = terms.iter().copied().zip(parts).filter(|(_, part): &(_, f64)| part.abs() > DEPENDENT);
+                    let parts = terms
+                        .iter()
+                        .copied()
+                        .zip(parts)
+                        .filter(|(_, part): &(_, f64)| part.abs() > DEPENDENT);
                     inside.insert(term, parts.collect());
                 }
                 None => {
@@ -49,20 +53,25 @@ impl Design {
         }
         let svd = matrix(rows.len(), &columns).svd(true, true);
         let leverages = svd.u.as_ref().map(|u| u.row_iter().map(|row| row.norm_squared()).collect());
-        let inverse = svd.pseudo_inverse(SINGULAR).unwrap_or_else(|_| DMatrix::zeros(terms.len(), rows.len()));
+        let inverse =
+            svd.pseudo_inverse(SINGULAR).unwrap_or_else(|_| DMatrix::zeros(terms.len(), rows.len()));
         Self { terms, inside, weights, inverse, leverages: leverages.unwrap_or_default() }
     }
 
     /// The terms, for what each row measured.
     pub(super) fn solve(&self, measured: &[f64]) -> Vec<f64> {
-        let weighted = DVector::from_iterator(measured.len(), measured.iter().zip(&self.weights).map(|(y, w)| y * w));
+        let weighted =
+            DVector::from_iterator(measured.len(), measured.iter().zip(&self.weights).map(|(y, w)| y * w));
         (&self.inverse * weighted).iter().copied().collect()
     }
 
     /// What a row would have been off from a fit without it, given by how much it is off from the fit with it; `None` of a row
     /// without which something would not be known.
     pub(super) fn left_out(&self, row: usize, residual: f64) -> Option<f64> {
-        self.leverages.get(row).filter(|leverage| **leverage < LEVERAGE).map(|leverage| residual / (1.0 - leverage))
+        self.leverages
+            .get(row)
+            .filter(|leverage| **leverage < LEVERAGE)
+            .map(|leverage| residual / (1.0 - leverage))
     }
 }
 

@@ -4,6 +4,7 @@ use abi::axes::Axis;
 
 use super::even::{Contest, Even};
 use super::fit::{Fit, Predicted};
+use super::floors::Transfer;
 use super::predict::{Estimate, names};
 use super::profile::Profile;
 use super::scale::Scale;
@@ -23,7 +24,12 @@ pub fn of_fit(fit: &Fit, is_counted: bool) -> Vec<Grid> {
     let row = |term: &Term| {
         let term = Named(*term);
         if let Some(interval) = fit.terms.get(&term) {
-            return vec![term.to_string(), within(fit.unit, interval.mean, interval.low, interval.high), term.0.meaning().to_owned()];
+            let figure = if interval.is_known() {
+                within(fit.unit, interval.mean, interval.low, interval.high)
+            } else {
+                fit.unit.show(interval.mean)
+            };
+            return vec![term.to_string(), figure, term.0.meaning().to_owned()];
         }
         let said = match fit.inside.get(&term) {
             Some(parts) => {
@@ -85,7 +91,10 @@ pub fn sentences(fit: &Fit) -> Vec<String> {
         None => said.push("Too few cells to hold some out of the fit: how well it predicts others is not known; pagehint batch has enough.".to_owned()),
     }
     if let Some(error) = fit.error {
-        said.push(format!("The band of predictions is ±{}: 95 % of cells are within it of a fit without them.", percent(error)));
+        said.push(format!(
+            "The band of predictions is ±{}: 95 % of cells are within it of a fit without them.",
+            percent(error)
+        ));
     }
     said
 }
@@ -145,7 +154,10 @@ pub fn of_evens(profile: &Profile, evens: &[Even]) -> Grid {
 #[must_use]
 pub fn of_worth(profile: &Profile, worth: &[Worth], gib_per_cpu: f64) -> Grid {
     Grid::of(
-        format!("MODEL of {}: a block is worth its report if it stays free longer than T, at {gib_per_cpu} GiB a processor", profile.name),
+        format!(
+            "MODEL of {}: a block is worth its report if it stays free longer than T, at {gib_per_cpu} GiB a processor",
+            profile.name
+        ),
         worth,
         &[
             ("blocks", &|worth| worth.blocks.title()),
@@ -160,7 +172,10 @@ pub fn of_worth(profile: &Profile, worth: &[Worth], gib_per_cpu: f64) -> Grid {
 /// What a profile knows.
 #[must_use]
 pub fn of_profile(profile: &Profile) -> Grid {
-    let known = Term::ALL.iter().copied().filter(|term| profile.figure(*term).is_some() || profile.inside(*term).is_some());
+    let known = Term::ALL
+        .iter()
+        .copied()
+        .filter(|term| profile.figure(*term).is_some() || profile.inside(*term).is_some());
     Grid::of(
         format!("{}: what its profile knows", profile.name),
         known,
@@ -169,7 +184,8 @@ pub fn of_profile(profile: &Profile) -> Grid {
             ("figure", &|term| match (profile.figure(*term), profile.inside(*term)) {
                 (Some(figure), _) => within(profile.unit, figure.value, figure.low, figure.high),
                 (None, Some(parts)) => {
-                    let parts: Vec<String> = parts.iter().map(|(holder, part)| part_of(*holder, *part)).collect();
+                    let parts: Vec<String> =
+                        parts.iter().map(|(holder, part)| part_of(*holder, *part)).collect();
                     format!("in {}", parts.join(" and "))
                 }
                 (None, None) => String::new(),
@@ -179,3 +195,40 @@ pub fn of_profile(profile: &Profile) -> Grid {
     )
 }
 
+/// A host predicted by its floors.
+#[must_use]
+pub fn of_transfer(transfer: &Transfer, unit: Scale) -> Grid {
+    Grid::of(
+        format!("MODEL of {} by its floors and the other terms of {}", transfer.to, transfer.from),
+        &transfer.cells,
+        &[
+            ("rung", &|cell| cell.rung.to_string()),
+            ("pages", &|cell| if cell.discarded { "discarded" } else { "kept" }.to_owned()),
+            ("measured", &|cell| unit.show(cell.measured)),
+            ("predicted", &|cell| unit.show(cell.predicted)),
+            ("off", &|cell| signed_percent(cell.share())),
+            ("missing term", &|cell| cell.missing.map(|term| term.to_string()).unwrap_or_default()),
+        ],
+    )
+}
+
+/// How well that went, and what a floor would be needed for.
+#[must_use]
+pub fn transferred(transfer: &Transfer) -> String {
+    let off = transfer.cells.iter().filter(|cell| cell.missing.is_some()).count();
+    let mut missing: Vec<Named<Term>> = transfer.cells.iter().filter_map(|cell| cell.missing).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let which = if missing.is_empty() {
+        String::new()
+    } else {
+        format!("; the terms that floors lack there: {}", names(&missing))
+    };
+    format!(
+        "{} from the floors of {} alone: the middle of {} cells is off by {}, {off} by more than 30 %{which}.",
+        transfer.to,
+        transfer.to,
+        transfer.cells.len(),
+        percent(transfer.median)
+    )
+}

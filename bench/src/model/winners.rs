@@ -18,8 +18,12 @@ const EXITS: [f64; 2] = [1e2, 1e5];
 const DISCARDS: [f64; 2] = [1e2, 1e6];
 
 /// What a place of the map can be, in the order of its colours.
-const KINDS: [&str; 4] =
-    ["a call a range is the cheapest", "one call a batch is the cheapest", "virtio is the cheapest", "transport does not matter (below 5 %)"];
+const KINDS: [&str; 4] = [
+    "a call a range is the cheapest",
+    "one call a batch is the cheapest",
+    "virtio is the cheapest",
+    "transport does not matter (below 5 %)",
+];
 
 /// The map by a host, with others on it as points.
 ///
@@ -33,7 +37,9 @@ pub fn map(profile: &Profile, hosts: &[Profile], batch: u16, blocks: Blocks) -> 
         return Err(names(&terms));
     }
     let places: Vec<Place> = hosts.iter().map(|host| place(host, blocks)).collect();
-    let axis = |title: &str, least: [f64; 2], of: fn(&Place) -> Option<f64>| Axis::over(title, least, places.iter().filter_map(of));
+    let axis = |title: &str, least: [f64; 2], of: fn(&Place) -> Option<f64>| {
+        Axis::over(title, least, places.iter().filter_map(of))
+    };
     let x = axis("an exit to user space and back", EXITS, |place| place.x);
     let y = axis("discarding a range", DISCARDS, |place| place.y);
     let mut kinds = Vec::with_capacity(CELLS * CELLS);
@@ -88,8 +94,14 @@ fn kind(verdict: &Verdict) -> Option<usize> {
     }
 }
 
+/// What cycles are taken for on the map, in MHz, where their frequency is not known; the key says so.
+const SUPPOSED_MHZ: f64 = 3000.0;
+
 /// Where a host lies, as far as its profile says.
 fn place(host: &Profile, blocks: Blocks) -> Place {
+    let is_supposed = host.unit == Scale::Cycles;
+    let frequency_mhz = if is_supposed { Some(SUPPOSED_MHZ) } else { host.frequency_mhz };
+    let host = Profile { frequency_mhz, ..host.clone() }.in_time();
     let is_time = host.unit == Scale::Ns;
     let discard = host.cost(&Counts::from([(Term::Madvise, 1.0), (Term::DiscardPage, blocks.pages())]));
     let on = |figure: f64| (is_time && figure > 0.0).then_some(figure);
@@ -97,6 +109,10 @@ fn place(host: &Profile, blocks: Blocks) -> Place {
         name: host.name.clone(),
         x: host.figure(Term::Exit).and_then(|figure| on(figure.value)),
         y: if discard.is_whole() { on(discard.value) } else { None },
-        remark: if is_time { String::new() } else { format!("in {}", host.unit.name()) },
+        remark: match (is_time, is_supposed) {
+            (false, _) => format!("in {}", host.unit.name()),
+            (true, true) => "at 3 GHz".to_owned(),
+            (true, false) => String::new(),
+        },
     }
 }

@@ -69,7 +69,8 @@ impl Findings for Found {
         let even = |profile: &Profile| {
             blocks.iter().flat_map(|blocks| CALLS.map(|call| Even::of(profile, call, *blocks))).collect()
         };
-        let contests = |profile: &Profile| blocks.iter().map(|blocks| Contest::of(profile, LINUX, *blocks)).collect();
+        let contests =
+            |profile: &Profile| blocks.iter().map(|blocks| Contest::of(profile, LINUX, *blocks)).collect();
         Self {
             is_counted: how == Sampling::Counted,
             even: profile.as_ref().map(even).unwrap_or_default(),
@@ -99,7 +100,10 @@ impl Findings for Found {
             ],
         );
         let profile = fit.profile().called("this host");
-        [measured].into_iter().chain(self.contests.iter().map(|contest| tables::of_contest(&profile, contest))).collect()
+        [measured]
+            .into_iter()
+            .chain(self.contests.iter().map(|contest| tables::of_contest(&profile, contest)))
+            .collect()
     }
 
     fn comparisons(&self) -> usize {
