@@ -102,12 +102,6 @@ impl Figure {
         Self { value, low: value, high: value }
     }
 
-    /// How far its ends are off, at the most.
-    #[must_use]
-    pub fn half(self) -> f64 {
-        (self.high - self.value).max(self.value - self.low)
-    }
-
     fn times(self, by: f64) -> Self {
         Self { value: self.value * by, low: self.low * by, high: self.high * by }
     }

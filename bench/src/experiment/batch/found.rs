@@ -14,12 +14,12 @@ use crate::figure::check::{Check, Standing, check};
 use crate::figure::interval::{Interval, Sampling, holm};
 use crate::figure::number;
 use crate::figure::table::Grid;
-use crate::figure::unit::{percent, ratio};
+use crate::figure::unit::{Unit, percent, ratio};
 use crate::model::cost::{Blocks, Report};
 use crate::model::even::{CALLS, Contest, Even, VIRTIO};
 use crate::model::fit::Fit;
 use crate::model::floors::floors_of;
-use crate::model::observed::Observed;
+use crate::model::observed::{Cell, Observed};
 use crate::model::profile::Profile;
 use crate::model::scale::Scale;
 use crate::model::tables;
@@ -34,6 +34,10 @@ const HELD_OUT: [f64; 2] = [0.15, 0.90];
 pub struct Found {
     /// The terms, and how far off they are; absent if too little ran.
     pub fit: Option<Fit>,
+    /// What a range costs over every transport that names pages, as it was measured.
+    pub prices: Vec<Priced>,
+    /// What costs are in.
+    pub unit: Option<Unit>,
     /// Whether figures were counted, and repeat.
     pub is_counted: bool,
     /// By the model: from how many ranges on virtio is no dearer.
@@ -42,6 +46,16 @@ pub struct Found {
     pub measured: Vec<Against>,
     /// By the model: reports as large as Linux's.
     pub contests: Vec<Contest>,
+}
+
+/// A cell as it was measured.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Priced {
+    /// What its reports are.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What a range costs.
+    pub a_range: Interval,
 }
 
 /// Virtio against a call with the same batch.
@@ -76,6 +90,8 @@ impl Findings for Found {
             even: profile.as_ref().map(even).unwrap_or_default(),
             contests: profile.as_ref().map(contests).unwrap_or_default(),
             measured: measured(&observed, how),
+            prices: prices(&observed, how),
+            unit: Some(archive.unit()),
             fit,
         }
     }
@@ -147,6 +163,19 @@ impl Findings for Found {
 
 fn named(fit: &Fit, archive: &Archive) -> Profile {
     fit.profile().called(&archive.environment.host)
+}
+
+/// Every cell that names pages, by what its ranges are, its transport and their number.
+fn prices(observed: &Observed, how: Sampling) -> Vec<Priced> {
+    let priced = |cell: &Cell| {
+        let ranges = f64::from(cell.report.batch);
+        let costs: Vec<f64> = cell.totals.values().map(|cost| cost / ranges).collect();
+        Some(Priced { report: cell.report, a_range: Interval::of(&costs, how)? })
+    };
+    let named = observed.cells.iter().filter(|cell| cell.report.rung.0.names_pages());
+    let mut prices: Vec<Priced> = named.filter_map(priced).collect();
+    prices.sort_by_key(|cell| (cell.report.blocks, cell.report.rung, cell.report.batch));
+    prices
 }
 
 /// Virtio against each call, for every batch with which both ran.
