@@ -93,7 +93,7 @@ fn repeats(plan: &Plan) -> Result<(), PlanError> {
 fn knows(experiment: &dyn Experiment, until: Until, journal: &Journal) -> bool {
     let Until::Narrow(share) = until else { return false };
     // What cannot be read back is said of the whole run, at its end.
-    let reach = journal.archive().ok().and_then(|archive| widest(&experiment.found(&archive).0.headlines()));
+    let reach = journal.archive().ok().and_then(|archive| widest(&experiment.found(&archive).0.cruxes()));
     is_narrow(reach, share)
 }
 

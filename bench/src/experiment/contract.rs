@@ -131,13 +131,9 @@ impl<A: Asks> Experiment for A {
     }
 }
 
-<<<<<<< HEAD
-/// What an experiment found; how that is told is [`Told`].
-pub trait Findings: Told {
-=======
 /// A comparison that a run is about.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Headline {
+pub struct Crux {
     /// What is compared with what.
     pub what: String,
     /// The difference.
@@ -146,7 +142,7 @@ pub struct Headline {
     pub said: Said,
 }
 
-impl Headline {
+impl Crux {
     /// How far its interval reaches to either side, as a share of what the difference is held against; `None` if it is of
     /// too few blocks.
     #[must_use]
@@ -158,14 +154,13 @@ impl Headline {
 
 /// How far the widest of them reaches; `None` if there is none, or one of too few blocks.
 #[must_use]
-pub fn widest(headlines: &[Headline]) -> Option<f64> {
-    let reaches: Option<Vec<f64>> = headlines.iter().map(Headline::reach).collect();
+pub fn widest(cruxes: &[Crux]) -> Option<f64> {
+    let reaches: Option<Vec<f64>> = cruxes.iter().map(Crux::reach).collect();
     reaches?.into_iter().reduce(f64::max)
 }
 
-/// What an experiment found.
-pub trait Findings {
->>>>>>> de64991 (run: noise beside every trial, runs that go on until they know enough, exit code 4, trials slowed on purpose)
+/// What an experiment found; how that is told is [`Told`].
+pub trait Findings: Told {
     /// What the trials of a run show.
     fn of(archive: &Archive) -> Self
     where
@@ -185,7 +180,7 @@ pub trait Findings {
     }
 
     /// The comparisons that the run is about, if it can say which; what `until` and `require` are asked of.
-    fn headlines(&self) -> Vec<Headline> {
+    fn cruxes(&self) -> Vec<Crux> {
         Vec::new()
     }
 

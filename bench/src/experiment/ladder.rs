@@ -11,11 +11,8 @@ mod pictures;
 pub mod sentences;
 pub mod stopwatch;
 pub mod tables;
-<<<<<<< HEAD
 mod told;
-=======
 pub mod undisturbed;
->>>>>>> de64991 (run: noise beside every trial, runs that go on until they know enough, exit code 4, trials slowed on purpose)
 pub mod waterfall;
 
 use host::axes::Discard;

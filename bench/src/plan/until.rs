@@ -52,7 +52,7 @@ pub struct Span(Duration);
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub enum Until {
-    /// The intervals of its headline comparisons reach no further to either side.
+    /// The intervals of its crux comparisons reach no further to either side.
     Narrow(Share),
     /// So much time is over.
     Over(Span),

@@ -94,7 +94,7 @@ impl Shown {
         let experiment = experiment::named(&plan.experiment)?;
         let (found, json) = experiment.found(archive);
         let a_block = experiment.cells(&plan.choices, environment.call()).len();
-        let sure = Sure::of(plan, a_block, trials, &found.headlines());
+        let sure = Sure::of(plan, a_block, trials, &found.cruxes());
         let planned = match sure.as_ref().and_then(|sure| sure.stopped) {
             Some(stopped) => Planned::Until { interrupted: stopped == Stopped::Interrupted },
             None => experiment.planned(plan, environment.call()),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::contract::{Headline, widest};
+use crate::experiment::contract::{Crux, widest};
 use crate::figure::interval::Verdict;
 use crate::figure::unit::percent;
 use crate::plan::Plan;
@@ -53,12 +53,12 @@ pub enum Stopped {
 impl Sure {
     /// Of a run of so many trials a block; `None` if it was asked for nothing.
     #[must_use]
-    pub fn of(plan: &Plan, a_block: usize, trials: &[TrialRecord], headlines: &[Headline]) -> Option<Self> {
+    pub fn of(plan: &Plan, a_block: usize, trials: &[TrialRecord], cruxes: &[Crux]) -> Option<Self> {
         let (until, require) = (plan.choices.until, plan.choices.require);
         if until.is_none() && require.is_none() {
             return None;
         }
-        let (blocks, widest) = (trials.len() / a_block.max(1), widest(headlines));
+        let (blocks, widest) = (trials.len() / a_block.max(1), widest(cruxes));
         let stopped = until.map(|until| {
             let looked = u32::try_from(blocks).is_ok_and(|blocks| is_look(blocks, plan.blocks()));
             let whole = trials.len().is_multiple_of(a_block.max(1));
@@ -71,7 +71,7 @@ impl Sure {
             }
         });
         let within = until.map(|_| plan.within());
-        let wanting = wanting(until, stopped, require, headlines);
+        let wanting = wanting(until, stopped, require, cruxes);
         Some(Self { until, within, require, stopped, blocks, widest, wanting })
     }
 
@@ -111,9 +111,9 @@ fn wanting(
     until: Option<Until>,
     stopped: Option<Stopped>,
     require: Option<Share>,
-    headlines: &[Headline],
+    cruxes: &[Crux],
 ) -> Vec<String> {
-    if headlines.is_empty() {
+    if cruxes.is_empty() {
         return vec!["nothing is compared".to_owned()];
     }
     let narrow = until.and_then(|until| match until {
@@ -121,12 +121,12 @@ fn wanting(
         Until::Narrow(_) | Until::Over(_) => None,
     });
     let wide = narrow.into_iter().flat_map(|share| {
-        let wide = headlines.iter().filter(move |headline| !is_narrow(headline.reach(), share));
-        wide.map(move |Headline { what, .. }| format!("{what} is not known to within {share}"))
+        let wide = cruxes.iter().filter(move |crux| !is_narrow(crux.reach(), share));
+        wide.map(move |Crux { what, .. }| format!("{what} is not known to within {share}"))
     });
     let unseen = require.into_iter().flat_map(|share| {
-        headlines.iter().filter_map(move |headline| {
-            let Headline { what, said, .. } = headline;
+        cruxes.iter().filter_map(move |crux| {
+            let Crux { what, said, .. } = crux;
             let least = said.least_share.filter(|least| *least > share.value());
             match (said.verdict, said.least_share, least) {
                 (Verdict::Different | Verdict::Equal, ..) | (_, Some(_), None) => None,
@@ -147,15 +147,15 @@ mod tests {
     use crate::figure::interval::Interval;
     use crate::figure::power::Said;
 
-    fn headline(verdict: Verdict, reach: f64, least_share: Option<f64>) -> Headline {
+    fn crux(verdict: Verdict, reach: f64, least_share: Option<f64>) -> Crux {
         let interval = Interval { mean: 0.0, low: -reach, high: reach, blocks: 16, p: Some(0.5) };
         let said = Said { verdict, margin: 5.0, least_effect: None, least_share, blocks_needed: None };
-        Headline { what: "x".to_owned(), interval, said }
+        Crux { what: "x".to_owned(), interval, said }
     }
 
     fn wants(verdict: Verdict, least_share: Option<f64>) -> bool {
         let share = Some("5%".parse().unwrap());
-        !wanting(None, None, share, &[headline(verdict, 1.0, least_share)]).is_empty()
+        !wanting(None, None, share, &[crux(verdict, 1.0, least_share)]).is_empty()
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn what_is_too_wide_is_named() {
         let until = Some("2%".parse().unwrap());
-        let two = [headline(Verdict::Different, 1.9, None), headline(Verdict::Different, 2.1, None)];
+        let two = [crux(Verdict::Different, 1.9, None), crux(Verdict::Different, 2.1, None)];
         assert_eq!(wanting(until, Some(Stopped::TimeIsOver), None, &two), ["x is not known to within 2%"]);
         assert!(wanting(until, Some(Stopped::Narrow), None, &two).is_empty());
         assert!(

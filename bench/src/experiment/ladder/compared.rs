@@ -140,7 +140,7 @@ pub fn compared(cells: &[CellSummary], tails: &Tails, how: Sampling) -> Vec<Comp
 }
 
 /// What a run is about: the two ends of the argument, or each rung and the one before if an end did not run.
-pub fn headlines(compared: &[Compared]) -> impl Iterator<Item = &Compared> {
+pub fn cruxes(compared: &[Compared]) -> impl Iterator<Item = &Compared> {
     let has_ends = compared.iter().any(|compared| compared.against == Against::OtherEnd);
     let against = if has_ends { Against::OtherEnd } else { Against::Before };
     compared.iter().filter(move |compared| compared.against == against)

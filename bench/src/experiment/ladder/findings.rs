@@ -2,11 +2,11 @@
 
 use abi::axes::Axis;
 
-use super::compared::{Compared, headlines};
+use super::compared::{Compared, cruxes};
 use super::found::Found;
 use super::{checks, sentences, stopwatch, tables};
 use crate::archive::Archive;
-use crate::experiment::contract::{Findings, Headline};
+use crate::experiment::contract::{Crux, Findings};
 use crate::figure::check::Check;
 use crate::figure::interval::pairs;
 use crate::figure::table::Grid;
@@ -69,16 +69,16 @@ impl Findings for Found {
         self.discards().into_iter().map(of).max().unwrap_or_default()
     }
 
-    fn headlines(&self) -> Vec<Headline> {
+    fn cruxes(&self) -> Vec<Crux> {
         let of = |compared: &Compared| {
             let Compared { from, to, discard, per_range, said, .. } = compared;
-            Headline {
+            Crux {
                 what: format!("{to} less {from} with discard {discard}"),
                 interval: *per_range,
                 said: *said,
             }
         };
-        headlines(&self.compared).map(of).collect()
+        cruxes(&self.compared).map(of).collect()
     }
 
     fn sentences(&self) -> Vec<String> {

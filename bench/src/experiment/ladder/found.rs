@@ -79,7 +79,7 @@ impl Found {
 
     /// A comparison of a rung.
     #[must_use]
-    pub fn compared(&self, against: Against, to: Rung, discard: Discard) -> Option<&Compared> {
+    pub fn comparison(&self, against: Against, to: Rung, discard: Discard) -> Option<&Compared> {
         self.compared
             .iter()
             .find(|compared| (compared.against, compared.to.0, compared.discard.0) == (against, to, discard))

@@ -114,7 +114,7 @@ fn whole(found: &Found, waterfall: &Waterfall, start: &CellSummary, end: &CellSu
         start.reports,
         end.reports
     );
-    let said = found.compared(Against::OtherEnd, to.0, discard.0).map(|compared| compared.said);
+    let said = found.comparison(Against::OtherEnd, to.0, discard.0).map(|compared| compared.said);
     let could_see = said.and_then(|said| could_see(unit, &said)).unwrap_or_default();
     let difference = if said.is_some_and(|said| said.verdict == Verdict::Equal) {
         format!("they are equal within {}: {}", percent(MARGIN), show(unit, whole))
@@ -164,7 +164,7 @@ fn steps(found: &Found, waterfall: &Waterfall) -> String {
                 match step.per_range.verdict(step.before) {
                     Verdict::Equal => format!("{}: equal within {} ({figures})", step.cause, percent(MARGIN)),
                     _ => {
-                        let said = found.compared(Against::Before, step.to.0, waterfall.discard.0);
+                        let said = found.comparison(Against::Before, step.to.0, waterfall.discard.0);
                         let needed = said.map_or_else(String::new, |compared| needed(&compared.said));
                         format!("{}: cannot say ({figures}){needed}", step.cause)
                     }
@@ -221,7 +221,8 @@ fn not_dearer(found: &Found, discard: Discard) -> Option<(&CellSummary, Vec<&Com
         found.compared.iter().filter(is_one)
     };
     let best = found.cell(others().next()?.from.0, discard)?;
-    let not_dearer = others().filter(|other| !other.per_range.shows_difference() || other.per_range.mean < 0.0);
+    let not_dearer =
+        others().filter(|other| !other.per_range.shows_difference() || other.per_range.mean < 0.0);
     Some((best, not_dearer.collect()))
 }
 

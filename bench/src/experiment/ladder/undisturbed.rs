@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{CellSummary, find, paired_but};
-use super::compared::{Compared, headlines};
+use super::compared::{Compared, cruxes};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::interval::{Interval, Sampling, Verdict};
@@ -58,7 +58,7 @@ pub fn undisturbed(
             with_them: said.verdict,
         })
     };
-    headlines(compared).filter_map(of).collect()
+    cruxes(compared).filter_map(of).collect()
 }
 
 /// One sentence of all of them; nothing if nothing was left out.
