@@ -115,6 +115,9 @@ impl Meaning for Coalesce {
             Self::Each => "one discard a range",
             Self::Sorted => "one discard a range, by address",
             Self::Merged => "adjacent ranges of a report merged first",
+            Self::Across => {
+                "adjacent ranges of several reports merged, the first of them held for 100 µs at the most"
+            }
         }
     }
 }

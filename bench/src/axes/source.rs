@@ -144,6 +144,7 @@ impl Source for Coalesce {
             Self::Each => "QEMU and most monitors: a discard a range, as it comes",
             Self::Sorted => "this project: what merging is without the merging",
             Self::Merged => "Firecracker, for what its balloon inflates",
+            Self::Across => "this project: what a ring allows whose device may acknowledge when it likes",
         }
     }
 }

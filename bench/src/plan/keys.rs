@@ -149,7 +149,7 @@ pub struct Keys {
     /// Ranges in a report, 1 to 511.
     #[arg(long, value_parser = whole::<u16>, value_name = "RANGES", help_heading = "Reports")]
     pub batch: Option<u16>,
-    /// Reports in flight at once, 1 to 8; more than one only over a ring that a device thread serves. [default: 1]
+    /// Reports in flight at once, 1 to 8; more than one only over a ring that a device thread serves, or one that polls. [default: 1]
     #[arg(long, value_parser = whole::<u16>, value_name = "REPORTS", help_heading = "Reports")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<u16>,

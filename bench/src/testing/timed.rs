@@ -356,6 +356,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         taken_back: 0,
         spared: 0,
         overflows: 0,
+        held: host::serve::HeldCounts::default(),
         collateral: spec.looks_around.then(|| collateral(spec)),
         checked_pages: 64,
         interrupts: 0,

@@ -39,7 +39,8 @@ impl Axis for Counter {
 impl Counter {
     /// A duration that a clock of this machine has told; `None` where the counter counts instructions, because no clock
     /// of such a machine tells the time.
-    pub(crate) fn nanoseconds(self, told: Duration) -> Option<u64> {
+    #[must_use]
+    pub fn nanoseconds(self, told: Duration) -> Option<u64> {
         (self == Self::Time).then(|| u64::try_from(told.as_nanos()).unwrap_or(u64::MAX))
     }
 }

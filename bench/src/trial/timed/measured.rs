@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::axes::Axis;
+use host::serve::HeldCounts;
 use host::timed::{Collateral, Outcome, Proof, Threads, Weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,9 @@ pub struct TimedMeasured {
     /// Writes that found KVM's queue full and exited before the guest rang for them. Left out where there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overflows: u64,
+    /// What was held for others, to be merged with them; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Interrupts the guest took, in the whole trial.
     pub interrupts: u64,
     /// Resident memory of the process beside guest memory at the trial's end, in bytes.
@@ -84,6 +88,27 @@ pub struct TimedMeasured {
     pub boot_ns: Option<u64>,
     /// Every phase of a report.
     pub phases: BTreeMap<Named<Phase>, Quantiles>,
+}
+
+/// Reports that were held for others, to be merged with them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Held {
+    /// Reports.
+    pub reports: u64,
+    /// Rounds in which they were discarded, all of a round together.
+    pub rounds: u64,
+    /// The longest from the first report of a round to its discard, in nanoseconds, in the whole trial; absent where nothing
+    /// tells the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_ns: Option<u64>,
+}
+
+impl Held {
+    fn of(outcome: &Outcome) -> Option<Self> {
+        let HeldCounts { reports, rounds, longest } = outcome.held;
+        let longest_ns = outcome.common.counter.nanoseconds(longest);
+        (reports > 0).then_some(Self { reports, rounds, longest_ns })
+    }
 }
 
 impl TimedMeasured {
@@ -120,6 +145,7 @@ impl TimedMeasured {
             taken_back: outcome.taken_back,
             spared: outcome.spared,
             overflows: outcome.overflows,
+            held: Held::of(outcome),
             interrupts: outcome.interrupts,
             memory_beside_ram: outcome.memory_beside_ram,
             idle_ticks: outcome.idle_ticks,

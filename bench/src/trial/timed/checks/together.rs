@@ -1,6 +1,6 @@
 //! What must hold where reports go together.
 
-use host::axes::Carrier;
+use host::axes::{Carrier, Coalesce};
 
 use super::ended::Measured;
 use crate::figure::check::{Check, Standing, none_of};
@@ -69,6 +69,29 @@ pub(super) fn in_flight(measured: &[Measured<'_>]) -> Option<Check> {
     Some(none_of(what, Standing::Doubtful, &faults, most, format!("up to {most}, as the guest saw it")))
 }
 
+/// What is merged across reports was held, all of it, and not each by itself.
+pub(super) fn held(measured: &[Measured<'_>]) -> Option<Check> {
+    let across = measured.iter().filter(|m| m.choices.way.coalesce.0 == Coalesce::Across);
+    let (mut reports, mut rounds, mut longest, mut faults) = (0_u64, 0_u64, None, Vec::new());
+    for m in across.clone() {
+        let held = m.found.held;
+        let [of_trial, in_rounds] = held.map_or([0; 2], |held| [held.reports, held.rounds]);
+        if of_trial != m.found.reports || in_rounds >= of_trial {
+            let made = m.found.reports;
+            faults.push(format!(
+                "trial {}: {of_trial} of {made} reports were held, in {in_rounds} rounds",
+                m.trial
+            ));
+        }
+        (reports, rounds) = (reports.saturating_add(of_trial), rounds.saturating_add(in_rounds));
+        longest = longest.max(held.and_then(|held| held.longest_ns));
+    }
+    let longest = longest.map_or_else(String::new, |ns| format!(", the longest held for {} µs", ns / 1000));
+    let looked_at = format!("{reports} reports in {rounds} rounds{longest}");
+    let what = "reports were merged across one another";
+    across.clone().next().map(|_| none_of(what, Standing::Doubtful, &faults, reports, looked_at))
+}
+
 #[cfg(test)]
 mod tests {
     use host::axes::Doorbell;
@@ -78,7 +101,7 @@ mod tests {
     use crate::testing::timed::trial;
     use crate::trial::record::{Body, Ending, TrialRecord};
     use crate::trial::timed::choices::Choices;
-    use crate::trial::timed::measured::TimedMeasured;
+    use crate::trial::timed::measured::{Held, TimedMeasured};
 
     fn changed(change: impl FnOnce(&mut Choices, &mut TimedMeasured)) -> TrialRecord {
         let (mut record, _) = trial(0, 1000);
@@ -122,6 +145,22 @@ mod tests {
         assert_eq!(queued(Doorbell::CoalescedMmio, 2, 3), Some(Standing::Fails));
         assert_eq!(queued(Doorbell::Mmio, 2, 0), None, "nothing is queued");
         assert_eq!(queued(Doorbell::Mmio, 2, 1), Some(Standing::Fails));
+    }
+
+    #[test]
+    fn what_is_merged_across_reports_is_held_and_not_each_by_itself() {
+        let merged = |reports, rounds| {
+            let record = changed(|choices, found| {
+                choices.way.coalesce = Named(Coalesce::Across);
+                let reports = if reports { found.reports } else { found.reports - 1 };
+                found.held = Some(Held { reports, rounds, longest_ns: Some(90_000) });
+            });
+            of(&record, held)
+        };
+        assert_eq!(merged(true, 2), Some(Standing::Holds));
+        assert_eq!(merged(true, u64::MAX), Some(Standing::Doubtful), "each by itself");
+        assert_eq!(merged(false, 2), Some(Standing::Doubtful), "one was not held");
+        assert_eq!(of(&changed(|_, _| {}), held), None);
     }
 
     #[test]
