@@ -1,7 +1,7 @@
 //! Whether two runs of one plan say the same: who is the cheaper in every cell in which both call it, and from how many
 //! ranges on virtio is no dearer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ pub fn agree(one: &Archive, other: &Archive) -> Agreement {
     agreement
 }
 
-/// Every pair of transports with the same reports, and what the second costs more, corrected for all of them.
+/// Every pair of transports with the same reports, and what the second costs more, corrected for those of its table.
 fn called(cells: &[Cell], how: Sampling) -> BTreeMap<Pair, Interval> {
     let mut pairs = BTreeMap::new();
     for (index, from) in cells.iter().enumerate() {
@@ -93,7 +93,12 @@ fn called(cells: &[Cell], how: Sampling) -> BTreeMap<Pair, Interval> {
             }
         }
     }
-    holm(pairs.values_mut());
+    // A table is what has the same batch and blocks, as the ladder's are by discard.
+    let tables: BTreeSet<_> = pairs.keys().map(|(from, _)| (from.batch, from.blocks)).collect();
+    for table in tables {
+        let of_table = pairs.iter_mut().filter(|((from, _), _)| (from.batch, from.blocks) == table);
+        holm(of_table.map(|(_, interval)| interval));
+    }
     pairs
 }
 
