@@ -86,7 +86,7 @@ pub struct Off {
     pub measured: f64,
     /// What was predicted.
     pub predicted: f64,
-    /// Where it is off by more than 30 %: the term that explains the most of it, of those that are no floors.
+    /// Where it is off by more than 30 %: the term that explains the most of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing: Option<Named<Term>>,
 }
