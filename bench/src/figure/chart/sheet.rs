@@ -152,7 +152,7 @@ mod tests {
         let lines = wrapped("one two three four five", 70.0);
         assert_eq!(lines.join(" "), "one two three four five");
         assert!(lines.len() > 1 && lines.iter().all(|line| width(line) <= 70.0));
-        assert_eq!(wrapped(&"x".repeat(99), 70.0), ["xxxxxxxxx…"]);
+        assert_eq!(wrapped(&"x".repeat(99), 70.0), ["xxxxxxxx…"]);
         assert_eq!((cut("short", 70.0), wrapped("", 70.0)), ("short".to_owned(), Vec::<String>::new()));
     }
 }
