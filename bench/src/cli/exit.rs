@@ -14,7 +14,7 @@ use crate::plan::PlanError;
 
 /// For `--help`.
 pub(super) const HELP: &str = "Exit codes: 0 fine, 1 error (a failed trial or check included), 2 usage (a plan \
-that cannot be run included), 3 a path has grown, 4 the run cannot carry its question (asked by --until or --require), 77 no usable KVM, or no lab. Stopped by SIGINT, SIGTERM or SIGHUP, it \
+that cannot be run included), 3 a path has grown or a cell got worse, 4 the run cannot carry its question (asked by --until or --require), 77 no usable KVM, or no lab. Stopped by SIGINT, SIGTERM or SIGHUP, it \
 shows what had ended and dies by the signal, which shells report as 130, 143 and 129.";
 
 /// How the process ends.
