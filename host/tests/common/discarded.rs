@@ -82,7 +82,7 @@ pub(crate) fn called(spec: &TimedSpec, outcome: &Outcome) {
             assert_eq!(calls, came, "one call for all that came at once");
         }
         (_, Coalesce::Merged | Coalesce::Across) => {
-            assert!((came..=ranges).contains(&calls), "{calls} calls")
+            assert!((came..=ranges).contains(&calls), "{calls} calls");
         }
         (_, Coalesce::Each | Coalesce::Sorted) => assert_eq!(calls, ranges, "one call a range"),
     }
