@@ -73,13 +73,12 @@ pub fn of(error: &anyhow::Error) -> Code {
     let no_lab = |error: &LabError| matches!(error, LabError::Missing { .. });
     let no_cell =
         |error: &ExportError| matches!(error, ExportError::NoSuchCell { .. } | ExportError::OneCell { .. });
-    if error.downcast_ref::<ExportError>().is_some_and(no_cell) {
-        Code::Usage
-    } else if error.is::<PlanError>()
+    if error.is::<PlanError>()
         || error.is::<GrowthError>()
         || error.is::<DiffError>()
         || error.is::<ProfileError>()
         || error.is::<Usage>()
+        || error.downcast_ref::<ExportError>().is_some_and(no_cell)
     {
         Code::Usage
     } else if error.is::<KvmError>()

@@ -3,6 +3,7 @@
 mod distribution;
 mod metrics;
 mod rows;
+mod samples;
 mod trace;
 
 use hdrhistogram::Histogram;
@@ -11,9 +12,10 @@ use crate::archive::{Archive, hlog};
 use crate::exchange::cell::names;
 use crate::figure::json;
 use crate::figure::unit::Clock;
-use crate::plan::PlanError;
 use crate::report::summary::Shown;
 use crate::trial::spec::{Choices, Series};
+pub use samples::ExportError;
+use samples::Samples;
 
 /// A format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -32,57 +34,6 @@ pub enum Format {
     Openmetrics,
     /// Chrome trace of one report a cell, for Perfetto: guest, vCPU's thread, device's thread.
     Trace,
-}
-
-/// Why a run is not exported. The message says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// The run is of no experiment of ours.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// No such cell.
-    #[error("the run has no cell {asked}: it has {}", known.join(", "))]
-    NoSuchCell {
-        /// What was asked for.
-        asked: String,
-        /// The cells there are.
-        known: Vec<String>,
-    },
-    /// A format that holds one distribution, of a run that has several.
-    #[error("such a file holds one distribution, and the run has several: give --cell one of {}", known.join(", "))]
-    OneCell {
-        /// The cells there are.
-        known: Vec<String>,
-    },
-    /// Nothing of the kind that the format shows.
-    #[error("the run has no {what}: there is nothing to export")]
-    Nothing {
-        /// What it would show.
-        what: &'static str,
-    },
-    /// The writer failed.
-    #[error(transparent)]
-    Write(#[from] std::io::Error),
-}
-
-/// Samples of a cell together.
-struct Samples<'a> {
-    cell: String,
-    choices: Choices,
-    series: Series,
-    /// In ticks, or a number of things.
-    histogram: &'a Histogram<u64>,
-}
-
-impl Samples<'_> {
-    fn is_report(&self) -> bool {
-        matches!(self.series.name(), "total" | "report")
-    }
-
-    /// A value of the histogram in the unit of the clock, or as many things.
-    fn figure(&self, clock: Clock, value: f64) -> f64 {
-        if self.series.is_time() { clock.figure(value) } else { value }
-    }
 }
 
 /// A run as a file; of a cell alone, if one is named.

@@ -83,6 +83,9 @@ struct Known {
     revision: String,
 }
 
+/// Runs by the label of their host and its clock.
+type Hosts = BTreeMap<(String, String), (Clock, Vec<Known>)>;
+
 /// Histograms by cell and series.
 type Histograms = BTreeMap<String, Histogram<u64>>;
 
@@ -99,12 +102,12 @@ pub fn merge(out: &Path, runs: &[PathBuf], kept: Kept) -> Result<Head, MergeErro
         return Err(MergeError::NotEmpty { path: out.to_owned() });
     }
     let (hosts, unit) = by_host(runs)?;
-    let host = |(at, ((host, _), (clock, _))): (usize, (&(String, String), &(Clock, Vec<Known>)))| Host {
+    let told = hosts.iter().enumerate().map(|(at, ((host, _), (clock, _)))| Host {
         tag: format!("h{at}"),
         host: host.clone(),
         clock: *clock,
-    };
-    let head = Head::new(unit, hosts.iter().enumerate().map(host).collect());
+    });
+    let head = Head::new(unit, told.collect());
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(unwritable(parent))?;
     // As any new directory's: less what the umask takes.
@@ -119,9 +122,8 @@ pub fn merge(out: &Path, runs: &[PathBuf], kept: Kept) -> Result<Head, MergeErro
 }
 
 /// Runs by the label of their host and, of those, by their clock: ticks of one frequency add up without loss.
-#[expect(clippy::type_complexity, reason = "a map that is used once")]
-fn by_host(runs: &[PathBuf]) -> Result<(BTreeMap<(String, String), (Clock, Vec<Known>)>, Unit), MergeError> {
-    let mut hosts: BTreeMap<(String, String), (Clock, Vec<Known>)> = BTreeMap::new();
+fn by_host(runs: &[PathBuf]) -> Result<(Hosts, Unit), MergeError> {
+    let mut hosts = Hosts::new();
     let (mut seen, mut first) = (BTreeSet::new(), None);
     for path in runs {
         if !seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Samples;
+use super::samples::Samples;
 use crate::figure::unit::{Clock, float, ratio};
 
 /// Ticks a halving of the distance to 100 %, as the format's writers have it by default.

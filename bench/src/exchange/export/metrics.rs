@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Samples;
+use super::samples::Samples;
 use crate::archive::Archive;
 use crate::figure::unit::{Clock, float};
 

@@ -8,7 +8,7 @@ use abi::axes::Axis;
 use host::axes::Servicer;
 use serde_json::{Value, json};
 
-use super::{ExportError, Samples};
+use super::samples::{ExportError, Samples};
 use crate::archive::Archive;
 use crate::figure::unit::{Clock, Unit, float};
 use crate::trial::spec::{Choices, Series};
