@@ -147,7 +147,13 @@ pub fn of_all(all: &[(String, Interval)]) -> String {
     let doubtful = shown.max_by(|a, b| a.p.unwrap_or_default().total_cmp(&b.p.unwrap_or_default()));
     let blocks = all.iter().map(|(_, change)| change.blocks).min().unwrap_or_default();
     doubtful.map_or_else(
-        || format!("cannot say: over {blocks} blocks no difference is shown"),
+        || {
+            let needed = blocks_needed(all.len());
+            let few = blocks < needed && all.iter().all(|(_, change)| !change.is_counted());
+            let few =
+                if few { format!(", and {} comparisons take {needed}", all.len()) } else { String::new() };
+            format!("cannot say: over {blocks} blocks no difference is shown{few}")
+        },
         |change| format!("{}; corrected for {} comparisons", confidence(change, f64::INFINITY), all.len()),
     )
 }

@@ -14,7 +14,7 @@ impl Told for Found {
         let cells = self.that_free();
         let (best, is_apart) = least(&cells, |cell| cell.a_page)?;
         let unit = self.unit;
-        let others = self.cells.len() - self.all_that_free().count();
+        let others = self.cells.iter().filter(|cell| cell.why_nothing.is_some()).count();
         Some(Headline {
             sentence: format!(
                 "Of the {} discards of {} in blocks of {} that free their pages at once, {} takes the least, {} a page; {others} of {} pairs of a discard and a memory free nothing.",
