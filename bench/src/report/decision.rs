@@ -52,7 +52,7 @@ fn record(shown: &Shown, decision: Decision, environment: &Environment) -> Strin
         "# Decision: {}\n\nStatus: {status}. Date of the run: {}. Host: {}.\n",
         summary.plan.name, environment.date, summary.host
     );
-    let notes = list(summary.notes.iter().map(|note| format!("{note}")));
+    let notes = list(summary.notes.iter().cloned());
     let notes = if notes.is_empty() { notes } else { format!("\n{notes}") };
     sections
         .into_iter()

@@ -10,6 +10,9 @@ use crate::figure::number::{amount, plain};
 use crate::figure::quantity::Quantity;
 use crate::figure::size::block;
 
+/// Names, and by how much each differs from what it is held against.
+type Changes = Vec<(String, Interval)>;
+
 impl Told for Found {
     fn headline(&self) -> Option<Headline> {
         let (rows, changes) = self.held()?;
@@ -56,8 +59,8 @@ impl Told for Found {
 
 impl Found {
     /// The rows of the first order that holds anything against its first, and their changes.
-    fn held(&self) -> Option<(&[Row], Vec<(String, Interval)>)> {
-        let of = |rows: &[Row]| -> Vec<(String, Interval)> {
+    fn held(&self) -> Option<(&[Row], Changes)> {
+        let of = |rows: &[Row]| -> Changes {
             rows.iter().filter_map(|row| Some((label(row.rung), row.against?))).collect()
         };
         let mut orders = self.rows.chunk_by(|a, b| a.order == b.order).map(|rows| (rows, of(rows)));

@@ -44,6 +44,9 @@ pub(super) const LINE: f64 = 18.0;
 /// What is left free at the edges.
 pub(super) const EDGE: f64 = 6.0;
 
+/// A name, and what stands for it at a place.
+pub(super) type Entry<'a> = (String, Box<dyn Fn(f64, f64) -> Vec<Element> + 'a>);
+
 /// Paper, drawn on from the top.
 pub(super) struct Sheet {
     pub(super) size: Size,
@@ -76,11 +79,7 @@ impl Sheet {
     }
 
     /// A legend: what stands for each name, `sample` wide, and the name.
-    pub(super) fn legend(
-        &mut self,
-        entries: Vec<(String, Box<dyn Fn(f64, f64) -> Vec<Element> + '_>)>,
-        sample: f64,
-    ) {
+    pub(super) fn legend(&mut self, entries: Vec<Entry<'_>>, sample: f64) {
         if entries.is_empty() {
             return;
         }
