@@ -4,10 +4,12 @@
 //!   server     who serves one processor: its thread, the device's, or KVM itself
 //!   services   … several processors
 //!    └ service    fetch → discard → complete, stamped        stamps    … for whoever reads the trace
+//!       across      … of several reports together             held      … which wait for one another
 //!   served     what all of them did
 //!   worker     the device thread
 //! ```
 
+mod held;
 mod served;
 mod server;
 mod service;
@@ -15,7 +17,8 @@ mod services;
 mod stamps;
 mod worker;
 
-pub use service::{HOLD, HeldCounts, Spent};
+pub use held::{HOLD, HeldCounts};
+pub use service::Spent;
 pub use worker::WorkerError;
 
 pub(crate) use served::Served;

@@ -124,6 +124,9 @@ mod tests {
 
     use super::*;
 
+    const LENGTH: u32 = 170;
+    const _: () = assert!(LENGTH as usize == ENTRIES);
+
     /// A ring that we fill as KVM does, in a page of our own.
     struct Kvm {
         queued: Queued,
@@ -132,12 +135,12 @@ mod tests {
 
     /// `coalesced_mmio_has_room` before Linux 6.12: the difference is unsigned, and 2^32 no multiple of the length.
     fn before_6_12(first: u32, last: u32) -> bool {
-        first.wrapping_sub(last).wrapping_sub(1) % ENTRIES as u32 != 0
+        !first.wrapping_sub(last).wrapping_sub(1).is_multiple_of(LENGTH)
     }
 
     /// The same since.
     fn since_6_12(first: u32, last: u32) -> bool {
-        (last + 1) % ENTRIES as u32 != first
+        (last + 1) % LENGTH != first
     }
 
     impl Kvm {
@@ -163,7 +166,7 @@ mod tests {
             let entry = ring.entries[last as usize].get_mut();
             (entry.phys_addr, entry.len) = (STORE_MMIO.0, store::BYTES);
             entry.data[..4].copy_from_slice(&word.to_le_bytes());
-            *ring.last.get_mut() = (last + 1) % ENTRIES as u32;
+            *ring.last.get_mut() = (last + 1) % LENGTH;
             true
         }
 

@@ -1,6 +1,7 @@
 //! What all services of a machine did.
 
-use super::service::{HeldCounts, Service, Spent};
+use super::held::HeldCounts;
+use super::service::{Service, Spent};
 use super::worker::Worker;
 use crate::balloon::RingCounts;
 use crate::kvm::ThreadTime;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use abi::calls::Answer;
 
+use super::held::Across;
 use super::stamps::{Stamp, Stamps};
 use crate::balloon::{RingCounts, RingError};
 use crate::fault;
@@ -13,9 +14,6 @@ use crate::reclaim::{Batch, Reclaimer, Refused, Taken};
 use crate::transport::{Fetched, Told, Transport};
 
 mod across;
-
-use across::Across;
-pub use across::{HOLD, HeldCounts};
 
 /// What the host did for reports, in ticks of its time stamp counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

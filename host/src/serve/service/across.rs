@@ -8,64 +8,15 @@
 //! Every report of a round is acknowledged only when all of it is discarded, in the order in which they came. The time for
 //! which one is held for others is in its *fetch*: the ranges of its round are not known before.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Service;
 use crate::balloon::RingError;
 use crate::fault::Fault;
 use crate::kvm::{HostTsc, Request, Watch};
-use crate::reclaim::Batch;
+use crate::serve::held::{Across, HOLD, HeldCounts};
 use crate::serve::stamps::Stamp;
 use crate::transport::Fetched;
-
-/// The longest that a report waits for others before its round is discarded, from when it was fetched.
-pub const HOLD: Duration = Duration::from_micros(100);
-
-/// What was held for others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct HeldCounts {
-    /// Reports.
-    pub reports: u64,
-    /// Rounds: reports that were discarded together.
-    pub rounds: u64,
-    /// The longest from the first report of a round to its discard: [`HOLD`] and a look into the ring at the most, but for
-    /// what else the processor ran meanwhile.
-    pub longest: Duration,
-}
-
-impl HeldCounts {
-    /// What was held since there was `before`; the longest is that of all.
-    pub(crate) const fn since(&self, before: &Self) -> Self {
-        Self {
-            reports: self.reports - before.reports,
-            rounds: self.rounds - before.rounds,
-            longest: self.longest,
-        }
-    }
-}
-
-/// The round that is held. Never allocates again.
-#[derive(Debug)]
-pub(super) struct Across {
-    /// Reports of a round at the most.
-    most: usize,
-    /// When each was where so far.
-    stamps: Vec<Stamp>,
-    /// The ranges of all.
-    batch: Batch,
-    counts: HeldCounts,
-}
-
-impl Across {
-    fn of(most: usize) -> Self {
-        Self {
-            most,
-            stamps: Vec::with_capacity(most),
-            batch: Batch::of_reports(most),
-            counts: HeldCounts::default(),
-        }
-    }
-}
 
 /// What is known of the doorbells of what is fetched next.
 struct Heard {
@@ -207,7 +158,7 @@ mod tests {
     use crate::fault::Planted;
     use crate::kvm::Running;
     use crate::memory::GuestRam;
-    use crate::reclaim::Reclaimer;
+    use crate::reclaim::{Batch, Reclaimer};
     use crate::transport::Transport;
 
     /// Pages that are reported, a report each; `None` where a look finds nothing.
