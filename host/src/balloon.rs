@@ -15,13 +15,12 @@
 //! are offered where they were chosen, and what the driver accepts of them is honoured.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering, fence};
 
 use abi::addr::Gpa;
 use abi::wire::split_ring::AVAIL_NO_INTERRUPT;
-use abi::wire::virtio::balloon::{QUEUES, REPORTING_QUEUE, REPORTING_QUEUE_FIXED};
+use abi::wire::virtio::balloon::{QUEUES, REPORTING_QUEUE};
 use abi::wire::virtio::{feature, mmio, status};
 use virtio_queue::{Error as QueueError, Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress};
@@ -34,6 +33,7 @@ use crate::reclaim::Batch;
 
 mod aside;
 mod chain;
+mod error;
 mod frames;
 mod options;
 mod packed;
@@ -49,45 +49,9 @@ use packed_queue::PackedQueue;
 use setup::{Setup, fresh_queue};
 use standing::Standing;
 
+pub use error::RingError;
 pub(crate) use shared::SharedBalloon;
 pub use standing::RingCounts;
-
-/// A driver broke a queue beyond what one chain can: the device needs a reset (2.1.2).
-#[derive(Debug, thiserror::Error)]
-pub enum RingError {
-    /// The available index moved by more than the queue has entries.
-    #[error("the available index of queue {queue} moved by more than its size")]
-    AvailableJump {
-        /// The queue.
-        queue: u16,
-    },
-    /// The head of a chain is not in the table.
-    #[error("queue {queue} was given chain {head}, which is beyond its {size} descriptors")]
-    Head {
-        /// The queue.
-        queue: u16,
-        /// The head named.
-        head: u16,
-        /// Entries of the queue.
-        size: u16,
-    },
-    /// The parts of the queue are not in memory.
-    #[error("queue {queue} cannot be accessed: {what}")]
-    Access {
-        /// The queue.
-        queue: u16,
-        /// What went wrong.
-        what: String,
-    },
-    /// Reports would come by either of two queues.
-    #[error(
-        "the driver has set up a reporting queue {REPORTING_QUEUE} and a reporting queue {REPORTING_QUEUE_FIXED}, and there is one"
-    )]
-    TwoReportingQueues,
-    /// The interrupt could not be raised.
-    #[error("the balloon's interrupt cannot be raised: write to its eventfd: {0}")]
-    Interrupt(io::Error),
-}
 
 /// The device.
 #[derive(Debug)]

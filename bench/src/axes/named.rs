@@ -121,6 +121,6 @@ mod tests {
     #[test]
     fn the_schema_lists_the_names() {
         let schema = serde_json::to_value(schemars::schema_for!(Named<Coalesce>)).unwrap();
-        assert_eq!(schema["enum"], serde_json::json!(["each", "sorted", "merged"]));
+        assert_eq!(schema["enum"], serde_json::json!(["each", "sorted", "merged", "across"]));
     }
 }

@@ -127,15 +127,15 @@ pub fn beside(is_apart: bool) -> String {
 /// Which of several are shown to be less than what they are held against, which more, and of which neither is shown.
 #[must_use]
 pub fn sides(words: [&str; 2], all: &[(String, Interval)], show: impl Fn(&Interval) -> String) -> String {
-    let of = |word: &str, is: &dyn Fn(&Interval) -> bool| {
-        let those = all.iter().filter(|(_, change)| is(change));
-        let those: Vec<String> = those.map(|(name, change)| format!("{name} ({})", show(change))).collect();
+    let of = |word: &str, is: &dyn Fn(&Interval) -> bool, said: &dyn Fn(&(String, Interval)) -> String| {
+        let those: Vec<String> = all.iter().filter(|(_, change)| is(change)).map(said).collect();
         (!those.is_empty()).then(|| format!("{word}: {}", those.join(", ")))
     };
+    let with_figure = |(name, change): &(String, Interval)| format!("{name} ({})", show(change));
     let parts = [
-        of(words[0], &|change| change.shows_difference() && change.mean < 0.0),
-        of(words[1], &|change| change.shows_difference() && change.mean >= 0.0),
-        of("not told apart", &|change| !change.shows_difference()),
+        of(words[0], &|change| change.shows_difference() && change.mean < 0.0, &with_figure),
+        of(words[1], &|change| change.shows_difference() && change.mean >= 0.0, &with_figure),
+        of("not told apart", &|change| !change.shows_difference(), &|(name, _)| name.clone()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
@@ -220,7 +220,7 @@ mod tests {
             ("c".to_owned(), Interval { p: Some(0.2), ..of(1.0, 2.0) }),
         ];
         let said = sides(["cheaper", "dearer"], &all, |change| format!("{:+}", change.mean));
-        assert_eq!(said, "cheaper: a (-5); dearer: b (+5); not told apart: c (+1)");
+        assert_eq!(said, "cheaper: a (-5); dearer: b (+5); not told apart: c");
         assert!(
             of_all(&all).starts_with("different") && of_all(&all).ends_with("3 comparisons"),
             "{}",

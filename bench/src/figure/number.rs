@@ -95,6 +95,8 @@ fn has_ends(interval: &Interval) -> bool {
 #[must_use]
 pub fn number(value: f64) -> String {
     match value.abs() {
+        // Of a negative zero nobody sees what it was.
+        v if v < 0.005 => "0.00".to_owned(),
         v if v >= 9.9995e5 => format!("{:.3} M", value / 1e6),
         v if v >= 9_999.5 => format!("{:.1} k", value / 1e3),
         v if v >= 99.95 => format!("{value:.0}"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use abi::addr::{PageRange, Pfn};
 use abi::wire::split_ring::{DESC_INDIRECT, DESC_NEXT, DESC_WRITE};
-use abi::wire::virtio::balloon::{DEFLATE_QUEUE, INFLATE_QUEUE};
+use abi::wire::virtio::balloon::{DEFLATE_QUEUE, INFLATE_QUEUE, REPORTING_QUEUE_FIXED};
 use virtio_queue::desc::RawDescriptor;
 use virtio_queue::desc::split::Descriptor;
 use virtio_queue::mock::MockSplitQueue;

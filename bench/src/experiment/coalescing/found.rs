@@ -89,8 +89,8 @@ impl Findings for Found {
         let blocks = self.cells.iter().map(|cell| cell.a_range.blocks).min().unwrap_or_default();
         let base = label(self.against);
         vec![
-            self.across(format!("a range, by the ranges of a report; n = {blocks}"), |cell| {
-                number::plain(self.unit, &cell.a_range)
+            self.across(format!("a range, by the ranges of a report; means over {blocks} blocks"), |cell| {
+                self.unit.show(cell.a_range.mean)
             }),
             self.across(
                 format!("change of that against {base}, in per cent; ± half the 95 % interval, n = {blocks}, ~ no difference shown; corrected row by row"),
@@ -100,6 +100,11 @@ impl Findings for Found {
                 number::number(cell.exits_per_1000_ranges)
             }),
         ]
+    }
+
+    fn details(&self) -> Vec<Grid> {
+        let title = "a range, by the ranges of a report, with the 95 % interval of its mean".to_owned();
+        vec![self.across(title, |cell| number::amount(self.unit, &cell.a_range))]
     }
 
     fn comparisons(&self) -> usize {
