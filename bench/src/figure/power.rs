@@ -70,7 +70,7 @@ pub fn least_effect(spread: f64, blocks: usize, level: f64) -> Option<f64> {
 }
 
 /// How many blocks of this spread call a difference of the margin different and like things equal, four times in five each;
-/// `None` if they are more than [`MOST`].
+/// `None` if they are more than `MOST`.
 #[must_use]
 pub fn blocks_to_say(spread: f64, margin: f64, level: f64) -> Option<usize> {
     let is_enough = |blocks: usize| {

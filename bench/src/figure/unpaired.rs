@@ -2,7 +2,7 @@
 //!
 //! If two runs measure the same, which of the blocks are the one's and which the other's is chance: every way to deal
 //! them out is as likely as any other. A difference is shown if few ways have means as far apart as those that were
-//! measured (Fisher's permutation test; all ways up to [`EXACT`], a seeded sample of them beyond). The interval holds
+//! measured (Fisher's permutation test; all ways up to `EXACT`, a seeded sample of them beyond). The interval holds
 //! every shift that the same test does not reject at 5 %: it supposes that the runs scatter alike but for the shift.
 //!
 //! What the test cannot know is whether the machine was the same: drift between two runs is a difference like any other.

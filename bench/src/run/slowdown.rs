@@ -1,5 +1,5 @@
 //! A delay planted in one trial of every two, to show that a comparison finds it. Only a build with the feature
-//! `slowdown` plants any, and only where [`VARIABLE`] says how much.
+//! `slowdown` plants any, and only where `VARIABLE` says how much.
 
 use std::collections::VecDeque;
 
