@@ -60,6 +60,7 @@ impl Told for Found {
     fn decision(&self) -> Option<Decision> {
         let cells = self.that_free();
         let (best, is_apart) = least(&cells, |cell| cell.a_page)?;
+        let is_alternative = |cell: &Cell| (cell.order, cell.backing) == (best.order, best.backing);
         let option = |cell: &Cell| {
             let evidence = format!(
                 "{} a page, {} of the pages unmapped, {} a page to touch afterwards",
@@ -70,7 +71,8 @@ impl Told for Found {
             Choice::new(format!("{} of {}, {}", cell.discard, cell.backing, block(cell.order)), evidence)
         };
         Some(Decision {
-            options: self.cells.iter().map(option).collect(),
+            // What is of another memory, or of other blocks, is no alternative.
+            options: self.cells.iter().filter(|cell| is_alternative(cell)).map(option).collect(),
             decided: is_apart.then(|| {
                 format!(
                     "Of {} in blocks of {}: discard by {}.",
