@@ -168,7 +168,7 @@ fn readable(run: &Path) -> Result<(), Failed> {
 }
 
 fn is_ours(name: &OsStr) -> bool {
-    let ends = ["json", "toml", "jsonl", "hlog", "md", "csv", "svg"];
+    let ends = ["json", "toml", "jsonl", "hlog", "md", "html", "csv", "svg"];
     let known = |path: &Path| path.extension().is_some_and(|end| ends.iter().any(|known| end == *known));
     known(Path::new(name)) && !name.as_encoded_bytes().starts_with(b".")
 }
