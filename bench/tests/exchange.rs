@@ -133,7 +133,8 @@ fn every_format_is_written_and_what_cannot_be_is_said() {
     assert!(expect(2, &["export", run, "--as", "go", "--cell", "x"]).contains("no cell x"));
     assert!(expect(2, &["export", run, "--as", "xml"]).contains("openmetrics"));
     assert!(
-        expect(1, &["export", run, "--as", "go", "--out", "/proc/no/such/file"]).contains("cannot be written")
+        expect(1, &["export", run, "--as", "go", "--out", "/proc/no/such/file"])
+            .contains("cannot be written")
     );
     let engine = reference("kvm_pvm-engine/walk");
     assert!(expect(0, &["export", path(&engine), "--as", "go"]).contains("op/s"));

@@ -19,8 +19,7 @@ use std::process::ExitCode;
 
 use abi::axes::Workload;
 use host::axes::{
-    Axis, Backing, Carrier, Coalesce, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer,
-    WAY_AXES, Way,
+    Axis, Backing, Carrier, Completion, Discard, Doorbell, HaltPoll, RingChoice, Servicer, WAY_AXES, Way,
 };
 use host::fault::Planted;
 use host::probe::{Answered, Facts};
@@ -80,13 +79,12 @@ fn not_run((why, what): (String, BTreeSet<String>)) -> Trial {
     Trial::test(name, move || Err(why.into())).with_kind("not here").with_ignored_flag(true)
 }
 
-/// A few reports of neighbours, so that merging them leaves one range; two at once where they are merged with each other.
+/// A few reports of neighbours, so that merging them leaves one range.
 fn few(way: Way) -> TimedSpec {
     let workload = Workload::Sequential;
     // Those that gather need some for a round.
     let reports = if way.gathers().is_some() { 250 } else { 6 };
-    let in_flight = if way.coalesce == Coalesce::Across { 2 } else { 1 };
-    TimedSpec { workload, batch: 8, warmup: 2, reports, in_flight, ..timed_over(way) }
+    TimedSpec { workload, batch: 8, warmup: 2, reports, ..timed_over(way) }
 }
 
 /// What this host has.

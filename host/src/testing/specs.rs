@@ -7,7 +7,7 @@ use abi::axes::{Carrier, Completion, Workload};
 use abi::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
 use abi::timed::company::Company;
 
-use crate::axes::{Doorbell, Way};
+use crate::axes::{Coalesce, Doorbell, Way};
 use crate::engine::EngineSpec;
 use crate::timed::{Stopwatch, TimedSpec};
 
@@ -36,10 +36,11 @@ pub const TIMED: TimedSpec = TimedSpec {
     company: Company::ALONE,
 };
 
-/// The same over another way.
+/// The same over another way; of two reports in flight where they are merged across one another.
 #[must_use]
 pub const fn timed_over(way: Way) -> TimedSpec {
-    TimedSpec { way, ..TIMED }
+    let in_flight = if matches!(way.coalesce, Coalesce::Across) { 2 } else { 1 };
+    TimedSpec { way, in_flight, ..TIMED }
 }
 
 /// Two processors that allocate and free twice, over a ring whose kicks exit.

@@ -13,7 +13,7 @@ use host::probe::Facts;
 use host::reclaim::Refused;
 use host::serve::WorkerError;
 use host::testing::rig::Rig;
-use host::testing::specs::TIMED;
+use host::testing::specs::timed_over;
 use host::timed::TimedSpec;
 use host::trial::TrialError;
 use libtest_mimic::Failed;
@@ -50,7 +50,9 @@ pub(crate) struct Guest {
 impl Guest {
     /// Boots it; if the carrier is a ring, its driver is up.
     pub(crate) fn boot(transport: &Transport, facts: &Facts, coalesce: Coalesce) -> Result<Self, Failed> {
-        let rig = Rig::new(&TimedSpec { way: Way { coalesce, ..transport.way }, ..TIMED }, facts)?;
+        // However many are in flight, the ring has as many entries: they lie where the encoders have them.
+        let spec = timed_over(Way { coalesce, ..transport.way });
+        let rig = Rig::new(&TimedSpec { batch: spec.batch / spec.in_flight, ..spec }, facts)?;
         let memory = Memory::stamp(&rig)?;
         let interrupts = transport.way.completion == Completion::Interrupt;
         let calls = rig.served();

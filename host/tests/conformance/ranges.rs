@@ -3,7 +3,7 @@
 use abi::addr::{ByteRange, Gpa, PAGE_SIZE};
 use abi::axes::Carrier;
 use abi::layout::VIRTIO_MMIO;
-use host::axes::{Axis, Coalesce};
+use host::axes::{Axis, Coalesce, Way};
 use host::probe::Facts;
 use host::reclaim::Refused;
 use libtest_mimic::Trial;
@@ -182,8 +182,9 @@ pub(crate) fn tests(transport: &Transport, facts: &'static Facts) -> Vec<Trial> 
 
 fn check(case: &Case, transport: &Transport, facts: &Facts) -> Checked {
     for coalesce in Coalesce::ALL {
-        if *coalesce == Coalesce::Merged && case.refused != NONE {
-            // What was refused is never coalesced.
+        let is_had = Way { coalesce: *coalesce, ..transport.way }.validate().is_ok();
+        // What was refused is never coalesced.
+        if !is_had || *coalesce == Coalesce::Merged && case.refused != NONE {
             continue;
         }
         let mut guest = Guest::boot(transport, facts, *coalesce)?;
