@@ -178,7 +178,10 @@ fn a_comb_is_reported(facts: &Facts) -> Checked {
         let outcome = ran(&spec.neutral(), facts)?;
         assert_eq!(outcome.common.violations, []);
         let reported = counted(&outcome, GuestCounter::Reported);
-        assert!((blocks..blocks + BESIDE).contains(&reported), "{reported} blocks, {walk:?}");
+        // What holds leaves an eighth of every zone alone: some blocks are found and not taken.
+        let is_spared = walk == Walk::Hold && counted(&outcome, GuestCounter::Missed) > 0;
+        let least = if is_spared { blocks - BESIDE } else { blocks };
+        assert!((least..blocks + BESIDE).contains(&reported), "{reported} blocks, {walk:?}");
         let reports = counted(&outcome, GuestCounter::Reports);
         // A zone has a last report of its own.
         assert!(
