@@ -154,12 +154,12 @@ fn answer(uffd: &OwnedFd, quit: &EventFd, counts: &Counts) {
                 _ => {}
             }
         }
-        missing.retain(|address| match zero(uffd, *address) {
-            Ok(()) => {
-                counts.zeroed.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        missing.retain(|address| {
+            // Counted beforehand: with the answer whoever waits goes on, and may ask for the count.
+            counts.zeroed.fetch_add(1, Ordering::Relaxed);
+            let Err(error) = zero(uffd, *address) else { return false };
+            counts.zeroed.fetch_sub(1, Ordering::Relaxed);
+            error.kind() == io::ErrorKind::WouldBlock
         });
     }
 }
