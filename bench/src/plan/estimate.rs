@@ -6,7 +6,7 @@ use std::time::Duration;
 use abi::addr::PAGE_SIZE;
 use abi::wire::frames;
 use host::axes::{Carrier, Discard};
-use host::engine::EngineSpec;
+use host::engine::{EngineSpec, Load};
 use host::kvm::Counter;
 use host::probe::{Answered, Facts};
 use host::timed::TimedSpec;
@@ -39,11 +39,16 @@ pub fn duration(slots: &[Slot<Spec>], facts: &Facts) -> Option<Duration> {
         .then(|| slots.iter().map(trial).fold(Duration::ZERO, Duration::saturating_add))
 }
 
-/// What a load is told to take, or a delay for each pass it may need, and every page touched once before.
+/// What a load is told to take, or a delay for each pass it may need, and every page touched once before. A flush waits for no
+/// delay: it touches every page again each round.
 fn engine(spec: &EngineSpec) -> Duration {
     let pages = spec.memory / PAGE_SIZE;
     let working = spec.warmup.saturating_add(spec.window);
-    let settling = if spec.load.is_timed() { Duration::ZERO } else { times(spec.delay, PASSES) };
+    let settling = match spec.load {
+        Load::Flush => times(TOUCH, pages),
+        load if load.is_timed() => Duration::ZERO,
+        _ => times(spec.delay, PASSES),
+    };
     AROUND
         .saturating_add(times(TOUCH, pages))
         .saturating_add(working)
