@@ -44,8 +44,11 @@ run: tools
 engine: tools
 	$(CARGO) run --release --locked -- page-faults
 
+# Unit tests first: they are the quickest to fail.
 test: tools
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --lib --bins
+	$(CARGO) test --workspace --locked --test '*'
+	$(CARGO) test --workspace --locked --doc
 
 bench: tools
 	$(CARGO) bench --workspace --locked
