@@ -58,7 +58,7 @@ impl Meaning for Doorbell {
             Self::IoeventfdPort => "a port write that KVM turns into an eventfd",
             Self::IoeventfdMmio => "an MMIO write that KVM turns into an eventfd",
             Self::IoeventfdMmioAny => {
-                "the same whatever is written (KVM_CAP_IOEVENTFD_ANY_LENGTH, Linux 4.3)"
+                "the same whatever is written (KVM_CAP_IOEVENTFD_ANY_LENGTH, Linux 4.4)"
             }
             Self::HypercallKernel => "vmcall or vmmcall answered by KVM itself, no exit",
             Self::CoalescedPort => "a port write that KVM queues: an exit a hundred or more (Linux 4.20)",

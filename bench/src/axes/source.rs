@@ -26,12 +26,12 @@ impl Source for Carrier {
             Self::Ring => "virtio 1.2, 2.7 (split virtqueues) and 5.5 (balloon)",
             Self::PackedRing => "virtio 1.2, 2.8 (packed virtqueues); 1.1 and later",
             Self::Log => {
-                "s390's ESSA: Linux's CMMA since 2.6.25, whose states the processor logs for the host"
+                "s390's ESSA: Linux's CMMA (45e576b1c3d0, 2008), whose states the processor logs for the host"
             }
             Self::Store => "this project: all that KVM_CAP_COALESCED_PIO and _MMIO keep of a write",
             Self::Request => "pvmemcontrol (Xie, LKML 2024): a request page for each vCPU",
             Self::Status => "VMware's balloon: Linux's vmw_balloon, batched since 4.4",
-            Self::Inflate => "virtio 1.2, 5.5.6.1 (inflateq and deflateq)",
+            Self::Inflate => "virtio 1.2, 5.5.2 and 5.5.6 (inflateq and deflateq)",
             Self::CallAndRing => "pKVM's guests on Android, which relinquish by a call what they report",
             Self::HeatHint => {
                 "HV_EXT_CALL_MEMORY_HEAT_HINT: Linux's hv_balloon since 5.13, asm-generic/hyperv-tlfs.h"
@@ -68,7 +68,7 @@ impl Source for Doorbell {
             Self::HypercallKernel => {
                 "KVM_HC_VAPIC_POLL_IRQ (1), Linux Documentation/virt/kvm/x86/hypercalls.rst"
             }
-            Self::IoeventfdMmioAny => "KVM_CAP_IOEVENTFD_ANY_LENGTH, Linux 4.3",
+            Self::IoeventfdMmioAny => "KVM_CAP_IOEVENTFD_ANY_LENGTH, Linux 4.4",
             Self::CoalescedPort => "KVM_CAP_COALESCED_PIO, Linux 4.20",
             Self::CoalescedMmio => "KVM_CAP_COALESCED_MMIO, Linux 2.6.27",
             Self::None => "virtio 1.2, 2.7.10 (VIRTQ_USED_F_NO_NOTIFY) and 2.8.10 (event suppression)",

@@ -15,7 +15,7 @@ pub enum Doorbell {
     IoeventfdPort,
     /// An MMIO write that KVM turns into an eventfd signal.
     IoeventfdMmio,
-    /// The same by its address alone, whatever is written and however wide (`KVM_CAP_IOEVENTFD_ANY_LENGTH`, Linux 4.3): on
+    /// The same by its address alone, whatever is written and however wide (`KVM_CAP_IOEVENTFD_ANY_LENGTH`, Linux 4.4): on
     /// VMX the exit needs no look at the instruction then (`KVM_FAST_MMIO_BUS`).
     IoeventfdMmioAny,
     /// `vmcall` or `vmmcall` with a number that KVM answers itself: an exit to KVM, none to user space.

@@ -61,7 +61,7 @@ pub enum BuildError {
     )]
     NoHaltPoll,
     /// This KVM knows no ioeventfd by its address alone.
-    #[error("this KVM has no KVM_CAP_IOEVENTFD_ANY_LENGTH (Linux 4.3): use --doorbell ioeventfd-mmio")]
+    #[error("this KVM has no KVM_CAP_IOEVENTFD_ANY_LENGTH (Linux 4.4): use --doorbell ioeventfd-mmio")]
     NoAnyLength,
 }
 
