@@ -12,6 +12,7 @@
 #   make combinations  every way to report that the rules allow, on this host: some minutes
 #   make docs    fills in what README and docs/answers have from results/reference; tests fail where they have drifted
 #   make fleet   a thousand runs and a million trials put together: what it takes, in time and memory
+#   make modules builds the modules of host/kernel for Debian's kernels, SERIES="6.1 6.12", and says where they are; loads none
 #   make signal-storm  runs that are stopped, killed and held up at random, MINUTES=10 of them: what is left can be read
 #
 # The lab: hardware virtualisation, emulated and counted in instructions; what it needs is fetched when root.
@@ -37,6 +38,7 @@ ladder = lab compare --cpu $(1) --plan $(CHECK) --against $(REFERENCES)/$(call n
 
 .PHONY: run engine test check bench aa doctor fuzz look combinations signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-6.12 lab-test-intel lab-detour lint tools
 .PHONY: docs fleet
+.PHONY: modules
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -99,6 +101,10 @@ fuzz: tools
 		target/fuzz/$(TRIPLE)/release/$$target -max_total_time=$(TIME) -artifact_prefix=fuzz/artifacts/$$target/ \
 			fuzz/corpus/$$target fuzz/seeds/$$target || exit 1; \
 	done
+
+SERIES = 6.1 6.12
+modules: tools
+	for series in $(SERIES); do $(CARGO) run --release --locked -- modules --kernel $$series || exit 1; done
 
 lab: tools
 	$(CARGO) run --release --locked -- lab

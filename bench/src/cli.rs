@@ -10,6 +10,7 @@ mod gate;
 mod lab;
 mod list;
 mod merge;
+mod modules;
 mod options;
 mod profile;
 mod report;
@@ -50,6 +51,8 @@ enum Command {
     /// Run an experiment, or any program, on hardware virtualisation that is emulated and counted in instructions.
     #[command(mut_arg("dry_run", |flag| flag.hide(true)), mut_arg("no_report", |flag| flag.hide(true)))]
     Lab(Box<lab::LabOptions>),
+    /// Build the modules for a host's kernel and say where they are; none is loaded.
+    Modules(modules::ModulesOptions),
     /// Rebuild the report of a run directory, finished or killed, or of a set, and print it.
     Report {
         /// The run directory.
@@ -113,6 +116,7 @@ fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
         Command::Doctor { json } => doctor::run(*json, out),
         Command::Experiment(asked) => experiment::run(asked, out),
         Command::Lab(options) => lab::run_plan(options, out),
+        Command::Modules(options) => modules::run(options, out),
         Command::Whatif(asked) => whatif::run(asked, out),
         Command::Profile(asked) => profile::run(asked, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),

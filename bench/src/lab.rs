@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`packages`], [`supply`] | what has to be installed, by which command, and how it is fetched |
 //! | [`kernel`], [`module`] | Debian's kernel and the modules KVM needs, fetched once and kept |
+//! | [`build`] | modules of ours, built for that kernel |
 //! | [`libraries`] | what a program is linked with |
 //! | [`initramfs`] | all of it in one archive |
 //! | [`emulator`] | what the lab asks of an emulator, and its process |
@@ -22,6 +23,7 @@
 //! the thread that started it.
 
 pub mod bochs;
+pub mod build;
 pub mod command;
 pub mod console;
 pub mod emulator;

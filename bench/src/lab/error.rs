@@ -45,6 +45,16 @@ pub enum LabError {
         /// What it lacks.
         what: String,
     },
+    /// A kernel module does not build.
+    #[error("the module {module} does not build for {kernel}. The last that was said:\n{said}")]
+    Build {
+        /// The module.
+        module: String,
+        /// The kernel.
+        kernel: String,
+        /// The last lines of make and its compiler.
+        said: String,
+    },
     /// A program cannot be taken along.
     #[error("{} cannot be taken into the lab: {reason}", program.display())]
     Program {

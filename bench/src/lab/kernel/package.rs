@@ -38,29 +38,66 @@ impl Package {
     /// # Errors
     /// When it is no package, or compressed in a way that is not known here: Debian's are by xz.
     pub fn read(file: &Path) -> io::Result<Self> {
-        let mut archive = BufReader::new(File::open(file)?);
-        let mut magic = [0; MAGIC.len()];
-        archive.read_exact(&mut magic)?;
-        if magic != *MAGIC {
-            return Err(invalid("it is no ar archive"));
-        }
-        let (mut about, mut contents) = (None, None);
-        while let Some((name, bytes)) = next_member(&mut archive)? {
-            let mut member = archive.by_ref().take(bytes);
-            match name.split_once('.') {
-                Some(("control", ending)) => about = Some(control(unpacked(&mut member, ending)?)?),
-                Some(("data", ending)) => contents = Some(data(unpacked(&mut member, ending)?)?),
-                _ => {}
-            }
-            // What nobody read, and a byte more to an even place.
-            io::copy(&mut member, &mut io::sink())?;
-            io::copy(&mut archive.by_ref().take(bytes % 2), &mut io::sink())?;
-        }
-        let about = about.ok_or_else(|| invalid("it does not say what it is"))?;
-        let (image, modules) = contents.ok_or_else(|| invalid("it has no contents"))?;
-        let field = |name: &str| field(&about, name).ok_or_else(|| invalid(&format!("it has no {name}")));
-        Ok(Self { name: field("Package")?, version: field("Version")?, image, modules })
+        let (about, (image, modules)) = opened(file, data)?;
+        Ok(Self { name: about.field("Package")?, version: about.field("Version")?, image, modules })
     }
+}
+
+/// What a package says of itself (deb-control(5)).
+pub struct About(String);
+
+impl About {
+    fn field(&self, name: &str) -> io::Result<String> {
+        field(&self.0, name).ok_or_else(|| invalid(&format!("it has no {name}")))
+    }
+
+    /// The names of the packages it needs, the first of each list of alternatives.
+    #[must_use]
+    pub fn depends(&self) -> Vec<String> {
+        let depends = field(&self.0, "Depends").unwrap_or_default();
+        depends.split(',').filter_map(|needed| needed.split_whitespace().next()).map(str::to_owned).collect()
+    }
+}
+
+/// Unpacks below `to` those files of a package that are wanted, by their paths in it; never anything outside `to`.
+///
+/// # Errors
+/// As of [`Package::read`], and when it cannot be written.
+pub fn unpack(file: &Path, to: &Path, wanted: impl Fn(&Path) -> bool) -> io::Result<About> {
+    let all = |archive: Box<dyn Read + '_>| {
+        for entry in tar::Archive::new(archive).entries()? {
+            let mut entry = entry?;
+            if wanted(&entry.path()?) {
+                entry.unpack_in(to)?;
+            }
+        }
+        Ok(())
+    };
+    opened(file, all).map(|(about, ())| about)
+}
+
+/// What a package says of itself, and what `take` takes of what it installs.
+fn opened<T>(file: &Path, take: impl Fn(Box<dyn Read + '_>) -> io::Result<T>) -> io::Result<(About, T)> {
+    let mut archive = BufReader::new(File::open(file)?);
+    let mut magic = [0; MAGIC.len()];
+    archive.read_exact(&mut magic)?;
+    if magic != *MAGIC {
+        return Err(invalid("it is no ar archive"));
+    }
+    let (mut about, mut contents) = (None, None);
+    while let Some((name, bytes)) = next_member(&mut archive)? {
+        let mut member = archive.by_ref().take(bytes);
+        match name.split_once('.') {
+            Some(("control", ending)) => about = Some(control(unpacked(&mut member, ending)?)?),
+            Some(("data", ending)) => contents = Some(take(unpacked(&mut member, ending)?)?),
+            _ => {}
+        }
+        // What nobody read, and a byte more to an even place.
+        io::copy(&mut member, &mut io::sink())?;
+        io::copy(&mut archive.by_ref().take(bytes % 2), &mut io::sink())?;
+    }
+    let about = about.ok_or_else(|| invalid("it does not say what it is"))?;
+    Ok((About(about), contents.ok_or_else(|| invalid("it has no contents"))?))
 }
 
 /// Name and length of the member that comes next in an `ar` archive (ar(5)); `None` at its end.
@@ -104,7 +141,7 @@ fn field(control: &str, name: &str) -> Option<String> {
 }
 
 /// The kernel and all modules of a package's contents.
-fn data(archive: impl Read) -> io::Result<(Option<Vec<u8>>, Modules)> {
+fn data(archive: Box<dyn Read + '_>) -> io::Result<(Option<Vec<u8>>, Modules)> {
     let (mut image, mut modules) = (None, Modules::default());
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;
@@ -164,6 +201,31 @@ mod tests {
         let read = read.unwrap();
         assert_eq!((read.name.as_str(), read.version.as_str()), ("linux-image-x", "6.1.192-2"));
         assert_eq!(read.image.as_deref(), Some(b"MZ".as_slice()));
+    }
+
+    #[test]
+    fn of_what_a_package_needs_the_names_are_taken() {
+        let about = About("Package: x\nDepends: a (= 1), b | c, linux-kbuild-6.1 (>= 6.1.1-2)\n".to_owned());
+        assert_eq!(about.depends(), ["a", "b", "linux-kbuild-6.1"]);
+        assert!(About("Package: x\n".to_owned()).depends().is_empty());
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_unpacked() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("x.deb");
+        let control = tar(&[("./control", b"Package: x\n")]);
+        let data = tar(&[("./usr/src/a", b"a"), ("./usr/share/b", b"b")]);
+        let mut archive = MAGIC.to_vec();
+        for (name, bytes) in [("control.tar", &control), ("data.tar", &data)] {
+            archive.extend(format!("{name:<48}{:<10}`\n", bytes.len()).bytes());
+            archive.extend(bytes);
+        }
+        std::fs::write(&file, archive).unwrap();
+        unpack(&file, place.path(), |path| path.starts_with("usr/src") || path.starts_with("./usr/src"))
+            .unwrap();
+        assert_eq!(std::fs::read(place.path().join("usr/src/a")).unwrap(), b"a");
+        assert!(!place.path().join("usr/share").exists());
     }
 
     #[test]

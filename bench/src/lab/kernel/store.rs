@@ -1,5 +1,7 @@
 //! Kernels as they are kept: found, fetched once, and taken out of their packages.
 
+mod headers;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -20,6 +22,8 @@ use crate::site::emulated::LabCpu;
 /// What a kept kernel's files are called, beside its image.
 const MANIFEST: &str = "kernel.json";
 const MODULES: &str = "modules";
+/// Where modules of ours are kept.
+const BUILT: &str = "built";
 /// What the names of directories begin with that are gone once they have served.
 const PARTIAL: &str = ".partial-";
 
@@ -31,6 +35,8 @@ struct Manifest {
     /// By the module of a processor's KVM: it and those it needs, in the order to load them.
     modules: BTreeMap<String, Vec<String>>,
 }
+
+pub use headers::Headers;
 
 /// Where kernels are kept.
 pub struct Store {
@@ -120,25 +126,7 @@ impl Store {
         }
         (supply.say)(&format!("fetching {package}"));
         let place = self.scratch()?;
-        let download =
-            || supply.fetch(Command::new("apt-get").args(["download", package]).current_dir(place.path()));
-        match download() {
-            Ok(()) => {}
-            Err(LabError::Stopped) => return Err(LabError::Stopped),
-            Err(_) if !packages::is_root() => return Err(missing(package)),
-            Err(refused) => {
-                // The lists may be missing or old.
-                supply.fetch(Command::new("apt-get").arg("update"))?;
-                download().map_err(|_| refused)?;
-            }
-        }
-        let entries =
-            fs::read_dir(place.path()).map_err(LabError::file("the download cannot be looked at"))?;
-        let file = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|extension| extension == "deb"));
-        self.keep(&file.ok_or_else(|| missing(package))?)
+        self.keep(&download(package, place.path(), supply, || missing(package))?)
     }
 
     /// Takes out of a package what the lab needs.
@@ -170,6 +158,27 @@ impl Store {
 
         self.put(&place, &name).map_err(unwritable())?;
         self.kept(&name).ok_or_else(|| incomplete("manifest".to_owned()))
+    }
+
+    /// Where a module of ours is kept that has been built from such sources.
+    #[must_use]
+    pub fn module(&self, hash: &str, name: &str) -> PathBuf {
+        self.directory.join(BUILT).join(hash).join(name).with_extension("ko")
+    }
+
+    /// Copies a module that has been built to where it is kept.
+    ///
+    /// # Errors
+    /// [`LabError::File`].
+    pub fn keep_module(&self, built: &Path, kept: &Path) -> Result<(), LabError> {
+        let keep = || {
+            let directory = kept.parent().unwrap_or(&self.directory);
+            fs::create_dir_all(directory)?;
+            let mut copy = tempfile::NamedTempFile::new_in(directory)?;
+            std::io::copy(&mut fs::File::open(built)?, copy.as_file_mut())?;
+            copy.persist(kept).map(drop).map_err(|error| error.error)
+        };
+        keep().map_err(LabError::file(self.unwritable()))
     }
 
     /// Moves what has been prepared to where it is kept: whoever looks sees all of it or nothing. Somebody else may
@@ -208,6 +217,29 @@ impl Store {
         let prefix = format!("{PARTIAL}{}-", std::process::id());
         tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.directory)
     }
+}
+
+/// Fetches a package into a directory of its own; the file. What is `missing` is said where that cannot be done.
+fn download(
+    package: &str,
+    place: &Path,
+    supply: &Supply<'_>,
+    missing: impl Fn() -> LabError,
+) -> Result<PathBuf, LabError> {
+    let download = || supply.fetch(Command::new("apt-get").args(["download", package]).current_dir(place));
+    match download() {
+        Ok(()) => {}
+        Err(LabError::Stopped) => return Err(LabError::Stopped),
+        Err(_) if !packages::is_root() => return Err(missing()),
+        Err(refused) => {
+            // The lists may be missing or old.
+            supply.fetch(Command::new("apt-get").arg("update"))?;
+            download().map_err(|_| refused)?;
+        }
+    }
+    let entries = fs::read_dir(place).map_err(LabError::file("the download cannot be looked at"))?;
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
+    entries.flatten().map(|entry| entry.path()).find(is_package).ok_or_else(missing)
 }
 
 /// Whether a directory was left by a process that is no more.
