@@ -12,6 +12,7 @@ pub mod engine;
 mod flags;
 pub mod flush;
 pub mod ladder;
+pub mod least;
 pub mod memhog;
 pub mod page_faults;
 pub mod rate;

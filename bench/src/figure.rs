@@ -3,7 +3,6 @@
 pub mod chart;
 pub mod check;
 pub mod curve;
-mod flips;
 pub mod interval;
 pub mod json;
 pub mod map;
@@ -13,6 +12,7 @@ pub mod power;
 pub mod quantiles;
 pub mod quantity;
 pub mod random;
+mod ranks;
 pub mod scaling;
 pub mod size;
 pub mod table;

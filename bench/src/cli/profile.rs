@@ -31,7 +31,7 @@ pub(super) struct ProfileOf {
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "json", "agrees_with"])]
     predict: Vec<PathBuf>,
     /// Whether another run of the same plan says the same: the cheaper of every two cells that both call, and break-even batches;
-    /// exit code 1 if not.
+    /// exit code 1 if not, 4 if there is nothing that both say.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "json"])]
     agrees_with: Option<PathBuf>,
     /// Print the fit as JSON instead: every term, every cell with what is predicted of it.
@@ -131,6 +131,13 @@ fn compare(one: &Archive, other: &Archive, out: &mut dyn Write) -> anyhow::Resul
     )?;
     for fault in agreement.contrary.iter().chain(&agreement.uneven) {
         writeln!(out, "not alike: {fault}")?;
+    }
+    if agreement.called + agreement.even == 0 {
+        writeln!(
+            out,
+            "nothing is said by both: give runs of the same plan, with blocks enough to call something"
+        )?;
+        return Ok(Code::Wanting);
     }
     Ok(if agreement.holds() { Code::Fine } else { Code::Error })
 }

@@ -212,8 +212,8 @@ pub trait Findings: Told {
 
 /// How tables of the engine's experiments are to be read.
 pub const HOW_TO_READ: &str = "\
-- *n* is the number of blocks, each of which ran every cell once in an order drawn by the seed; a change is the mean over blocks of the change in \
-that block, with its 95 % interval over blocks. `~` marks a change that cannot be told from none by an exact sign-flip test, corrected for the comparisons of the table.
+- *n* is the number of blocks, each of which ran every cell once in an order drawn by the seed; a change is the middle over blocks of the change in \
+that block, with its 95 % interval over blocks. `~` marks a change that cannot be told from none by an exact signed-rank test, corrected for the comparisons of the table.
 - *operations a second* are what every virtual processor did in its window, added up. *absent* is a guest without reporting compiled in; *off* has it \
 and does not use it.
 - Blocks are buddy blocks of the order said; quantiles are of all trials of a cell together.

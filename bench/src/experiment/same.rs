@@ -19,7 +19,7 @@ impl Asks for Same {
     const QUESTION: &'static str = "How often does this harness call two things different that are the same?";
     const PLANS: &'static [(&'static str, &'static str)] = &[
         ("default", include_str!("../../plans/same.toml")),
-        ("quick", "blocks = 96\n"),
+        ("quick", "blocks = 102\n"),
         ("calm", include_str!("../../plans/same.calm.toml")),
     ];
     const BESIDE: &'static [&'static str] = &["arena", "pairs"];

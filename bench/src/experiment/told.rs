@@ -69,7 +69,7 @@ pub fn confidence(difference: &Interval, figure: f64) -> String {
     let p = difference.p.unwrap_or(1.0);
     match difference.verdict(figure) {
         Verdict::Different => {
-            format!("different: exact sign-flip test over {blocks} blocks, {}", shown(p))
+            format!("different: exact signed-rank test over {blocks} blocks, {}", shown(p))
         }
         Verdict::Equal => format!("equal within the margin, by the whole 95 % interval over {blocks} blocks"),
         Verdict::CannotSay if !difference.is_known() => {
@@ -93,35 +93,6 @@ pub fn caveats(unit: Unit, blocks: usize) -> Vec<String> {
     let counted =
         "Executed instructions are counted here, of guest, KVM and host together; they are no time.";
     few.into_iter().chain((unit == Unit::Instructions).then(|| counted.to_owned())).collect()
-}
-
-/// The least of several figures, and whether its whole interval lies below those of all others: what may be said of
-/// figures that no test has compared.
-pub fn least<T>(all: &[T], of: impl Fn(&T) -> Interval) -> Option<(&T, bool)> {
-    let best = all.iter().min_by(|a, b| of(a).mean.total_cmp(&of(b).mean))?;
-    let ends = of(best);
-    let is_apart =
-        |other: &T| std::ptr::eq(other, best) || (of(other).is_known() && of(other).low > ends.high);
-    Some((best, all.len() > 1 && ends.is_known() && all.iter().all(is_apart)))
-}
-
-/// The same of the largest.
-pub fn most<T>(all: &[T], of: impl Fn(&T) -> Interval) -> Option<(&T, bool)> {
-    least(all, |one| {
-        let Interval { mean, low, high, .. } = of(one);
-        Interval { mean: -mean, low: -high, high: -low, ..of(one) }
-    })
-}
-
-/// How sure an answer is that rests on intervals beside each other.
-#[must_use]
-pub fn beside(is_apart: bool) -> String {
-    let said = if is_apart {
-        "its whole interval lies beyond those of all others; no test has compared them"
-    } else {
-        "intervals overlap, or there are too few blocks for them: nothing is shown to differ"
-    };
-    said.to_owned()
 }
 
 /// Which of several are shown to be less than what they are held against, which more, and of which neither is shown.
@@ -197,22 +168,6 @@ mod tests {
     }
 
     #[test]
-    fn the_least_is_alone_only_if_no_other_interval_reaches_it() {
-        let apart = [("a", of(5.0, 1.0)), ("b", of(10.0, 2.0)), ("c", of(9.0, 1.0))];
-        assert_eq!(least(&apart, |one| one.1).map(|(one, is)| (one.0, is)), Some(("a", true)));
-        assert_eq!(most(&apart, |one| one.1).map(|(one, is)| (one.0, is)), Some(("b", false)));
-        let near = [("a", of(5.0, 3.0)), ("b", of(10.0, 2.0))];
-        assert_eq!(least(&near, |one| one.1).map(|(_, is)| is), Some(false));
-        let few = [("a", Interval { blocks: 2, ..of(5.0, 0.1) }), ("b", of(10.0, 2.0))];
-        assert_eq!(least(&few, |one| one.1).map(|(_, is)| is), Some(false));
-        assert_eq!(
-            least(&few[..1], |one| one.1).map(|(_, is)| is),
-            Some(false),
-            "alone it is beside nothing"
-        );
-    }
-
-    #[test]
     fn sides_hold_what_is_shown_and_what_is_not() {
         let all = [
             ("a".to_owned(), of(-5.0, 1.0)),
@@ -235,7 +190,7 @@ mod tests {
             |mean, half, p| Interval { mean, low: mean - half, high: mean + half, blocks: 8, p: Some(p) };
         assert!(
             confidence(&interval(10.0, 1.0, 0.008), 100.0)
-                .starts_with("different: exact sign-flip test over 8")
+                .starts_with("different: exact signed-rank test over 8")
         );
         assert!(confidence(&interval(0.1, 0.5, 0.4), 100.0).starts_with("equal within"));
         assert!(confidence(&interval(4.0, 9.0, 0.4), 100.0).starts_with("cannot say: over 8"));

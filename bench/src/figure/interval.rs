@@ -2,11 +2,12 @@
 //!
 //! Blocks are the unit: within a block the cells ran close together on the same pages, so that their difference is free
 //! of what drifts from block to block. If two cells are the same, the sign of their difference in a block is chance, and
-//! every pattern of signs is as likely as any other: a difference is shown if few patterns have a mean as far from 0 as
-//! the one that was measured (Fisher's sign-flip permutation test; all patterns up to `EXACT` blocks, a seeded sample
-//! of them beyond). The interval holds every shift that the same test does not reject at 5 %. It supposes that
-//! differences scatter alike to both sides, as those of two like cells do; of a figure that is skewed by itself it holds
-//! the mean less often (docs/method.md says how often).
+//! every pattern of signs is as likely as any other: a difference is shown if few patterns have the blocks as much on one
+//! side of 0 as they were measured (Wilcoxon's signed-rank test, `ranks.rs`). The interval holds every shift that the same
+//! test does not reject at 5 %, and the estimate is its middle one. One block that is far off moves neither far, which a
+//! mean does not forget (docs/decisions/0024 has the figures). It supposes that differences scatter alike to both sides,
+//! as those of two like cells do; of a figure that is skewed by itself it holds the middle less often (docs/method.md says
+//! how often).
 //!
 //! Where instructions are counted nothing is drawn: the same run gives the same counts, and what blocks differ by is
 //! their pages. There the ends are the least and the largest block ([`Sampling::Counted`]), and no test is made.
@@ -14,7 +15,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::flips::Flips;
+use super::ranks::Ranks;
 use super::unit::{float, ratio};
 
 /// What is called unlikely.
@@ -23,8 +24,6 @@ pub const ALPHA: f64 = 0.05;
 pub const MARGIN: f64 = 0.05;
 /// By how much the test is stricter of a run that stopped when its intervals were narrow: `run/sequential.rs` simulates it.
 const STRICTER: f64 = 1.5;
-/// Halvings in the search for an end of an interval: to one part in 10^9 of the spread.
-const HALVINGS: usize = 30;
 
 /// Where the figures of a run come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -58,7 +57,8 @@ impl Sampling {
 /// A figure with its interval.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
-    /// Mean over blocks.
+    /// The middle of the means of any two blocks (Hodges and Lehmann), which a block that is far off does not move far; of
+    /// counts the mean over blocks.
     pub mean: f64,
     /// Lower end: of a measured figure of its 95 % interval, of a counted one the least block.
     pub low: f64,
@@ -66,7 +66,7 @@ pub struct Interval {
     pub high: f64,
     /// Blocks it rests on.
     pub blocks: usize,
-    /// How likely a mean as far from 0 is if there is no difference, corrected for the comparisons of its table if it
+    /// How likely blocks that are as much on one side of 0 are if there is no difference, corrected for the comparisons of its table if it
     /// stands in one; absent of a counted figure.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub p: Option<f64>,
@@ -97,57 +97,25 @@ impl Verdict {
 }
 
 impl Interval {
-    /// The mean of values, one a block, with its interval; `None` without values, or if one is no number. The same values
-    /// and seed give the same interval.
+    /// The middle of values, one a block, with its interval; `None` without values, or if one is no number. The same values
+    /// give the same interval.
     #[must_use]
     pub fn of(values: &[f64], how: Sampling) -> Option<Self> {
         let blocks = values.len();
         if blocks == 0 || values.iter().any(|value| !value.is_finite()) {
             return None;
         }
-        let mean = ratio(values.iter().sum(), float(blocks as u64));
-        let level = how.level();
-        let seed = match how {
-            Sampling::Drawn { seed } | Sampling::Stopped { seed } => seed,
-            Sampling::Counted => {
-                let (low, high) =
-                    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-                        (low.min(*value), high.max(*value))
-                    });
-                return Some(Self { mean, low, high, blocks, p: None });
-            }
-        };
-        let flips = Flips::of(values, seed);
-        let reach = |side: f64| {
-            // Beyond the spread no shift is accepted unless all are, which is so below six blocks.
-            let spread = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
-            let (mut inside, mut outside) = (0.0, (float(blocks as u64) * spread).max(f64::MIN_POSITIVE));
-            if flips.p(mean + side * outside) > level {
-                return f64::INFINITY;
-            }
-            for _ in 0..HALVINGS {
-                let middle = f64::midpoint(inside, outside);
-                if flips.p(mean + side * middle) > level {
-                    inside = middle;
-                } else {
-                    outside = middle;
-                }
-            }
-            outside
-        };
         // The spread of the blocks stands in where so few blocks exclude no shift at all; nothing is shown by it.
-        let most = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
-        let end = |side: f64| match reach(side) {
-            far if far.is_finite() => mean + side * far,
-            _ => mean + side * most,
-        };
-        Some(Self {
-            mean,
-            low: end(-1.0),
-            high: end(1.0),
-            blocks,
-            p: Some((flips.p(0.0) * ALPHA / level).min(1.0)),
-        })
+        let spread = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(*value), high.max(*value))
+        });
+        if how == Sampling::Counted {
+            let mean = ratio(values.iter().sum(), float(blocks as u64));
+            return Some(Self { mean, low: spread.0, high: spread.1, blocks, p: None });
+        }
+        let (ranks, level) = (Ranks::of(values), how.level());
+        let (low, high) = ranks.accepted(level).unwrap_or(spread);
+        Some(Self { mean: ranks.middle(), low, high, blocks, p: Some((ranks.p() * ALPHA / level).min(1.0)) })
     }
 
     /// Whether there is a difference from 0, and not by chance.

@@ -29,7 +29,7 @@ pub const AWAY: f64 = 0.10;
 pub const SLOWER: f64 = 0.10;
 /// Of the machine's processor time, stolen by a hypervisor below.
 pub const STOLEN: f64 = 0.01;
-/// Of the machine's processor time, used by other processes.
+/// Of the machine's processor time, used by other processes: of a run, or of a block more than is usual in its run.
 pub const OTHERS: f64 = 0.10;
 /// The fewest ticks of the kernel's that say anything.
 const TICKS: u64 = 2;
@@ -44,7 +44,8 @@ pub enum Disturbance {
     Slower,
     /// More than [`STOLEN`] of the machine's processor time was stolen.
     Stolen,
-    /// Other processes used more than [`OTHERS`] of it.
+    /// Other processes used more of it by [`OTHERS`] than in the middle one of the run's blocks. What is usual is known when
+    /// a run is over: a trial's record has not got it, but for records of older versions, which have more than [`OTHERS`].
     Others,
 }
 
@@ -97,14 +98,22 @@ impl Meanwhile {
         }
     }
 
-    /// How it disturbs, by the two thresholds.
-    pub fn disturbances(self) -> impl Iterator<Item = Disturbance> {
-        let beyond = |ticks: u64, most: f64| ticks >= TICKS && ratio(float(ticks), float(self.ticks)) > most;
-        let both = [
-            (beyond(self.stolen, STOLEN), Disturbance::Stolen),
-            (beyond(self.others, OTHERS), Disturbance::Others),
-        ];
-        both.into_iter().filter_map(|(is, disturbance)| is.then_some(disturbance))
+    /// What others used.
+    #[must_use]
+    pub fn share_of_others(self) -> f64 {
+        ratio(float(self.others), float(self.ticks))
+    }
+
+    /// Whether more was stolen than [`STOLEN`].
+    #[must_use]
+    pub fn is_stolen(self) -> bool {
+        self.stolen >= TICKS && ratio(float(self.stolen), float(self.ticks)) > STOLEN
+    }
+
+    /// Whether others used more by [`OTHERS`] than is usual.
+    #[must_use]
+    pub fn is_others(self, usual: f64) -> bool {
+        self.others >= TICKS && self.share_of_others() > usual + OTHERS
     }
 }
 
@@ -113,9 +122,12 @@ impl Surroundings {
         let looks = [before, after];
         let away = looks.iter().any(|look| look.noise.lost() > AWAY);
         let slower = |look: &Look| ratio(float(look.work_ns), float(quickest_ns)) > 1.0 + SLOWER;
-        let of_looks = [(away, Disturbance::Away), (looks.iter().any(slower), Disturbance::Slower)];
-        let of_looks = of_looks.into_iter().filter_map(|(is, disturbance)| is.then_some(disturbance));
-        let disturbed = of_looks.chain(meanwhile.into_iter().flat_map(Meanwhile::disturbances)).collect();
+        let all = [
+            (away, Disturbance::Away),
+            (looks.iter().any(slower), Disturbance::Slower),
+            (meanwhile.is_some_and(Meanwhile::is_stolen), Disturbance::Stolen),
+        ];
+        let disturbed = all.into_iter().filter_map(|(is, disturbance)| is.then_some(disturbance)).collect();
         Self { before, after, quickest_ns, meanwhile, disturbed }
     }
 }
@@ -224,9 +236,16 @@ mod tests {
         assert_eq!(of(quiet, look(110_000, 1000), calm), [Disturbance::Away]);
         assert_eq!(of(look(0, 1110), quiet, calm), [Disturbance::Slower]);
         assert_eq!(of(quiet, quiet, Meanwhile { stolen: 2, ..calm }), [Disturbance::Stolen]);
-        assert_eq!(of(quiet, quiet, Meanwhile { others: 11, ..calm }), [Disturbance::Others]);
         // One tick of a short trial is less than can be told from none.
         assert_eq!(of(quiet, quiet, Meanwhile { ticks: 4, stolen: 1, others: 1 }), []);
+    }
+
+    #[test]
+    fn what_others_use_is_held_against_what_is_usual() {
+        let used = |others| Meanwhile { ticks: 100, stolen: 0, others };
+        assert_eq!([used(10), used(11)].map(|used| used.is_others(0.0)), [false, true]);
+        assert_eq!([used(90), used(98)].map(|used| used.is_others(0.85)), [false, true]);
+        assert!(!Meanwhile { ticks: 4, stolen: 0, others: 1 }.is_others(0.0));
     }
 
     #[test]

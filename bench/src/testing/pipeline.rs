@@ -49,9 +49,9 @@ fn discards_that_free_nothing_are_said_to() {
     let summary = rebuilt(directory.path());
     let found: discards::found::Found = serde_json::from_value(summary.found.clone()).unwrap();
     // Pairs of a discard and a memory it goes with, of one order.
-    assert_eq!(found.cells.len(), 22);
+    assert_eq!(found.cells.len(), 16);
     let put_off = found.cells.iter().filter_map(|cell| cell.later);
-    assert!(put_off.clone().count() == 3 && put_off.into_iter().all(|later| later.mean > 0.0));
+    assert!(put_off.clone().count() == 2 && put_off.into_iter().all(|later| later.mean > 0.0));
     assert_eq!(standing(&summary, "what was put off"), Standing::Holds);
     assert!(!summary.failed(), "{:#?}", summary.checks);
     for cell in &found.cells {
@@ -138,7 +138,9 @@ fn a_plan_becomes_a_report() {
 
     let waterfall = &found.waterfalls[0];
     let sum: f64 = waterfall.steps.iter().map(|step| step.per_range.mean).sum();
-    assert!((sum - waterfall.whole.mean).abs() < 1e-6, "the steps add up");
+    // Each is the middle of its own blocks, and these scatter.
+    let close = |is: f64, known: f64| (is - known).abs() < 0.01 * known.abs();
+    assert!(close(sum, waterfall.whole.mean), "the steps add up");
     // What the vCPU's flushes cost is neither hidden in the discard nor taken for the path.
     let apart = |rung| found.apart.iter().find(|apart| apart.rung == Named(rung)).unwrap();
     let polled = apart(Rung::RingAsync);
@@ -146,7 +148,7 @@ fn a_plan_becomes_a_report() {
     assert!((dearer - 900.0 * 32.0 / 2.0).abs() < 50.0, "{polled:?}");
     assert_eq!(polled.more_flushes, Some(32.0));
     assert!(polled.attribution(found.unit).unwrap().contains("32.0 more flushes"));
-    assert!((polled.path.mean + dearer - polled.transport.mean).abs() < 1e-6);
+    assert!(close(polled.path.mean + dearer, polled.transport.mean), "{polled:?}");
     assert!(apart(Rung::RingSync).dearer_discard.unwrap().mean.abs() < 1e-9);
     let cheapest = apart(Rung::HypercallEach);
     assert_eq!(
@@ -157,7 +159,7 @@ fn a_plan_becomes_a_report() {
     // The transport of one side less that of the other is what lies between them.
     let whole = found.waterfalls.iter().find(|fall| fall.discard == Named(Discard::DontNeed)).unwrap();
     let more = apart(Rung::Virtio).transport.mean - apart(Rung::HypercallEach).transport.mean;
-    assert!((more - whole.whole.mean * 32.0).abs() < 1e-6, "{more} {whole:?}");
+    assert!(close(more, whole.whole.mean * 32.0), "{more} {whole:?}");
     let verdict = summary.answer.join("\n");
     assert!(verdict.contains("coalescing exits matters more than everything else"), "{verdict}");
     assert!(verdict.contains("notify register instead of the call: equal within 5.0 %"), "{verdict}");

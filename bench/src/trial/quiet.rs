@@ -1,9 +1,13 @@
 //! In which blocks the machine was disturbed. They are marked, and left in.
+//!
+//! A machine that others use throughout would have every block marked, which tells none from another: what others used is
+//! said once of the whole run, and marks the blocks in which it was more than is usual in this run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::TrialRecord;
 use crate::figure::check::{Check, Standing, check, plural};
+use crate::figure::interval::median;
 use crate::figure::unit::percent;
 use crate::site::sentinel::{AWAY, Disturbance, Meanwhile, OTHERS, SLOWER, STOLEN, Surroundings};
 
@@ -23,11 +27,20 @@ pub fn blocks(trials: &[TrialRecord]) -> BTreeMap<u32, BTreeSet<Disturbance>> {
         all.extend(disturbed.iter().filter(|disturbance| by_looks.contains(disturbance)));
         *sum = sum.plus(meanwhile.unwrap_or_default());
     }
+    let used: Vec<f64> = blocks.values().map(|(_, sum)| sum.share_of_others()).collect();
+    let usual = median(&used);
     let of = |(block, (mut all, sum)): (u32, (BTreeSet<Disturbance>, Meanwhile))| {
-        all.extend(sum.disturbances());
+        all.extend(sum.is_stolen().then_some(Disturbance::Stolen));
+        all.extend(sum.is_others(usual).then_some(Disturbance::Others));
         (block, all)
     };
     blocks.into_iter().map(of).collect()
+}
+
+/// What others used of the machine's processor time in the whole run.
+fn used_by_others(trials: &[TrialRecord]) -> f64 {
+    let counted = trials.iter().filter_map(|trial| trial.surroundings.as_ref()?.meanwhile);
+    counted.fold(Meanwhile::default(), Meanwhile::plus).share_of_others()
 }
 
 /// Those that were disturbed.
@@ -43,17 +56,17 @@ pub(super) fn left_alone(trials: &[TrialRecord]) -> Option<Check> {
         return None;
     }
     let what = format!(
-        "the machine was left alone in every block (looks: away at most {}, at most {} slower than its quickest; counted by the kernel: at most {} stolen, {} used by others)",
+        "the machine was left alone in every block (looks: away at most {}, at most {} slower than its quickest; counted by the kernel: at most {} stolen, used by others at most {} of it in the run and of a block as much more than is usual)",
         percent(AWAY),
         percent(SLOWER),
         percent(STOLEN),
         percent(OTHERS)
     );
-    let disturbed: Vec<u32> = disturbed(trials).into_iter().collect();
-    if disturbed.is_empty() {
-        return Some(check(&what, Standing::Holds, format!("{} blocks", blocks.len())));
-    }
-    Some(check(&what, Standing::Doubtful, detail(&blocks, &disturbed)))
+    let (disturbed, used) = (disturbed(trials).into_iter().collect::<Vec<u32>>(), used_by_others(trials));
+    let blocks_said =
+        if disturbed.is_empty() { format!("{} blocks", blocks.len()) } else { detail(&blocks, &disturbed) };
+    let standing = if disturbed.is_empty() && used <= OTHERS { Standing::Holds } else { Standing::Doubtful };
+    Some(check(&what, standing, format!("others used {} of the machine; {blocks_said}", percent(used))))
 }
 
 fn detail(blocks: &BTreeMap<u32, BTreeSet<Disturbance>>, disturbed: &[u32]) -> String {
@@ -61,7 +74,7 @@ fn detail(blocks: &BTreeMap<u32, BTreeSet<Disturbance>>, disturbed: &[u32]) -> S
         (Disturbance::Away, "our thread was away"),
         (Disturbance::Slower, "the processor was slower"),
         (Disturbance::Stolen, "time was stolen"),
-        (Disturbance::Others, "others used it"),
+        (Disturbance::Others, "others used more of it than usual"),
     ];
     let counts = all.iter().filter_map(|(disturbance, words)| {
         let count = blocks.values().filter(|by| by.contains(disturbance)).count();
@@ -109,7 +122,7 @@ mod tests {
             record(1, &[], stolen),
             record(2, &[Disturbance::Away], calm),
             // Long against the trial, short against its block.
-            record(3, &[Disturbance::Others], Meanwhile { others: 3, ..calm }),
+            record(3, &[], Meanwhile { others: 3, ..calm }),
             record(3, &[], Meanwhile { ticks: 400, ..calm }),
         ];
         assert_eq!(disturbed(&trials), BTreeSet::from([1, 2]));
@@ -119,5 +132,20 @@ mod tests {
         assert!(said.detail.contains("time was stolen in 1; blocks 1, 2"), "{said:?}");
         assert_eq!(left_alone(&trials[..1]).unwrap().standing, Standing::Holds);
         assert!(left_alone(&[trial()]).is_none(), "nobody looked");
+    }
+
+    #[test]
+    fn a_machine_that_others_use_throughout_has_the_blocks_marked_in_which_they_used_more() {
+        let used = |block, others| record(block, &[], Meanwhile { ticks: 100, stolen: 0, others });
+        let trials = [used(0, 60), used(1, 62), used(2, 58), used(3, 75), used(4, 61)];
+        assert_eq!(disturbed(&trials), BTreeSet::from([3]));
+        let said = left_alone(&trials).unwrap();
+        assert!(said.detail.starts_with("others used 63.2 % of the machine; 1 of 5 blocks"), "{said:?}");
+        let even = left_alone(&trials[..3]).unwrap();
+        assert_eq!(
+            (even.standing, even.detail.contains("; 3 blocks")),
+            (Standing::Doubtful, true),
+            "{even:?}"
+        );
     }
 }

@@ -89,7 +89,7 @@ impl Findings for Found {
         let blocks = self.cells.iter().map(|cell| cell.a_range.blocks).min().unwrap_or_default();
         let base = label(self.against);
         vec![
-            self.across(format!("a range, by the ranges of a report; means over {blocks} blocks"), |cell| {
+            self.across(format!("a range, by the ranges of a report; middles over {blocks} blocks"), |cell| {
                 self.unit.show(cell.a_range.mean)
             }),
             self.across(

@@ -87,7 +87,7 @@ impl Findings for Found {
 
     fn how_to_read(&self) -> String {
         "- A report in a guest that has just looked at all of its pages; then it looks at all that were not reported. *faults*: those that KVM served meanwhile \
-         (pf_fixed), the mean over blocks with its 95 % interval; what *none* has is no discard's.\n\
+         (pf_fixed), the middle over blocks with its 95 % interval; what *none* has is no discard's.\n\
          - *huge pages less*: by smaps, whole ones that were reported included. *put off*, *split*: of the whole machine, by /proc/vmstat. *mappings more*: lines \
          of /proc/self/maps. *remote flushes*: of all processors (KVM's remote_tlb_flush); *flushes*: of the guest's one (tlb_flush).\n"
             .to_owned()

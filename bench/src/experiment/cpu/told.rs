@@ -82,7 +82,7 @@ impl Found {
         Chart {
             id: format!("time-{order}"),
             title: format!("Processor time for a GiB given back in blocks of {}", block(order)),
-            reading: "vCPU's and device's threads together, mean over blocks with its 95 % interval; coloured by the test against the first.".to_owned(),
+            reading: "vCPU's and device's threads together, middle over blocks with its 95 % interval; coloured by the test against the first.".to_owned(),
             caveats: caveats(self.unit, blocks).into_iter().chain(["What the guest does with its pages before and after is in every bar, and alike.".to_owned()]).collect(),
             body: Body::Bars(Bars { along: Measure::even("processor time a GiB", Quantity::Cost(self.unit)), bars: rows.iter().map(bar).collect() }),
         }

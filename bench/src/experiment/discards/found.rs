@@ -9,7 +9,8 @@ use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::experiment::contract::Findings;
-use crate::figure::interval::{Interval, Sampling};
+use crate::experiment::least::{AgainstLeast, Blocks, in_tables};
+use crate::figure::interval::{Interval, Sampling, pairs};
 use crate::figure::number;
 use crate::figure::size::block;
 use crate::figure::table::{Grid, NOTHING_BACK};
@@ -44,6 +45,10 @@ pub struct Cell {
     pub a_call: Interval,
     /// The same of a page.
     pub a_page: Interval,
+    /// How much more a page costs than by the discard of the same memory and order that frees its pages at the least cost;
+    /// absent of that one, and of those that do not free their pages at once.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub against_least: Option<AgainstLeast>,
     /// Where discards are put off: what a page takes when memory is wanted; likewise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub later: Option<Interval>,
@@ -60,15 +65,26 @@ impl Findings for Found {
     fn of(archive: &Archive) -> Self {
         let groups = archive.groups::<Timed>();
         let unit = groups.first().map_or(Unit::Nanoseconds, |group| group.clock().unit());
-        let mut cells: Vec<Cell> = groups.iter().map(|group| cell(group, archive.sampling())).collect();
-        cells.sort_by_key(|cell| (cell.order, cell.backing, cell.discard));
-        Self { unit, cells }
+        let how = archive.sampling();
+        let mut cells: Vec<(Cell, Blocks)> = groups.iter().map(|group| cell(group, how)).collect();
+        let place = |cell: &Cell| (cell.order, cell.backing);
+        let table = |cell: &Cell| cell.frees().then(|| place(cell));
+        in_tables(&mut cells, table, |cell, against| cell.against_least = against, how);
+        cells.sort_by_key(|(cell, _)| (place(cell), cell.discard));
+        Self { unit, cells: cells.into_iter().map(|(cell, _)| cell).collect() }
     }
 
     fn tables(&self) -> Vec<Grid> {
         let mut orders: Vec<u8> = self.cells.iter().map(|cell| cell.order).collect();
         orders.dedup();
         orders.into_iter().map(|order| self.of_order(order)).collect()
+    }
+
+    fn comparisons(&self) -> usize {
+        let is_in = |cell: &&Cell| cell.frees();
+        let tables =
+            self.cells.chunk_by(|one, other| (one.order, one.backing) == (other.order, other.backing));
+        tables.map(|cells| pairs(cells.iter().filter(is_in).count())).max().unwrap_or_default()
     }
 
     fn sentences(&self) -> Vec<String> {
@@ -86,12 +102,21 @@ impl Findings for Found {
     }
 
     fn how_to_read(&self) -> String {
-        "- *a call*, *a page*: the discard phase of a report, over its calls and its pages; medians of trials, their mean over blocks with its 95 % interval.\n\
+        "- *a call*, *a page*: the discard phase of a report, over its calls and its pages; medians of trials, their middle over blocks with its 95 % interval.\n\
+         - *more than the least*: than the discard of the same memory that frees its pages at the least cost, block by block; `=` equal within the margin, `~` \
+         cannot be told apart, by an exact signed-rank test corrected for all pairs of that memory.\n\
          - *later*: of what is put off, the discard when memory is wanted, which is no part of a report; what is left of a call is to remember the pages.\n\
          - *unmapped*: reported pages that are neither in the page table nor, where memory is a shared file, in that file. *lazily*: still there, and marked \
          as the kernel's to take (LazyFree). *back*: the host can give their frames to others.\n\
          - *refault*: what touching a page takes afterwards, over touching one that is there. Where nothing is freed it is the cost of mapping it again.\n"
             .to_owned()
+    }
+}
+
+impl Cell {
+    /// Whether it frees its pages, and at once.
+    pub(super) fn frees(&self) -> bool {
+        self.why_nothing.is_none() && self.proof.unmapped > 0 && self.later.is_none()
     }
 }
 
@@ -111,6 +136,9 @@ impl Found {
                 ("calls", &|cell| number::number(cell.calls)),
                 ("a call [95 %]", &|cell| number::amount(unit, &cell.a_call)),
                 ("a page [95 %]", &|cell| number::amount(unit, &cell.a_page)),
+                ("more than the least", &|cell| {
+                    cell.against_least.as_ref().map_or_else(String::new, |against| against.show(unit))
+                }),
                 ("later, a page [95 %]", &|cell| {
                     cell.later.as_ref().map_or_else(String::new, |later| number::amount(unit, later))
                 }),
@@ -143,16 +171,15 @@ fn later(measured: &TimedMeasured) -> Option<f64> {
     Some(ratio(float(put_off.took_ns?), float(put_off.discarded)))
 }
 
-fn cell(group: &Group<'_, Timed>, how: Sampling) -> Cell {
+fn cell(group: &Group<'_, Timed>, how: Sampling) -> (Cell, Blocks) {
     let choices = group.choices;
     let calls = total(group.measured().map(|measured| measured.counts.madvise_calls));
     let calls = ratio(float(calls), float(total(group.measured().map(|measured| measured.reports))));
     let pages = float(u64::from(choices.batch) * choices.pages_a_range());
-    let over = |phase, part: f64| {
-        group.interval(how, move |measured: &TimedMeasured| ratio(measured.phase(phase).p50, part))
-    };
+    let figure = |phase, part| move |measured: &TimedMeasured| ratio(measured.phase(phase).p50, part);
+    let over = |phase, part: f64| group.interval(how, figure(phase, part));
     let order: Order = choices.block();
-    Cell {
+    let cell = Cell {
         discard: choices.way.discard,
         backing: choices.way.backing,
         order: choices.order,
@@ -160,9 +187,11 @@ fn cell(group: &Group<'_, Timed>, how: Sampling) -> Cell {
         calls,
         a_call: over(Phase::Discard, calls),
         a_page: over(Phase::Discard, pages),
+        against_least: None,
         later: group.interval_if_known(how, later),
         refault: over(Phase::Refault, pages),
         proof: group.measured().fold(ProofCounts::default(), |sum, measured| sum.plus(measured.proof)),
         why_nothing: Way::from(choices.way).why_nothing(order).map(str::to_owned),
-    }
+    };
+    (cell, group.by_block(figure(Phase::Discard, pages)))
 }

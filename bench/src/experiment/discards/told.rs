@@ -2,7 +2,8 @@
 
 use super::found::{Cell, Found};
 use crate::archive::Archive;
-use crate::experiment::told::{Choice, Decision, Headline, KeyFigure, Told, beside, caveats, least};
+use crate::experiment::least::Contest;
+use crate::experiment::told::{Choice, Decision, Headline, KeyFigure, Told, caveats};
 use crate::figure::chart::{Bar, Bars, Body, Chart, Measure};
 use crate::figure::number::amount;
 use crate::figure::quantity::Quantity;
@@ -12,20 +13,21 @@ use crate::figure::unit::{float, percent, ratio};
 impl Told for Found {
     fn headline(&self) -> Option<Headline> {
         let cells = self.that_free();
-        let (best, is_apart) = least(&cells, |cell| cell.a_page)?;
-        let unit = self.unit;
+        let contest = contest(&cells)?;
+        let (best, unit) = (contest.best, self.unit);
         let others = self.cells.iter().filter(|cell| cell.why_nothing.is_some()).count();
         Some(Headline {
             sentence: format!(
-                "Of the {} discards of {} in blocks of {} that free their pages at once, {} takes the least, {} a page; {others} of {} pairs of a discard and a memory free nothing.",
+                "Of the {} discards of {} in blocks of {} that free their pages at once, {} takes the least, {} a page{}; {others} of {} pairs of a discard and a memory free nothing.",
                 cells.len(),
                 best.backing,
                 block(best.order),
                 best.discard,
                 amount(unit, &best.a_page),
+                contest.but(name),
                 self.cells.len()
             ),
-            confidence: beside(is_apart),
+            confidence: contest.confidence(name),
             figures: cells
                 .iter()
                 .take(3)
@@ -59,7 +61,8 @@ impl Told for Found {
 
     fn decision(&self) -> Option<Decision> {
         let cells = self.that_free();
-        let (best, is_apart) = least(&cells, |cell| cell.a_page)?;
+        let contest = contest(&cells)?;
+        let best = contest.best;
         let is_alternative = |cell: &Cell| (cell.order, cell.backing) == (best.order, best.backing);
         let option = |cell: &Cell| {
             let evidence = format!(
@@ -73,18 +76,20 @@ impl Told for Found {
         Some(Decision {
             // What is of another memory, or of other blocks, is no alternative.
             options: self.cells.iter().filter(|cell| is_alternative(cell)).map(option).collect(),
-            decided: is_apart.then(|| {
+            decided: contest.is_decided().then(|| {
                 format!(
-                    "Of {} in blocks of {}: discard by {}.",
+                    "Of {} in blocks of {}: discard by {}{}.",
                     best.backing,
                     block(best.order),
-                    best.discard
+                    best.discard,
+                    contest.but(name)
                 )
             }),
             because: format!(
-                "{} has the lowest cost a page of those that free; {}.",
+                "{} has the lowest cost a page of those that free{}; {}.",
                 best.discard,
-                beside(is_apart)
+                contest.but(name),
+                contest.confidence(name)
             ),
             revisit: vec![
                 "memory is made of something else: what frees pages of one backing may free none of another"
@@ -96,9 +101,7 @@ impl Told for Found {
 
 impl Found {
     fn all_that_free(&self) -> impl Iterator<Item = &Cell> {
-        self.cells
-            .iter()
-            .filter(|cell| cell.why_nothing.is_none() && cell.proof.unmapped > 0 && cell.later.is_none())
+        self.cells.iter().filter(|cell| cell.frees())
     }
 
     /// Of the first memory and order: only these are alternatives.
@@ -136,11 +139,19 @@ impl Found {
         Chart {
             id,
             title: format!("Blocks of {}: {what}", block(order)),
-            reading: "Mean over blocks of medians, with its 95 % interval, by powers of ten; beside it what share of the reported pages is unmapped afterwards.".to_owned(),
+            reading: "Middle over blocks of medians, with its 95 % interval, by powers of ten; beside it what share of the reported pages is unmapped afterwards.".to_owned(),
             caveats: caveats(self.unit, blocks).into_iter().chain(nothing).collect(),
             body: Body::Bars(Bars { along: Measure::powers("a page", Quantity::Cost(self.unit)), bars }),
         }
     }
+}
+
+fn contest(cells: &[Cell]) -> Option<Contest<'_, Cell>> {
+    Contest::of(cells, |cell| cell.a_page.mean, |cell| cell.against_least)
+}
+
+fn name(cell: &Cell) -> String {
+    cell.discard.to_string()
 }
 
 fn freed(cell: &Cell) -> String {

@@ -9,8 +9,9 @@ use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::axes::rung::{Rung, label};
 use crate::experiment::contract::Findings;
+use crate::experiment::least::{AgainstLeast, Blocks, in_tables};
 use crate::figure::check::{Check, Standing, none_of};
-use crate::figure::interval::{Interval, Sampling};
+use crate::figure::interval::{Interval, Sampling, pairs};
 use crate::figure::number;
 use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, float, percent, ratio, total};
@@ -31,7 +32,7 @@ pub struct Found {
     pub cells: Vec<Cell>,
 }
 
-/// One of them. Figures are means over the rounds of a trial, with their intervals over blocks.
+/// One of them. Figures are means over the rounds of a trial, their middles over blocks with their intervals.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
     /// The transport.
@@ -44,6 +45,9 @@ pub struct Cell {
     pub reports: f64,
     /// From when the host asked to the last acknowledgement.
     pub took: Interval,
+    /// How much longer than the quickest of those that discard; absent of that one, and of those that do not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub against_least: Option<AgainstLeast>,
     /// GiB a billion units of that: a second, where they are nanoseconds.
     pub rate: Interval,
     /// Of what was free when a flush was over, the least share that had been reported by then.
@@ -55,19 +59,24 @@ pub struct Cell {
 impl Findings for Found {
     fn of(archive: &Archive) -> Self {
         let (groups, how) = (archive.groups::<Engine>(), archive.sampling());
-        let mut cells: Vec<Cell> = groups.iter().map(|group| cell(group, how)).collect();
-        cells.sort_by_key(|cell| (cell.discard, cell.rung));
-        Self { unit: archive.unit(), cells }
+        let mut cells: Vec<(Cell, Blocks)> = groups.iter().map(|group| cell(group, how)).collect();
+        let table = |cell: &Cell| cell.discards().then_some(());
+        in_tables(&mut cells, table, |cell, against| cell.against_least = against, how);
+        cells.sort_by_key(|(cell, _)| (cell.discard, cell.rung));
+        Self { unit: archive.unit(), cells: cells.into_iter().map(|(cell, _)| cell).collect() }
     }
 
     fn tables(&self) -> Vec<Grid> {
         let rate = format!("GiB a {} [95 %]", self.unit.billion());
-        let columns: [crate::figure::table::Column<'_, &Cell>; 7] = [
+        let columns: [crate::figure::table::Column<'_, &Cell>; 8] = [
             ("transport", &|cell| label(cell.rung)),
             ("discard", &|cell| cell.discard.to_string()),
             ("reported", &|cell| number::mib(cell.pages * 4096.0)),
             ("reports", &|cell| number::number(cell.reports)),
             ("took [95 %]", &|cell| number::amount(self.unit, &cell.took)),
+            ("more than the least", &|cell| {
+                cell.against_least.as_ref().map_or_else(String::new, |against| against.show(self.unit))
+            }),
             (&rate, &|cell| number::around(&cell.rate, "", number::number)),
             ("n", &|cell| cell.took.blocks.to_string()),
         ];
@@ -78,8 +87,12 @@ impl Findings for Found {
         )]
     }
 
+    fn comparisons(&self) -> usize {
+        pairs(self.cells.iter().filter(|cell| cell.discards()).count())
+    }
+
     fn sentences(&self) -> Vec<String> {
-        let discarding = self.cells.iter().filter(|cell| cell.discard.0 != Discard::None);
+        let discarding = self.cells.iter().filter(|cell| cell.discards());
         let sentence = |cell: &Cell| {
             format!(
                 "Over {}, {} were reported and discarded by {} in {} ({} GiB a {}).",
@@ -110,12 +123,20 @@ impl Findings for Found {
     fn how_to_read(&self) -> String {
         "- A round frees most of the guest, which reports nothing of it before the delay is over. Then the host asks, by answering a call of the guest's: how a \
          guest hears of it otherwise (a configuration interrupt) is in no figure.\n\
-         - *took*: from the host's answer to the last acknowledgement, over the rounds of a trial; the mean over blocks with its 95 % interval.\n"
+         - *took*: from the host's answer to the last acknowledgement, over the rounds of a trial; the middle over blocks with its 95 % interval.\n\
+         - *more than the least*: than the quickest of those that discard, block by block; `=` equal within the margin, `~` cannot be told apart, by an exact \
+         signed-rank test corrected for all their pairs.\n"
             .to_owned()
     }
 }
 
-fn cell(group: &Group<'_, Engine>, how: Sampling) -> Cell {
+impl Cell {
+    pub(super) fn discards(&self) -> bool {
+        self.discard.0 != Discard::None
+    }
+}
+
+fn cell(group: &Group<'_, Engine>, how: Sampling) -> (Cell, Blocks) {
     let clock = group.clock();
     let rounds = || group.measured().flat_map(|measured| &measured.settled);
     let flushes = || rounds().filter_map(|round| round.flushed);
@@ -125,16 +146,18 @@ fn cell(group: &Group<'_, Engine>, how: Sampling) -> Cell {
     let rate = |measured: &EngineMeasured| {
         ratio(of_a_flush(measured, |flush| flush.pages) * GIB * 1e9, took(measured))
     };
-    Cell {
+    let cell = Cell {
         rung: group.choices.rung().map(Named),
         discard: group.choices.way.discard,
         pages: mean(|flush| flush.pages),
         reports: mean(|flush| flush.reports),
         took: group.interval(how, took),
+        against_least: None,
         rate: group.interval(how, rate),
         least: rounds().map(reported).fold(1.0, f64::min),
         rounds: count,
-    }
+    };
+    (cell, group.by_block(took))
 }
 
 /// The mean over the rounds of a trial.

@@ -1,11 +1,10 @@
 //! Flushes in one sentence, in pictures, and as a decision.
 
-use host::axes::Discard;
-
 use super::found::{Cell, Found};
 use crate::archive::Archive;
 use crate::axes::rung::label;
-use crate::experiment::told::{Choice, Decision, Headline, KeyFigure, Told, beside, caveats, least};
+use crate::experiment::least::Contest;
+use crate::experiment::told::{Choice, Decision, Headline, KeyFigure, Told, caveats};
 use crate::figure::chart::{Bar, Bars, Body, Chart, Measure};
 use crate::figure::number::{amount, around, mib, number};
 use crate::figure::quantity::Quantity;
@@ -13,7 +12,8 @@ use crate::figure::quantity::Quantity;
 impl Told for Found {
     fn headline(&self) -> Option<Headline> {
         let cells = self.discarding();
-        let (best, is_apart) = least(&cells, |cell| cell.took)?;
+        let contest = contest(&cells)?;
+        let best = contest.best;
         let figure = |cell: &Cell| {
             KeyFigure::new(
                 format!("{}, discard {}", label(cell.rung), cell.discard),
@@ -22,14 +22,15 @@ impl Told for Found {
         };
         Some(Headline {
             sentence: format!(
-                "{} are reported and discarded by {} over {} in {}, the least of {} ways that discard.",
+                "{} are reported and discarded by {} over {} in {}, the least of {} ways that discard{}.",
                 mib(best.pages * 4096.0),
                 best.discard,
                 label(best.rung),
                 amount(self.unit, &best.took),
-                cells.len()
+                cells.len(),
+                contest.but(name)
             ),
-            confidence: beside(is_apart),
+            confidence: contest.confidence(name),
             figures: cells.iter().take(3).map(figure).collect(),
         })
     }
@@ -43,7 +44,7 @@ impl Told for Found {
             Chart {
             id: id.to_owned(),
             title,
-            reading: "From the host's question to the last acknowledgement, mean over blocks with its 95 % interval.".to_owned(),
+            reading: "From the host's question to the last acknowledgement, middle over blocks with its 95 % interval.".to_owned(),
             caveats: caveats(unit, self.cells.iter().map(|cell| cell.took.blocks).min().unwrap_or_default()),
             body: Body::Bars(Bars { along, bars }),
         }
@@ -61,7 +62,8 @@ impl Told for Found {
 
     fn decision(&self) -> Option<Decision> {
         let cells = self.discarding();
-        let (best, is_apart) = least(&cells, |cell| cell.took)?;
+        let contest = contest(&cells)?;
+        let best = contest.best;
         let option = |cell: &Cell| {
             Choice::new(
                 format!("{}, discard {}", label(cell.rung), cell.discard),
@@ -70,9 +72,15 @@ impl Told for Found {
         };
         Some(Decision {
             options: self.cells.iter().map(option).collect(),
-            decided: is_apart
-                .then(|| format!("To flush: {} with discard {}.", label(best.rung), best.discard)),
-            because: format!("It took the least time; {}.", beside(is_apart)),
+            decided: contest.is_decided().then(|| {
+                format!("To flush: {} with discard {}{}.", label(best.rung), best.discard, contest.but(name))
+            }),
+            because: format!(
+                "{} took the least time{}; {}.",
+                name(best),
+                contest.but(name),
+                contest.confidence(name)
+            ),
             revisit: vec!["a guest has more memory, or has it free in other blocks".to_owned()],
         })
     }
@@ -80,7 +88,7 @@ impl Told for Found {
 
 impl Found {
     fn discarding(&self) -> Vec<Cell> {
-        self.cells.iter().filter(|cell| cell.discard.0 != Discard::None).cloned().collect()
+        self.cells.iter().filter(|cell| cell.discards()).cloned().collect()
     }
 
     /// A bar a cell, below its discard.
@@ -92,4 +100,12 @@ impl Found {
         };
         self.cells.iter().map(below).collect()
     }
+}
+
+fn contest(cells: &[Cell]) -> Option<Contest<'_, Cell>> {
+    Contest::of(cells, |cell| cell.took.mean, |cell| cell.against_least)
+}
+
+fn name(cell: &Cell) -> String {
+    format!("{} with {}", label(cell.rung), cell.discard)
 }

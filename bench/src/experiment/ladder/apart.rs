@@ -72,21 +72,21 @@ pub fn take_apart(cells: &[CellSummary], how: Sampling) -> Vec<Apart> {
 
 /// Of the cells that discard as this one does, the one whose discard costs the least on the whole: the least of each
 /// block would be the luckiest.
-fn cheapest<'a>(cells: &'a [CellSummary], like: &CellSummary) -> Option<&'a CellSummary> {
-    let mean = |cell: &CellSummary| {
+fn cheapest<'a>(cells: &'a [CellSummary], like: &CellSummary, how: Sampling) -> Option<&'a CellSummary> {
+    let middle = |cell: &CellSummary| {
         let discards: Vec<f64> = cell.blocks.values().map(|block| block.discard).collect();
-        Interval::of(&discards, Sampling::Counted).map_or(f64::INFINITY, |interval| interval.mean)
+        Interval::of(&discards, how).map_or(f64::INFINITY, |interval| interval.mean)
     };
     let alike =
         |cell: &&CellSummary| cell.rung.is_some() && cell.discards() && cell.discard() == like.discard();
-    cells.iter().filter(alike).min_by(|a, b| mean(a).total_cmp(&mean(b)))
+    cells.iter().filter(alike).min_by(|a, b| middle(a).total_cmp(&middle(b)))
 }
 
 fn apart(cells: &[CellSummary], cell: &CellSummary, how: Sampling) -> Option<Apart> {
     if !cell.discards() {
         return None;
     }
-    let best = cheapest(cells, cell)?;
+    let best = cheapest(cells, cell, how)?;
     let of = |figure: &dyn Fn(&Block, &Block) -> f64| {
         let both = |(number, own): (&u32, &Block)| {
             // Without the stopwatch, as in every other figure.

@@ -14,8 +14,8 @@ use crate::trial::timed::phases::Phase;
 
 const HOW_TO_READ: &str = "\
 - *a report* is a batch of ranges told to the host and acknowledged; *a range* is what it costs over the number of ranges.
-- *to the rung before* is how much more a range costs than on that rung: the mean over blocks of the difference of the two medians in that block, with its 95 % \
-interval over blocks. Without a mark the two are shown to differ (an exact sign-flip test, corrected for the comparisons of the table); `=` marks two that are equal within 5 %, \
+- *to the rung before* is how much more a range costs than on that rung: the middle over blocks of the difference of the two medians in that block, with its 95 % \
+interval over blocks. Without a mark the two are shown to differ (an exact signed-rank test, corrected for the comparisons of the table); `=` marks two that are equal within 5 %, \
 `~` that neither can be said. Where instructions are counted the ends are the least and the largest block.
 - *could have seen* is the smallest true difference that a comparison of this spread and so many blocks calls different four times in five, and *blocks needed* how many would call one of the margin (5 % of what is taken off) different and like things equal as often: from the spread of the blocks alone, by Student's distribution.
 - Quantiles are compared block by block as medians are, each corrected as they are; one that takes more reports than a block has is not shown.

@@ -82,7 +82,7 @@ fn cost(found: &Found, discard: Discard) -> Option<Chart> {
     Some(Chart {
         id: id("cost", discard),
         title: format!("{}: what a range costs, rung by rung", action(discard)),
-        reading: "Mean over blocks of the median in each block, with its 95 % interval; shorter is cheaper. Rungs are told apart by the tests of the tables, not by intervals that overlap.".to_owned(),
+        reading: "Middle over blocks of the median in each block, with its 95 % interval; shorter is cheaper. Rungs are told apart by the tests of the tables, not by intervals that overlap.".to_owned(),
         caveats: caveats(found, first.blocks),
         body: Body::Bars(Bars {
             along: Measure { label: format!("cost of a range{powers}"), quantity: Quantity::Cost(found.unit), scale },
@@ -115,10 +115,10 @@ fn fall(found: &Found, waterfall: &Waterfall, steps: &[Fall], from: &str) -> Opt
         at = to;
     }
     bars.push(Bar::of(waterfall.to.to_string(), &end, amount(unit, &end)).toned(Tone::Whole));
-    // Means of steps add up only where every rung ran in every block.
+    // Each step is the middle of its own blocks: a block that is far off in one and not in the other is left out of one.
     let gap = ratio((at - end.mean).abs(), end.mean.abs());
     let apart = (gap > 0.01)
-        .then(|| "The steps do not add up to the whole: not every rung ran in every block.".to_owned());
+        .then(|| "The steps do not add up to the whole: some blocks are far off, or not every rung ran in every block.".to_owned());
     Some(Chart {
         id: id(if before.0 == Rung::HypercallEach { "waterfall" } else { "beyond-batching" }, discard),
         title: format!("{}: {from} to virtio, step by step", action(discard)),

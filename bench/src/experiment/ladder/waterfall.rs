@@ -9,15 +9,15 @@ use super::cell::{CellSummary, alike, find, paired};
 use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::interval::{Interval, Sampling};
-use crate::figure::unit::{float, ratio};
+use crate::figure::unit::ratio;
 use crate::trial::timed::phases::Phase;
 
 /// The two sides of the argument. The end is where the vCPU really sleeps: a guest reports now and then, and is asleep
 /// when the answer comes; that KVM may spin in its place is a step on the way.
 pub(super) const ENDS: [Rung; 2] = [Rung::HypercallEach, Rung::Virtio];
 
-/// The steps between the two sides with one discard. The means of the steps add up to the whole if every rung
-/// ran in every block.
+/// The steps between the two sides with one discard. The steps add up to the whole to within its interval if every
+/// rung ran in every block; counts do exactly.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Waterfall {
     /// What the host did with the pages.
@@ -80,7 +80,7 @@ fn waterfall(cells: &[CellSummary], discard: Discard, how: Sampling) -> Option<W
     let steps = Rung::ALL
         .iter()
         .filter(|rung| **rung > ENDS[0] && **rung <= ENDS[1])
-        .filter_map(|rung| fall(cells, find(cells, *rung, discard)?))
+        .filter_map(|rung| fall(cells, find(cells, *rung, discard)?, how))
         .collect();
     Some(Waterfall {
         discard: Named(discard),
@@ -93,7 +93,7 @@ fn waterfall(cells: &[CellSummary], discard: Discard, how: Sampling) -> Option<W
     })
 }
 
-fn fall(cells: &[CellSummary], cell: &CellSummary) -> Option<Fall> {
+fn fall(cells: &[CellSummary], cell: &CellSummary, how: Sampling) -> Option<Fall> {
     let (rung, step) = (cell.rung?, cell.step?);
     // Where rungs were left out of the plan, a step covers the causes of all that it jumps over.
     let causes: Vec<&str> = Rung::ALL
@@ -108,19 +108,19 @@ fn fall(cells: &[CellSummary], cell: &CellSummary) -> Option<Fall> {
         before: from.a_range().p50,
         cause: causes.join(", "),
         per_range: step.per_range,
-        discard: dearer(from, cell),
+        discard: dearer(from, cell, how),
         mostly,
     })
 }
 
-/// What a range costs more to discard: the mean over blocks, as that of the step.
-fn dearer(from: &CellSummary, to: &CellSummary) -> f64 {
+/// What a range costs more to discard: the middle over blocks, as that of the step.
+fn dearer(from: &CellSummary, to: &CellSummary, how: Sampling) -> f64 {
     let a_range = |cell: &CellSummary, block: u32| {
         Some(cell.blocks.get(&block)?.discard / f64::from(cell.choices.ranges_a_report()))
     };
     let more: Vec<f64> =
         to.blocks.keys().filter_map(|block| Some(a_range(to, *block)? - a_range(from, *block)?)).collect();
-    ratio(more.iter().sum(), float(more.len() as u64))
+    Interval::of(&more, how).map_or(0.0, |more| more.mean)
 }
 
 fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {

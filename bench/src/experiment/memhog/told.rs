@@ -54,7 +54,7 @@ impl Told for Found {
         let chart = |id: &str, title: &str, caveats, along, bars| Chart {
             id: id.to_owned(),
             title: title.to_owned(),
-            reading: "Mean over blocks with its 95 % interval.".to_owned(),
+            reading: "Middle over blocks with its 95 % interval.".to_owned(),
             caveats,
             body: Body::Bars(Bars { along, bars }),
         };

@@ -126,7 +126,7 @@ pub fn whole(measured: &EngineMeasured) -> f64 {
 pub struct Breakdown {
     /// Altogether.
     pub whole: Interval,
-    /// Of this in each phase; the means add up to the whole.
+    /// Of this in each phase; they add up to the whole but for blocks that are far off.
     pub phases: BTreeMap<Named<LoadPhase>, Interval>,
 }
 

@@ -370,7 +370,7 @@ impl Findings for Found {
 
     fn how_to_read(&self) -> String {
         let mut text = HOW_TO_READ.to_owned();
-        text.push_str("- Phases of an operation add up to its time, and their changes to its change:\n");
+        text.push_str("- Phases of an operation add up to its time, and their changes to its change but for blocks that are far off:\n");
         for phase in LoadPhase::ALL {
             text.push_str(&format!("  - *{}*: {}\n", phase.name(), phase.meaning()));
         }

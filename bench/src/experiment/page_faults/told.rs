@@ -95,7 +95,7 @@ impl Found {
                 unit.name()
             ),
             reading:
-                "Mean over blocks of the change in each block, with its 95 % interval; left of 0 is slower."
+                "Middle over blocks of the change in each block, with its 95 % interval; left of 0 is slower."
                     .to_owned(),
             caveats: caveats(self.unit, unit.absent.blocks),
             body: Body::Bars(Bars { along: Measure::even("change of operations", Quantity::Change), bars }),

@@ -17,7 +17,7 @@ use crate::trial::record::TrialRecord;
 use crate::trial::timed::phases::Phase;
 
 /// Pairs of trials that follow one another in a comparison, if the plan does not say.
-const PAIRS: u32 = 8;
+const PAIRS: u32 = 17;
 /// The fewest comparisons of which a share can be told from [`ALPHA`].
 const ENOUGH: usize = 100;
 /// How many of the slow-downs that were planted should be found.
@@ -53,6 +53,23 @@ pub struct Planted {
     pub seen: f64,
 }
 
+/// What a report cost in a trial.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    /// Median over its reports, in the unit of the run.
+    median: f64,
+    /// The delay that was planted.
+    slowed_ns: Option<f64>,
+}
+
+impl Cost {
+    /// Nothing if it has no outcome.
+    fn of(trial: &TrialRecord) -> Option<Self> {
+        let median = trial.measured::<Timed>()?.phase(Phase::Total).p50;
+        Some(Self { median, slowed_ns: trial.slowed_ns })
+    }
+}
+
 /// A pair of trials.
 struct Pair {
     /// Cost a report more in one than in the other, in nanoseconds: the slowed one, if one was, else the one that was drawn.
@@ -65,10 +82,9 @@ struct Pair {
 
 impl Pair {
     /// Nothing if one has no outcome.
-    fn of(trials: &[TrialRecord], rng: &mut Pcg64Mcg) -> Option<Self> {
-        let cost = |trial: &TrialRecord| Some(trial.measured::<Timed>()?.phase(Phase::Total).p50);
-        let [one, next] = trials else { return None };
-        let costs = [cost(one)?, cost(next)?];
+    fn of(costs: &[Option<Cost>], rng: &mut Pcg64Mcg) -> Option<Self> {
+        let [Some(one), Some(next)] = costs else { return None };
+        let costs = [one.median, next.median];
         // Which of the two is called the first is drawn, as the order of a block is.
         let drawn = below(rng, 2);
         let at = match (one.slowed_ns, next.slowed_ns) {
@@ -82,6 +98,26 @@ impl Pair {
 }
 
 impl Found {
+    fn of_costs(costs: &[Option<Cost>], pairs: usize, seed: u64, how: Sampling) -> Self {
+        let is_slowed = |cost: &Cost| cost.slowed_ns.is_some();
+        let planted = costs.iter().flatten().any(is_slowed).then(Planted::default);
+        let mut found = Self { pairs, planted, ..Self::default() };
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        for trials in costs.chunks_exact(2 * pairs) {
+            let pairs = trials.chunks_exact(2).map(|two| Pair::of(two, &mut rng));
+            // A trial that failed leaves no pair out of step: its comparison is not made.
+            if let Some(pairs) = pairs.collect::<Option<Vec<Pair>>>() {
+                found.count(&pairs, how);
+            }
+        }
+        let comparisons = float(found.comparisons as u64);
+        if let Some(planted) = &mut found.planted {
+            planted.share = ratio(planted.share, comparisons);
+            planted.seen = ratio(planted.seen, comparisons);
+        }
+        found
+    }
+
     fn share(&self, of: usize) -> f64 {
         ratio(float(of as u64), float(self.comparisons as u64))
     }
@@ -133,22 +169,8 @@ impl Findings for Found {
     /// Of a run: its trials in the order they ran, two by two.
     fn of(archive: &Archive) -> Self {
         let pairs = archive.plan.choices.pairs.unwrap_or(PAIRS) as usize;
-        let planted = archive.trials.iter().any(|trial| trial.slowed_ns.is_some()).then(Planted::default);
-        let mut found = Self { pairs, planted, ..Self::default() };
-        let mut rng = Pcg64Mcg::seed_from_u64(archive.plan.seed());
-        for trials in archive.trials.chunks_exact(2 * pairs) {
-            let pairs = trials.chunks_exact(2).map(|two| Pair::of(two, &mut rng));
-            // A trial that failed leaves no pair out of step: its comparison is not made.
-            if let Some(pairs) = pairs.collect::<Option<Vec<Pair>>>() {
-                found.count(&pairs, archive.sampling());
-            }
-        }
-        let comparisons = float(found.comparisons as u64);
-        if let Some(planted) = &mut found.planted {
-            planted.share = ratio(planted.share, comparisons);
-            planted.seen = ratio(planted.seen, comparisons);
-        }
-        found
+        let costs: Vec<Option<Cost>> = archive.trials.iter().map(Cost::of).collect();
+        Self::of_costs(&costs, pairs, archive.plan.seed(), archive.sampling())
     }
 
     fn tables(&self) -> Vec<Grid> {
@@ -215,7 +237,48 @@ impl Findings for Found {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use serde_json::Value;
+
     use super::*;
+
+    /// The trials of a run whose medians are kept in `results/reference`, of which no other file is.
+    fn kept(name: &str) -> (Vec<Option<Cost>>, Value) {
+        let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference").join(name);
+        let text = fs::read_to_string(run.join("medians.csv")).unwrap();
+        let cost = |line: &str| {
+            let mut fields = line.split(',').skip(1).map(|field| field.parse().ok());
+            Some(Cost { median: fields.next()??, slowed_ns: fields.next().flatten() })
+        };
+        let summary = fs::read(run.join("summary.json")).unwrap();
+        (text.lines().skip(1).map(cost).collect(), serde_json::from_slice(&summary).unwrap())
+    }
+
+    /// The same trials are compared by the same test again: another test would have to be reported anew.
+    #[test]
+    fn runs_that_are_kept_say_what_their_trials_say() {
+        for name in ["kvm_pvm-same", "kvm_pvm-same-calm", "kvm_pvm-same-slowed"] {
+            let (costs, summary) = kept(name);
+            let pairs = summary["found"]["pairs"].as_u64().unwrap();
+            let how = Sampling::Drawn { seed: 1 };
+            let found = Found::of_costs(&costs, usize::try_from(pairs).unwrap(), 1, how);
+            for other in [8, 12, 17].map(|pairs| Found::of_costs(&costs, pairs, 1, how)) {
+                eprintln!("{name}: {other:?}");
+            }
+            for (is, field) in [
+                (found.comparisons, "comparisons"),
+                (found.different, "different"),
+                (found.equal, "equal"),
+                (found.cannot_say, "cannot_say"),
+            ] {
+                assert_eq!(Some(is as u64), summary["found"][field].as_u64(), "{name}: {field}");
+            }
+            let planted = found.planted.map(|planted| planted.found as u64);
+            assert_eq!(planted, summary["found"]["planted"]["found"].as_u64(), "{name}");
+        }
+    }
 
     /// Of 200 comparisons ten are the share, and a standard deviation is 3.1.
     #[test]

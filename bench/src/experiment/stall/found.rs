@@ -163,7 +163,7 @@ impl Findings for Found {
          spins, or it waits for its turn at a ring that others use too.\n\
          - *a vCPU that faults* touches page after page that the host has taken before, and reads its clock after each: what lies between two readings \
          is how long it was kept, by the fault, by locks, or by others that had its processor. Every 4096 pages the host takes them again; that call is not in it.\n\
-         - *median* to *max* are of all samples of all blocks together; *p99.9, a block* is the mean over blocks of that of each block, with its 95 % interval. \
+         - *median* to *max* are of all samples of all blocks together; *p99.9, a block* is the middle over blocks of that of each block, with its 95 % interval. \
          *against nobody reporting* is the change of it in each block; `~` marks one that cannot be told from none.\n"
             .to_owned()
     }

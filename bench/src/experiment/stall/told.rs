@@ -61,7 +61,7 @@ impl Told for Found {
         vec![Chart {
             id: "p999".to_owned(),
             title: "How long a vCPU is kept from running, at the 99.9th percentile".to_owned(),
-            reading: "Mean over blocks of each block's percentile, with its 95 % interval, by powers of ten; coloured by the test against where nobody reports.".to_owned(),
+            reading: "Middle over blocks of each block's percentile, with its 95 % interval, by powers of ten; coloured by the test against where nobody reports.".to_owned(),
             caveats: caveats(self.unit, blocks).into_iter().chain(self.shared.then(|| SHARED.to_owned())).collect(),
             body: Body::Bars(Bars { along: Measure::powers("kept", Quantity::Cost(self.unit)), bars }),
         }]
@@ -75,8 +75,8 @@ impl Told for Found {
                 format!("kept for {} at the 99.9th percentile", amount(self.unit, &row.p999)),
             )
         };
-        let is_shown = |(_, change): &(String, Interval)| change.shows_difference();
-        let decided = match changes.iter().filter(|change| is_shown(change)).count() {
+        let is_longer = |(_, change): &(String, Interval)| change.shows_difference() && change.mean > 0.0;
+        let decided = match changes.iter().filter(|change| is_longer(change)).count() {
             _ if changes.is_empty() => None,
             all if all == changes.len() => {
                 Some("What others report keeps a vCPU that faults: its tail has to be counted in.".to_owned())

@@ -99,7 +99,7 @@ impl Findings for Found {
 
     fn how_to_read(&self) -> String {
         "- *single*, *vectored*: the discard phase of a report over its ranges, with a madvise for each and with one process_madvise; medians of trials, \
-         their mean over blocks with its 95 % interval.\n\
+         their middle over blocks with its 95 % interval.\n\
          - *change*: by how much the second takes longer than the first in the same block; `~` marks one that cannot be told from none, corrected for the \
          sizes of the table. *of a report*: the same of everything from the guest's first step to its acknowledgement.\n"
             .to_owned()

@@ -64,7 +64,7 @@ impl Found {
         Chart {
             id: format!("ranges-{order}"),
             title: format!("Blocks of {}: what discarding a range costs, by the ranges of a report", block(order)),
-            reading: "Mean over blocks of medians, with 95 % intervals; where the lines cross, one call for all begins to be cheaper.".to_owned(),
+            reading: "Middle over blocks of medians, with 95 % intervals; where the lines cross, one call for all begins to be cheaper.".to_owned(),
             caveats: caveats(self.unit, blocks),
             body: Body::Plot(Plot {
                 x: Measure::doublings("ranges a report", Quantity::Count),

@@ -1,5 +1,7 @@
 //! What it costs to find the blocks that are not reported yet, by strategy.
 
+use std::collections::BTreeSet;
+
 use abi::addr::{Order, PAGE_SIZE};
 use host::engine::{GuestCounter, Load, Reporting, Shuffle, Tally, Walk};
 use schemars::JsonSchema;
@@ -9,12 +11,14 @@ use crate::archive::Archive;
 use crate::archive::group::Group;
 use crate::axes::named::Named;
 use crate::experiment::contract::Findings;
-use crate::figure::interval::{Interval, Sampling, holm};
+use crate::experiment::least::{AgainstLeast, Blocks, in_tables};
+use crate::figure::interval::{Interval, Sampling, holm, pairs};
 use crate::figure::number;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::scaling::{self, Growth};
 use crate::figure::table::Grid;
 use crate::figure::unit::{Unit, float, percent, ratio};
+use crate::trial::engine::measured::EngineMeasured;
 use crate::trial::kind::Engine;
 
 /// What the experiment found.
@@ -51,6 +55,9 @@ pub struct CombRow {
     pub invisible: Quantiles,
     /// Nanoseconds of walking altogether, a trial.
     pub walking_ns: Interval,
+    /// How much longer it walked than the one that walked the shortest through as long a list; absent of that one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub against_least: Option<AgainstLeast>,
     /// Boundary pointers reset, a trial.
     pub resets: f64,
 }
@@ -118,6 +125,9 @@ impl Found {
                 ("p99.9", &|row| row.hold.tail().map_or_else(String::new, show)),
                 ("max", &|row| show(row.hold.max)),
                 ("walking, a list", &|row| show(row.walking_ns.mean)),
+                ("more than the least", &|row| {
+                    row.against_least.as_ref().map_or_else(String::new, |against| against.show(self.unit))
+                }),
                 ("resets", &|row| number::number(row.resets)),
                 ("batches", &|row| row.hold.n.to_string()),
                 ("n", &|row| row.examined.blocks.to_string()),
@@ -199,10 +209,13 @@ fn sentence(unit: Unit, row: &GrowthRow) -> String {
     )
 }
 
-fn comb(group: &Group<'_, Engine>, how: Sampling) -> CombRow {
+fn comb(group: &Group<'_, Engine>, how: Sampling) -> (CombRow, Blocks) {
     let unit = Order::new(u64::from(group.choices.unit)).unwrap_or_default();
     let a_trial = |counter| ratio(float(group.sum(counter)), float(group.trials.len() as u64));
-    CombRow {
+    let walking = |measured: &EngineMeasured| {
+        measured.counts.clock.figure(float(measured.sum(GuestCounter::WalkTicks)))
+    };
+    let row = CombRow {
         walk: group.choices.walk,
         shuffle: group.choices.shuffle,
         length: group.choices.footprint / (2 * unit.pages() * PAGE_SIZE),
@@ -214,11 +227,11 @@ fn comb(group: &Group<'_, Engine>, how: Sampling) -> CombRow {
         high_water: group.choices.high_water,
         hold: group.tally(Tally::HoldWalk),
         invisible: group.tally(Tally::Invisible),
-        walking_ns: group.interval(how, |measured| {
-            measured.counts.clock.figure(float(measured.sum(GuestCounter::WalkTicks)))
-        }),
+        walking_ns: group.interval(how, walking),
+        against_least: None,
         resets: a_trial(GuestCounter::Resets),
-    }
+    };
+    (row, group.by_block(walking))
 }
 
 fn growths(combs: &[CombRow]) -> Vec<GrowthRow> {
@@ -282,8 +295,12 @@ impl Findings for Found {
     fn of(archive: &Archive) -> Self {
         let (groups, how) = (&archive.groups::<Engine>(), archive.sampling());
         let is_comb = |group: &&Group<'_, Engine>| group.choices.load.0 == Load::Comb;
-        let mut combs: Vec<CombRow> = groups.iter().filter(is_comb).map(|group| comb(group, how)).collect();
-        combs.sort_by_key(|row| (row.shuffle, row.walk, row.length));
+        let mut combs: Vec<(CombRow, Blocks)> =
+            groups.iter().filter(is_comb).map(|group| comb(group, how)).collect();
+        let table = |row: &CombRow| Some((row.shuffle, row.length));
+        in_tables(&mut combs, table, |row, against| row.against_least = against, how);
+        combs.sort_by_key(|(row, _)| (row.shuffle, row.walk, row.length));
+        let combs: Vec<CombRow> = combs.into_iter().map(|(row, _)| row).collect();
         let loads: Vec<&Group<'_, Engine>> = groups.iter().filter(|group| !is_comb(group)).collect();
         Self { unit: archive.unit(), growth: growths(&combs), combs, loads: load_rows(&loads, how) }
     }
@@ -293,7 +310,9 @@ impl Findings for Found {
     }
 
     fn comparisons(&self) -> usize {
-        self.loads.iter().flat_map(|row| [row.on, row.off]).flatten().count()
+        let of_loads = self.loads.iter().flat_map(|row| [row.on, row.off]).flatten().count();
+        let walks: BTreeSet<_> = self.combs.iter().map(|row| row.walk).collect();
+        of_loads.max(pairs(walks.len()))
     }
 
     fn sentences(&self) -> Vec<String> {

@@ -4,7 +4,8 @@ use host::engine::Shuffle;
 
 use super::found::{CombRow, Found};
 use crate::archive::Archive;
-use crate::experiment::told::{Choice, Decision, Headline, KeyFigure, Told, beside, caveats, least};
+use crate::experiment::least::Contest;
+use crate::experiment::told::{Choice, Decision, Headline, KeyFigure, Told, caveats};
 use crate::figure::chart::{Body, Chart, Join, Line, Measure, Plot, Point};
 use crate::figure::number::{amount, around, number};
 use crate::figure::quantity::Quantity;
@@ -13,19 +14,21 @@ use crate::figure::unit::float;
 impl Told for Found {
     fn headline(&self) -> Option<Headline> {
         let rows = self.longest();
-        let (best, is_apart) = least(&rows, |row| row.walking_ns)?;
+        let contest = contest(&rows)?;
+        let best = contest.best;
         let figure = |row: &CombRow| {
             KeyFigure::new(format!("{}, walking altogether", row.walk), amount(self.unit, &row.walking_ns))
         };
         Some(Headline {
             sentence: format!(
-                "Through a list of {} blocks {} walks for the shortest, {}, and looks at {} blocks for each that it reports.",
+                "Through a list of {} blocks {} walks for the shortest, {}, and looks at {} blocks for each that it reports{}.",
                 best.length,
                 best.walk,
                 amount(self.unit, &best.walking_ns),
-                number(best.examined.mean)
+                number(best.examined.mean),
+                contest.but(name)
             ),
-            confidence: beside(is_apart),
+            confidence: contest.confidence(name),
             figures: rows.iter().take(3).map(figure).collect(),
         })
     }
@@ -61,7 +64,8 @@ impl Told for Found {
 
     fn decision(&self) -> Option<Decision> {
         let rows = self.longest();
-        let (best, is_apart) = least(&rows, |row| row.walking_ns)?;
+        let contest = contest(&rows)?;
+        let best = contest.best;
         let option = |row: &CombRow| {
             let evidence = format!(
                 "{} walking through {} blocks; {} looked at for each reported; lock held for {} at the median",
@@ -74,11 +78,15 @@ impl Told for Found {
         };
         Some(Decision {
             options: rows.iter().map(option).collect(),
-            decided: is_apart.then(|| format!("Walk by {}, where lists are long.", best.walk)),
+            decided: contest
+                .is_decided()
+                .then(|| format!("Walk by {}, where lists are long{}.", best.walk, contest.but(name))),
             because: format!(
-                "It walked for the shortest of {} at the longest list; {}.",
+                "{} walked for the shortest of {} at the longest list{}; {}.",
+                best.walk,
                 rows.len(),
-                beside(is_apart)
+                contest.but(name),
+                contest.confidence(name)
             ),
             revisit: vec!["lists are shorter than was tried, or compaction moves them".to_owned()],
         })
@@ -110,4 +118,12 @@ impl Found {
         };
         self.combs.chunk_by(|a, b| (a.walk, a.shuffle) == (b.walk, b.shuffle)).map(line).collect()
     }
+}
+
+fn contest(rows: &[CombRow]) -> Option<Contest<'_, CombRow>> {
+    Contest::of(rows, |row| row.walking_ns.mean, |row| row.against_least)
+}
+
+fn name(row: &CombRow) -> String {
+    row.walk.to_string()
 }
