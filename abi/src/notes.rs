@@ -38,6 +38,8 @@ pub const IN_FLIGHT: Gpa = word(13);
 /// The host's word, from before the guest runs: not 0 if the guest is to look at every page that is not reported, before and
 /// after the reports that prove something, and to say so ([`crate::control::Control::Looked`]).
 pub const LOOKS: Gpa = word(14);
+/// The host's word: rings that a thread of it has answered, where the guest waits for each.
+pub const ANSWERED: Gpa = word(15);
 /// Length of the panic message.
 pub const PANIC_LENGTH: Gpa = word(30);
 const _: () = assert!(16 + Violation::ALL.len() <= 30);

@@ -18,10 +18,12 @@
 //! | `agree` | whether two runs say the same |
 //! | `tables` | all of it as tables and sentences |
 //! | `floors` | from what `doctor` finds to a host nobody has run |
+//! | `examined` | a file of `doctor` as a profile |
 
 pub mod agree;
 pub mod cost;
 pub mod even;
+pub mod examined;
 pub mod fit;
 pub mod floors;
 pub mod observed;

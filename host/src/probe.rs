@@ -28,10 +28,12 @@ use crate::memory::GuestRam;
 
 mod clock_source;
 mod facts;
+mod floors;
 
 pub use clock_source::{ClockSource, Unsteady};
 use facts::{ANY_LENGTH, HALT_POLL};
 pub use facts::{Answered, DoorbellFact, Facts};
+pub use floors::{Floor, FloorFact};
 
 /// How long a doorbell may take before it counts as dead.
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -68,12 +70,15 @@ pub fn probe() -> Result<Facts, KvmError> {
     }
     let mut placed = placement.placed();
     placed.remarks.extend(pinned.pin().astray());
+    drop(pinned);
+    let floors = floors::floors(&kvm, &doorbells);
     Ok(Facts {
         flavour: kvm::flavour(),
         capabilities: capabilities(&kvm),
         max_vcpus: u32::try_from(kvm.get_max_vcpus()).unwrap_or(u32::MAX),
         hypercall,
         doorbells,
+        floors,
         instruction_ticks,
         ring0_emulated,
         counter: counter(),
@@ -169,7 +174,18 @@ struct Probe {
 impl Probe {
     /// One whose doorbell is the instruction of the boot words, as it is or as this one's.
     fn build(kvm: &Kvm, boot: BootInfo, doorbell: Option<Doorbell>) -> Result<Self, BuildError> {
-        let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(ARENA_PAGES))?);
+        let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(boot.arena_pages))?);
+        Self::over(kvm, boot, doorbell, HaltPoll::Host, ram)
+    }
+
+    /// The same over memory that is there, with a processor that KVM puts to sleep so.
+    fn over(
+        kvm: &Kvm,
+        boot: BootInfo,
+        doorbell: Option<Doorbell>,
+        halt_poll: HaltPoll,
+        ram: Arc<GuestRam>,
+    ) -> Result<Self, BuildError> {
         let blueprint = Blueprint {
             kvm,
             ram: Arc::clone(&ram),
@@ -179,7 +195,7 @@ impl Probe {
             company: None,
             ioeventfd: doorbell.and_then(Doorbell::matches),
             coalesced: doorbell.is_some_and(Doorbell::is_coalesced),
-            halt_poll: HaltPoll::Host,
+            halt_poll,
         };
         Ok(Self { machine: Machine::new(&blueprint)?, ram })
     }
@@ -199,6 +215,8 @@ enum ProbeError {
     Panicked(String),
     #[error(transparent)]
     Watchdog(#[from] io::Error),
+    #[error("pages of the guest cannot be taken: {0}")]
+    Discard(io::Error),
 }
 
 /// Counts calls, and the ticks from ready to done.

@@ -1,7 +1,7 @@
-//! `pagehint profile RUN`: a host as the terms of the cost model, fitted to what a run measured.
+//! `pagehint profile RUN`: a host as the terms of the cost model, fitted to what a run measured, or by what doctor found.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -12,16 +12,17 @@ use crate::figure::json;
 use crate::figure::table::Grid;
 use crate::model::agree::agree;
 use crate::model::fit::Fit;
-use crate::model::floors::{floors_of, transfer};
+use crate::model::floors::{doorbells_of, floors_of, transfer};
 use crate::model::observed::Observed;
 use crate::model::profile::Profile;
 use crate::model::scale::Scale;
-use crate::model::tables;
+use crate::model::{examined, published, tables};
 
 /// Flags of `pagehint profile`.
 #[derive(Args)]
 pub(super) struct ProfileOf {
-    /// The run directory: of compare or batch.
+    /// The run directory, of compare or batch; or a file of `doctor --json`, whose floors are the terms then.
+    #[arg(value_name = "RUN|FILE.json")]
     run: PathBuf,
     /// Write the profile here. [default: print it after the tables]
     #[arg(long, value_name = "FILE")]
@@ -40,18 +41,18 @@ pub(super) struct ProfileOf {
 }
 
 /// A run as the model has it.
-pub(super) struct Fitted {
-    pub(super) profile: Profile,
+struct Fitted {
+    profile: Profile,
     fit: Fit,
     archive: Archive,
 }
 
 /// Fits a run.
-pub(super) fn fitted(run: &std::path::Path) -> anyhow::Result<Fitted> {
+fn fitted(run: &Path) -> anyhow::Result<Fitted> {
     let archive = Archive::open(run)?;
     let observed = Observed::of(&archive);
     let unit = Scale::from(archive.unit());
-    let floors = floors_of(&archive);
+    let floors = doorbells_of(&archive);
     let fit = Fit::of(&observed.cells, &floors, unit, archive.plan.seed(), archive.sampling()).ok_or_else(|| {
         Usage(format!(
             "{} has no block with a report of every transport that the model knows: give a run of compare or batch that went through one block at least",
@@ -85,7 +86,43 @@ fn notes(observed: &Observed, archive: &Archive) -> Vec<String> {
     notes
 }
 
+/// A profile by what was typed for it: a run, what doctor found, a profile's file or a built-in one.
+pub(super) fn named(name: &str) -> anyhow::Result<Profile> {
+    let path = Path::new(name);
+    Ok(match path {
+        _ if path.is_dir() => fitted(path)?.profile,
+        _ if is_examined(path) => examined::read(path)?,
+        _ => published::profile(name)?,
+    })
+}
+
+fn is_examined(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|extension| extension == "json")
+}
+
+/// A host by what doctor found of it.
+fn by_floors(asked: &ProfileOf, out: &mut dyn Write) -> anyhow::Result<Code> {
+    let profile = examined::read(&asked.run)?;
+    let of_a_run = [("--predict", asked.predict.is_empty()), ("--agrees-with", asked.agrees_with.is_none()), ("--json", !asked.json)];
+    if let Some((flag, _)) = of_a_run.into_iter().find(|(_, is_absent)| !is_absent) {
+        return Err(Usage(format!(
+            "{flag} asks for a run, and {} is what doctor found: give a run directory, or leave the flag out",
+            asked.run.display()
+        ))
+        .into());
+    }
+    writeln!(out, "{}", profile.host)?;
+    show(out, &tables::of_profile(&profile))?;
+    for note in &profile.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    write(asked, &profile, out)
+}
+
 pub(super) fn run(asked: &ProfileOf, out: &mut dyn Write) -> anyhow::Result<Code> {
+    if is_examined(&asked.run) {
+        return by_floors(asked, out);
+    }
     let Fitted { profile, fit, archive } = fitted(&asked.run)?;
     if let Some(other) = &asked.agrees_with {
         return compare(&archive, &Archive::open(other)?, out);
@@ -105,6 +142,11 @@ pub(super) fn run(asked: &ProfileOf, out: &mut dyn Write) -> anyhow::Result<Code
     for sentence in tables::sentences(&fit) {
         writeln!(out, "{sentence}")?;
     }
+    write(asked, &profile, out)
+}
+
+/// Writes the profile where it was asked for, or prints it.
+fn write(asked: &ProfileOf, profile: &Profile, out: &mut dyn Write) -> anyhow::Result<Code> {
     let text = profile.to_toml();
     match &asked.out {
         Some(path) => {

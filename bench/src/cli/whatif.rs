@@ -9,8 +9,9 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde::Serialize;
 
 use super::exit::{Code, Usage};
-use super::profile::{fitted, show};
+use super::profile::{named, show};
 use crate::archive::file;
+use crate::figure::chart::Body;
 use crate::figure::json;
 use crate::figure::map;
 use crate::figure::size::whole;
@@ -25,7 +26,7 @@ use crate::model::{published, tables, winners};
 /// Flags of `pagehint whatif`.
 #[derive(Args)]
 pub(super) struct WhatIf {
-    /// A profile: one that is built in, a file, or a run directory. [default: nothing is known but what flags say]
+    /// A profile: one that is built in, a file, what `doctor --json` wrote, or a run directory. [default: nothing is known but what flags say]
     #[arg(long, value_name = "NAME|FILE|RUN")]
     profile: Option<String>,
     /// Where to take what it does not know from; more than one are asked in turn.
@@ -126,12 +127,6 @@ fn check(asked: &WhatIf) -> Result<(), Usage> {
         )));
     }
     Ok(())
-}
-
-/// A profile by what was typed for it.
-fn named(name: &str) -> anyhow::Result<Profile> {
-    let path = Path::new(name);
-    Ok(if path.is_dir() { fitted(path)?.profile } else { published::profile(name)? })
 }
 
 /// The host with its flags in it, and filled.
@@ -236,23 +231,22 @@ fn print(said: &Said, out: &mut dyn Write) -> anyhow::Result<()> {
 
 /// Writes the map and its data; says where.
 fn draw(asked: &WhatIf, profile: &Profile, path: &Path) -> anyhow::Result<String> {
-    let built_in =
-        published::ALL.iter().map(|(name, _)| published::profile(name)).collect::<Result<Vec<_>, _>>()?;
-    let mut hosts: Vec<Profile> = built_in.into_iter().map(Profile::in_time).collect();
+    let mut hosts = published::all()?;
     for name in &asked.on_map {
         hosts.push(named(name)?.in_time());
     }
     hosts.push(profile.clone().in_time());
     let blocks =
         Blocks { order: asked.orders.first().copied().unwrap_or_default(), discarded: true, huge: false };
-    let map = winners::map(profile, &hosts, asked.batch, blocks).map_err(|unknown| {
+    let chart = winners::chart(profile, &hosts, asked.batch, blocks).map_err(|unknown| {
         Usage(format!(
             "no map can be drawn by {}: it does not know {unknown}; fill it (--fill RUN)",
             profile.name
         ))
     })?;
     let table = path.with_extension("csv");
-    for (path, text) in [(path, map::svg(&map)), (&table, map::csv(&map))] {
+    let Body::Map(map) = &chart.body else { return Ok(String::new()) };
+    for (path, text) in [(path, chart.file()), (&table, map::csv(map))] {
         file::write(path, text.as_bytes())
             .map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", path.display()))?;
     }

@@ -1,7 +1,8 @@
 //! Charts: one way to draw everything that is drawn, for pages and for files of their own.
 //!
 //! Whoever has figures makes a [`Chart`] of them: a title, how it is read, what to know before it is believed, and a
-//! [`Plot`] (lines, steps, points over two axes) or [`Bars`] (costs with intervals, changes, a waterfall). What is drawn is
+//! [`Plot`] (lines, steps, points over two axes), [`Bars`] (costs with intervals, changes, a waterfall) or a
+//! [`Map`](crate::figure::map::Map) (who is where, and what is the case there). What is drawn is
 //! an SVG element with its alternative text, a value under the pointer for every mark, round numbers beside its axes, and
 //! no colour that has to be seen to read it; light and dark follow the reader's choice. Values that are no numbers, or have
 //! no place on an axis by powers, are left out.
@@ -23,6 +24,7 @@
 //! assert!(chart.table().to_markdown().contains("those"));
 //! ```
 
+mod areas;
 mod bars;
 pub mod model;
 mod plot;
@@ -74,6 +76,7 @@ impl Chart {
         match &self.body {
             Body::Plot(plot) => plot::draw(sheet, plot),
             Body::Bars(bars) => bars::draw(sheet, bars),
+            Body::Map(map) => areas::draw(sheet, map),
         }
     }
 

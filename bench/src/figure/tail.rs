@@ -85,6 +85,10 @@ impl Distribution {
 pub struct Tail {
     /// Whose it is.
     pub name: String,
+    /// What the picture is about that it belongs into; all that have nothing here are in one.
+    pub part: String,
+    /// Its colour by number, and whether it is the second with it, and dashed; by its place if it has none.
+    pub look: Option<(usize, bool)>,
     /// The share of samples that are longer, and the figure.
     pub points: Vec<(f64, f64)>,
 }
@@ -101,7 +105,7 @@ impl Tail {
         let figure = |share| if share * n <= 1.0 { 0.0 } else { share };
         let points =
             shares.map(|share| (share, clock.figure(float(distribution.beyond(figure(share)))))).collect();
-        Self { name: name.to_owned(), points }
+        Self { name: name.to_owned(), part: String::new(), look: None, points }
     }
 }
 
@@ -109,7 +113,7 @@ impl Tail {
 #[must_use]
 pub fn csv(tails: &[Tail]) -> String {
     let mut text = "name,longer,figure\n".to_owned();
-    for Tail { name, points } in tails {
+    for Tail { name, points, .. } in tails {
         for (share, figure) in points {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{},{share:.9},{figure:.1}", name.replace(',', ";"));
@@ -121,12 +125,10 @@ pub fn csv(tails: &[Tail]) -> String {
 /// The curves as a chart, both axes by powers of ten; `what` is how long.
 #[must_use]
 pub fn chart(title: &str, what: &str, unit: Unit, tails: &[Tail]) -> Chart {
-    let line = |(look, tail): (usize, &Tail)| Line {
-        name: tail.name.clone(),
-        look,
-        is_second: false,
-        join: Join::Straight,
-        points: tail.points.iter().map(|(share, figure)| Point::at(*share, *figure)).collect(),
+    let line = |(place, tail): (usize, &Tail)| {
+        let (look, is_second) = tail.look.unwrap_or((place, false));
+        let points = tail.points.iter().map(|(share, figure)| Point::at(*share, *figure)).collect();
+        Line { name: tail.name.clone(), look, is_second, join: Join::Straight, points }
     };
     Chart {
         id: "percentiles".to_owned(),
@@ -186,7 +188,7 @@ mod tests {
             "{tail:?}"
         );
         assert_eq!(tail.points.last(), Some(&(0.001, 1000.0)));
-        let tails = [tail.clone(), Tail { name: "none".into(), points: vec![] }];
+        let tails = [tail.clone(), Tail { name: "none".into(), points: vec![], ..tail.clone() }];
         let text = chart("x & y", "a sample", Unit::Nanoseconds, &tails).file();
         assert!(text.contains("x &amp; y") && text.contains("a &lt; b"), "{text}");
         for mark in [">p50<", ">p99<", ">p99.9<", ">500 ns<", ">1 µs<"] {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cost::Report;
 use super::even::{CALLS, Even};
 use super::fit::Fit;
-use super::floors::floors_of;
+use super::floors::doorbells_of;
 use super::observed::{Cell, Observed};
 use super::scale::Scale;
 use crate::archive::Archive;
@@ -106,7 +106,7 @@ fn called(cells: &[Cell], how: Sampling) -> BTreeMap<Pair, Interval> {
 fn evens(archive: &Archive) -> Vec<Even> {
     let observed = Observed::of(archive);
     let unit = Scale::from(archive.unit());
-    let fit = Fit::of(&observed.cells, &floors_of(archive), unit, archive.plan.seed(), archive.sampling());
+    let fit = Fit::of(&observed.cells, &doorbells_of(archive), unit, archive.plan.seed(), archive.sampling());
     let Some(fit) = fit else { return Vec::new() };
     let profile = fit.profile();
     let mut blocks: Vec<_> = observed.cells.iter().map(|cell| cell.report.blocks).collect();

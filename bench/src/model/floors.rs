@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use abi::axes::Axis;
 use host::axes::{Doorbell, GuestRing};
+use host::probe::Floor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +24,9 @@ use crate::trial::kind::Timed;
 /// From here on a prediction is off, and its report says why.
 pub const OFF: f64 = 0.30;
 
-/// The terms that doorbells of `doctor` are, from one guest ring.
+/// The terms that doorbells of `doctor` are, from one guest ring. Fits ask these where cells do not tell theirs apart.
 #[must_use]
-pub fn floors(environment: &Environment, ring: GuestRing) -> BTreeMap<Term, f64> {
+pub fn doorbells(environment: &Environment, ring: GuestRing) -> BTreeMap<Term, f64> {
     let call = match environment.call() {
         CallBy::Hypercall => Doorbell::Hypercall,
         CallBy::Port => Doorbell::Port,
@@ -44,22 +45,55 @@ pub fn floors(environment: &Environment, ring: GuestRing) -> BTreeMap<Term, f64>
     terms.into_iter().filter_map(|(term, doorbell)| Some((term, round_trip(doorbell)?))).collect()
 }
 
-/// The same of a run: from the mode that its guest ran in.
+/// All terms that `doctor` finds, from one guest ring.
 #[must_use]
-pub fn floors_of(archive: &Archive) -> BTreeMap<Term, f64> {
-    let groups = archive.groups::<Timed>();
-    let rings = groups.iter().flat_map(|group| group.measured().map(|measured| measured.counts.guest_ring));
-    rings.max().map(|ring| floors(&archive.environment, ring.0)).unwrap_or_default()
+pub fn floors(environment: &Environment, ring: GuestRing) -> BTreeMap<Term, f64> {
+    let of = environment.kvm.floors.iter().filter(|record| record.guest_ring.0 == ring);
+    let parts = of.filter_map(|record| Some((term(record.floor.0), record.cost?)));
+    doorbells(environment, ring).into_iter().chain(parts).collect()
 }
 
-/// A host as another one with its own floors. A floor whose term is merged with others in the profile cannot be put in its
-/// place, and stays.
+const fn term(floor: Floor) -> Term {
+    match floor {
+        Floor::WakeUp => Term::WakeUp,
+        Floor::Interrupt => Term::Interrupt,
+        Floor::Sleep => Term::Sleep,
+        Floor::Madvise => Term::Madvise,
+        Floor::DiscardPage => Term::DiscardPage,
+        Floor::DiscardHuge => Term::DiscardHuge,
+        Floor::RefaultPage => Term::RefaultPage,
+        Floor::RefaultHuge => Term::RefaultHuge,
+    }
+}
+
+/// The mode that the guest of a run ran in.
+#[must_use]
+pub fn guest_ring(archive: &Archive) -> Option<GuestRing> {
+    let groups = archive.groups::<Timed>();
+    let rings = groups.iter().flat_map(|group| group.measured().map(|measured| measured.counts.guest_ring));
+    rings.max().map(|ring| ring.0)
+}
+
+/// The doorbells' terms of a run, from that mode.
+#[must_use]
+pub fn doorbells_of(archive: &Archive) -> BTreeMap<Term, f64> {
+    guest_ring(archive).map(|ring| doorbells(&archive.environment, ring)).unwrap_or_default()
+}
+
+/// The same of all floors.
+#[must_use]
+pub fn floors_of(archive: &Archive) -> BTreeMap<Term, f64> {
+    guest_ring(archive).map(|ring| floors(&archive.environment, ring)).unwrap_or_default()
+}
+
+/// A host as another one with its own floors. A floor whose term cannot be told apart in the profile from one that has none
+/// cannot be put in its place, and stays.
 #[must_use]
 pub fn with_floors(profile: &Profile, floors: &BTreeMap<Term, f64>) -> Profile {
-    floors.iter().fold(profile.clone(), |profile, (term, floor)| {
-        let one = BTreeMap::from([(*term, Figure::exactly(*floor))]);
-        profile.clone().with(&one).unwrap_or(profile)
-    })
+    let is_whole = |term: &Term| profile.group(*term).iter().all(|other| floors.contains_key(other));
+    let set = floors.iter().filter(|(term, _)| is_whole(term));
+    let set = set.map(|(term, floor)| (*term, Figure::exactly(*floor))).collect();
+    profile.clone().with(&set).unwrap_or_else(|_| profile.clone())
 }
 
 /// How a host that is known by its floors compares with what it showed.

@@ -270,7 +270,7 @@ impl Profile {
     }
 
     /// A term with all that cannot be told apart from it.
-    fn group(&self, term: Term) -> Vec<Term> {
+    pub(super) fn group(&self, term: Term) -> Vec<Term> {
         let holders: Vec<Term> = match self.inside(term) {
             Some(inside) => inside.keys().map(|holder| holder.0).collect(),
             None => vec![term],

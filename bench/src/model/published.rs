@@ -39,6 +39,14 @@ pub fn profile(name: &str) -> Result<Profile, ProfileError> {
     }
 }
 
+/// All that are built in, as times where that is known.
+///
+/// # Errors
+/// [`ProfileError`], if one of them is none.
+pub fn all() -> Result<Vec<Profile>, ProfileError> {
+    ALL.iter().map(|(name, text)| Ok(Profile::parse(text, name)?.in_time())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use super::profile::{Figure, Profile};
 use super::scale::Scale;
 use super::term::Term;
 use crate::axes::rung::Rung;
+use crate::figure::chart::{Body, Chart};
 use crate::figure::map::{Axis, Map, Place};
 
 /// Cells of the map each way.
@@ -49,17 +50,35 @@ pub fn map(profile: &Profile, hosts: &[Profile], batch: u16, blocks: Blocks) -> 
         }
     }
     Ok(Map {
-        title: format!("Who wins: {batch} ranges a report, {}", blocks.title()),
-        subtitle: format!(
-            "model: everything but exit and discard as {} has it, its kick growing with the exit",
-            profile.name
-        ),
         x,
         y,
         kinds: KINDS.map(str::to_owned).to_vec(),
         columns: CELLS,
         cells: kinds,
         places,
+    })
+}
+
+/// The same as a picture.
+///
+/// # Errors
+/// As [`map`].
+pub fn chart(profile: &Profile, hosts: &[Profile], batch: u16, blocks: Blocks) -> Result<Chart, String> {
+    let map = map(profile, hosts, batch, blocks)?;
+    Ok(Chart {
+        id: "who-wins".to_owned(),
+        title: format!("MODEL: who wins, by exit and discard: {batch} ranges a report, {}", blocks.title()),
+        reading: format!(
+            "Everything but exit and discard as {} has it, its kick growing with the exit; both axes by powers of ten. Beside a host's \
+             name stand its exit and its discard.",
+            profile.name
+        ),
+        caveats: vec![
+            "A model: nothing of it was measured but the points. A host at an edge is one of which the other cost is not known; \
+             cycles of hosts whose frequency nobody states are taken at 3 GHz."
+                .to_owned(),
+        ],
+        body: Body::Map(map),
     })
 }
 

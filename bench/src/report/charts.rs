@@ -10,7 +10,7 @@ use crate::report::summary::Shown;
 #[must_use]
 pub fn charts(archive: &Archive, shown: &Shown) -> Vec<Chart> {
     let own = shown.found.charts(archive);
-    own.into_iter().chain(memory_of_each(shown)).chain(tails(archive, shown)).collect()
+    own.into_iter().chain(memory_of_each(shown)).chain(tails_of_each(archive, shown)).collect()
 }
 
 /// Memory over time in one picture, if there are curves.
@@ -39,6 +39,19 @@ fn memory_of_each(shown: &Shown) -> Vec<Chart> {
 #[must_use]
 pub fn curves(shown: &Shown) -> Vec<Series> {
     shown.found.curves().into_iter().filter(|series| !series.points.is_empty()).collect()
+}
+
+/// Distributions by nines in a picture for each part: so many lines in one are not to be read.
+fn tails_of_each(archive: &Archive, shown: &Shown) -> Vec<Chart> {
+    let tails = shown.found.tails();
+    let drawn: Vec<_> = tails.into_iter().filter(|tail| !tail.points.is_empty()).collect();
+    let of = |(number, tails): (usize, &[tail::Tail])| {
+        let part = tails.first().map_or("", |tail| &tail.part);
+        let title = if part.is_empty() { &shown.summary.plan.name } else { part };
+        let chart = tail::chart(&format!("{title}: by percentile"), "a sample", archive.unit(), tails);
+        Chart { id: format!("percentiles-{number}"), ..chart }
+    };
+    drawn.chunk_by(|one, other| one.part == other.part).enumerate().map(of).collect()
 }
 
 /// Distributions by nines, if there are any.

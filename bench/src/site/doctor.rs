@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use host::axes::{Axis, Doorbell};
 use host::kvm::Flavour;
-use host::probe::Facts;
+use host::probe::{Facts, Floor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::figure::unit::{Clock, Unit, float, percent};
-use crate::site::environment::{DoorbellRecord, Environment};
+use crate::site::environment::{DoorbellRecord, Environment, FloorRecord};
 use crate::site::machine::{Machine, chosen};
 use crate::site::noise::Noise;
 
@@ -62,6 +62,7 @@ fn findings(environment: &Environment, noise: Option<&Noise>) -> Vec<Finding> {
     let mut findings = vec![flavour(environment)];
     let unit = environment.kvm.clock.unit();
     findings.extend(environment.kvm.doorbells.iter().map(|record| doorbell(record, unit)));
+    findings.extend(environment.kvm.floors.iter().map(|record| floor(record, unit)));
     findings.extend([hypercalls(environment), halts(environment), speed(environment), clock(environment)]);
     findings.extend([thp(machine), quiet(noise)]);
     // What others do, and how fast the processor runs, changes no count of instructions.
@@ -97,6 +98,30 @@ fn doorbell(record: &DoorbellRecord, unit: Unit) -> Finding {
         (None, None) => "does not answer".to_owned(),
     };
     finding(&what, found, None)
+}
+
+fn floor(record: &FloorRecord, unit: Unit) -> Finding {
+    let what = format!("{}, ring {}", record.floor, record.guest_ring);
+    let found = match (record.cost, &record.reason) {
+        (Some(cost), _) => format!("{}: {}", unit.show(cost), meaning(record.floor.0)),
+        (None, reason) => {
+            format!("not measured: {}", reason.as_deref().unwrap_or("nobody says why"))
+        }
+    };
+    finding(&what, found, None)
+}
+
+const fn meaning(floor: Floor) -> &'static str {
+    match floor {
+        Floor::WakeUp => "from the kick until a thread has answered and the guest sees it",
+        Floor::Interrupt => "an interrupt to a halted guest, beyond looking",
+        Floor::Sleep => "what that takes longer where the vCPU sleeps at once",
+        Floor::Madvise => "a call that takes memory of a guest, without its pages",
+        Floor::DiscardPage => "each 4 KiB page of it",
+        Floor::DiscardHuge => "each 2 MiB page of it",
+        Floor::RefaultPage => "bringing a 4 KiB page back",
+        Floor::RefaultHuge => "bringing a 2 MiB page back",
+    }
 }
 
 fn hypercalls(environment: &Environment) -> Finding {

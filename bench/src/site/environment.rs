@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use abi::axes::Axis;
 use host::axes::{Bell, Doorbell, GuestRing};
 use host::kvm::Flavour;
-use host::probe::{Answered, Facts};
+use host::probe::{Answered, Facts, Floor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,10 @@ pub struct Kvm {
     pub calls_by_port: bool,
     /// Every doorbell, from every guest ring.
     pub doorbells: Vec<DoorbellRecord>,
+    /// Parts of a report that were measured by themselves, with guests in every ring; absent in files of before that was
+    /// done.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub floors: Vec<FloorRecord>,
     /// What an instruction of a loop costs in guest ring 0 and in ring 3, in `unit`; null if the guest did not come
     /// up there.
     pub instruction: [Option<f64>; 2],
@@ -94,6 +98,21 @@ pub struct DoorbellRecord {
     pub reason: Option<String>,
 }
 
+/// A part of a report that was measured by itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FloorRecord {
+    /// Which part.
+    pub floor: Named<Floor>,
+    /// The mode of the guest.
+    pub guest_ring: Named<GuestRing>,
+    /// What it costs in `unit` of the environment, if it could be measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cost: Option<f64>,
+    /// Why it could not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
 impl From<&Facts> for Kvm {
     fn from(facts: &Facts) -> Self {
         let clock = Clock::of(facts.counter, facts.tsc_khz);
@@ -109,6 +128,12 @@ impl From<&Facts> for Kvm {
                 reason,
             }
         });
+        let floors = facts.floors.iter().map(|fact| FloorRecord {
+            floor: Named(fact.floor),
+            guest_ring: Named(fact.guest_ring),
+            cost: fact.ticks.as_ref().ok().map(|ticks| thousandths(clock.figure(*ticks))),
+            reason: fact.ticks.as_ref().err().cloned(),
+        });
         Self {
             flavour: Named(facts.flavour),
             capabilities: facts
@@ -119,6 +144,7 @@ impl From<&Facts> for Kvm {
             hypercall: Named(facts.hypercall),
             calls_by_port: CallBy::on(facts) == CallBy::Port,
             doorbells: doorbells.collect(),
+            floors: floors.collect(),
             instruction: facts
                 .instruction_ticks
                 .map(|ticks| ticks.map(|ticks| thousandths(clock.figure(ticks)))),

@@ -9,7 +9,7 @@ use crate::experiment::batch;
 use crate::experiment::ladder::found::Found;
 use crate::model::agree::agree;
 use crate::model::fit::Fit;
-use crate::model::floors::{floors_of, transfer};
+use crate::model::floors::{doorbells_of, floors_of, transfer};
 use crate::model::observed::Observed;
 use crate::model::profile::Profile;
 use crate::model::scale::Scale;
@@ -26,7 +26,7 @@ fn reference(name: &str) -> Archive {
 fn profile(archive: &Archive, name: &str) -> (Profile, Observed) {
     let observed = Observed::of(archive);
     let unit = Scale::from(archive.unit());
-    let fit = Fit::of(&observed.cells, &floors_of(archive), unit, 1, archive.sampling()).unwrap();
+    let fit = Fit::of(&observed.cells, &doorbells_of(archive), unit, 1, archive.sampling()).unwrap();
     (fit.profile().called(name), observed)
 }
 

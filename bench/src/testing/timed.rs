@@ -55,6 +55,7 @@ pub(crate) fn facts() -> Facts {
             answer(Doorbell::XenHypercall, 3100),
             answer(Doorbell::HypervHypercall, 3200),
         ],
+        floors: Vec::new(),
         instruction_ticks: [Some(0.6), None],
         ring0_emulated: false,
         counter: Counter::Time,

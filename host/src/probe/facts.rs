@@ -2,6 +2,7 @@
 //! and at what cost.
 
 use super::clock_source::ClockSource;
+use super::floors::FloorFact;
 use crate::axes::{Bell, Doorbell, GuestRing, Way};
 use crate::kvm::{Counter, Flavour, Placed};
 
@@ -49,6 +50,8 @@ pub struct Facts {
     pub hypercall: Bell,
     /// Every doorbell from every ring.
     pub doorbells: Vec<DoorbellFact>,
+    /// Parts of a report that were measured by themselves, with guests in every ring.
+    pub floors: Vec<FloorFact>,
     /// Ticks of the time stamp counter that an instruction of a simple loop takes in ring 0 and in ring 3;
     /// `None` if the guest did not come up there.
     pub instruction_ticks: [Option<f64>; 2],

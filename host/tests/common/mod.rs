@@ -50,6 +50,7 @@ fn nothing_known() -> Facts {
         max_vcpus: 1,
         hypercall: Bell::Vmcall,
         doorbells: Vec::new(),
+        floors: Vec::new(),
         instruction_ticks: [None; 2],
         ring0_emulated: false,
         counter: Counter::Time,

@@ -18,7 +18,7 @@ use crate::figure::unit::{Unit, percent, ratio};
 use crate::model::cost::{Blocks, Report};
 use crate::model::even::{CALLS, Contest, Even, VIRTIO};
 use crate::model::fit::Fit;
-use crate::model::floors::floors_of;
+use crate::model::floors::doorbells_of;
 use crate::model::observed::{Cell, Observed};
 use crate::model::profile::Profile;
 use crate::model::scale::Scale;
@@ -76,7 +76,7 @@ impl Findings for Found {
     fn of(archive: &Archive) -> Self {
         let observed = Observed::of(archive);
         let how = archive.sampling();
-        let floors = floors_of(archive);
+        let floors = doorbells_of(archive);
         let fit = Fit::of(&observed.cells, &floors, Scale::from(archive.unit()), archive.plan.seed(), how);
         let blocks: BTreeSet<Blocks> = observed.cells.iter().map(|cell| cell.report.blocks).collect();
         let profile = fit.as_ref().map(|fit| named(fit, archive));

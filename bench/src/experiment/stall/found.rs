@@ -155,7 +155,27 @@ impl Findings for Found {
             let rung = row.rung.map_or_else(String::new, |rung| format!(" {rung}"));
             format!("{}:{rung} {}", row.does, company(row))
         };
-        self.rows.iter().map(|row| Tail { name: name(row), points: row.curve.clone() }).collect()
+        let mut rungs: Vec<Named<Rung>> = self.rows.iter().filter_map(|row| row.rung).collect();
+        rungs.sort_unstable();
+        rungs.dedup();
+        let tail = |row: &Row| {
+            // A colour for each transport; the other company it keeps is dashed. Where nobody reports, black.
+            let place = row.rung.and_then(|rung| rungs.iter().position(|other| *other == rung));
+            let is_second = match row.does.0 {
+                Does::Reports => row.vcpus > row.reporters,
+                Does::Faults => row.reporters > 1,
+            };
+            Tail {
+                name: name(row),
+                part: part(row).to_owned(),
+                look: Some((place.unwrap_or(7), is_second)),
+                points: row.curve.clone(),
+            }
+        };
+        let mut tails: Vec<Tail> = self.rows.iter().map(tail).collect();
+        // Stable: within a part they are as they were.
+        tails.sort_by_key(|tail| PARTS.iter().position(|part| *part == tail.part));
+        tails
     }
 
     fn how_to_read(&self) -> String {
@@ -166,6 +186,21 @@ impl Findings for Found {
          - *median* to *max* are of all samples of all blocks together; *p99.9, a block* is the middle over blocks of that of each block, with its 95 % interval. \
          *against nobody reporting* is the change of it in each block; `~` marks one that cannot be told from none.\n"
             .to_owned()
+    }
+}
+
+/// The parts of which there is a picture each.
+const PARTS: [&str; 3] = [
+    "A vCPU that reports, and nobody else does",
+    "A vCPU that reports while others do",
+    "A vCPU that faults",
+];
+
+fn part(row: &Row) -> &'static str {
+    match (row.does.0, row.reporters) {
+        (Does::Reports, ..=1) => PARTS[0],
+        (Does::Reports, _) => PARTS[1],
+        (Does::Faults, _) => PARTS[2],
     }
 }
 

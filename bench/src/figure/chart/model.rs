@@ -1,6 +1,7 @@
 //! What a chart is made of: whoever has figures fills these in, and draws nothing.
 
 use crate::figure::interval::Interval;
+use crate::figure::map::Map;
 use crate::figure::quantity::Quantity;
 
 /// A chart without its looks.
@@ -25,6 +26,8 @@ pub enum Body {
     Plot(Plot),
     /// Bars, a row each: costs with their intervals, changes, a waterfall.
     Bars(Bars),
+    /// Areas over two axes, and who lies where.
+    Map(Map),
 }
 
 /// How values go along an axis.

@@ -30,7 +30,9 @@ pub fn rules() -> String {
     let mut text = ".chart{font-family:system-ui,sans-serif;font-size:12px}\
          .chart .line{fill:none;stroke-width:1.8}.chart .dashed{stroke-dasharray:5 4}\
          .chart .grid,.chart .axis,.chart .end{fill:none;stroke-width:1}.chart .end{stroke-width:1.5}\
-         .chart text{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}.chart .strong{font-weight:600}.chart .touch{fill:transparent;stroke:none}.chart .open{fill-opacity:.18;stroke-width:1.5}\n"
+         .chart text{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}.chart .strong{font-weight:600}.chart .touch{fill:transparent;stroke:none}.chart .open{fill-opacity:.18;stroke-width:1.5}\
+         .chart .pale{fill-opacity:.3;shape-rendering:crispEdges}.chart .mark{stroke-width:1.3}\
+         .chart .small{font-size:10px;stroke:none}.chart .large{font-size:20px;font-weight:700}\n"
         .to_owned();
     text.push_str(&inks(0));
     text.push_str("@media screen and (prefers-color-scheme:dark){\n");
@@ -43,7 +45,7 @@ fn inks(scheme: usize) -> String {
         INKS.iter().map(|(rule, colours)| format!("{rule}{}}}", colours[scheme])).collect();
     let (ground, ink) = (INKS[0].1[scheme], INKS[1].1[scheme]);
     // So that no line of the grid goes through a letter.
-    text.push_str(&format!(".chart text{{stroke:{ground}}}"));
+    text.push_str(&format!(".chart text{{stroke:{ground}}}.chart .knocked{{fill:{ground}}}.chart .mark{{stroke:{ink}}}"));
     text.push_str(&format!(".chart .axis,.chart .end{{stroke:{ink}}}\n"));
     for (look, colours) in COLOURS.iter().enumerate() {
         let colour = colours[scheme];

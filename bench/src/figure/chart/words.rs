@@ -2,7 +2,9 @@
 
 use super::model::{Bars, Body, Chart, Join, Line, Plot, Point, Scale};
 use super::plot::is_drawn;
+use crate::figure::map::{self, Map, Place};
 use crate::figure::table::Grid;
+use crate::figure::unit::{float, percent, ratio};
 
 /// Figures of an alternative text: what has more is in the table.
 const SAID: usize = 24;
@@ -16,6 +18,7 @@ pub(super) fn description(chart: &Chart) -> String {
             bars.iter().map(|bar| format!("{}: {}", bar.label, bar.shown)).collect()
         }
         Body::Plot(plot) => plot.lines.iter().filter_map(|line| of_line(plot, line)).collect(),
+        Body::Map(map) => areas(map).chain(map.places.iter().map(Place::said)).collect(),
     };
     if figures.is_empty() {
         return format!("{} There is nothing to draw.", chart.reading);
@@ -40,9 +43,32 @@ fn of_line(plot: &Plot, line: &Line) -> Option<String> {
 pub(super) fn table(chart: &Chart) -> Grid {
     match &chart.body {
         Body::Bars(bars) => of_bars(chart, bars),
+        Body::Map(map) => of_map(chart, map),
         Body::Plot(plot) if plot.lines.iter().all(|line| line.join == Join::Apart) => of_points(chart, plot),
         Body::Plot(plot) => of_lines(chart, plot),
     }
+}
+
+/// How much of a map each kind has.
+fn areas(map: &Map) -> impl Iterator<Item = String> {
+    let all = float(map.cells.len() as u64);
+    map.kinds.iter().enumerate().map(move |(kind, name)| {
+        let cells = map.cells.iter().filter(|cell| **cell == Some(kind)).count();
+        format!("{name}: {} of the map", percent(ratio(float(cells as u64), all)))
+    })
+}
+
+fn of_map(chart: &Chart, map: &Map) -> Grid {
+    Grid::of(
+        chart.title.clone(),
+        &map.places,
+        &[
+            ("", &|place| place.name.clone()),
+            (&map.x.title, &|place| map::shown(place.x)),
+            (&map.y.title, &|place| map::shown(place.y)),
+            ("remark", &|place| place.remark.clone()),
+        ],
+    )
 }
 
 fn of_bars(chart: &Chart, Bars { along, bars }: &Bars) -> Grid {
