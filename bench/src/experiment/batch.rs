@@ -2,6 +2,7 @@
 //! and from how many ranges on virtio is no dearer than a call.
 
 pub mod found;
+mod pictures;
 pub mod told;
 
 use abi::addr::Order;

@@ -14,6 +14,7 @@ pub mod tables;
 mod told;
 pub mod undisturbed;
 pub mod waterfall;
+pub mod worth;
 
 use host::axes::Discard;
 

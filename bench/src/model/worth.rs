@@ -19,6 +19,12 @@ use crate::axes::rung::Rung;
 pub const GIB_PER_CPU: f64 = 4.0;
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
+/// How long a block of so many bytes must stay free that costs so much processor time: in what the cost is in.
+#[must_use]
+pub fn longer_than(cost: f64, bytes: f64, gib_per_cpu: f64) -> f64 {
+    cost / (bytes / GIB / gib_per_cpu)
+}
+
 /// From how long on a block that stays free is worth its report.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Worth {

@@ -25,7 +25,7 @@ use crate::model::scale::Scale;
 use crate::model::tables;
 
 /// Ranges in a report of Linux.
-const LINUX: u16 = 32;
+pub(super) const LINUX: u16 = 32;
 /// The middle cell that was held out must not be further off, and the band must hold so many.
 const HELD_OUT: [f64; 2] = [0.15, 0.90];
 

@@ -1,12 +1,14 @@
 //! Batches in one sentence, and in a picture.
 
-use super::found::{Found, Priced};
+use super::found::{Found, LINUX, Priced};
+use super::pictures;
 use crate::archive::Archive;
 use crate::experiment::told::{Headline, KeyFigure, Told, caveats};
 use crate::figure::chart::{Body, Chart, Join, Line, Measure, Plot, Point};
 use crate::figure::quantity::Quantity;
 use crate::figure::unit::{float, percent};
 use crate::model::even::{Contest, Even};
+use crate::model::{published, winners};
 
 impl Told for Found {
     fn headline(&self) -> Option<Headline> {
@@ -35,7 +37,7 @@ impl Told for Found {
         })
     }
 
-    fn charts(&self, _: &Archive) -> Vec<Chart> {
+    fn charts(&self, archive: &Archive) -> Vec<Chart> {
         let Some(unit) = self.unit else { return Vec::new() };
         let kinds = self.prices.chunk_by(|one, other| one.report.blocks == other.report.blocks);
         let chart = |(number, prices): (usize, &[Priced])| {
@@ -64,6 +66,20 @@ impl Told for Found {
                 }),
             }
         };
-        kinds.enumerate().map(chart).collect()
+        let costs: Vec<Chart> = kinds.clone().enumerate().map(chart).collect();
+        let Some(fit) = &self.fit else { return costs };
+        let profile = fit.profile().called(&archive.environment.host);
+        let even = |(number, prices)| pictures::even(number, unit, &profile, prices, &self.even);
+        // Those that are discarded first: without a discard nothing is given back.
+        let mut evens: Vec<Chart> = kinds.enumerate().filter_map(even).collect();
+        let kept = evens.len().min(usize::from(self.prices.first().is_some_and(|cell| !cell.report.blocks.discarded)));
+        evens.rotate_left(kept);
+        let discarded = self.prices.iter().find(|cell| cell.report.blocks.discarded && !cell.report.blocks.huge);
+        let map = discarded.and_then(|cell| {
+            let mut hosts = published::all().ok()?;
+            hosts.push(profile.clone());
+            winners::chart(&profile, &hosts, LINUX, cell.report.blocks).ok()
+        });
+        evens.into_iter().chain(map).chain(costs).collect()
     }
 }

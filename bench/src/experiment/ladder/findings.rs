@@ -29,6 +29,8 @@ KVM's statistics.
   can give to others; looked at in reports made for this. Part of a transparent huge page is unmapped and not back.
 - *refault* is what touching a reported page again cost over touching a resident one.
 - *transport* is a report less what the cheapest rung pays to discard the same pages in the same block: its own path, and by how much its own discard is dearer.
+- *worth it*: where memory is what a host is short of and so many GiB are worth a processor, a range pays for its report and its refault if it \
+stays free longer than T (docs/model.md).
 - Phases follow one another and add up to the report. Shares are of summed cost, so rare dear reports weigh as much as \
 they cost.
 ";
@@ -56,7 +58,7 @@ impl Findings for Found {
 
     fn details(&self) -> Vec<Grid> {
         let of = |discard| [tables::compared(self, discard), tables::quantiles(self, discard)];
-        let compared = self.discards().into_iter().flat_map(of).flatten();
+        let compared = self.discards().into_iter().flat_map(of).flatten().chain(tables::worth(self));
         compared.chain(self.cells.iter().map(|cell| tables::one_cell(self.unit, cell))).collect()
     }
 

@@ -11,6 +11,7 @@ use super::compared::{Against, Compared, Tails, compared};
 use super::stopwatch::{StopwatchSummary, Weights};
 use super::undisturbed::{Undisturbed, undisturbed};
 use super::waterfall::{Waterfall, waterfalls};
+use super::worth::{Worth, worth};
 use crate::archive::Archive;
 use crate::axes::rung::Rung;
 use crate::figure::interval::Sampling;
@@ -39,6 +40,9 @@ pub struct Found {
     pub undisturbed: Vec<Undisturbed>,
     /// Every report that discards, taken apart.
     pub apart: Vec<Apart>,
+    /// How long blocks must stay free for their reports to pay; empty where figures are no time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worth: Vec<Worth>,
     /// From one side of the argument to the other, for every discard.
     pub waterfalls: Vec<Waterfall>,
 }
@@ -67,6 +71,7 @@ impl Found {
             waterfalls: waterfalls(&cells, how),
             compared,
             apart: take_apart(&cells, how),
+            worth: worth(&cells, archive.unit(), how),
             cells,
         }
     }

@@ -4,6 +4,7 @@
 use host::axes::{Discard, Doorbell};
 
 use super::cell::CellSummary;
+use super::compared::{Against, Compared, QuantileChange};
 use super::found::Found;
 use super::sentences::action;
 use super::waterfall::{Fall, Waterfall};
@@ -14,9 +15,15 @@ use crate::experiment::told;
 use crate::figure::chart::{Bar, Bars, Body, Chart, Measure, Scale, Tone};
 use crate::figure::interval::Interval;
 use crate::figure::number::{amount, part, plain};
+use crate::figure::quantiles::Quantile;
 use crate::figure::quantity::Quantity;
 use crate::figure::tail::{self, Distribution, Tail};
 use crate::figure::unit::ratio;
+use crate::model::cost::Report;
+use crate::model::fit::Fit;
+use crate::model::floors::doorbells_of;
+use crate::model::observed::Observed;
+use crate::model::{self, published};
 use crate::trial::spec::{Choices, Series};
 use crate::trial::timed::phases::Phase;
 
@@ -27,7 +34,9 @@ const SPREAD: f64 = 30.0;
 pub(super) fn all(found: &Found, archive: &Archive) -> Vec<Chart> {
     let mut discards = found.discards();
     discards.sort_by_key(|discard| (*discard != Discard::DontNeed, *discard == Discard::None, *discard));
-    discards.into_iter().flat_map(|discard| of(found, archive, discard)).collect()
+    let main = discards.first().copied();
+    let charts = discards.into_iter().flat_map(|discard| of(found, archive, discard));
+    charts.chain(main.and_then(|discard| winners(found, archive, discard))).collect()
 }
 
 fn of(found: &Found, archive: &Archive, discard: Discard) -> Vec<Chart> {
@@ -38,7 +47,8 @@ fn of(found: &Found, archive: &Archive, discard: Discard) -> Vec<Chart> {
     });
     let whole = waterfall
         .and_then(|waterfall| fall(found, waterfall, &waterfall.steps, "from a hypercall for each range"));
-    [cost(found, discard), whole, beyond, percentiles(found, archive, discard), transport(found, discard)]
+    let [quantiles, tails] = [quantiles(found, discard), percentiles(found, archive, discard)];
+    [cost(found, discard), whole, beyond, quantiles, tails, transport(found, discard)]
         .into_iter()
         .flatten()
         .collect()
@@ -129,6 +139,44 @@ fn fall(found: &Found, waterfall: &Waterfall, steps: &[Fall], from: &str) -> Opt
             bars,
         }),
     })
+}
+
+/// By how much quantiles differ, of the comparison that the run is about.
+fn quantiles(found: &Found, discard: Discard) -> Option<Chart> {
+    let is_of = |compared: &&Compared| compared.discard.0 == discard && compared.against == Against::OtherEnd;
+    let crux = found.compared.iter().find(is_of)?;
+    let bar = |change: &QuantileChange| {
+        let doubt = if change.per_range.shows_difference() { "" } else { "~ " };
+        let shown = format!("{doubt}{}", plain(found.unit, &change.per_range));
+        Bar::change(change.quantile.name(), &change.per_range, shown)
+    };
+    let left_out = (crux.quantiles.len() < Quantile::ALL.len()).then(|| {
+        format!("Blocks have as few as {} reports, too few for the rarest quantiles.", crux.reports_a_block)
+    });
+    Some(Chart {
+        id: id("quantiles", discard),
+        title: format!("{}: {} less {}, by quantile", action(discard), crux.to, crux.from),
+        reading: "By how much each quantile of a range differs, block by block, with its 95 % interval; coloured by the test, which is corrected for the comparisons of its table.".to_owned(),
+        caveats: caveats(found, crux.per_range.blocks).into_iter().chain(left_out).collect(),
+        body: Body::Bars(Bars {
+            along: Measure::even("cost of a range more", Quantity::Cost(found.unit)),
+            bars: crux.quantiles.iter().map(bar).collect(),
+        }),
+    })
+}
+
+/// Who wins where exit and discard cost otherwise than here, with other hosts on the map; nothing where figures are no time.
+fn winners(found: &Found, archive: &Archive, discard: Discard) -> Option<Chart> {
+    let observed = Observed::of(archive);
+    let floors = doorbells_of(archive);
+    let unit = model::scale::Scale::from(found.unit);
+    let fit = Fit::of(&observed.cells, &floors, unit, archive.plan.seed(), archive.sampling())?;
+    let discards = |report: &Report| report.blocks.discarded == (discard != Discard::None);
+    let report = observed.cells.iter().map(|cell| cell.report).find(|report| discards(report) && report.rung.0.names_pages())?;
+    let profile = fit.profile().called(&archive.environment.host);
+    let mut hosts = published::all().ok()?;
+    hosts.push(profile.clone());
+    model::winners::chart(&profile, &hosts, report.batch, report.blocks).ok()
 }
 
 fn percentiles(found: &Found, archive: &Archive, discard: Discard) -> Option<Chart> {

@@ -15,6 +15,7 @@ use crate::figure::power::Said;
 use crate::figure::quantiles::{Quantile, Quantiles};
 use crate::figure::table::{Column, Grid, NOTHING_BACK};
 use crate::figure::unit::{Unit, float, percent, ratio, signed_percent};
+use crate::model::worth::GIB_PER_CPU;
 use crate::trial::timed::measured::ProofCounts;
 use crate::trial::timed::phases::Phase;
 
@@ -217,6 +218,25 @@ pub fn quantiles(found: &Found, discard: Discard) -> Option<Grid> {
     });
     let what = "by how much quantiles of a range differ [95 %], block by block";
     Some(Grid::new(title(found, discard, what), header, rows.collect()))
+}
+
+/// How long ranges must stay free for their reports to pay; nothing where that is not known.
+#[must_use]
+pub fn worth(found: &Found) -> Option<Grid> {
+    let unit = found.unit;
+    let title = format!("worth it: a range pays if it stays free longer than T, at {GIB_PER_CPU} GiB a processor");
+    (!found.worth.is_empty()).then(|| {
+        Grid::of(
+            title,
+            &found.worth,
+            &[
+                ("reported by", &|worth| worth.rung.to_string()),
+                ("discard", &|worth| worth.discard.to_string()),
+                ("report and refault of a range [95 %]", &|worth| number::amount(unit, &worth.cost)),
+                ("T [95 %]", &|worth| number::amount(unit, &worth.longer_than)),
+            ],
+        )
+    })
 }
 
 fn rows(found: &Found, discard: Discard) -> Option<Vec<&Compared>> {
