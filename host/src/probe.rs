@@ -33,7 +33,7 @@ mod floors;
 pub use clock_source::{ClockSource, Unsteady};
 use facts::{ANY_LENGTH, HALT_POLL};
 pub use facts::{Answered, DoorbellFact, Facts};
-pub use floors::{Floor, FloorFact};
+pub use floors::{Floor, FloorFact, Spread};
 
 /// How long a doorbell may take before it counts as dead.
 const DEADLINE: Duration = Duration::from_millis(300);

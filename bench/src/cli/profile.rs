@@ -128,7 +128,7 @@ pub(super) fn run(asked: &ProfileOf, out: &mut dyn Write) -> anyhow::Result<Code
         return compare(&archive, &Archive::open(other)?, out);
     }
     if !asked.predict.is_empty() {
-        return predict(&profile, &asked.predict, out);
+        return predict(&profile, floors_of(&archive).instruction, &asked.predict, out);
     }
     if asked.json {
         out.write_all(json::pretty(&fit).as_bytes())?;
@@ -185,7 +185,12 @@ fn compare(one: &Archive, other: &Archive, out: &mut dyn Write) -> anyhow::Resul
 }
 
 /// Predicts other hosts by their floors.
-fn predict(profile: &Profile, runs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<Code> {
+fn predict(
+    profile: &Profile,
+    guest: Option<f64>,
+    runs: &[PathBuf],
+    out: &mut dyn Write,
+) -> anyhow::Result<Code> {
     for run in runs {
         let other = fitted(run)?;
         if other.profile.unit != profile.unit {
@@ -199,7 +204,7 @@ fn predict(profile: &Profile, runs: &[PathBuf], out: &mut dyn Write) -> anyhow::
             .into());
         }
         let cells = Observed::of(&other.archive).cells;
-        let transfer = transfer(profile, &other.profile, &floors_of(&other.archive), &cells);
+        let transfer = transfer(profile, guest, &other.profile, &floors_of(&other.archive), &cells);
         show(out, &tables::of_transfer(&transfer, profile.unit))?;
         writeln!(out, "{}", tables::transferred(&transfer))?;
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use abi::axes::Axis;
 use host::axes::GuestRing;
 
-use super::floors::floors;
+use super::floors::{Floors, floors};
 use super::profile::{Figure, Profile};
 use super::scale::Scale;
 use super::term::Term;
@@ -100,8 +100,7 @@ pub fn read(path: &Path) -> Result<Profile, ExaminedError> {
 pub fn profile(environment: &Environment, name: &str) -> Profile {
     let kvm = &environment.kvm;
     let ring = if kvm.ring0_emulated { GuestRing::Three } else { GuestRing::Zero };
-    let floors = floors(environment, ring).into_iter().map(|(term, floor)| (term, Figure::exactly(floor)));
-    let instruction = kvm.instruction[usize::from(ring == GuestRing::Three)];
+    let Floors { terms: floors, instruction } = floors(environment, ring);
     let unit = kvm.clock.unit();
     let carriers = carriers(unit, instruction);
     let mut notes = environment.notes();
@@ -155,6 +154,7 @@ mod tests {
             floor: Named(floor),
             guest_ring: Named(GuestRing::Zero),
             cost: Some(cost),
+            ends: Some([0.9 * cost, 1.2 * cost]),
             reason: None,
         };
         environment.kvm.floors = [

@@ -103,7 +103,12 @@ fn doorbell(record: &DoorbellRecord, unit: Unit) -> Finding {
 fn floor(record: &FloorRecord, unit: Unit) -> Finding {
     let what = format!("{}, ring {}", record.floor, record.guest_ring);
     let found = match (record.cost, &record.reason) {
-        (Some(cost), _) => format!("{}: {}", unit.show(cost), meaning(record.floor.0)),
+        (Some(cost), _) => {
+            let ends = record.ends.map_or_else(String::new, |[low, high]| {
+                format!(" ({} to {})", unit.show(low), unit.show(high))
+            });
+            format!("{}{ends}: {}", unit.show(cost), meaning(record.floor.0))
+        }
         (None, reason) => {
             format!("not measured: {}", reason.as_deref().unwrap_or("nobody says why"))
         }

@@ -105,9 +105,12 @@ pub struct FloorRecord {
     pub floor: Named<Floor>,
     /// The mode of the guest.
     pub guest_ring: Named<GuestRing>,
-    /// What it costs in `unit` of the environment, if it could be measured.
+    /// What it costs in `unit` of the environment, if it could be measured: the middle of some.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cost: Option<f64>,
+    /// A quarter of them below, and a quarter above.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ends: Option<[f64; 2]>,
     /// Why it could not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
@@ -128,11 +131,16 @@ impl From<&Facts> for Kvm {
                 reason,
             }
         });
-        let floors = facts.floors.iter().map(|fact| FloorRecord {
-            floor: Named(fact.floor),
-            guest_ring: Named(fact.guest_ring),
-            cost: fact.ticks.as_ref().ok().map(|ticks| thousandths(clock.figure(*ticks))),
-            reason: fact.ticks.as_ref().err().cloned(),
+        let figure = |ticks: f64| thousandths(clock.figure(ticks));
+        let floors = facts.floors.iter().map(|fact| {
+            let ticks = fact.ticks.as_ref();
+            FloorRecord {
+                floor: Named(fact.floor),
+                guest_ring: Named(fact.guest_ring),
+                cost: ticks.ok().map(|ticks| figure(ticks.middle)),
+                ends: ticks.ok().map(|ticks| [ticks.low, ticks.high].map(figure)),
+                reason: ticks.err().cloned(),
+            }
         });
         Self {
             flavour: Named(facts.flavour),

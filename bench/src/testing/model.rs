@@ -53,11 +53,12 @@ fn waterfalls_add_up_to_the_whole_in_time_and_in_instructions() {
 
 #[test]
 fn a_lab_is_predicted_by_its_floors_and_the_terms_of_another() {
-    let from = profile(&reference("lab-6.1"), "lab-6.1").0;
+    let first = reference("lab-6.1");
+    let (from, guest) = (profile(&first, "lab-6.1").0, floors_of(&first).instruction);
     for name in ["lab-6.12", "lab-intel-6.1"] {
         let archive = reference(name);
         let (own, observed) = profile(&archive, name);
-        let transfer = transfer(&from, &own, &floors_of(&archive), &observed.cells);
+        let transfer = transfer(&from, guest, &own, &floors_of(&archive), &observed.cells);
         assert!(transfer.cells.len() >= 18 && transfer.median < 0.30, "{transfer:?}");
         for cell in &transfer.cells {
             assert!(cell.share().abs() < 0.30 && cell.missing.is_none(), "{cell:?}");

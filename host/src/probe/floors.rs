@@ -94,9 +94,48 @@ pub struct FloorFact {
     pub floor: Floor,
     /// The mode of the guest.
     pub guest_ring: GuestRing,
-    /// Ticks of the time stamp counter; or why there are none, in a sentence. Of two that differ by less than they scatter the
-    /// dearer may seem the cheaper: that is 0.
-    pub ticks: Result<f64, String>,
+    /// What it came to; or why it came to nothing, in a sentence.
+    pub ticks: Result<Spread, String>,
+}
+
+/// Ticks of the time stamp counter, as they scattered.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Spread {
+    /// A quarter of all were below.
+    pub low: f64,
+    /// The middle one.
+    pub middle: f64,
+    /// A quarter of all were above.
+    pub high: f64,
+}
+
+impl Spread {
+    /// One that is known as a mean alone.
+    const fn exactly(ticks: f64) -> Self {
+        Self { low: ticks, middle: ticks, high: ticks }
+    }
+
+    /// Of figures; nothing of none.
+    fn of(mut figures: Vec<f64>) -> Self {
+        figures.sort_by(f64::total_cmp);
+        let at = |quarter: usize| figures.get(quarter * figures.len().saturating_sub(1) / 4);
+        let [low, middle, high] = [1, 2, 3].map(|quarter| at(quarter).copied().unwrap_or_default());
+        Self { low, middle, high }
+    }
+
+    /// How much more that is. Of two that differ by less than they scatter the dearer may seem the cheaper: that is 0.
+    fn less(self, other: Self) -> Self {
+        let more = |of: f64, from: f64| (of - from).max(0.0);
+        Self {
+            low: more(self.low, other.high),
+            middle: more(self.middle, other.middle),
+            high: more(self.high, other.low),
+        }
+    }
+
+    fn over(self, parts: f64) -> Self {
+        Self { low: self.low / parts, middle: self.middle / parts, high: self.high / parts }
+    }
 }
 
 /// All of them, with guests in both modes. Where the kick of a mode was found already, its waits are beyond that.
@@ -105,9 +144,7 @@ pub(super) fn floors(kvm: &Kvm, doorbells: &[DoorbellFact]) -> Vec<FloorFact> {
     let _pinned = Pinned::to(placement.vcpu(0));
     let mut facts = Vec::new();
     for guest_ring in [GuestRing::Zero, GuestRing::Three] {
-        let mut note = |floor, ticks: Result<f64, String>| {
-            facts.push(FloorFact { floor, guest_ring, ticks: ticks.map(|ticks| ticks.max(0.0)) });
-        };
+        let mut note = |floor, ticks| facts.push(FloorFact { floor, guest_ring, ticks });
         let waits = waits(kvm, guest_ring, kick(doorbells, guest_ring), placement.device());
         for (floor, ticks) in [Floor::WakeUp, Floor::Interrupt, Floor::Sleep].into_iter().zip(waits) {
             note(floor, ticks);
@@ -118,7 +155,7 @@ pub(super) fn floors(kvm: &Kvm, doorbells: &[DoorbellFact]) -> Vec<FloorFact> {
         note(Floor::DiscardPage, small.as_ref().map(|taken| taken.page).map_err(Clone::clone));
         note(Floor::RefaultPage, small.map(|taken| taken.refault));
         let huge = pages(kvm, guest_ring, Backing::AnonThp);
-        let beyond = |taken: &Taken| Ok(taken.one - call.clone()?);
+        let beyond = |taken: &Taken| Ok(taken.one.less(call.clone()?));
         note(Floor::DiscardHuge, huge.as_ref().map_err(Clone::clone).and_then(beyond));
         note(Floor::RefaultHuge, huge.map(|taken| taken.refault));
     }
@@ -126,12 +163,12 @@ pub(super) fn floors(kvm: &Kvm, doorbells: &[DoorbellFact]) -> Vec<FloorFact> {
 }
 
 /// Ticks of the kick that a device's thread hears.
-fn kick(doorbells: &[DoorbellFact], guest_ring: GuestRing) -> Result<f64, String> {
+fn kick(doorbells: &[DoorbellFact], guest_ring: GuestRing) -> Result<Spread, String> {
     let is = |fact: &&DoorbellFact| {
         fact.doorbell == Doorbell::IoeventfdMmio && fact.guest_ring == guest_ring
     };
     match doorbells.iter().find(is).map(|fact| &fact.answered) {
-        Some(Answered::After { round_trip_ticks }) => Ok(ticks(*round_trip_ticks)),
+        Some(Answered::After { round_trip_ticks }) => Ok(Spread::exactly(ticks(*round_trip_ticks))),
         Some(Answered::Not { reason }) => Err(reason.clone()),
         None => Err("there is no doorbell that a thread hears".to_owned()),
     }
@@ -141,16 +178,16 @@ fn kick(doorbells: &[DoorbellFact], guest_ring: GuestRing) -> Result<f64, String
 fn waits(
     kvm: &Kvm,
     guest_ring: GuestRing,
-    kick: Result<f64, String>,
+    kick: Result<Spread, String>,
     device: Option<Cpu>,
-) -> [Result<f64, String>; 3] {
+) -> [Result<Spread, String>; 3] {
     let wait = |completion, halt_poll| {
         ring_and_wait(kvm, guest_ring, completion, halt_poll, device).map_err(|error| error.to_string())
     };
     let looking = wait(Completion::Poll, HaltPoll::Host);
     let halting = wait(Completion::Interrupt, HaltPoll::Host);
     let sleeping = wait(Completion::Interrupt, HaltPoll::Never);
-    let more = |to: &Result<f64, String>, from: Result<f64, String>| Ok(to.clone()? - from?);
+    let more = |to: &Result<Spread, String>, from: Result<Spread, String>| Ok(to.clone()?.less(from?));
     [more(&looking, kick), more(&halting, looking), more(&sleeping, halting)]
 }
 
@@ -161,7 +198,7 @@ fn ring_and_wait(
     completion: Completion,
     halt_poll: HaltPoll,
     device: Option<Cpu>,
-) -> Result<f64, FloorError> {
+) -> Result<Spread, FloorError> {
     let doorbell = Doorbell::IoeventfdMmio;
     let bell = doorbell.bell(Carrier::Empty, Bell::NotifyRegister);
     let boot = BootInfo { completion, reports: RINGS.into(), ..probe_boot(Program::Knock, guest_ring, bell) };
@@ -176,7 +213,7 @@ fn ring_and_wait(
         probe.run(&mut stopwatch)?;
         bursts.push(ticks(stopwatch.took) / f64::from(RINGS));
     }
-    Ok(middle(&mut bursts))
+    Ok(Spread::of(bursts))
 }
 
 /// A thread that answers kicks as a device does: it sleeps in `read` of the eventfd, writes into guest memory how many it
@@ -230,12 +267,12 @@ impl Drop for Answering {
 /// What taking and bringing back came to, in ticks.
 struct Taken {
     /// A call that takes one page alone.
-    one: f64,
+    one: Spread,
     /// The call without its page, and a page of it: where pages are small.
-    call: f64,
-    page: f64,
+    call: Spread,
+    page: Spread,
     /// Bringing one back.
-    refault: f64,
+    refault: Spread,
 }
 
 /// Takes a guest's pages and has it bring them back.
@@ -250,12 +287,11 @@ fn pages(kvm: &Kvm, guest_ring: GuestRing, backing: Backing) -> Result<Taken, St
         require_huge(&probe.ram, backing).map_err(io::Error::other)?;
         Ok(taking)
     };
-    let mut taking = taken().map_err(|error| error.to_string())?;
-    let (one, many) = (middle(&mut taking.one), middle(&mut taking.many));
-    #[expect(clippy::cast_precision_loss, reason = "sixteen")]
-    let page = (many - one) / (MANY.pages() - 1) as f64;
-    let refault = middle(&mut taking.back) - middle(&mut taking.there);
-    Ok(Taken { one, call: one - page, page, refault })
+    let taking = taken().map_err(|error| error.to_string())?;
+    let (one, many) = (Spread::of(taking.one), Spread::of(taking.many));
+    let page = many.less(one).over(ticks(MANY.pages() - 1));
+    let refault = Spread::of(taking.back).less(Spread::of(taking.there));
+    Ok(Taken { one, call: one.less(page), page, refault })
 }
 
 /// A guest that stores into pages, which are taken in between.
@@ -373,8 +409,17 @@ const fn ticks(ticks: u64) -> f64 {
     ticks as f64
 }
 
-/// The middle of figures, 0 of none.
-fn middle(figures: &mut [f64]) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_more_reaches_as_far_as_both_scatter() {
+        let of = |figures: [f64; 5]| Spread::of(figures.to_vec());
+        let (less, more) = (of([9.0, 10.0, 11.0, 12.0, 99.0]), of([30.0, 20.0, 25.0, 10.0, 40.0]));
+        assert_eq!(more, Spread { low: 20.0, middle: 25.0, high: 30.0 });
+        assert_eq!(more.less(less), Spread { low: 8.0, middle: 14.0, high: 20.0 });
+        assert_eq!(less.less(more), Spread::default(), "a part costs no less than nothing");
+        assert_eq!(Spread::of(Vec::new()), Spread::default());
+    }
 }

@@ -94,8 +94,9 @@ fn crossing(place: usize, profile: &Profile, even: &Even) -> Option<Line> {
     let from = even.from?;
     let y = a_range(profile, VIRTIO, from, even.blocks)?;
     let end = |batch: Option<u16>| f64::from(batch.unwrap_or_else(largest));
-    let named = Point { label: even.show(), ..Point::at(f64::from(from), y) };
-    let points = [Point::at(end(even.least), y), named, Point::at(end(even.most), y)];
+    // Beside the end of the bar, where the bar is not.
+    let last = Point { label: even.show(), ..Point::at(end(even.most), y) };
+    let points = [Point::at(end(even.least), y), Point::at(f64::from(from), y), last];
     Some(Line {
         name: format!("no dearer than {}", even.against),
         look: 6 + place,
