@@ -6,6 +6,7 @@ use crate::exchange::diff::Diff;
 use crate::model::profile::Profile;
 use crate::plan::Plan;
 use crate::report::summary::Summary;
+use crate::site::doctor::Examination;
 use crate::site::environment::Environment;
 use crate::trial::record::TrialRecord;
 
@@ -22,6 +23,8 @@ pub enum Document {
     Plan,
     /// What `pagehint diff --json` prints.
     Diff,
+    /// What `pagehint doctor --json` prints.
+    Doctor,
     /// A host's profile, as the object that its TOML is.
     Profile,
 }
@@ -36,6 +39,7 @@ impl Document {
             Self::Environment => schema_for!(Environment),
             Self::Plan => schema_for!(Plan),
             Self::Diff => schema_for!(Diff),
+            Self::Doctor => schema_for!(Examination),
             Self::Profile => schema_for!(Profile),
         }
     }

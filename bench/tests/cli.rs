@@ -382,3 +382,42 @@ fn a_closed_pipe_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
+
+/// Every part of a report that `doctor` measures by itself, with a guest in each mode; and its file is a host to the model.
+#[test]
+fn what_doctor_finds_is_a_host() {
+    let output = pagehint(&["doctor", "--json"]);
+    if output.status.code() == Some(77) {
+        println!("skipped: {}", text(&output.stderr));
+        return;
+    }
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kvm = &found["environment"]["kvm"];
+    let floors = kvm["floors"].as_array().unwrap();
+    let floor = |name: &str, ring: &str| {
+        let mut all = floors.iter().filter(|floor| floor["floor"] == name && floor["guest_ring"] == ring);
+        let one = all.next().unwrap_or_else(|| panic!("{name} from ring {ring}: {floors:?}"));
+        assert!(one["cost"].is_number() != one["reason"].is_string(), "{one}");
+        one["cost"].as_f64()
+    };
+    for name in ["wake-up", "interrupt", "sleep", "discard-huge"] {
+        ["0", "3"].map(|ring| floor(name, ring));
+    }
+    for ring in ["0", "3"] {
+        let [call, page, refault] = ["madvise", "discard-page", "refault-page"].map(|name| floor(name, ring));
+        // Wherever guests run at all, pages can be taken and brought back; a page alone is less than the call.
+        assert!(call > page && refault > Some(0.0), "{call:?}, {page:?}, {refault:?}");
+    }
+    assert!(floor("wake-up", "3") > Some(0.0) && floor("refault-huge", "3") > floor("refault-page", "3"));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("here.json");
+    fs::write(&path, &output.stdout).unwrap();
+    let path = path.to_str().unwrap();
+    assert!(expect(0, &["profile", path]).contains("[terms.wake-up]"));
+    let said = expect(0, &["whatif", "--profile", path, "--orders", "0"]);
+    assert!(
+        said.contains("MODEL: 32 ranges, 4 KiB, discarded: ") && !said.contains("nothing can be said"),
+        "{said}"
+    );
+    assert!(expect(2, &["profile", path, "--predict", "elsewhere"]).contains("--predict asks for a run"));
+}

@@ -9,6 +9,7 @@ use crate::exchange::diff::DiffError;
 use crate::exchange::export::ExportError;
 use crate::experiment::ladder::gate::GrowthError;
 use crate::lab::error::LabError;
+use crate::model::examined::ExaminedError;
 use crate::model::profile::ProfileError;
 use crate::plan::PlanError;
 
@@ -77,6 +78,7 @@ pub fn of(error: &anyhow::Error) -> Code {
         || error.is::<GrowthError>()
         || error.is::<DiffError>()
         || error.is::<ProfileError>()
+        || error.is::<ExaminedError>()
         || error.is::<Usage>()
         || error.downcast_ref::<ExportError>().is_some_and(no_cell)
     {

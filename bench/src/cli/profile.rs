@@ -103,7 +103,11 @@ fn is_examined(path: &Path) -> bool {
 /// A host by what doctor found of it.
 fn by_floors(asked: &ProfileOf, out: &mut dyn Write) -> anyhow::Result<Code> {
     let profile = examined::read(&asked.run)?;
-    let of_a_run = [("--predict", asked.predict.is_empty()), ("--agrees-with", asked.agrees_with.is_none()), ("--json", !asked.json)];
+    let of_a_run = [
+        ("--predict", asked.predict.is_empty()),
+        ("--agrees-with", asked.agrees_with.is_none()),
+        ("--json", !asked.json),
+    ];
     if let Some((flag, _)) = of_a_run.into_iter().find(|(_, is_absent)| !is_absent) {
         return Err(Usage(format!(
             "{flag} asks for a run, and {} is what doctor found: give a run directory, or leave the flag out",

@@ -79,8 +79,8 @@ pub enum ExaminedError {
 pub fn read(path: &Path) -> Result<Profile, ExaminedError> {
     let path_buf = || path.to_owned();
     let text = fs::read_to_string(path).map_err(|source| ExaminedError::Read { path: path_buf(), source })?;
-    let examined: Examination = serde_json::from_str(&text)
-        .map_err(|source| ExaminedError::Syntax { path: path_buf(), source })?;
+    let examined: Examination =
+        serde_json::from_str(&text).map_err(|source| ExaminedError::Syntax { path: path_buf(), source })?;
     let environment = examined.environment;
     if environment.schema_version != SCHEMA_VERSION {
         return Err(ExaminedError::Version { path: path_buf(), found: environment.schema_version });
@@ -186,7 +186,10 @@ mod tests {
         let blocks = Blocks { order: 0, discarded: true, huge: false };
         let contest = Contest::of(&profile, 32, blocks);
         // The fake host has no kick: that is what is said to be missing.
-        assert!(matches!(&contest.verdict, Verdict::Unknown { terms } if terms == &[Named(Term::Kick)]), "{contest:?}");
+        assert!(
+            matches!(&contest.verdict, Verdict::Unknown { terms } if terms == &[Named(Term::Kick)]),
+            "{contest:?}"
+        );
     }
 
     #[test]

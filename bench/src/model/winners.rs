@@ -49,14 +49,7 @@ pub fn map(profile: &Profile, hosts: &[Profile], batch: u16, blocks: Blocks) -> 
             kinds.push(kind(&at(profile, batch, blocks, x.middle(column, CELLS), y.middle(row, CELLS))?));
         }
     }
-    Ok(Map {
-        x,
-        y,
-        kinds: KINDS.map(str::to_owned).to_vec(),
-        columns: CELLS,
-        cells: kinds,
-        places,
-    })
+    Ok(Map { x, y, kinds: KINDS.map(str::to_owned).to_vec(), columns: CELLS, cells: kinds, places })
 }
 
 /// The same as a picture.

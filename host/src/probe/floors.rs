@@ -164,9 +164,7 @@ pub(super) fn floors(kvm: &Kvm, doorbells: &[DoorbellFact]) -> Vec<FloorFact> {
 
 /// Ticks of the kick that a device's thread hears.
 fn kick(doorbells: &[DoorbellFact], guest_ring: GuestRing) -> Result<Spread, String> {
-    let is = |fact: &&DoorbellFact| {
-        fact.doorbell == Doorbell::IoeventfdMmio && fact.guest_ring == guest_ring
-    };
+    let is = |fact: &&DoorbellFact| fact.doorbell == Doorbell::IoeventfdMmio && fact.guest_ring == guest_ring;
     match doorbells.iter().find(is).map(|fact| &fact.answered) {
         Some(Answered::After { round_trip_ticks }) => Ok(Spread::exactly(ticks(*round_trip_ticks))),
         Some(Answered::Not { reason }) => Err(reason.clone()),
@@ -278,9 +276,13 @@ struct Taken {
 /// Takes a guest's pages and has it bring them back.
 fn pages(kvm: &Kvm, guest_ring: GuestRing, backing: Backing) -> Result<Taken, String> {
     let is_huge = backing.is_thp();
-    let boot = BootInfo { arena_pages: 2 * Order::HUGE.pages(), ..probe_boot(Program::Obey, guest_ring, Bell::CallPort) };
+    let boot = BootInfo {
+        arena_pages: 2 * Order::HUGE.pages(),
+        ..probe_boot(Program::Obey, guest_ring, Bell::CallPort)
+    };
     let taken = || -> Result<Taking, FloorError> {
-        let ram = GuestRam::backed(ARENA.0 + bytes_of(boot.arena_pages), backing).map_err(io::Error::other)?;
+        let ram =
+            GuestRam::backed(ARENA.0 + bytes_of(boot.arena_pages), backing).map_err(io::Error::other)?;
         let mut probe = Probe::over(kvm, boot, None, HaltPoll::Host, Arc::new(ram))?;
         let mut taking = Taking::new(&probe.ram, if is_huge { Order::HUGE } else { Order::default() });
         probe.run(&mut taking)?;

@@ -79,9 +79,8 @@ fn of_rung(
     let batches = (0..=18).map(|half| 2_f64.powf(f64::from(half) / 2.0).round());
     let batches = batches.filter(|batch| *batch <= f64::from(most));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 512")]
-    let modelled: Option<Vec<Point>> = batches
-        .map(|batch| Some(Point::at(batch, a_range(profile, rung, batch as u16, blocks)?)))
-        .collect();
+    let modelled: Option<Vec<Point>> =
+        batches.map(|batch| Some(Point::at(batch, a_range(profile, rung, batch as u16, blocks)?))).collect();
     let line = |name: String, is_second, join, points| Line { name, look, is_second, join, points };
     Some([
         line(Named(rung).to_string(), false, Join::Apart, measured),

@@ -72,9 +72,12 @@ impl Told for Found {
         let even = |(number, prices)| pictures::even(number, unit, &profile, prices, &self.even);
         // Those that are discarded first: without a discard nothing is given back.
         let mut evens: Vec<Chart> = kinds.enumerate().filter_map(even).collect();
-        let kept = evens.len().min(usize::from(self.prices.first().is_some_and(|cell| !cell.report.blocks.discarded)));
+        let kept = evens
+            .len()
+            .min(usize::from(self.prices.first().is_some_and(|cell| !cell.report.blocks.discarded)));
         evens.rotate_left(kept);
-        let discarded = self.prices.iter().find(|cell| cell.report.blocks.discarded && !cell.report.blocks.huge);
+        let discarded =
+            self.prices.iter().find(|cell| cell.report.blocks.discarded && !cell.report.blocks.huge);
         let map = discarded.and_then(|cell| {
             let mut hosts = published::all().ok()?;
             hosts.push(profile.clone());

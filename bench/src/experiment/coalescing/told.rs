@@ -37,13 +37,22 @@ impl Told for Found {
             join: Join::Straight,
             points: cells.iter().map(|cell| Point::of(float(cell.batch.into()), &cell.a_range)).collect(),
         };
-        let lines = self.cells.chunk_by(|one, other| one.rung == other.rung).enumerate().map(line).collect();
+        let rungs = || self.cells.chunk_by(|one, other| one.rung == other.rung).enumerate();
+        let crossings = rungs().filter_map(|(look, cells)| crossing(look, cells));
+        let lines = rungs().map(line).chain(crossings).collect();
         let blocks = self.cells.iter().map(|cell| cell.a_range.blocks).min().unwrap_or_default();
         vec![Chart {
             id: "ranges".to_owned(),
             title: "What a range costs, by the ranges of a report".to_owned(),
-            reading: "Mean of all reports over their ranges, with 95 % intervals over blocks, by powers of ten; lower is cheaper.".to_owned(),
-            caveats: caveats(self.unit, blocks).into_iter().chain(["The stopwatch is in it, and weighs most where a report is one range.".to_owned()]).collect(),
+            reading: format!(
+                "Mean of all reports over their ranges, with 95 % intervals over blocks, by powers of ten; lower is cheaper. A dashed bar is where a \
+                 transport becomes cheaper than {}: from the last batch with which that is not shown to the first from which on it is.",
+                label(self.against)
+            ),
+            caveats: caveats(self.unit, blocks)
+                .into_iter()
+                .chain(["The stopwatch is in it, and weighs most where a report is one range.".to_owned()])
+                .collect(),
             body: Body::Plot(Plot {
                 x: Measure::doublings("ranges a report", Quantity::Count),
                 y: Measure::powers("a range", Quantity::Cost(self.unit)),
@@ -84,6 +93,28 @@ impl Told for Found {
             revisit: vec!["reports hold another number of ranges: lines cross".to_owned()],
         })
     }
+}
+
+/// Where a transport becomes cheaper than what it is held against; nothing where it does not, or is from the beginning.
+fn crossing(look: usize, cells: &[Cell]) -> Option<Line> {
+    let held: Vec<(&Cell, &Interval)> =
+        cells.iter().filter_map(|cell| Some((cell, cell.change.as_ref()?))).collect();
+    let from = |is: &dyn Fn(&Interval) -> bool| held.iter().rposition(|(_, change)| !is(change));
+    let is_shown = |change: &Interval| change.shows_difference() && change.mean < 0.0;
+    let [last, unshown] = [from(&|change| change.mean < 0.0)?, from(&is_shown)?];
+    let (first, _) = held.get(last + 1)?;
+    let x = |place: usize| held.get(place).map(|(cell, _)| float(cell.batch.into()));
+    let end = x(unshown + 1).map_or_else(String::new, |batch| format!(", shown from {batch}"));
+    let y = first.a_range.mean;
+    let named =
+        Point { label: format!("{}{end}", first.batch), ..Point::at(x(unshown + 1).or(x(unshown))?, y) };
+    Some(Line {
+        name: format!("{} is cheaper", label(first.rung)),
+        look,
+        is_second: true,
+        join: Join::Straight,
+        points: vec![Point::at(x(last)?, y), named],
+    })
 }
 
 impl Found {

@@ -172,7 +172,11 @@ fn winners(found: &Found, archive: &Archive, discard: Discard) -> Option<Chart> 
     let unit = model::scale::Scale::from(found.unit);
     let fit = Fit::of(&observed.cells, &floors, unit, archive.plan.seed(), archive.sampling())?;
     let discards = |report: &Report| report.blocks.discarded == (discard != Discard::None);
-    let report = observed.cells.iter().map(|cell| cell.report).find(|report| discards(report) && report.rung.0.names_pages())?;
+    let report = observed
+        .cells
+        .iter()
+        .map(|cell| cell.report)
+        .find(|report| discards(report) && report.rung.0.names_pages())?;
     let profile = fit.profile().called(&archive.environment.host);
     let mut hosts = published::all().ok()?;
     hosts.push(profile.clone());

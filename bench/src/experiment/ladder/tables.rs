@@ -224,7 +224,8 @@ pub fn quantiles(found: &Found, discard: Discard) -> Option<Grid> {
 #[must_use]
 pub fn worth(found: &Found) -> Option<Grid> {
     let unit = found.unit;
-    let title = format!("worth it: a range pays if it stays free longer than T, at {GIB_PER_CPU} GiB a processor");
+    let title =
+        format!("worth it: a range pays if it stays free longer than T, at {GIB_PER_CPU} GiB a processor");
     (!found.worth.is_empty()).then(|| {
         Grid::of(
             title,

@@ -34,8 +34,10 @@ pub fn worth(cells: &[CellSummary], unit: Unit, how: Sampling) -> Vec<Worth> {
 
 fn of(cell: &CellSummary, how: Sampling) -> Option<Worth> {
     let ranges = f64::from(cell.choices.ranges_a_report());
-    let bytes = crate::model::cost::Blocks { order: cell.choices.order, discarded: true, huge: false }.bytes();
-    let cost = |(number, block): (&u32, &super::cell::Block)| Some((cell.total(*number)? + block.refault) / ranges);
+    let bytes =
+        crate::model::cost::Blocks { order: cell.choices.order, discarded: true, huge: false }.bytes();
+    let cost =
+        |(number, block): (&u32, &super::cell::Block)| Some((cell.total(*number)? + block.refault) / ranges);
     let costs: Vec<f64> = cell.blocks.iter().filter_map(cost).collect();
     let free: Vec<f64> = costs.iter().map(|cost| longer_than(*cost, bytes, GIB_PER_CPU)).collect();
     Some(Worth {

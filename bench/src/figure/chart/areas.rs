@@ -99,9 +99,9 @@ fn fill(sheet: &mut Sheet, map: &Map, [left, top, right, bottom]: [f64; 4]) -> V
 
 /// Where somebody lies; at an edge if one of both is not known, and nowhere if neither is.
 fn spot(place: &Place, (x, y): (&Ruler, &Ruler), [left, _, _, bottom]: [f64; 4]) -> Option<Spot> {
-    place.is_on().then(|| {
-        (place.x.map_or(left, |value| x.end(value)), place.y.map_or(bottom, |value| y.end(value)))
-    })
+    place
+        .is_on()
+        .then(|| (place.x.map_or(left, |value| x.end(value)), place.y.map_or(bottom, |value| y.end(value))))
 }
 
 /// Numbered marks, moved beside each other where they would lie upon one another; where they are.
@@ -119,7 +119,8 @@ fn marks(sheet: &mut Sheet, map: &Map, rulers: (&Ruler, &Ruler), frame: [f64; 4]
 
 fn mark((x, y): Spot, number: usize, is_whole: bool) -> Element {
     let (disc, ink) = if is_whole { ("f7", "knocked") } else { ("ground", "ink") };
-    let circle = Element::new("circle").with("class", format!("mark {disc}")).at("cx", x).at("cy", y).at("r", MARK);
+    let circle =
+        Element::new("circle").with("class", format!("mark {disc}")).at("cx", x).at("cy", y).at("r", MARK);
     let text = Element::of("text", number.to_string()).with("class", format!("small {ink}"));
     let text = text.with("text-anchor", "middle").at("x", x).at("y", y + 3.6);
     Element::new("g").holding(circle).holding(text)
@@ -127,10 +128,12 @@ fn mark((x, y): Spot, number: usize, is_whole: bool) -> Element {
 
 /// A place near `spot`, within the frame, where no other mark is: upwards along the left edge, else to the right.
 fn free(spot: Spot, taken: &[Spot], is_low: bool, [left, top, right, bottom]: [f64; 4]) -> Spot {
-    let is_free = |place: &Spot| taken.iter().all(|other| (other.0 - place.0).hypot(other.1 - place.1) >= APART);
+    let is_free =
+        |place: &Spot| taken.iter().all(|other| (other.0 - place.0).hypot(other.1 - place.1) >= APART);
     let step = |times: u32| {
         let by = APART * f64::from(times);
-        let moved = if is_low { [(0.0, -by), (by, 0.0), (-by, 0.0)] } else { [(by, 0.0), (0.0, -by), (-by, 0.0)] };
+        let moved =
+            if is_low { [(0.0, -by), (by, 0.0), (-by, 0.0)] } else { [(by, 0.0), (0.0, -by), (-by, 0.0)] };
         moved.map(|(dx, dy)| (spot.0 + dx, spot.1 + dy))
     };
     let is_inside = |place: &Spot| (left..=right).contains(&place.0) && (top..=bottom).contains(&place.1);

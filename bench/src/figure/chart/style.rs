@@ -45,7 +45,9 @@ fn inks(scheme: usize) -> String {
         INKS.iter().map(|(rule, colours)| format!("{rule}{}}}", colours[scheme])).collect();
     let (ground, ink) = (INKS[0].1[scheme], INKS[1].1[scheme]);
     // So that no line of the grid goes through a letter.
-    text.push_str(&format!(".chart text{{stroke:{ground}}}.chart .knocked{{fill:{ground}}}.chart .mark{{stroke:{ink}}}"));
+    text.push_str(&format!(
+        ".chart text{{stroke:{ground}}}.chart .knocked{{fill:{ground}}}.chart .mark{{stroke:{ink}}}"
+    ));
     text.push_str(&format!(".chart .axis,.chart .end{{stroke:{ink}}}\n"));
     for (look, colours) in COLOURS.iter().enumerate() {
         let colour = colours[scheme];

@@ -5,6 +5,7 @@ use roxmltree::{Document, Node};
 use super::scale::width;
 use super::*;
 use crate::figure::interval::Interval;
+use crate::figure::map::{Axis, Map, Place};
 use crate::figure::quantity::Quantity;
 use crate::figure::unit::Unit;
 
@@ -74,7 +75,44 @@ fn all() -> Vec<Chart> {
         plot(Scale::Nines, Join::Straight, (1..9).map(|at| Point::at(0.5_f64.powi(at), 900.0)).collect()),
         plot(Scale::Log, Join::Straight, Vec::new()),
         chart(Body::Bars(Bars { along: axis(Scale::Linear, Quantity::Bytes), bars: Vec::new() })),
+        map(),
     ]
+}
+
+/// Fifteen who lie upon each other, one at each edge and one on no axis.
+fn map() -> Chart {
+    let axis = |name: &str| Axis::over(name, [100.0, 1e5], std::iter::empty());
+    let place = |name: String, x, y| Place { name, x, y, remark: "at <3> GHz & more".to_owned() };
+    let crowd = (0..15).map(|number| place(format!("host {number}"), Some(1e5), Some(100.0)));
+    let edges = [(Some(2e3), None), (None, Some(2e3)), (None, None)];
+    let edges = edges.into_iter().map(|(x, y)| place("a host with a name that is long".to_owned(), x, y));
+    chart(Body::Map(Map {
+        x: axis("an exit"),
+        y: axis("a discard"),
+        kinds: vec!["the first kind of all".to_owned(), "the second".to_owned()],
+        columns: 4,
+        cells: [vec![Some(0); 8], vec![Some(1); 7], vec![None]].concat(),
+        places: crowd.chain(edges).collect(),
+    }))
+}
+
+#[test]
+fn marks_of_a_map_do_not_lie_upon_each_other_and_everybody_is_said() {
+    for size in [Size::Narrow, Size::Wide] {
+        let text = map().svg(size).to_string();
+        let document = Document::parse(&text).unwrap();
+        let marks = document.descendants().filter(|node| node.has_tag_name("circle"));
+        let places: Vec<(f64, f64)> = marks.flat_map(reach).collect();
+        assert_eq!(places.len(), 2 * 17, "on the map and in the list");
+        for (index, one) in places.iter().enumerate() {
+            let near =
+                places[index + 1..].iter().find(|other| (one.0 - other.0).hypot(one.1 - other.1) < 16.0);
+            assert_eq!(near, None, "{one:?}");
+        }
+    }
+    let (said, table) = (map().description(), map().table().to_markdown());
+    assert!(said.contains("the first kind of all: 50") && said.contains("host 3: 100 µs / 100 ns"), "{said}");
+    assert!(table.contains("host 14") && table.contains("| ?"), "{table}");
 }
 
 /// Every place that an element names, with how far its text reaches.
