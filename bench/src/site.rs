@@ -4,6 +4,7 @@ pub mod calls;
 pub mod doctor;
 pub mod emulated;
 pub mod environment;
+pub mod floor;
 pub mod machine;
 pub mod noise;
 pub mod placement;

@@ -1,48 +1,34 @@
 //! Finds out what this host can do, by starting small guests with deadlines.
 
-use std::io;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::PoisonError;
 
-use abi::addr::{Order, bytes_of};
-use abi::axes::{Afterwards, Axis, Bell, Carrier, Completion, GuestRing, Program, RingFeatures, Workload};
-use abi::boot::BootInfo;
-use abi::calls::Answer;
-use abi::control::Control;
-use abi::layout::{ARENA, NOTES, STEP};
+use abi::axes::{Axis, Bell, Carrier, GuestRing, Program};
 use abi::notes;
 use abi::step::Step;
-use abi::wire::store;
 use kvm_bindings::{
     KVM_CAP_BINARY_STATS_FD, KVM_CAP_COALESCED_PIO, KVM_CAP_HALT_POLL, KVM_CAP_IOEVENTFD_ANY_LENGTH,
 };
 use kvm_ioctls::{Cap, Kvm};
 
-use crate::axes::{Doorbell, HaltPoll, Servicer};
+use crate::axes::{Doorbell, Servicer};
 use crate::kvm::{
-    self, Blueprint, Board, BuildError, ExitError, Exits, Flow, HostTsc, KvmError, Machine, PAYLOAD,
-    PAYLOAD_TARGET, Pinned, Placement, Request, Statistics, Watch, counter, panic_message,
+    self, ExitError, KvmError, Machine, PAYLOAD_TARGET, Pinned, Placement, Statistics, counter,
 };
-use crate::memory::GuestRam;
 
 mod clock_source;
 mod facts;
+mod floor;
 mod floors;
+mod guest;
+mod pages;
+mod waits;
 
 pub use clock_source::{ClockSource, Unsteady};
 use facts::{ANY_LENGTH, HALT_POLL};
 pub use facts::{Answered, DoorbellFact, Facts};
-pub use floors::{Floor, FloorFact, Spread};
+pub use floor::{Floor, FloorFact, Spread};
+use guest::{Probe, ProbeError, RINGS, Stopwatch, probe_boot};
 
-/// How long a doorbell may take before it counts as dead.
-const DEADLINE: Duration = Duration::from_millis(300);
-/// Rings of each doorbell: the first shows that it answers, the rest are timed.
-/// No more than KVM queues of writes, so that none of them is another kind of ring than the others.
-const RINGS: u64 = 160;
-const _: () = assert!(RINGS <= store::QUEUE);
-/// Pages of the probes' arena, which they do not use.
-const ARENA_PAGES: u64 = 16;
 /// How often the short loop is timed.
 const SHORT_LOOPS: u32 = 3;
 /// An instruction of a loop that takes more ticks than this is not executed by the processor: some ten
@@ -139,140 +125,6 @@ fn hypercall_instruction() -> Bell {
         words.iter().flat_map(|word| word.to_le_bytes()).eq(*name)
     };
     if is(b"AuthenticAMD") || is(b"HygonGenuine") { Bell::Vmmcall } else { Bell::Vmcall }
-}
-
-fn probe_boot(program: Program, guest_ring: GuestRing, bell: Bell) -> BootInfo {
-    BootInfo {
-        program,
-        guest_ring,
-        carrier: Carrier::Empty,
-        bell,
-        completion: Completion::Return,
-        afterwards: Afterwards::Kept,
-        workload: Workload::Sequential,
-        order: Order::default(),
-        batch: 1,
-        queue_size: 32,
-        arena_pages: ARENA_PAGES,
-        warmup: 0,
-        reports: RINGS,
-        idle: 0,
-        gathers: 0,
-        in_flight: 1,
-        seed: 0,
-        fenced: false,
-        ring_features: RingFeatures::NONE,
-    }
-}
-
-/// A machine that is tried, not measured.
-struct Probe {
-    machine: Machine,
-    ram: Arc<GuestRam>,
-}
-
-impl Probe {
-    /// One whose doorbell is the instruction of the boot words, as it is or as this one's.
-    fn build(kvm: &Kvm, boot: BootInfo, doorbell: Option<Doorbell>) -> Result<Self, BuildError> {
-        let ram = Arc::new(GuestRam::new(ARENA.0 + bytes_of(boot.arena_pages))?);
-        Self::over(kvm, boot, doorbell, HaltPoll::Host, ram)
-    }
-
-    /// The same over memory that is there, with a processor that KVM puts to sleep so.
-    fn over(
-        kvm: &Kvm,
-        boot: BootInfo,
-        doorbell: Option<Doorbell>,
-        halt_poll: HaltPoll,
-        ram: Arc<GuestRam>,
-    ) -> Result<Self, BuildError> {
-        let blueprint = Blueprint {
-            kvm,
-            ram: Arc::clone(&ram),
-            image: PAYLOAD,
-            boot,
-            vcpus: 1,
-            company: None,
-            ioeventfd: doorbell.and_then(Doorbell::matches),
-            coalesced: doorbell.is_some_and(Doorbell::is_coalesced),
-            halt_poll,
-        };
-        Ok(Self { machine: Machine::new(&blueprint)?, ram })
-    }
-
-    /// Runs with a deadline until the board leaves.
-    fn run(&mut self, board: &mut impl Board<Error = ProbeError>) -> Result<(), ProbeError> {
-        let pulse = Arc::clone(&self.machine.pulse);
-        kvm::watched(&pulse, DEADLINE, &AtomicBool::new(false), None, || self.machine.run(board))?
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum ProbeError {
-    #[error(transparent)]
-    Exit(#[from] ExitError),
-    #[error("the payload panicked: {0}")]
-    Panicked(String),
-    #[error(transparent)]
-    Watchdog(#[from] io::Error),
-    #[error("pages of the guest cannot be taken: {0}")]
-    Discard(io::Error),
-}
-
-/// Counts calls, and the ticks from ready to done.
-struct Stopwatch {
-    ram: Arc<GuestRam>,
-    calls: u64,
-    ready: HostTsc,
-    /// Ticks from ready to done.
-    took: u64,
-    /// Steps to take, last first; the ticks of each are taken.
-    steps: Vec<Step>,
-    step_ticks: Vec<u64>,
-}
-
-impl Stopwatch {
-    fn new(ram: &Arc<GuestRam>, steps: Vec<Step>) -> Self {
-        Self { ram: Arc::clone(ram), calls: 0, ready: HostTsc::now(), took: 0, steps, step_ticks: Vec::new() }
-    }
-}
-
-impl Board for Stopwatch {
-    type Error = ProbeError;
-
-    fn call<W: Watch>(&mut self, _: &Request, _: HostTsc) -> Result<Answer, ProbeError> {
-        self.calls += 1;
-        Ok(Answer::Done { refused: 0 })
-    }
-
-    fn control(&mut self, control: Control, _: &Exits) -> Result<Flow, ProbeError> {
-        let now = HostTsc::now();
-        let took = now.0.saturating_sub(self.ready.0);
-        match control {
-            Control::Ready => self.ready = now,
-            Control::Done => {
-                self.took = took;
-                return Ok(Flow::Leave);
-            }
-            Control::Next => {
-                self.step_ticks.push(took);
-                let Some(step) = self.steps.pop() else { return Ok(Flow::Leave) };
-                self.ram.write_words(STEP, &step.words()).map_err(ExitError::from)?;
-                self.ready = HostTsc::now();
-            }
-            Control::Panicked => return Err(ProbeError::Panicked(panic_message(&self.ram, NOTES))),
-            _ => {}
-        }
-        Ok(Flow::Resume)
-    }
-
-    fn read(&mut self, _: u64, data: &mut [u8]) {
-        data.fill(0);
-    }
-
-    fn write(&mut self, _: u64, _: &[u8]) -> Result<(), ProbeError> {
-        Ok(())
-    }
 }
 
 /// Rings a doorbell some times, with a deadline.

@@ -145,7 +145,7 @@ mod tests {
     use crate::figure::json;
     use crate::model::cost::Blocks;
     use crate::model::even::{Contest, Verdict};
-    use crate::site::environment::FloorRecord;
+    use crate::site::floor::FloorRecord;
     use host::probe::Floor;
 
     fn examined() -> Examination {

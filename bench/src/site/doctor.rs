@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::figure::unit::{Clock, Unit, float, percent};
-use crate::site::environment::{DoorbellRecord, Environment, FloorRecord};
+use crate::site::environment::{DoorbellRecord, Environment};
+use crate::site::floor::FloorRecord;
 use crate::site::machine::{Machine, chosen};
 use crate::site::noise::Noise;
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use abi::axes::Axis;
 use host::axes::{Bell, Doorbell, GuestRing};
 use host::kvm::Flavour;
-use host::probe::{Answered, Facts, Floor};
+use host::probe::{Answered, Facts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::axes::rung::CallBy;
 use crate::figure::time::Utc;
 use crate::figure::unit::{Clock, float};
 use crate::site::emulated::Described;
+use crate::site::floor::FloorRecord;
 use crate::site::machine::Machine;
 use crate::site::placement::Placement;
 
@@ -98,24 +99,6 @@ pub struct DoorbellRecord {
     pub reason: Option<String>,
 }
 
-/// A part of a report that was measured by itself.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct FloorRecord {
-    /// Which part.
-    pub floor: Named<Floor>,
-    /// The mode of the guest.
-    pub guest_ring: Named<GuestRing>,
-    /// What it costs in `unit` of the environment, if it could be measured: the middle of some.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cost: Option<f64>,
-    /// A quarter of them below, and a quarter above.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub ends: Option<[f64; 2]>,
-    /// Why it could not.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-}
-
 impl From<&Facts> for Kvm {
     fn from(facts: &Facts) -> Self {
         let clock = Clock::of(facts.counter, facts.tsc_khz);
@@ -131,17 +114,7 @@ impl From<&Facts> for Kvm {
                 reason,
             }
         });
-        let figure = |ticks: f64| thousandths(clock.figure(ticks));
-        let floors = facts.floors.iter().map(|fact| {
-            let ticks = fact.ticks.as_ref();
-            FloorRecord {
-                floor: Named(fact.floor),
-                guest_ring: Named(fact.guest_ring),
-                cost: ticks.ok().map(|ticks| figure(ticks.middle)),
-                ends: ticks.ok().map(|ticks| [ticks.low, ticks.high].map(figure)),
-                reason: ticks.err().cloned(),
-            }
-        });
+        let floors = facts.floors.iter().map(|fact| FloorRecord::of(fact, clock));
         Self {
             flavour: Named(facts.flavour),
             capabilities: facts

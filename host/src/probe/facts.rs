@@ -2,7 +2,7 @@
 //! and at what cost.
 
 use super::clock_source::ClockSource;
-use super::floors::FloorFact;
+use super::floor::FloorFact;
 use crate::axes::{Bell, Doorbell, GuestRing, Way};
 use crate::kvm::{Counter, Flavour, Placed};
 
