@@ -225,3 +225,41 @@ fn missing(like: &Profile, own: &Profile, counts: &Counts) -> Option<Named<Term>
     let gaps = Term::ALL.iter().copied().filter_map(gap);
     gaps.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(term, _)| Named(term))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: &str = "name = \"a\"\nhost = \"b\"\nsource = \"c\"\nunit = \"ns\"\n[terms]\nexit = { value = 1000.0 }\n\
+        page = { value = 100.0 }\nrange-in-page = { in = { page = 32.0 } }\nmadvise = { value = 300.0 }\n\
+        discard-page = { in = { madvise = 1.0 } }\n";
+
+    fn like(terms: &[(Term, f64)], guest: Option<f64>) -> Profile {
+        let terms = terms.iter().map(|(term, cost)| (*term, Figure::exactly(*cost))).collect();
+        let floors = Floors { terms, instruction: Some(3.0) };
+        with_floors(&Profile::parse(HOST, "here").unwrap(), &floors, guest)
+    }
+
+    fn value(profile: &Profile, term: Term) -> Option<f64> {
+        profile.figure(term).map(|figure| figure.value)
+    }
+
+    #[test]
+    fn floors_take_the_place_of_terms_where_these_can_be_told_apart() {
+        let both = like(&[(Term::Exit, 2000.0), (Term::Madvise, 500.0), (Term::DiscardPage, 50.0)], None);
+        let figures = [Term::Exit, Term::Madvise, Term::DiscardPage, Term::Page].map(|term| value(&both, term));
+        assert_eq!(figures, [Some(2000.0), Some(500.0), Some(50.0), Some(100.0)]);
+        let one = like(&[(Term::Madvise, 500.0), (Term::WakeUp, 9.0)], None);
+        assert_eq!([value(&one, Term::Madvise), value(&one, Term::WakeUp)], [Some(300.0), Some(9.0)]);
+        assert!(one.inside(Term::DiscardPage).is_some());
+    }
+
+    #[test]
+    fn a_slower_guest_stores_its_ranges_more_slowly() {
+        let slow = like(&[], Some(1.0));
+        // Two instructions a page and nine for each of its ranges, which are in it, two nanoseconds more each.
+        assert_eq!(value(&slow, Term::Page), Some(100.0 + 2.0 * (2.0 + 32.0 * 9.0)));
+        assert_eq!(value(&slow, Term::Exit), Some(1000.0), "an exit is a floor of its own");
+        assert_eq!(like(&[], Some(3.0)), like(&[], None));
+    }
+}
