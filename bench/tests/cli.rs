@@ -400,15 +400,15 @@ fn what_doctor_finds_is_a_host() {
         assert!(one["cost"].is_number() != one["reason"].is_string(), "{one}");
         one["cost"].as_f64()
     };
-    for name in ["wake-up", "interrupt", "sleep", "discard-huge"] {
-        ["0", "3"].map(|ring| floor(name, ring));
-    }
     for ring in ["0", "3"] {
+        for name in ["wake-up", "interrupt", "sleep", "discard-huge", "refault-huge"] {
+            floor(name, ring);
+        }
         let [call, page, refault] = ["madvise", "discard-page", "refault-page"].map(|name| floor(name, ring));
         // Wherever guests run at all, pages can be taken and brought back; a page alone is less than the call.
         assert!(call > page && refault > Some(0.0), "{call:?}, {page:?}, {refault:?}");
     }
-    assert!(floor("wake-up", "3") > Some(0.0) && floor("refault-huge", "3") > floor("refault-page", "3"));
+    assert!(floor("wake-up", "3") > Some(0.0));
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("here.json");
     fs::write(&path, &output.stdout).unwrap();

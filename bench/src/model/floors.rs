@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::cost::Counts;
 use super::observed::Cell;
 use super::profile::{Figure, Profile};
+use super::scale::Scale;
 use super::term::Term;
 use crate::archive::Archive;
 use crate::axes::named::Named;
@@ -141,6 +142,8 @@ pub fn with_floors(profile: &Profile, floors: &Floors, guest: Option<f64>) -> Pr
     let set = floors.terms.iter().filter(|(term, _)| is_whole(term));
     let set = set.map(|(term, figure)| (*term, *figure)).collect();
     let like = profile.clone().with(&set).unwrap_or_else(|_| profile.clone());
+    // Counted, an instruction is one on every host.
+    let guest = guest.filter(|_| profile.unit == Scale::Ns);
     let more = guest.zip(floors.instruction).map(|(from, to)| to - from);
     more.map_or(like.clone(), |more| with_guest(like, more))
 }
@@ -247,7 +250,8 @@ mod tests {
     #[test]
     fn floors_take_the_place_of_terms_where_these_can_be_told_apart() {
         let both = like(&[(Term::Exit, 2000.0), (Term::Madvise, 500.0), (Term::DiscardPage, 50.0)], None);
-        let figures = [Term::Exit, Term::Madvise, Term::DiscardPage, Term::Page].map(|term| value(&both, term));
+        let figures =
+            [Term::Exit, Term::Madvise, Term::DiscardPage, Term::Page].map(|term| value(&both, term));
         assert_eq!(figures, [Some(2000.0), Some(500.0), Some(50.0), Some(100.0)]);
         let one = like(&[(Term::Madvise, 500.0), (Term::WakeUp, 9.0)], None);
         assert_eq!([value(&one, Term::Madvise), value(&one, Term::WakeUp)], [Some(300.0), Some(9.0)]);
