@@ -53,6 +53,7 @@ fn every_experiment_has_a_figure_and_those_that_decide_a_record() {
         let drawn = charts.iter().filter(|chart| match &chart.body {
             Body::Bars(bars) => !bars.bars.is_empty(),
             Body::Plot(plot) => plot.lines.iter().any(|line| !line.points.is_empty()),
+            Body::Map(map) => !map.cells.is_empty(),
         });
         assert!(drawn.count() > 0, "{name} draws nothing");
         assert!(charts.iter().all(|chart| !chart.reading.is_empty() && !chart.title.is_empty()), "{name}");

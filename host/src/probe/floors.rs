@@ -43,3 +43,25 @@ fn kick(doorbells: &[DoorbellFact], guest_ring: GuestRing) -> Result<Spread, Str
         None => Err("there is no doorbell that a thread hears".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::axes::Axis;
+
+    #[test]
+    fn every_floor_is_measured_in_both_modes_or_says_why_not() {
+        let facts = match crate::probe::probe() {
+            Ok(facts) => facts,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        assert_eq!(facts.floors.len(), 2 * Floor::ALL.len());
+        for FloorFact { floor, guest_ring, ticks } in &facts.floors {
+            println!("{} {}: {ticks:?}", floor.name(), guest_ring.name());
+            match ticks {
+                Ok(Spread { low, middle, high }) => assert!(0.0 <= *low && low <= middle && middle <= high),
+                Err(reason) => assert!(!reason.is_empty()),
+            }
+        }
+    }
+}

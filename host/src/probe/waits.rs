@@ -17,10 +17,11 @@ use vmm_sys_util::eventfd::EventFd;
 use super::floor::{Spread, ticks};
 use super::guest::{Probe, ProbeError, Stopwatch, probe_boot};
 use crate::axes::{Doorbell, HaltPoll};
-use crate::kvm::{BuildError, Cpu, Pinned};
+use crate::kvm::{BuildError, Cpu, HostTsc, Pinned};
 use crate::memory::GuestRam;
 
-/// Bursts, of which the middle one counts, and rings of a burst.
+/// Bursts, and rings of a burst. From one ring to the next is what counts, and the middle of all: how long a thread waits
+/// for its processor after the first is the scheduler's.
 const BURSTS: usize = 7;
 const RINGS: u16 = 32;
 
@@ -53,17 +54,18 @@ fn ring_and_wait(
     let bell = doorbell.bell(Carrier::Empty, Bell::NotifyRegister);
     let boot = BootInfo { completion, reports: RINGS.into(), ..probe_boot(Program::Knock, guest_ring, bell) };
     let ram = GuestRam::new(ARENA.0 + bytes_of(boot.arena_pages)).map_err(BuildError::from)?;
-    let mut probe = Probe::over(kvm, boot, Some(doorbell), halt_poll, Arc::new(ram))?;
+    let ram = Arc::new(ram);
+    let mut probe = Probe::over(kvm, boot, Some(doorbell), halt_poll, Arc::clone(&ram))?;
     let interrupt = (completion == Completion::Interrupt).then(|| probe.machine.interrupt.try_clone());
     let interrupt = interrupt.transpose()?;
-    let _answering = Answering::start(&probe.machine.kick, Arc::clone(&probe.ram), interrupt, device)?;
-    let mut bursts = Vec::with_capacity(BURSTS);
+    let mut answering = Answering::start(&probe.machine.kick, Arc::clone(&ram), interrupt, device)?;
     for _ in 0..BURSTS {
-        let mut stopwatch = Stopwatch::new(&probe.ram, Vec::new());
-        probe.run(&mut stopwatch)?;
-        bursts.push(ticks(stopwatch.took) / f64::from(RINGS));
+        probe.run(&mut Stopwatch::new(&ram, Vec::new()))?;
     }
-    Ok(Spread::of(bursts))
+    let picked_up = answering.stop();
+    let bursts = picked_up.chunks(usize::from(RINGS));
+    let rings = bursts.flat_map(|burst| burst.windows(2).map(|two| ticks(two[1].saturating_sub(two[0]))));
+    Ok(Spread::of(rings.collect()))
 }
 
 /// A thread that answers kicks as a device does: it sleeps in `read` of the eventfd, writes into guest memory how many it
@@ -71,7 +73,8 @@ fn ring_and_wait(
 struct Answering {
     quit: Arc<AtomicBool>,
     kick: EventFd,
-    thread: Option<JoinHandle<()>>,
+    /// Comes back with the time stamp counter at every kick.
+    thread: Option<JoinHandle<Vec<u64>>>,
 }
 
 impl Answering {
@@ -85,32 +88,41 @@ impl Answering {
         let (own, heard, told) = (kick.try_clone()?, kick.try_clone()?, Arc::clone(&quit));
         let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
             let _pinned = Pinned::to(processor);
-            let mut answered = 0_u64;
+            let mut picked_up = Vec::with_capacity(BURSTS * usize::from(RINGS));
             // A guest that gets no answer is ended by its deadline: there is nobody else to tell.
-            while let Ok(kicks) = heard.read() {
+            while heard.read().is_ok() {
+                let now = HostTsc::now();
                 // Relaxed: the flag carries nothing with it.
                 if told.load(Ordering::Relaxed) {
-                    return;
+                    break;
                 }
-                answered += kicks;
-                let is_told = ram.write(notes::ANSWERED, answered).is_ok();
+                // The guest rings once, and waits.
+                picked_up.push(now.0);
+                let is_told = ram.write(notes::ANSWERED, picked_up.len() as u64).is_ok();
                 if !is_told || interrupt.as_ref().is_some_and(|interrupt| interrupt.write(1).is_err()) {
-                    return;
+                    break;
                 }
             }
+            picked_up
         })?;
         Ok(Self { quit, kick: own, thread: Some(thread) })
+    }
+
+    /// Ends it; what it has seen.
+    fn stop(&mut self) -> Vec<u64> {
+        // Relaxed: as above.
+        self.quit.store(true, Ordering::Relaxed);
+        match (self.thread.take(), self.kick.write(1)) {
+            // A panic of the thread has been printed; there is nothing to add.
+            (Some(thread), Ok(())) => thread.join().unwrap_or_default(),
+            _ => Vec::new(),
+        }
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        // Relaxed: as above.
-        self.quit.store(true, Ordering::Relaxed);
-        if let (Some(thread), Ok(())) = (self.thread.take(), self.kick.write(1)) {
-            // A panic of the thread has been printed; there is nothing to add.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 

@@ -104,10 +104,14 @@ fn crossing(look: usize, cells: &[Cell]) -> Option<Line> {
     let [last, unshown] = [from(&|change| change.mean < 0.0)?, from(&is_shown)?];
     let (first, _) = held.get(last + 1)?;
     let x = |place: usize| held.get(place).map(|(cell, _)| float(cell.batch.into()));
-    let end = x(unshown + 1).map_or_else(String::new, |batch| format!(", shown from {batch}"));
+    let said = match held.get(unshown + 1) {
+        Some((shown, _)) if shown.batch > first.batch => {
+            format!("{}, shown from {}", first.batch, shown.batch)
+        }
+        _ => first.batch.to_string(),
+    };
     let y = first.a_range.mean;
-    let named =
-        Point { label: format!("{}{end}", first.batch), ..Point::at(x(unshown + 1).or(x(unshown))?, y) };
+    let named = Point { label: said, ..Point::at(x(unshown + 1).or(x(unshown))?, y) };
     Some(Line {
         name: format!("{} is cheaper", label(first.rung)),
         look,
