@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::told::shown;
+use crate::figure::check::plural;
 use crate::figure::interval::{Interval, MARGIN, Sampling, Verdict, holm_against_least, pairs};
 use crate::figure::number::plain;
 use crate::figure::power::Said;
@@ -146,7 +148,7 @@ impl<'a, T> Contest<'a, T> {
             return format!("counted over {blocks} blocks: the same run gives the same figures again");
         }
         let p = against(&self.more).iter().filter_map(|against| against.more.p).fold(0.0, f64::max);
-        let more = format!("{} shown to be more (p at most {p:.3})", self.more.len());
+        let more = format!("{} shown to be more ({} at the most)", self.more.len(), shown(p));
         let equal = format!("{} equal within {}", self.equal.len(), percent(MARGIN));
         let unsaid = self.unsaid.iter().map(|row| {
             let blocks = (self.of)(row).and_then(|against| against.said.blocks_needed);
@@ -159,10 +161,12 @@ impl<'a, T> Contest<'a, T> {
             (!unsaid.is_empty()).then(|| format!("cannot say of {}", unsaid.join(", "))),
         ];
         format!(
-            "of {} others {}; exact signed-rank test over {blocks} blocks, corrected for {} pairs",
+            "of {} other{} {}; exact signed-rank test over {blocks} blocks, corrected for {} pair{}",
             all.len(),
+            plural(all.len()),
             parts.into_iter().flatten().collect::<Vec<_>>().join(", "),
-            pairs(all.len() + 1)
+            pairs(all.len() + 1),
+            plural(pairs(all.len() + 1))
         )
     }
 }
@@ -207,8 +211,8 @@ mod tests {
         assert!(contest.is_decided() && contest.best.name == "a", "{:?}", rows[1].against);
         assert_eq!((rows[0].against, contest.but(|row| row.name.to_owned())), (None, String::new()));
         let said = contest.confidence(|row| row.name.to_owned());
-        assert!(said.starts_with("of 1 others 1 shown to be more (p at most 0.008)"), "{said}");
-        assert!(said.ends_with("over 8 blocks, corrected for 1 pairs"), "{said}");
+        assert!(said.starts_with("of 1 other 1 shown to be more (p = 0.008 at the most)"), "{said}");
+        assert!(said.ends_with("over 8 blocks, corrected for 1 pair"), "{said}");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn confidence(difference: &Interval, figure: f64) -> String {
 }
 
 /// A probability; one that is smaller than can be shown is said to be.
-fn shown(p: f64) -> String {
+pub(super) fn shown(p: f64) -> String {
     if p < 0.0005 { "p < 0.0005".to_owned() } else { format!("p = {p:.3}") }
 }
 

@@ -23,7 +23,7 @@ pub const ALPHA: f64 = 0.05;
 /// Differences below this share of what they are held against do not matter.
 pub const MARGIN: f64 = 0.05;
 /// By how much the test is stricter of a run that stopped when its intervals were narrow: `run/sequential.rs` simulates it.
-const STRICTER: f64 = 1.5;
+const STRICTER: f64 = 5.0 / 3.0;
 
 /// Where the figures of a run come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]

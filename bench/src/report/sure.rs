@@ -92,7 +92,8 @@ impl Sure {
                 (Stopped::Interrupted, _) => "it was interrupted",
             };
             let looked = matches!(self.until, Some(Until::Narrow(_)));
-            let stricter = if looked { "; its tests are half again as strict for having looked" } else { "" };
+            let stricter =
+                if looked { "; its tests are stricter, at 3 % in place of 5, for having looked" } else { "" };
             format!("The run stopped after {} blocks because {why}: {reach}{stricter}.", self.blocks)
         });
         let wanting = (!self.wanting.is_empty())

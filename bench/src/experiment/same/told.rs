@@ -30,8 +30,12 @@ impl Told for Found {
         vec![Chart {
             id: "outcomes".to_owned(),
             title: "What comparisons of a cell with itself were called".to_owned(),
-            reading: "Nothing differs here: every one that is called different is called so by chance."
-                .to_owned(),
+            reading: if self.planted.is_some() {
+                "One trial of every pair was slowed: what is not called different was missed."
+            } else {
+                "Nothing differs here: every one that is called different is called so by chance."
+            }
+            .to_owned(),
             caveats: vec!["Each comparison stands for itself, corrected for no table.".to_owned()],
             body: Body::Bars(Bars {
                 along: Measure::even("share of comparisons", Quantity::Share),
