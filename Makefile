@@ -25,6 +25,7 @@
 #   make lab-test    the conformance suite in the lab, where hypercalls are delivered: over what they ring; OTHERS= for all of it
 #   make lab-test-6.12  the same, and every two values, on a kernel that has Xen's and Hyper-V's hypercalls too
 #   make lab-test-intel  the same on Intel's processor, which takes much longer; ONLY=NAME for tests of such a name
+#   make modules-test  what the module kvmhint refuses and serves, on Debian's kernels in the lab, SERIES="6.1 6.12"
 #   make lab-detour  shows that the gate notices: a build with a path two per cent too long must fail it, on both
 
 CARGO ?= cargo
@@ -38,7 +39,7 @@ ladder = lab compare --cpu $(1) --plan $(CHECK) --against $(REFERENCES)/$(call n
 
 .PHONY: run engine test check bench aa doctor fuzz look combinations signal-storm lab lab-intel lab-check lab-check-gone lab-accept lab-test lab-test-6.12 lab-test-intel lab-detour lint tools
 .PHONY: docs fleet
-.PHONY: modules
+.PHONY: modules modules-test
 
 run: tools
 	$(CARGO) run --release --locked -- compare
@@ -153,6 +154,11 @@ OTHERS = mmio sync async virtio ioeventfd polling options port
 lab-test: tools
 	$(CARGO) build --release --locked
 	$(call conformance,--clock wall) -- $(OTHERS:%=--skip %)
+
+modules-test: tools
+	$(CARGO) build --release --locked
+	for series in $(SERIES); do \
+		$(call in_lab,--clock wall --kernel $$series --kernel-module kvmhint,in_kernel) || exit 1; done
 
 # By its last line: a name that no test has there would end well too.
 lab-test-6.12: tools

@@ -150,6 +150,10 @@ pub enum Bell {
     XenVmmcall,
     /// A call of Hyper-V's page of code ([`crate::calls::hyperv`]).
     HypervCall,
+    /// `vmcall` with the number of a module that serves it inside KVM ([`crate::calls::HYPERCALL_NUMBER_MODULE`]).
+    VmcallToModule,
+    /// `vmmcall` with that number.
+    VmmcallToModule,
 }
 
 impl Axis for Bell {
@@ -169,6 +173,8 @@ impl Axis for Bell {
         Self::XenVmcall,
         Self::XenVmmcall,
         Self::HypervCall,
+        Self::VmcallToModule,
+        Self::VmmcallToModule,
     ];
 
     fn name(self) -> &'static str {
@@ -187,6 +193,8 @@ impl Axis for Bell {
             Self::XenVmcall => "xen-vmcall",
             Self::XenVmmcall => "xen-vmmcall",
             Self::HypervCall => "hyperv-call",
+            Self::VmcallToModule => "vmcall-to-module",
+            Self::VmmcallToModule => "vmmcall-to-module",
         }
     }
 }

@@ -30,6 +30,10 @@ pub const HYPERCALL_NUMBER: u64 = 12;
 /// `KVM_HC_VAPIC_POLL_IRQ`, a hypercall that KVM answers itself with 0: its only effect is the exit into KVM
 /// (Linux `Documentation/virt/kvm/x86/hypercalls.rst`).
 pub const HYPERCALL_NUMBER_IN_KERNEL: u64 = 1;
+/// The number of the module kvmhint (`host/kernel/kvmhint.c`), which serves calls inside KVM: [`Operation::Nothing`],
+/// [`Operation::Range`] and [`Operation::Batch`], with the same registers and answers. Without it KVM answers that it
+/// knows no such call.
+pub const HYPERCALL_NUMBER_MODULE: u64 = 0x5048;
 /// Hyper-V's call that names pages the guest does not need (`HV_EXT_CALL_MEMORY_HEAT_HINT`): see
 /// [`crate::wire::heat_hint`].
 pub const MEMORY_HEAT_HINT: u16 = 0x8003;

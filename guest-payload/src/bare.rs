@@ -21,7 +21,7 @@ mod runtime;
 
 use bells::{
     CallPort, CallStore, HypervCall, KickPort, NotifyQueue, NotifyRegister, Ringer, StoreMmio, StorePort,
-    Vmcall, VmcallToKernel, Vmmcall, VmmcallToKernel, XenVmcall, XenVmmcall,
+    Vmcall, VmcallToKernel, VmcallToModule, Vmmcall, VmmcallToKernel, VmmcallToModule, XenVmcall, XenVmmcall,
 };
 use machine::Machine;
 
@@ -54,6 +54,8 @@ unsafe extern "C" fn _start(vcpu: u32) -> ! {
         Bell::XenVmcall => start::<XenVmcall>(vcpu, &info),
         Bell::XenVmmcall => start::<XenVmmcall>(vcpu, &info),
         Bell::HypervCall => start::<HypervCall>(vcpu, &info),
+        Bell::VmcallToModule => start::<VmcallToModule>(vcpu, &info),
+        Bell::VmmcallToModule => start::<VmmcallToModule>(vcpu, &info),
     }
 }
 

@@ -44,7 +44,7 @@
 #define KVMHINT_CHUNK		64
 
 /* What was done, in /sys/module/kvmhint/parameters. Of calls that KVM refused nothing is counted. */
-static atomic64_t calls, ranges, pages, refused;
+static atomic64_t calls, ranges, pages, refused, digest;
 
 static int get_counter(char *buffer, const struct kernel_param *kp)
 {
@@ -62,10 +62,23 @@ MODULE_PARM_DESC(pages, "Pages of those ranges, whether they were there or not")
 module_param_cb(refused, &counter_ops, &refused, 0444);
 MODULE_PARM_DESC(refused, "Ranges and calls that were refused");
 
+module_param_cb(digest, &counter_ops, &digest, 0444);
+MODULE_PARM_DESC(digest, "Fingerprint of those pages");
+
 /* Of the ranges of one call. */
 struct tally {
-	u64 ranges, pages, refused;
+	u64 ranges, pages, refused, digest;
 };
+
+/* Both sides fingerprint pages so: abi/src/digest.rs. */
+static u64 edge(gfn_t frame)
+{
+	u64 value = frame + 0x9e3779b97f4a7c15;
+
+	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
+	value = (value ^ value >> 27) * 0x94d049bb133111eb;
+	return value ^ value >> 31;
+}
 
 static bool may_zap(const struct vm_area_struct *vma)
 {
@@ -112,6 +125,7 @@ static void serve_range(struct kvm_vcpu *vcpu, gfn_t first, u64 count, struct ta
 	if (zap_frames(vcpu, first, count)) {
 		tally->ranges++;
 		tally->pages += count;
+		tally->digest += edge(first + count) - edge(first);
 	} else {
 		tally->refused++;
 	}
@@ -159,6 +173,7 @@ static long serve(struct kvm_vcpu *vcpu, u32 word, gpa_t gpa, u64 count)
 	atomic64_inc(&calls);
 	atomic64_add(tally.ranges, &ranges);
 	atomic64_add(tally.pages, &pages);
+	atomic64_add(tally.digest, &digest);
 	atomic64_add(tally.refused + !!error, &refused);
 	return error ?: (long)tally.refused;
 }

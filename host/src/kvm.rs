@@ -14,6 +14,7 @@
 //!   affinity       sets of processors, and pins              topology  cores, their threads and memory nodes
 //!   clock          the time stamp counter of either side     stats     KVM's own counters
 //!   watch          the stopwatch, running or stopped         idle      whether the kernel idled
+//!   module         what the module kvmhint says it has done
 //! ```
 
 mod affinity;
@@ -28,6 +29,7 @@ pub(crate) mod idle;
 mod image;
 mod ioctl;
 mod machine;
+pub(crate) mod module;
 mod open;
 mod panic;
 mod placement;

@@ -129,6 +129,9 @@ fn hypercall_instruction() -> Bell {
 
 /// Rings a doorbell some times, with a deadline.
 fn try_doorbell(kvm: &Kvm, doorbell: Doorbell, guest_ring: GuestRing, hypercall: Bell) -> Answered {
+    if doorbell.needs_module() && !kvm::module::is_loaded() {
+        return Answered::Not { reason: kvm::module::NOT_LOADED.to_owned() };
+    }
     let boot = probe_boot(Program::Knock, guest_ring, doorbell.bell(Carrier::Empty, hypercall));
     let mut probe = match Probe::build(kvm, boot, Some(doorbell)) {
         Ok(probe) => probe,

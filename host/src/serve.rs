@@ -5,11 +5,13 @@
 //!   services   … several processors
 //!    └ service    fetch → discard → complete, stamped        stamps    … for whoever reads the trace
 //!       across      … of several reports together             held      … which wait for one another
+//!   in_kernel  what a module of KVM's says it did
 //!   served     what all of them did
 //!   worker     the device thread
 //! ```
 
 mod held;
+mod in_kernel;
 mod served;
 mod server;
 mod service;
@@ -21,6 +23,7 @@ pub use held::{HOLD, HeldCounts};
 pub use service::Spent;
 pub use worker::WorkerError;
 
+pub(crate) use in_kernel::InKernel;
 pub(crate) use served::Served;
 pub(crate) use server::{Serve, Server};
 pub(crate) use service::Service;

@@ -26,6 +26,7 @@ mod spec;
 mod stopwatch;
 mod stream;
 
+pub use crate::kvm::module::ModuleCounts;
 pub use collateral::Collateral;
 pub use outcome::{Outcome, Proof, Threads};
 pub use run::{run, run_planted};
@@ -34,6 +35,8 @@ pub use spec::{TimedSpec, TimedSpecError};
 pub use stopwatch::{Stopwatch, Weight};
 
 pub(crate) use run::assemble;
+#[cfg(feature = "test-support")]
+pub(crate) use run::build;
 
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use pairing::{Call, sample};

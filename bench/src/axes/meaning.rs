@@ -65,6 +65,7 @@ impl Meaning for Doorbell {
             Self::CoalescedMmio => "an MMIO write that KVM queues: an exit a hundred or more",
             Self::None => "nothing: the device has said that it looks by itself",
             Self::XenHypercall => "vmcall or vmmcall by Xen's convention: an exit to the vCPU thread",
+            Self::HypercallModule => "vmcall or vmmcall served inside KVM by the module kvmhint, no exit",
             Self::HypervHypercall => "a call of Hyper-V's page of code: an exit to the vCPU thread",
         }
     }
@@ -75,7 +76,7 @@ impl Meaning for Servicer {
         match self {
             Self::Vcpu => "the vCPU's own thread, between two KVM_RUNs",
             Self::Device => "a thread of the device, woken by an eventfd",
-            Self::Kernel => "KVM itself: user space never hears of it",
+            Self::Kernel => "KVM itself, or a module in it: user space never hears of it",
             Self::Polling => "a thread of the device that never sleeps and looks into the ring",
         }
     }

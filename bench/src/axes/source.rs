@@ -73,6 +73,7 @@ impl Source for Doorbell {
             Self::CoalescedMmio => "KVM_CAP_COALESCED_MMIO, Linux 2.6.27",
             Self::None => "virtio 1.2, 2.7.10 (VIRTQ_USED_F_NO_NOTIFY) and 2.8.10 (event suppression)",
             Self::XenHypercall => "KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL and KVM_EXIT_XEN, Linux 5.12",
+            Self::HypercallModule => "host/kernel/kvmhint.c; the patches of 2019 discarded inside KVM too",
             Self::HypervHypercall => "Hyper-V TLFS 6.0b, 3; KVM_EXIT_HYPERV of extended calls, Linux 6.3",
         }
     }

@@ -20,6 +20,7 @@ use crate::axes::rung::CallBy;
 use crate::experiment;
 use crate::experiment::contract::Experiment;
 use crate::experiment::ladder::gate;
+use crate::lab::build;
 use crate::lab::emulator::MEMORY;
 use crate::lab::errand::Errand;
 use crate::lab::error::LabError;
@@ -62,6 +63,9 @@ pub(super) struct LabOptions {
     /// Install and download nothing.
     #[arg(long)]
     offline: bool,
+    /// A module of ours to load into the lab's kernel, for a program; experiments have those loaded that they need.
+    #[arg(long, value_name = "NAME", value_parser = build::HOST.map(|source| source.name))]
+    kernel_module: Vec<String>,
     /// A run of the ladder to compare with: fail if any rung has grown.
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
@@ -112,7 +116,7 @@ pub(super) fn run_program(
     }
     let stop = stop_flag()?;
     let program = &found(program)?;
-    let lab = lab(options, None, &stop)?;
+    let lab = lab(options, None, &options.kernel_module, &stop)?;
     let errand = Errand::program(lab.module_names(), arguments);
     let mut closed = Ok(());
     let mut hear = |line: &str| {
@@ -155,7 +159,7 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
     let experiment = options.experiment()?;
     // The machine inside resolves it; here it is only checked, before anything is fetched.
     let plan = options.run.plan(experiment, if experiment.has_plan("lab") { "lab" } else { "default" })?;
-    experiment.resolve(plan.clone(), 1, &Calls::untried(CallBy::Hypercall))?;
+    let resolved = experiment.resolve(plan.clone(), 1, &Calls::untried(CallBy::Hypercall))?;
     if options.clock.0 == LabClock::Instructions {
         experiment.can_be_counted()?;
     }
@@ -172,7 +176,11 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
         gate::same_processor(reference, options.cpu.0.flavour())?;
     }
     let stop = stop_flag()?;
-    let lab = lab(options, reference.as_ref(), &stop)?;
+    let mut modules = options.kernel_module.clone();
+    let cells = experiment.cells(&resolved.choices, CallBy::Hypercall);
+    modules
+        .extend(cells.iter().filter_map(|cell| cell.choices().way().doorbell.0.module().map(str::to_owned)));
+    let lab = lab(options, reference.as_ref(), &modules, &stop)?;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut follower = Follower::new();
     let errand = Errand::plan(lab.module_names(), experiment.command(), plan.to_toml());
@@ -212,13 +220,23 @@ fn is_sound(exit: i32, summary: &Summary) -> bool {
     exit == 0 && !summary.failed()
 }
 
-/// Everything it takes, fetched if it has to be.
-fn lab(options: &LabOptions, reference: Option<&Archive>, stop: &AtomicBool) -> Result<Lab, LabError> {
+/// Everything it takes, with these modules of ours; fetched, or built, if it has to be.
+fn lab(
+    options: &LabOptions,
+    reference: Option<&Archive>,
+    modules: &[String],
+    stop: &AtomicBool,
+) -> Result<Lab, LabError> {
     // Standard error may be closed; that is no reason not to go on.
     let mut say = |line: &str| drop(writeln!(io::stderr(), "lab: {line}"));
     let mut supply = Supply { allowed: !options.offline, stop, say: &mut say };
     let emulator = processor::emulator(options.cpu.0, &mut supply)?;
-    let kernel = kernel(options, reference, &mut supply)?;
+    let store = Store::of_user(options.cpu.0);
+    let mut kernel = kernel(options, reference, &store, &mut supply)?;
+    for source in build::HOST.iter().filter(|source| modules.iter().any(|name| name == source.name)) {
+        let file = build::module(source, &kernel, &store, &mut supply)?;
+        kernel.modules.push((source.name.to_owned(), file));
+    }
     say(&format!("{}, {} {}, clock {}", emulator.version(), kernel.package, kernel.version, options.clock));
     Ok(Lab { kernel, emulator, clock: options.clock.0, deadline: Duration::from_secs(options.deadline) })
 }
@@ -228,9 +246,9 @@ fn lab(options: &LabOptions, reference: Option<&Archive>, stop: &AtomicBool) -> 
 fn kernel(
     options: &LabOptions,
     reference: Option<&Archive>,
+    store: &Store,
     supply: &mut Supply<'_>,
 ) -> Result<Kernel, LabError> {
-    let store = Store::of_user(options.cpu.0);
     if let Some(choice) = &options.kernel {
         return store.kernel(choice, supply);
     }

@@ -24,6 +24,7 @@ impl Asks for Coalescing {
         ("default", include_str!("../../plans/coalescing.toml")),
         ("quick", include_str!("../../plans/coalescing.quick.toml")),
         ("lab", include_str!("../../plans/coalescing.lab.toml")),
+        ("in-kernel", include_str!("../../plans/coalescing.in-kernel.toml")),
     ];
     const BESIDE: &'static [&'static str] = &["arena", "order", "in-flight"];
 

@@ -17,7 +17,7 @@ pub struct Calls {
     pub halt_poll: Option<bool>,
     /// Whether its KVM knows ioeventfds by their address alone; `None` if nobody has asked.
     pub addresses: Option<bool>,
-    /// Calls of other hypervisors that do not answer, and what happened when they were tried.
+    /// Calls of other hypervisors, or of modules, that do not answer, and what happened when they were tried.
     pub silent: Vec<(Doorbell, String)>,
 }
 
@@ -45,8 +45,9 @@ impl Calls {
             InKernel::Not { reason: silence(facts).unwrap_or("it was not tried").to_owned() }
         };
         let [halt_poll, addresses] = [facts.sets_halt_poll(), facts.knows_addresses()].map(Some);
+        let is_extra = |doorbell: &Doorbell| doorbell.is_foreign() || doorbell.needs_module();
         let foreign =
-            Doorbell::ALL.iter().filter(|doorbell| doorbell.is_foreign() && !facts.answers(**doorbell));
+            Doorbell::ALL.iter().filter(|doorbell| is_extra(doorbell) && !facts.answers(**doorbell));
         let why = |doorbell| facts.silence(doorbell).unwrap_or("it was not tried").to_owned();
         let silent = foreign.map(|doorbell| (*doorbell, why(*doorbell))).collect();
         Self { by: CallBy::on(facts), in_kernel, halt_poll, addresses, silent }

@@ -54,6 +54,7 @@ pub(crate) fn facts() -> Facts {
             answer(Doorbell::HypercallKernel, 1000),
             answer(Doorbell::XenHypercall, 3100),
             answer(Doorbell::HypervHypercall, 3200),
+            answer(Doorbell::HypercallModule, 1100),
         ],
         floors: Vec::new(),
         instruction_ticks: [Some(0.6), None],
@@ -282,7 +283,10 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
             exits,
             kvm_stats: vec![
                 ("fpu_reload".into(), exits.transport() + exits.control),
-                ("hypercalls".into(), exits.hypercall + by(Doorbell::HypercallKernel)),
+                (
+                    "hypercalls".into(),
+                    exits.hypercall + by(Doorbell::HypercallKernel) + by(Doorbell::HypercallModule),
+                ),
                 ("mmio_exits".into(), exits.mmio),
                 (
                     "tlb_flush".into(),
@@ -358,6 +362,13 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         spared: 0,
         overflows: 0,
         held: host::serve::HeldCounts::default(),
+        in_kernel: spec.way.doorbell.needs_module().then(|| host::timed::ModuleCounts {
+            calls,
+            ranges: reported * reports,
+            pages: reported * reports * spec.order.pages(),
+            refused: 0,
+            digest,
+        }),
         collateral: spec.looks_around.then(|| collateral(spec)),
         checked_pages: 64,
         interrupts: 0,

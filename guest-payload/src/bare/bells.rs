@@ -4,7 +4,9 @@
 
 use core::arch::asm;
 
-use abi::calls::{CALL_PORT, HYPERCALL_NUMBER, HYPERCALL_NUMBER_IN_KERNEL, KICK_PORT, STORE_PORT};
+use abi::calls::{
+    CALL_PORT, HYPERCALL_NUMBER, HYPERCALL_NUMBER_IN_KERNEL, HYPERCALL_NUMBER_MODULE, KICK_PORT, STORE_PORT,
+};
 use abi::layout::{CALL_MMIO, STORE_MMIO, VIRTIO_MMIO};
 use abi::wire::virtio::balloon::REPORTING_QUEUE;
 use abi::wire::virtio::mmio::QUEUE_NOTIFY;
@@ -57,6 +59,8 @@ hypercall!(Vmcall, "vmcall", HYPERCALL_NUMBER);
 hypercall!(Vmmcall, "vmmcall", HYPERCALL_NUMBER);
 hypercall!(VmcallToKernel, "vmcall", HYPERCALL_NUMBER_IN_KERNEL);
 hypercall!(VmmcallToKernel, "vmmcall", HYPERCALL_NUMBER_IN_KERNEL);
+hypercall!(VmcallToModule, "vmcall", HYPERCALL_NUMBER_MODULE);
+hypercall!(VmmcallToModule, "vmmcall", HYPERCALL_NUMBER_MODULE);
 
 /// `out` to the call port.
 pub(super) struct CallPort;

@@ -31,6 +31,9 @@ pub enum Doorbell {
     XenHypercall,
     /// A call of Hyper-V's page of code, in a machine that KVM takes for Hyper-V's: an exit to the vCPU thread.
     HypervHypercall,
+    /// `vmcall` or `vmmcall` with a number that the module kvmhint serves inside KVM (`host/kernel/kvmhint.c`): an exit to
+    /// KVM, none to user space.
+    HypercallModule,
 }
 
 impl Axis for Doorbell {
@@ -48,6 +51,7 @@ impl Axis for Doorbell {
         Self::None,
         Self::XenHypercall,
         Self::HypervHypercall,
+        Self::HypercallModule,
     ];
 
     fn name(self) -> &'static str {
@@ -64,6 +68,7 @@ impl Axis for Doorbell {
             Self::None => "none",
             Self::XenHypercall => "xen-hypercall",
             Self::HypervHypercall => "hyperv-hypercall",
+            Self::HypercallModule => "hypercall-module",
         }
     }
 }
@@ -83,7 +88,7 @@ impl Doorbell {
             Self::IoeventfdMmioAny => Some(Match::Address),
             Self::Hypercall | Self::Port | Self::Mmio | Self::HypercallKernel => None,
             Self::CoalescedPort | Self::CoalescedMmio | Self::None => None,
-            Self::XenHypercall | Self::HypervHypercall => None,
+            Self::XenHypercall | Self::HypervHypercall | Self::HypercallModule => None,
         }
     }
 
@@ -102,7 +107,10 @@ impl Doorbell {
     /// Whether it is a hypercall that KVM takes from ring 0 only.
     #[must_use]
     pub const fn is_hypercall(self) -> bool {
-        matches!(self, Self::Hypercall | Self::HypercallKernel | Self::HypervHypercall)
+        matches!(
+            self,
+            Self::Hypercall | Self::HypercallKernel | Self::HypervHypercall | Self::HypercallModule
+        )
     }
 
     /// Whether it is a call by another hypervisor's convention, in a machine that is to be that one's.
@@ -111,13 +119,25 @@ impl Doorbell {
         matches!(self, Self::XenHypercall | Self::HypervHypercall)
     }
 
+    /// The module of ours that serves it inside KVM, which its host's owner has to load.
+    #[must_use]
+    pub const fn module(self) -> Option<&'static str> {
+        if matches!(self, Self::HypercallModule) { Some("kvmhint") } else { None }
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub const fn needs_module(self) -> bool {
+        self.module().is_some()
+    }
+
     /// The one servicer it has.
     #[must_use]
     pub const fn servicer(self) -> Servicer {
         match self {
             Self::Hypercall | Self::Port | Self::Mmio => Servicer::Vcpu,
             Self::IoeventfdPort | Self::IoeventfdMmio | Self::IoeventfdMmioAny => Servicer::Device,
-            Self::HypercallKernel => Servicer::Kernel,
+            Self::HypercallKernel | Self::HypercallModule => Servicer::Kernel,
             Self::CoalescedPort | Self::CoalescedMmio => Servicer::Vcpu,
             Self::None => Servicer::Polling,
             Self::XenHypercall | Self::HypervHypercall => Servicer::Vcpu,
@@ -132,6 +152,8 @@ impl Doorbell {
             (Self::Hypercall, _) => hypercall,
             (Self::HypercallKernel, _) if matches!(hypercall, Bell::Vmmcall) => Bell::VmmcallToKernel,
             (Self::HypercallKernel, _) => Bell::VmcallToKernel,
+            (Self::HypercallModule, _) if matches!(hypercall, Bell::Vmmcall) => Bell::VmmcallToModule,
+            (Self::HypercallModule, _) => Bell::VmcallToModule,
             (Self::CoalescedPort, _) | (Self::Port, Carrier::Store) => Bell::StorePort,
             (Self::CoalescedMmio, _) | (Self::Mmio, Carrier::Store) => Bell::StoreMmio,
             (Self::XenHypercall, _) if matches!(hypercall, Bell::Vmmcall) => Bell::XenVmmcall,
@@ -201,6 +223,8 @@ mod tests {
             assert_eq!(over(Doorbell::Hypercall, carrier), Bell::Vmmcall);
             assert_eq!(over(Doorbell::HypercallKernel, carrier), Bell::VmmcallToKernel);
             assert_eq!(Doorbell::HypercallKernel.bell(carrier, Bell::Vmcall), Bell::VmcallToKernel);
+            assert_eq!(over(Doorbell::HypercallModule, carrier), Bell::VmmcallToModule);
+            assert_eq!(Doorbell::HypercallModule.bell(carrier, Bell::Vmcall), Bell::VmcallToModule);
             assert_eq!(over(Doorbell::XenHypercall, carrier), Bell::XenVmmcall);
             assert_eq!(Doorbell::XenHypercall.bell(carrier, Bell::Vmcall), Bell::XenVmcall);
             assert_eq!(over(Doorbell::HypervHypercall, carrier), Bell::HypervCall);

@@ -51,9 +51,35 @@ pub const RULES: &[Rule] = &[
         why: "KVM signals an eventfd, and the device thread waits for it",
     },
     Rule {
-        given: &[Set::Doorbell(&[Doorbell::HypercallKernel])],
+        given: &[Set::Doorbell(&[Doorbell::HypercallKernel, Doorbell::HypercallModule])],
         then: Set::Servicer(&[Servicer::Kernel]),
         why: "KVM answers such a call itself",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::HypercallModule])],
+        then: Set::Carrier(&[Carrier::Empty, Carrier::Registers, Carrier::Batch]),
+        why: "the module reads registers and a batch page, and nothing else",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::HypercallModule])],
+        then: Set::Discard(&[Discard::DontNeed]),
+        why: "the module zaps what is named, as that does, and nothing tells it not to",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::HypercallModule])],
+        then: Set::Coalesce(&[Coalesce::Each]),
+        why: "the module takes ranges as they come",
+    },
+    Rule {
+        given: &[Set::Doorbell(&[Doorbell::HypercallModule])],
+        then: Set::Backing(&[
+            Backing::Anon,
+            Backing::AnonThp,
+            Backing::Memfd,
+            Backing::MemfdThp,
+            Backing::File,
+        ]),
+        why: "the module refuses memory that is registered with userfaultfd, whose thread it could not tell",
     },
     Rule {
         given: &[Set::Doorbell(&[Doorbell::XenHypercall, Doorbell::HypervHypercall])],
@@ -71,12 +97,12 @@ pub const RULES: &[Rule] = &[
         why: "of Hyper-V's calls KVM leaves the extended ones to user space, of which one names memory",
     },
     Rule {
-        given: &[Set::Doorbell(&[Doorbell::Hypercall, Doorbell::HypercallKernel])],
+        given: &[Set::Doorbell(&[Doorbell::Hypercall, Doorbell::HypercallKernel, Doorbell::HypercallModule])],
         then: Set::GuestRing(&[RingChoice::Zero, RingChoice::Auto]),
         why: "KVM refuses hypercalls from ring 3",
     },
     Rule {
-        given: &[Set::Servicer(&[Servicer::Kernel])],
+        given: &[Set::Doorbell(&[Doorbell::HypercallKernel])],
         then: Set::Carrier(&[Carrier::Empty]),
         why: "KVM answers such a call itself and looks at no ranges",
     },
@@ -340,6 +366,11 @@ mod tests {
         if doorbell == Doorbell::HypervHypercall && !matches!(carrier, Carrier::Empty | Carrier::HeatHint) {
             return false;
         }
+        if doorbell == Doorbell::HypercallModule {
+            let plain = way.discard == Discard::DontNeed && way.coalesce == Coalesce::Each;
+            let named = matches!(carrier, Carrier::Empty | Carrier::Registers | Carrier::Batch);
+            return plain && named && way.backing != Backing::Userfault && completion == Completion::Return;
+        }
         match carrier {
             Carrier::HeatHint => doorbell == Doorbell::HypervHypercall && completion == Completion::Return,
             Carrier::Empty => completion == Completion::Return && servicer != Servicer::Polling,
@@ -376,7 +407,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_judged_as_in_other_words() {
-        assert_eq!(Way::all().count(), 12 * 8 * 12 * 4 * 3 * 2 * 3 * 9 * 4 * 8);
+        assert_eq!(Way::all().count(), 12 * 8 * 13 * 4 * 3 * 2 * 3 * 9 * 4 * 8);
         for way in Way::all() {
             assert_eq!(way.validate().is_ok(), goes_together(&way), "{way:?}");
         }
@@ -394,7 +425,10 @@ mod tests {
         let across =
             [0, 0, 0, 27 * 8 + 9 * 4, 27 * 4 + 9 * 2, 0, 0, 0, 0, 0, 0, 0].map(|transports| transports * 35);
         let ways = Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>();
-        let expected = transports.iter().zip(across).map(|(transports, across)| transports * memory + across);
+        // By the module from ring 0, chosen or not, from five kinds of memory that it zaps as it comes.
+        let module = [10, 10, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let expected = transports.iter().zip(across).zip(module);
+        let expected = expected.map(|((transports, across), module)| transports * memory + across + module);
         assert_eq!(ways, expected.collect::<Vec<_>>());
     }
 
@@ -434,7 +468,8 @@ mod tests {
 
     #[test]
     fn kvm_serves_no_other_doorbell() {
-        for doorbell in Doorbell::ALL.iter().copied().filter(|bell| *bell != Doorbell::HypercallKernel) {
+        let others = |bell: &Doorbell| bell.servicer() != Servicer::Kernel;
+        for doorbell in Doorbell::ALL.iter().copied().filter(others) {
             let way = Way { doorbell, ..IN_KERNEL };
             let needed = format!("--servicer {}", doorbell.servicer().name());
             assert!(refusal(&way).contains(&needed), "{}", refusal(&way));

@@ -40,6 +40,9 @@ pub enum EngineSpecError {
         "coalesce across merges the ranges of reports that are in flight at once, and the reporting core waits for each: use --coalesce merged"
     )]
     Across,
+    /// What the kernel serves leaves no account for the engine's books.
+    #[error("doorbell hypercall-module is for timed reports: use --doorbell hypercall")]
+    InKernel,
     /// No block in a report, or more than a report can hold.
     #[error("over carrier {carrier} a report holds 1 to {most} blocks, not {capacity}: change --capacity", carrier = .carrier.name())]
     Capacity {

@@ -59,6 +59,9 @@ impl EngineSpec {
         if let Some(entries) = self.way.gathers() {
             return Err(EngineSpecError::Gathers { carrier, entries });
         }
+        if self.way.doorbell.needs_module() {
+            return Err(EngineSpecError::InKernel);
+        }
         if self.way.coalesce == Coalesce::Across {
             return Err(EngineSpecError::Across);
         }

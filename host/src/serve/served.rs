@@ -5,6 +5,7 @@ use super::service::{Service, Spent};
 use super::worker::Worker;
 use crate::balloon::RingCounts;
 use crate::kvm::ThreadTime;
+use crate::kvm::module::ModuleCounts;
 use crate::reclaim::{Refused, Taken};
 use crate::transport::Told;
 
@@ -23,6 +24,8 @@ pub(crate) struct Served {
     pub(crate) held: HeldCounts,
     /// What guests told by other words than reports.
     pub(crate) told: Told,
+    /// What a module did inside the kernel, by its own account.
+    pub(crate) in_kernel: Option<ModuleCounts>,
     /// Looks into the ring that found nothing, of a thread that was not called.
     pub(crate) looks: u64,
     /// Processor time of the device thread, if there is one.

@@ -2,6 +2,7 @@
 
 use abi::calls::Answer;
 
+use super::in_kernel::InKernel;
 use super::served::Served;
 use super::service::Service;
 use super::worker::{Worker, WorkerError};
@@ -20,8 +21,8 @@ pub(crate) enum Server {
     Vcpu(Box<Service>),
     /// The device thread.
     Device(Worker),
-    /// KVM itself: the service is never asked, and its accounts stay empty.
-    Kernel(Box<Service>),
+    /// KVM itself: the service is never asked.
+    Kernel(Box<InKernel>),
 }
 
 impl Serve for Server {
@@ -46,14 +47,20 @@ impl Server {
     /// Looks at the service, between two of its calls.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&Service) -> T) -> T {
         match self {
-            Self::Vcpu(service) | Self::Kernel(service) => look(service),
+            Self::Vcpu(service) => look(service),
+            Self::Kernel(in_kernel) => in_kernel.with(look),
             Self::Device(worker) => worker.with(look),
         }
     }
 
     /// What was done so far.
     pub(crate) fn served(&self) -> Served {
-        self.worker().map_or_else(|| self.with(Served::of), Served::by)
+        match self {
+            Self::Kernel(in_kernel) => in_kernel.served(),
+            Self::Vcpu(_) | Self::Device(_) => {
+                self.worker().map_or_else(|| self.with(Served::of), Served::by)
+            }
+        }
     }
 
     /// The device thread, if it is who serves.

@@ -21,7 +21,7 @@ use crate::memory::{GuestRam, Residency};
 use crate::probe::Facts;
 use crate::reclaim::Refused;
 use crate::serve::{Server, Service, Stamps};
-use crate::timed::{TimedSpec, assemble};
+use crate::timed::{ModuleCounts, TimedSpec, assemble, build};
 use crate::trial::{Assembly, Seat, TrialError, ended, watched};
 
 /// How long a step may take if nothing else is said: long enough for an emulated processor on a busy machine.
@@ -51,14 +51,20 @@ impl Rig {
     /// # Errors
     /// As [`Rig::new`].
     pub fn with_image(spec: &TimedSpec, facts: &Facts, image: &[u8]) -> Result<Self, TrialError> {
-        let assembly = assemble(
-            spec,
-            facts,
-            Program::Obey,
-            image,
-            Planted::NONE,
-            &Placement::choose(1, spec.way.servicer),
-        )?;
+        let placement = Placement::choose(1, spec.way.servicer);
+        Self::of(assemble(spec, facts, Program::Obey, image, Planted::NONE, &placement)?)
+    }
+
+    /// The same of choices that do not go together: for who is to refuse what comes of it.
+    ///
+    /// # Errors
+    /// [`TrialError`] if the guest does not come up.
+    pub fn against_the_rules(spec: &TimedSpec, facts: &Facts) -> Result<Self, TrialError> {
+        let placement = Placement::choose(1, spec.way.servicer);
+        Self::of(build(spec, facts, Program::Obey, PAYLOAD, Planted::NONE, &placement)?)
+    }
+
+    fn of(assembly: Assembly) -> Result<Self, TrialError> {
         let stamps = Arc::new(Stamps::default());
         let server = assembly.server(Arc::clone(&stamps))?;
         let mut rig = Self { server, stamps, assembly, exits: Exits::default(), patience: PATIENCE };
@@ -132,6 +138,12 @@ impl Rig {
     #[must_use]
     pub fn refused(&self) -> Refused {
         self.server.with(Service::refused)
+    }
+
+    /// What a module inside the kernel did since the start, by its own account; `None` if none serves.
+    #[must_use]
+    pub fn in_kernel(&self) -> Option<ModuleCounts> {
+        self.server.served().in_kernel
     }
 
     /// What the options of the ring came to since the start.

@@ -2,6 +2,7 @@
 
 use super::collateral::Collateral;
 use super::stopwatch::Weight;
+use crate::kvm::module::ModuleCounts;
 use crate::serve::HeldCounts;
 use crate::trial::Common;
 
@@ -82,6 +83,8 @@ pub struct Outcome {
     pub overflows: u64,
     /// Reports that were held for others, to be merged with them, and the rounds that they went in.
     pub held: HeldCounts,
+    /// What a module did inside the kernel, by its own account, for all guests of this host; only where one serves.
+    pub in_kernel: Option<ModuleCounts>,
     /// What reports did to memory that they did not name; only of a trial that looks.
     pub collateral: Option<Collateral>,
     /// Pages whose contents the guest checked, in the whole trial.

@@ -194,6 +194,18 @@ pub(crate) fn assemble(
     placement: &Placement,
 ) -> Result<Assembly, TrialError> {
     spec.validate()?;
+    build(spec, facts, program, image, planted, placement)
+}
+
+/// Builds what choices ask for that have been checked.
+pub(crate) fn build(
+    spec: &TimedSpec,
+    facts: &Facts,
+    program: Program,
+    image: &[u8],
+    planted: Planted,
+    placement: &Placement,
+) -> Result<Assembly, TrialError> {
     let boot = boot_info(spec, facts, program);
     let vcpus = spec.company.vcpus;
     let company = Some(spec.company).filter(|company| !company.is_alone());
@@ -270,6 +282,7 @@ fn outcome(session: &Session<'_>, served: &Served, known: Known) -> Result<Outco
         spared: served.spared,
         overflows: told.overflows,
         held: end.served.held.since(&begin.served.held),
+        in_kernel: end.served.in_kernel.zip(begin.served.in_kernel).map(|(end, begin)| end.since(begin)),
         collateral: session.onlooker.as_ref().map(Onlooker::sum),
         checked_pages: note(notes::CHECKED)?,
         interrupts: note(notes::INTERRUPTS)?,

@@ -250,6 +250,7 @@ impl TimedSpec {
                 self.way.discard == Discard::Deferred && !alone,
                 "discard deferred, which reads the books of the guest,",
             ),
+            (self.way.doorbell.needs_module() && !alone, "doorbell hypercall-module"),
             (self.looks_around && !one_by_one, "looking at what was not reported"),
         ];
         match wrong.into_iter().find(|(is_asked, _)| *is_asked) {

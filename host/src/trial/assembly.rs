@@ -17,7 +17,7 @@ use crate::kvm::{self, Blueprint, BuildError, Machine, Placed, Placement, TscOff
 use crate::memory::{GuestRam, try_discard};
 use crate::probe::Facts;
 use crate::reclaim::{Reclaimer, SharedPutOff};
-use crate::serve::{Server, Service, Services, Stamps, Worker, WorkerError};
+use crate::serve::{InKernel, Server, Service, Services, Stamps, Worker, WorkerError};
 use crate::transport;
 
 /// What is to be put together.
@@ -114,7 +114,7 @@ impl Assembly {
         let service = self.service(stamps);
         Ok(match self.way.servicer {
             Servicer::Vcpu => Server::Vcpu(Box::new(service)),
-            Servicer::Kernel => Server::Kernel(Box::new(service)),
+            Servicer::Kernel => Server::Kernel(Box::new(InKernel::new(service, self.way.doorbell))),
             Servicer::Device | Servicer::Polling => Server::Device(self.worker(service)?),
         })
     }
@@ -213,7 +213,7 @@ fn check_hypercall(way: &Way, facts: &Facts) -> Result<(), TrialError> {
     if !(doorbell.is_hypercall() || doorbell.is_foreign()) || facts.answers(doorbell) {
         return Ok(());
     }
-    if doorbell.is_foreign() {
+    if doorbell.is_foreign() || doorbell.needs_module() {
         let reason = facts.silence(doorbell).unwrap_or("it was not tried").to_owned();
         return Err(TrialError::NoForeignCall { doorbell, reason });
     }

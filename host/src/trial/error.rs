@@ -37,7 +37,7 @@ pub enum TrialError {
         "this KVM does not answer hypercalls itself (`pagehint doctor` says what happened): use --preset floor, or a host with kvm_intel or kvm_amd"
     )]
     NoKernelHypercall,
-    /// This KVM does not leave another hypervisor's calls to us.
+    /// This KVM does not leave another hypervisor's calls to us, or has no module that serves such a call.
     #[error("doorbell {} does not answer here: {reason}; use --doorbell hypercall or port", .doorbell.name())]
     NoForeignCall {
         /// Which.

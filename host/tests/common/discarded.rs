@@ -76,6 +76,11 @@ pub(crate) fn called(spec: &TimedSpec, outcome: &Outcome) {
     let came = came(spec, outcome);
     match (spec.way.discard, spec.way.coalesce) {
         _ if !is_made => assert_eq!(calls, 0, "calls of a discard that is none"),
+        _ if spec.way.doorbell.needs_module() => {
+            assert_eq!(calls, 0, "system calls for what is zapped inside the kernel");
+            let zapped = outcome.in_kernel.map(|counts| (counts.ranges, counts.refused));
+            assert_eq!(zapped, Some((ranges, 0)), "by the module's account");
+        }
         (Discard::Vectored, _) => assert_eq!(calls, came, "one call for all that came at once"),
         // Every range touches the next.
         (_, Coalesce::Merged | Coalesce::Across) if spec.workload == Workload::Sequential => {

@@ -125,6 +125,14 @@ pub(super) const BESIDE: &[Beside] = &[
         cause: "Hyper-V's call and format",
         meaning: "hypercall-batch, by Hyper-V's memory heat hint",
     },
+    Beside {
+        rung: Rung::HypercallInKernel,
+        like: Rung::HypercallBatch,
+        // A call's number is who serves it. Two axes, one choice.
+        changes: &[Change::Doorbell(Doorbell::HypercallModule), Change::Servicer(Servicer::Kernel)],
+        cause: "serving inside KVM",
+        meaning: "hypercall-batch, served inside KVM by the module kvmhint (only where it is loaded)",
+    },
 ];
 
 /// What the classic queues add or save.

@@ -65,6 +65,8 @@ pub enum Rung {
     XenBatch,
     /// [`Rung::HypercallBatch`] by Hyper-V's call for it.
     HeatHint,
+    /// [`Rung::HypercallBatch`], served inside KVM by a module.
+    HypercallInKernel,
 }
 
 impl Axis for Rung {
@@ -100,6 +102,7 @@ impl Axis for Rung {
         Self::XenEach,
         Self::XenBatch,
         Self::HeatHint,
+        Self::HypercallInKernel,
     ];
 
     fn name(self) -> &'static str {
@@ -134,6 +137,7 @@ impl Axis for Rung {
             Self::XenEach => "xen-each",
             Self::XenBatch => "xen-batch",
             Self::HeatHint => "heat-hint",
+            Self::HypercallInKernel => "hypercall-in-kernel",
         }
     }
 }

@@ -38,6 +38,7 @@ pub fn all(trials: &[TrialRecord]) -> Vec<Check> {
     checks.extend(together::overflows(&measured));
     checks.extend(together::in_flight(&measured));
     checks.extend(together::held(&measured));
+    checks.extend(together::in_kernel(&measured));
     checks.extend([exits(&measured), witnesses(&measured), clocks(&measured)]);
     let found: Vec<_> = measured.iter().map(|m| (m.trial, m.choices, m.found)).collect();
     checks.extend(told::all(&found));

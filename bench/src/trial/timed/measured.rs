@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use abi::axes::Axis;
 use host::serve::HeldCounts;
-use host::timed::{Collateral, Outcome, Proof, Threads, Weight};
+use host::timed::{Collateral, ModuleCounts, Outcome, Proof, Threads, Weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,9 @@ pub struct TimedMeasured {
     /// What was held for others, to be merged with them; absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// What a module did inside the kernel, by its own account; absent where none serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_kernel: Option<InKernel>,
     /// Interrupts the guest took, in the whole trial.
     pub interrupts: u64,
     /// Resident memory of the process beside guest memory at the trial's end, in bytes.
@@ -88,6 +91,26 @@ pub struct TimedMeasured {
     pub boot_ns: Option<u64>,
     /// Every phase of a report.
     pub phases: BTreeMap<Named<Phase>, Quantiles>,
+}
+
+/// What a module did inside the kernel, by its own account, for all guests of the host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct InKernel {
+    /// Calls that were served.
+    pub calls: u64,
+    /// Ranges that were zapped.
+    pub ranges: u64,
+    /// Pages of those ranges, whether they were there or not.
+    pub pages: u64,
+    /// Ranges and calls that were refused.
+    pub refused: u64,
+}
+
+impl From<ModuleCounts> for InKernel {
+    fn from(counts: ModuleCounts) -> Self {
+        let ModuleCounts { calls, ranges, pages, refused, .. } = counts;
+        Self { calls, ranges, pages, refused }
+    }
 }
 
 /// Reports that were held for others, to be merged with them.
@@ -146,6 +169,7 @@ impl TimedMeasured {
             spared: outcome.spared,
             overflows: outcome.overflows,
             held: Held::of(outcome),
+            in_kernel: outcome.in_kernel.map(Into::into),
             interrupts: outcome.interrupts,
             memory_beside_ram: outcome.memory_beside_ram,
             idle_ticks: outcome.idle_ticks,

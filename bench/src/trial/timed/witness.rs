@@ -72,7 +72,8 @@ pub fn compare(doorbell: Doorbell, company: Company, trial: &TimedMeasured) -> V
     let queued = trial.ranges.saturating_sub(trial.overflows);
     let queued = if doorbell == Doorbell::CoalescedPort { queued } else { 0 };
     let by_port = answered_by_kvm(Doorbell::IoeventfdPort).saturating_add(queued);
-    let by_hypercall = answered_by_kvm(Doorbell::HypercallKernel);
+    let by_hypercall =
+        answered_by_kvm(Doorbell::HypercallKernel).saturating_add(answered_by_kvm(Doorbell::HypercallModule));
     let mut ports = row("port writes", "io_exits", total([exits.port, exits.control, trial.idles, by_port]));
     ports.kvm = ports.kvm.filter(|count| *count > 0);
     ports.within = waiting;

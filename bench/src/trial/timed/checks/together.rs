@@ -69,6 +69,34 @@ pub(super) fn in_flight(measured: &[Measured<'_>]) -> Option<Check> {
     Some(none_of(what, Standing::Doubtful, &faults, most, format!("up to {most}, as the guest saw it")))
 }
 
+/// What a module serves inside the kernel is what the guest asked for, by the module's own account.
+pub(super) fn in_kernel(measured: &[Measured<'_>]) -> Option<Check> {
+    let by_module = || measured.iter().filter(|m| m.choices.way.doorbell.0.needs_module());
+    by_module().next()?;
+    let (mut ranges, mut faults) = (0_u64, Vec::new());
+    for m in by_module() {
+        let Some(said) = m.found.in_kernel else {
+            faults.push(format!("trial {}: the module said nothing", m.trial));
+            continue;
+        };
+        ranges = ranges.saturating_add(said.ranges);
+        if (said.calls, said.ranges, said.refused) != (m.found.calls, m.found.ranges, 0) {
+            faults.push(format!(
+                "trial {}: {} calls and {} ranges by the guest's count, {} and {} by the module's, {} refused",
+                m.trial, m.found.calls, m.found.ranges, said.calls, said.ranges, said.refused
+            ));
+        }
+    }
+    let what = "a module in the kernel served every call, by its own account";
+    Some(none_of(
+        what,
+        Standing::Fails,
+        &faults,
+        ranges,
+        format!("{ranges} ranges, and no exit to user space"),
+    ))
+}
+
 /// What is merged across reports was held, all of it, and not each by itself.
 pub(super) fn held(measured: &[Measured<'_>]) -> Option<Check> {
     let across = measured.iter().filter(|m| m.choices.way.coalesce.0 == Coalesce::Across);
