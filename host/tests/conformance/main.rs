@@ -13,6 +13,7 @@
 //! | [`frames`] | lists of frames in the inflate and deflate queues |
 //! | [`announcements`] | ranges that were announced by a call, or not |
 //! | [`hints`] | calls of Hyper-V's, and their input pages |
+//! | [`in_kernel`] | calls that a module serves inside KVM, where it is loaded |
 //! | [`chains`], [`lists`] | descriptor chains and the available ring; lists of a packed ring |
 //! | [`tables`], [`events`] | indirect tables; event indices |
 //! | [`registers`] | the virtio registers and the status machine |
@@ -34,6 +35,7 @@ mod gathered;
 mod gathering;
 mod guest;
 mod hints;
+mod in_kernel;
 mod lists;
 mod memory;
 mod missteps;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         transports
             .iter()
             .flat_map(|transport| suites.iter().flat_map(|suite| suite(transport, facts)))
+            .chain(in_kernel::tests(facts))
             .collect()
     })
 }

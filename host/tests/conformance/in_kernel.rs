@@ -1,19 +1,11 @@
 //! What the module kvmhint (`host/kernel/kvmhint.c`) serves inside KVM, and what it refuses: guests that name what they must
-//! not, and an owner who takes the module away meanwhile. Run where it is loaded: `make modules-test`.
-
-#![expect(clippy::single_range_in_vec_init, reason = "lists of page ranges, some of one range")]
-
-#[path = "common/mod.rs"]
-mod common;
-#[path = "conformance/memory.rs"]
-mod memory;
+//! not, and an owner who takes the module away meanwhile. They run where it is loaded: `make modules-test`.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use abi::addr::{Gpa, Pfn};
@@ -22,15 +14,16 @@ use abi::digest::mix;
 use abi::layout::{ARENA_START, BATCH};
 use abi::step::Step;
 use abi::wire::page;
-use host::axes::{Backing, Carrier, Completion, Discard, Doorbell, Servicer, Way};
+use host::axes::{Axis, Backing, Carrier, Completion, Discard, Doorbell, Servicer, Way};
+use host::kvm::Counter;
 use host::probe::Facts;
 use host::testing::rig::Rig;
 use host::testing::specs::timed_over;
 use host::timed::{ModuleCounts, TimedSpec};
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 
-use common::{Checked, ignored};
-use memory::{ARENA_PAGES, Memory, Pages, RAM_END};
+use crate::common::{Checked, ignored};
+use crate::memory::{self, ARENA_PAGES, Memory, Pages, RAM_END};
 
 /// A way that the module serves.
 const MODULE: Way = Way::plain(Carrier::Batch, Doorbell::HypercallModule, Completion::Return);
@@ -114,48 +107,41 @@ const CASES: &[Case] = &[
     },
 ];
 
-fn main() -> ExitCode {
-    common::run(|facts| {
-        let mut tests: Vec<Trial> = CASES.iter().map(|case| test(case.name, || tried(case, facts))).collect();
-        tests.push(test("batch-of-511", || batch_of_511(facts)));
-        tests.push(test("a-thousand-calls-of-a-hostile-guest", || hostile(facts)));
-        for backing in [Backing::Locked, Backing::Hugetlb, Backing::Userfault] {
-            let name = format!("memory-that-is-{}", abi::axes::Axis::name(backing));
-            tests.push(Trial::test(name, move || refused_of(backing, facts)));
-        }
-        tests.push(test("what-a-batch-costs", || costs(facts)));
-        tests.push(test("the-module-is-taken-away-meanwhile", || taken_away(facts)));
-        tests.push(test("and-the-kernel-complained-of-nothing", kernel_is_content));
-        if facts.answers(Doorbell::HypercallModule) {
-            return tests;
-        }
-        tests
-            .into_iter()
-            .map(|test| ignored(test.name().into(), "the module kvmhint is not loaded"))
-            .collect()
-    })
+/// All of them; where it is not loaded they are listed with the reason.
+pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
+    let mut tests: Vec<Trial> =
+        CASES.iter().map(|case| test(case.name, move || tried(case, facts))).collect();
+    tests.push(test("batch-of-511", move || batch_of_511(facts)));
+    tests.push(test("a-thousand-calls-of-a-hostile-guest", move || hostile(facts)));
+    for backing in [Backing::Locked, Backing::Hugetlb, Backing::Userfault] {
+        let name = format!("memory-that-is-{}", backing.name());
+        tests.push(test(&name, move || refused_of(backing, facts)));
+    }
+    tests.push(test("what-a-batch-costs", move || costs(facts)));
+    tests.push(test("the-module-is-taken-away-meanwhile", move || taken_away(facts)));
+    tests.push(test("the-kernel-complained-of-nothing", kernel_is_content));
+    if facts.answers(Doorbell::HypercallModule) {
+        return tests;
+    }
+    tests.into_iter().map(|test| ignored(test.name().into(), "the module kvmhint is not loaded")).collect()
 }
 
 fn test(name: &str, run: impl FnOnce() -> Checked + Send + 'static) -> Trial {
-    Trial::test(name, move || run())
-}
-
-fn spec(way: Way) -> TimedSpec {
-    timed_over(way)
+    Trial::test(format!("kvmhint::{name}"), run)
 }
 
 /// Writes entries into the batch page and makes the call.
-fn make(rig: &mut Rig, entries: &[u64], call: Step) -> Result<u64, libtest_mimic::Failed> {
+fn make(rig: &mut Rig, entries: &[u64], call: Step) -> Result<u64, Failed> {
     rig.ram().write_words(BATCH.offset(page::ENTRIES), entries)?;
     Ok(rig.step(call)?)
 }
 
-fn since(rig: &Rig, before: ModuleCounts) -> Result<ModuleCounts, libtest_mimic::Failed> {
+fn since(rig: &Rig, before: ModuleCounts) -> Result<ModuleCounts, Failed> {
     Ok(rig.in_kernel().ok_or("the module says nothing")?.since(before))
 }
 
 fn tried(case: &Case, facts: &Facts) -> Checked {
-    let mut rig = Rig::new(&spec(MODULE), facts)?;
+    let mut rig = Rig::new(&timed_over(MODULE), facts)?;
     let mut memory = Memory::stamp(&rig)?;
     let before = since(&rig, ModuleCounts::default())?;
     let exits = rig.exits().transport();
@@ -175,7 +161,7 @@ fn tried(case: &Case, facts: &Facts) -> Checked {
 }
 
 fn batch_of_511(facts: &Facts) -> Checked {
-    let mut rig = Rig::new(&spec(MODULE), facts)?;
+    let mut rig = Rig::new(&timed_over(MODULE), facts)?;
     let mut memory = Memory::stamp(&rig)?;
     let entries: Vec<u64> = (0..511).map(|number| own(number, 1)).collect();
     assert_eq!(make(&mut rig, &entries, batch(511))?, 0);
@@ -184,7 +170,7 @@ fn batch_of_511(facts: &Facts) -> Checked {
 
 /// Batches of what may be named and what may not, by a seed: exactly what may is gone.
 fn hostile(facts: &Facts) -> Checked {
-    let mut rig = Rig::new(&spec(MODULE), facts)?;
+    let mut rig = Rig::new(&timed_over(MODULE), facts)?;
     let mut memory = Memory::stamp(&rig)?;
     let mut state = 0;
     let mut random = |below: u64| {
@@ -230,7 +216,7 @@ fn refused_of(backing: Backing, facts: &Facts) -> Checked {
         std::fs::write("/proc/sys/vm/nr_hugepages", "16")?;
     }
     let way = Way { backing, discard: Discard::None, ..MODULE };
-    let mut rig = Rig::against_the_rules(&spec(way), facts)?;
+    let mut rig = Rig::against_the_rules(&timed_over(way), facts)?;
     for number in 0..4 {
         rig.ram().write(memory::page(number), 7)?;
     }
@@ -243,25 +229,39 @@ fn refused_of(backing: Backing, facts: &Facts) -> Checked {
     Ok(())
 }
 
+/// How often each is timed: the middle one is told.
+const ROUNDS: usize = 7;
+
+fn median(mut ticks: Vec<u64>) -> u64 {
+    ticks.sort_unstable();
+    ticks[ticks.len() / 2]
+}
+
 /// A batch that is resident and one that is not, served by the module and in user space: as ticks of the guest's counter, less
-/// what it takes to do nothing in between. It fails for no figure: `results/reference/lab-*-in-kernel.txt` is its output.
+/// what it takes to do nothing in between. It fails for no figure: `results/reference/lab-in-kernel-resident.txt` has its output.
 fn costs(facts: &Facts) -> Checked {
+    if facts.counter != Counter::Instructions {
+        println!("only where instructions are counted");
+        return Ok(());
+    }
     let user = Way { doorbell: Doorbell::Hypercall, servicer: Servicer::Vcpu, ..MODULE };
     for (name, way) in [("user space", user), ("kvmhint", MODULE)] {
         if !facts.answers(way.doorbell) {
             continue;
         }
-        let mut rig = Rig::new(&TimedSpec { batch: 511, ..spec(way) }, facts)?;
+        let mut rig = Rig::new(&TimedSpec { batch: 511, ..timed_over(way) }, facts)?;
         for count in [1_u16, 32, 511] {
             let entries: Vec<u64> = (0..u64::from(count)).map(|number| own(2 * number, 1)).collect();
-            let mut took = [0_u64; 2];
-            for _ in 0..2 {
-                // The second time everything has been done once.
+            let mut took = [Vec::new(), Vec::new()];
+            for _ in 0..ROUNDS {
                 for number in 0..u64::from(count) {
                     rig.ram().write(memory::page(2 * number), 7)?;
                 }
-                took = [timed(&mut rig, &entries, count)?, timed(&mut rig, &entries, count)?];
+                for took in &mut took {
+                    took.push(timed(&mut rig, &entries, count)?);
+                }
             }
+            let took = took.map(median);
             for (what, ticks) in [("resident", took[0]), ("not resident", took[1])] {
                 let each = ticks / u64::from(count);
                 println!("{name}: {count} ranges of 4 KiB, {what}: {ticks} ticks, {each} a range");
@@ -271,29 +271,30 @@ fn costs(facts: &Facts) -> Checked {
     Ok(())
 }
 
-fn timed(rig: &mut Rig, entries: &[u64], count: u16) -> Result<u64, libtest_mimic::Failed> {
-    let clocks = |rig: &mut Rig, call: Step| -> Result<u64, libtest_mimic::Failed> {
+fn timed(rig: &mut Rig, entries: &[u64], count: u16) -> Result<u64, Failed> {
+    let mut between = |step: Step| -> Result<u64, Failed> {
         let before = rig.step(Step::Clock)?;
-        make(rig, entries, call)?;
+        make(rig, entries, step)?;
         Ok(rig.step(Step::Clock)? - before)
     };
+    let called = between(batch(count))?;
     // A step that makes no call is an exit too.
-    let idle = clocks(rig, Step::Count { iterations: 1 })?;
-    Ok(clocks(rig, batch(count))?.saturating_sub(idle))
+    Ok(called.saturating_sub(between(Step::Count { iterations: 1 })?))
 }
 
 /// The owner unloads the module while a guest calls. It is refused while it is in a call; once it is gone KVM answers that it
 /// knows no such number, and the guest goes on.
 fn taken_away(facts: &Facts) -> Checked {
-    let mut rig = Rig::new(&spec(MODULE), facts)?;
+    let mut rig = Rig::new(&timed_over(MODULE), facts)?;
     let entries: Vec<u64> = (0..511).map(|number| own(number, 1)).collect();
-    let gone = AtomicBool::new(false);
+    let (gone, refused) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut served = 0_u64;
     thread::scope(|scope| -> Checked {
         scope.spawn(|| {
             // Non-blocking, as rmmod asks.
             let flags = libc::O_NONBLOCK;
             while !gone.load(Ordering::Relaxed) && rustix::system::delete_module(c"kvmhint", flags).is_err() {
+                refused.fetch_add(1, Ordering::Relaxed);
                 thread::yield_now();
             }
         });
@@ -308,7 +309,10 @@ fn taken_away(facts: &Facts) -> Checked {
         gone.store(true, Ordering::Relaxed);
         ended
     })?;
-    println!("{served} calls were served before the module was gone");
+    let refused = refused.into_inner();
+    println!(
+        "{served} calls were served before the module was gone, and {refused} tries to unload it refused"
+    );
     // The guest goes on.
     rig.step(Step::Count { iterations: 1 })?;
     Ok(())
