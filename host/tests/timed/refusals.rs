@@ -51,6 +51,12 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             |ended| matches!(ended, TrialError::NoForeignCall { .. }),
         ),
         unless_answered(
+            Doorbell::HypercallModule,
+            "refuses::hypercall-module-that-is-not-loaded",
+            facts,
+            |ended| ended.to_string().contains("`pagehint lab` loads it"),
+        ),
+        unless_answered(
             Doorbell::HypervHypercall,
             "refuses::hyperv-hypercall-that-is-not-delivered",
             facts,
