@@ -26,8 +26,32 @@ fn main() {
     let library = build.library("guest_payload", &guest.join("src/lib.rs"), Some(("abi", &abi)));
     let image = build.image(&guest, &[("abi", &abi), ("guest_payload", &library)]);
 
+    let agent = guest.join("linux/agent/src");
+    println!("cargo:rerun-if-changed={}", agent.display());
+    println!("cargo:rustc-env=PAGEHINT_AGENT={}", agent_of(&agent, &build.out).display());
     println!("cargo:rustc-env=PAGEHINT_PAYLOAD={}", image.display());
     println!("cargo:rustc-env=PAGEHINT_PAYLOAD_TARGET={}", build.target);
+}
+
+/// The only process of a Linux guest: a static program for the host's own target. Where there is no static C library it
+/// is empty, and whoever would run it says so.
+fn agent_of(source: &Path, out: &Path) -> PathBuf {
+    let path = out.join("agent");
+    let output = Command::new(variable("RUSTC"))
+        .arg(source.join("main.rs"))
+        .args(["--crate-name", "agent", "--edition", "2024", "--target", &variable("HOST")])
+        .args(["--cap-lints", "allow", "-C", "target-feature=+crt-static", "-C", "relocation-model=static"])
+        .args(["-C", "panic=abort", "-C", "strip=symbols", "-C", "opt-level=2", "-C", "codegen-units=1", "-o"])
+        .arg(&path)
+        .output()
+        .expect("rustc runs: cargo has just run it");
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let why = said.lines().find(|line| line.contains("error")).unwrap_or("its linker says nothing");
+        println!("cargo:warning=no Linux guests in this build, their agent is not linked: {why}");
+        std::fs::write(&path, b"").expect("the output directory is writable");
+    }
+    path
 }
 
 fn variable(name: &str) -> String {

@@ -13,6 +13,7 @@ mod flags;
 pub mod flush;
 pub mod ladder;
 pub mod least;
+pub mod linux;
 pub mod memhog;
 pub mod page_faults;
 pub mod rate;

@@ -12,6 +12,7 @@
 //! | [`build`] | modules of ours, built for that kernel |
 //! | [`libraries`] | what a program is linked with |
 //! | [`initramfs`] | all of it in one archive |
+//! | [`guest`] | what a Linux guest of ours boots |
 //! | [`emulator`] | what the lab asks of an emulator, and its process |
 //! | [`qemu`], [`bochs`], [`processor`] | the two there are, and which is whose |
 //! | [`run`] | one errand, from the archive to what comes back |
@@ -29,6 +30,7 @@ pub mod console;
 pub mod emulator;
 pub mod errand;
 pub mod error;
+pub mod guest;
 pub mod initramfs;
 pub mod inside;
 pub mod kernel;

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod counts;
 pub mod engine;
 pub mod kind;
+pub mod linux;
 pub mod quiet;
 pub mod record;
 pub mod ring;

@@ -9,6 +9,7 @@
 //!       ├ board    whatever an exit can reach                panic     the payload's last words
 //!       ├ queued   what KVM queued of the guest's writes
 //!       └ ioctl    what kvm-ioctls does not wrap
+//!   stock          a machine for a kernel that is not ours
 //!   confidential   whether this machine is a guest whose memory is not its own
 //!   watchdog       deadlines                                 placement which thread runs on which processor
 //!   affinity       sets of processors, and pins              topology  cores, their threads and memory nodes
@@ -36,6 +37,7 @@ mod placement;
 mod processor;
 mod queued;
 mod stats;
+mod stock;
 mod thread_time;
 mod topology;
 mod watch;
@@ -66,6 +68,9 @@ pub(crate) use queued::Queued;
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use queued::Write;
 pub(crate) use stats::Statistics;
+pub(crate) use stock::{
+    BALLOON_LINE, Entry, Ports, SERIAL_LINE, SERIAL_PORT, SERIAL_PORTS, StockMachine,
+};
 pub(crate) use thread_time::{Thread, ThreadTime};
 pub(crate) use watch::{Running, Watch};
 #[cfg(test)]

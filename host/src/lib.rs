@@ -28,6 +28,7 @@ pub mod balloon;
 pub mod engine;
 pub mod fault;
 pub mod kvm;
+pub mod linux;
 pub mod memory;
 pub mod probe;
 pub mod reclaim;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use host::kvm::KvmError;
+use host::linux::LinuxError;
 use host::trial::TrialError;
 
 use crate::exchange::diff::DiffError;
@@ -84,6 +85,7 @@ pub fn of(error: &anyhow::Error) -> Code {
     {
         Code::Usage
     } else if error.is::<KvmError>()
+        || error.downcast_ref::<LinuxError>().is_some_and(LinuxError::is_unavailable)
         || error.downcast_ref::<TrialError>().is_some_and(no_kvm)
         || error.downcast_ref::<LabError>().is_some_and(no_lab)
     {
@@ -96,7 +98,8 @@ pub fn of(error: &anyhow::Error) -> Code {
 /// What else can be done about an error that the error itself does not know of.
 #[must_use]
 pub fn way_out(error: &anyhow::Error) -> Option<&'static str> {
-    (of(error) == Code::Unavailable && !error.is::<LabError>())
+    // The lab's own errors say so themselves, and a Linux guest's that it needs it.
+    (of(error) == Code::Unavailable && !error.is::<LabError>() && !error.is::<LinuxError>())
         .then_some("without KVM there is the lab, which emulates the hardware too: pagehint lab")
 }
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::exit::{Code, Usage};
 use super::gate::Gate;
+use super::linux::{self, LinuxOptions};
 use super::options::RunOptions;
 use super::report;
 use crate::archive::{Archive, file};
@@ -20,6 +21,7 @@ use crate::axes::rung::CallBy;
 use crate::experiment;
 use crate::experiment::contract::Experiment;
 use crate::experiment::ladder::gate;
+use crate::experiment::linux::FILE as LINES;
 use crate::lab::build;
 use crate::lab::emulator::MEMORY;
 use crate::lab::errand::Errand;
@@ -49,19 +51,19 @@ pub(super) struct LabOptions {
     /// What to find out: an experiment, by its command. [default: compare]
     experiment: Option<String>,
     /// Whose processor: amd is emulated by QEMU, intel by Bochs, which is slower and counts instructions only.
-    #[arg(long, default_value_t = Named(LabCpu::Amd))]
+    #[arg(long, global = true, default_value_t = Named(LabCpu::Amd))]
     cpu: Named<LabCpu>,
     /// What time is in the lab: instructions, which repeat exactly, or the clock on the wall, which is quicker.
-    #[arg(long, default_value_t = Named(LabClock::Instructions))]
+    #[arg(long, global = true, default_value_t = Named(LabClock::Instructions))]
     clock: Named<LabClock>,
     /// Debian's kernel to boot: a series (6.1, 6.12), a package, or a .deb file. [default: that of --against, else 6.1]
     #[arg(long)]
     kernel: Option<Choice>,
     /// How long the lab may take.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     deadline: u64,
     /// Install and download nothing.
-    #[arg(long)]
+    #[arg(long, global = true)]
     offline: bool,
     /// A module of ours to load into the lab's kernel, for a program; experiments have those loaded that they need.
     #[arg(long, value_name = "NAME", value_parser = build::HOST.map(|source| source.name))]
@@ -74,12 +76,26 @@ pub(super) struct LabOptions {
     /// Run this program in the lab instead, with its arguments; its exit code is ours.
     #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["experiment", "against"])]
     program: Vec<OsString>,
+    #[command(subcommand)]
+    guest: Option<InLab>,
+}
+
+/// What the lab is for beside experiments and programs.
+#[derive(Subcommand, Clone)]
+enum InLab {
+    /// Boot Linux as a guest of the lab's machine, and see what its own driver reports.
+    Linux(Box<LinuxOptions>),
 }
 
 impl LabOptions {
     /// The program to run instead of an experiment, and its arguments.
     pub(super) fn program(&self) -> Option<(&Path, &[OsString])> {
         self.program.split_first().map(|(program, arguments)| (Path::new(program), arguments))
+    }
+
+    /// The Linux guest to run instead of an experiment.
+    pub(super) fn linux(&self) -> Option<&LinuxOptions> {
+        self.guest.as_ref().map(|InLab::Linux(options)| &**options)
     }
 
     /// Whether the emulator of the processor has the clock.
@@ -150,6 +166,30 @@ fn found(program: &Path) -> Result<PathBuf, LabError> {
             program: program.to_owned(),
             reason: "there is no such file; give its path, or a name that is on the PATH".to_owned(),
         })
+    }
+}
+
+/// Runs Linux guests in the lab, whose own kernel is of the same series as theirs if nothing else is said.
+pub(super) fn run_linux(
+    options: &LabOptions,
+    guests: &LinuxOptions,
+    out: &mut dyn Write,
+) -> anyhow::Result<Code> {
+    options.clock_is_there()?;
+    let words = linux::errand(guests)?;
+    let stop = stop_flag()?;
+    let mut say = |line: &str| drop(writeln!(io::stderr(), "lab: {line}"));
+    let mut supply = Supply { allowed: !options.offline, stop: &stop, say: &mut say };
+    let guest = linux::guest_of(&guests.kernel, &mut supply)?;
+    let lab = lab(options, None, &stop)?;
+    let lab = Lab { guest: Some(guest), ..lab };
+    let errand = Errand::command(lab.module_names(), words);
+    // What it prints at its end is printed here again, from what it brings back.
+    let mut hear = |line: &str| drop(writeln!(io::stderr(), "{line}"));
+    let returned = lab.run(&errand, None, &stop, &mut hear)?;
+    match returned.files.get(LINES) {
+        Some(text) => linux::brought_back(guests, text, out),
+        None => Ok(Code::Program(u8::try_from(returned.exit).unwrap_or(u8::MAX))),
     }
 }
 
@@ -238,7 +278,7 @@ fn lab(
         kernel.modules.push((source.name.to_owned(), file));
     }
     say(&format!("{}, {} {}, clock {}", emulator.version(), kernel.package, kernel.version, options.clock));
-    Ok(Lab { kernel, emulator, clock: options.clock.0, deadline: Duration::from_secs(options.deadline) })
+    Ok(Lab { kernel, emulator, guest: None, clock: options.clock.0, deadline: Duration::from_secs(options.deadline) })
 }
 
 /// The kernel that was asked for; else the reference's, because a path through another has another length; else the

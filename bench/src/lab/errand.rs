@@ -36,6 +36,18 @@ impl Errand {
         }
     }
 
+    /// To run a command of this program, which leaves its run directory to be brought back.
+    #[must_use]
+    pub fn command(modules: Vec<String>, words: impl IntoIterator<Item = OsString>) -> Self {
+        Self {
+            modules,
+            command: std::iter::once(PAGEHINT.into()).chain(words).collect(),
+            environment: BTreeMap::new(),
+            files: BTreeMap::new(),
+            shows_output: true,
+        }
+    }
+
     /// To run a program that was taken along, with what our environment says to us and to tests.
     #[must_use]
     pub fn program(modules: Vec<String>, arguments: &[OsString]) -> Self {

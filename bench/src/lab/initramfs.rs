@@ -75,7 +75,11 @@ impl Initramfs {
         archive.into_inner().map_err(|error| unwritten()(error.into_error()))
     }
 
-    fn file(&mut self, path: &str, bytes: &[u8], mode: u32) -> Result<(), LabError> {
+    /// Adds a file by its contents.
+    ///
+    /// # Errors
+    /// [`LabError::File`].
+    pub fn file(&mut self, path: &str, bytes: &[u8], mode: u32) -> Result<(), LabError> {
         if self.entries.contains(path) {
             return Ok(());
         }
@@ -113,7 +117,8 @@ fn unwritten() -> impl FnOnce(io::Error) -> LabError {
     LabError::file("the lab's initramfs cannot be written (TMPDIR names another directory)")
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, LabError> {
+/// All of a file.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, LabError> {
     std::fs::read(file).map_err(LabError::file(format!("{} cannot be read", file.display())))
 }
 

@@ -63,13 +63,15 @@ pub struct Kernel {
     pub image: PathBuf,
     /// Its modules for KVM, in the order to load them: name and file.
     pub modules: Vec<(String, PathBuf)>,
+    /// Its modules for the balloon of a guest of ours, likewise.
+    pub balloon: Vec<(String, PathBuf)>,
 }
 
 impl Kernel {
     /// Whether none of its files is gone.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.image.is_file() && self.modules.iter().all(|(_, file)| file.is_file())
+        self.image.is_file() && self.modules.iter().chain(&self.balloon).all(|(_, file)| file.is_file())
     }
 }
 

@@ -11,7 +11,8 @@ use super::console::Heard;
 use super::emulator::{Emulated, Emulator, Running, unnamed};
 use super::errand::Errand;
 use super::error::LabError;
-use super::initramfs::Initramfs;
+use super::guest::Guest;
+use super::initramfs::{Initramfs, read};
 use super::kernel::Kernel;
 use super::parcel::{self, Returned};
 use super::places;
@@ -32,6 +33,8 @@ pub struct Lab {
     pub emulator: Box<dyn Emulator>,
     /// What time is in it.
     pub clock: LabClock,
+    /// What guests of the machine boot, if it is to run any.
+    pub guest: Option<Guest>,
     /// How long an errand may take, by the clock on the wall.
     pub deadline: Duration,
 }
@@ -76,6 +79,10 @@ impl Lab {
         initramfs.program(&myself, places::PAGEHINT)?;
         if let Some(program) = program {
             initramfs.program(program, places::PROGRAM)?;
+        }
+        if let Some(Guest { kernel, initramfs: inner }) = &self.guest {
+            initramfs.file(places::GUEST_KERNEL, &read(kernel)?, 0o644)?;
+            initramfs.file(places::GUEST_INITRAMFS, &read(inner.path())?, 0o644)?;
         }
         let initramfs = initramfs.finish()?;
         let mut back = unnamed()?;

@@ -195,15 +195,15 @@ pub(crate) fn set_registers(
     fd.set_mp_state(running).map_err(refused("KVM_SET_MP_STATE"))
 }
 
-const fn table(base: Gpa, bytes: u16) -> kvm_dtable {
+pub(super) const fn table(base: Gpa, bytes: u16) -> kvm_dtable {
     kvm_dtable { base: base.0, limit: bytes - 1, padding: [0; 3] }
 }
 
-const fn code(selector: u16) -> kvm_segment {
+pub(super) const fn code(selector: u16) -> kvm_segment {
     kvm_segment { type_: 11, l: 1, db: 0, ..flat(selector) }
 }
 
-const fn data(selector: u16) -> kvm_segment {
+pub(super) const fn data(selector: u16) -> kvm_segment {
     kvm_segment { type_: 3, l: 0, db: 1, ..flat(selector) }
 }
 

@@ -306,7 +306,7 @@ impl Processor {
 }
 
 /// An exit that is no service to the guest, with everything needed of it.
-enum Failure {
+pub(super) enum Failure {
     Interrupted,
     /// Not ours to repeat: no processor of ours waits for another to start it, for which KVM says the same.
     NoThread(kvm_ioctls::Error),
@@ -321,7 +321,7 @@ enum Failure {
 }
 
 impl Failure {
-    fn of(exit: Result<VcpuExit<'_>, kvm_ioctls::Error>) -> Self {
+    pub(super) fn of(exit: Result<VcpuExit<'_>, kvm_ioctls::Error>) -> Self {
         match exit {
             Ok(VcpuExit::Shutdown) => Self::Shutdown,
             Ok(VcpuExit::InternalError) => Self::Internal,

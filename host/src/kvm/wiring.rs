@@ -86,6 +86,13 @@ const fn message_address(processors: u32) -> u32 {
     }
 }
 
+/// An interrupt line of the controllers as KVM routes them by itself, raised by writing to an eventfd.
+pub(crate) fn line(vm: &VmFd, line: u32) -> Result<EventFd, KvmError> {
+    let interrupt = eventfd()?;
+    vm.register_irqfd(&interrupt, line).map_err(KvmError::ioctl("KVM_IRQFD"))?;
+    Ok(interrupt)
+}
+
 /// Turns kicks into signals of an eventfd: by the number of the queue that is written, as monitors do for a device of
 /// several queues with one register; or by the address alone, as they do where each queue has its own.
 pub(crate) fn kick(vm: &VmFd, bell: Bell, matches: Option<Match>) -> Result<EventFd, KvmError> {

@@ -27,6 +27,9 @@ const BUILT: &str = "built";
 /// What the names of directories begin with that are gone once they have served.
 const PARTIAL: &str = ".partial-";
 
+/// What a guest of ours loads: the bus on which its device is, and the driver.
+const BALLOON: [&str; 2] = ["virtio-mmio", "virtio-balloon"];
+
 /// What a kept kernel is: its manifest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Manifest {
@@ -106,16 +109,25 @@ impl Store {
         let directory = self.directory.join(package);
         let mut manifest: Manifest =
             serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()?;
-        let names = manifest.modules.remove(processor::module(self.cpu))?;
-        let module = |name: String| {
-            let file = directory.join(MODULES).join(&name);
-            (name, file)
+        let mut listed = |of: &str| -> Option<Vec<(String, PathBuf)>> {
+            let module = |name: String| {
+                let file = directory.join(MODULES).join(&name);
+                (name, file)
+            };
+            Some(manifest.modules.remove(of)?.into_iter().map(module).collect())
         };
+        let modules = listed(processor::module(self.cpu))?;
+        let mut balloon = Vec::new();
+        for module in BALLOON {
+            let new = listed(module)?;
+            balloon.extend(new.into_iter().filter(|one| !balloon.contains(one)).collect::<Vec<_>>());
+        }
         let kernel = Kernel {
             package: manifest.package,
             version: manifest.version,
             image: directory.join(IMAGE),
-            modules: names.into_iter().map(module).collect(),
+            modules,
+            balloon,
         };
         kernel.is_whole().then_some(kernel)
     }
@@ -146,7 +158,7 @@ impl Store {
         write(IMAGE, &image)?;
         fs::create_dir(place.path().join(MODULES)).map_err(unwritable())?;
         let mut kept = BTreeMap::new();
-        for module in processor::modules() {
+        for module in processor::modules().chain(BALLOON) {
             let needed = modules.with_dependencies(module).map_err(incomplete)?;
             for (name, bytes) in &needed {
                 write(&format!("{MODULES}/{name}"), bytes)?;
@@ -278,7 +290,9 @@ mod tests {
         let manifest = Manifest {
             package: "p".into(),
             version: "1".into(),
-            modules: BTreeMap::from([("kvm-amd".into(), vec!["kvm".into()])]),
+            modules: BTreeMap::from(
+                ["kvm-amd", "virtio-mmio", "virtio-balloon"].map(|name| (name.into(), vec!["kvm".into()])),
+            ),
         };
         fs::create_dir(place.path().join(MODULES)).unwrap();
         for file in [IMAGE, "modules/kvm"] {
