@@ -56,6 +56,8 @@ enum Command {
     Modules(modules::ModulesOptions),
     /// Boot Linux as a guest, and see what its own driver reports.
     Linux(linux::LinuxOptions),
+    /// Build the modules for a host's kernel and say where they are; none is loaded.
+    Modules(modules::ModulesOptions),
     /// Rebuild the report of a run directory, finished or killed, or of a set, and print it.
     Report {
         /// The run directory.
@@ -124,6 +126,7 @@ fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
             None => lab::run_plan(options, out),
         },
         Command::Linux(options) => linux::run(options, out),
+        Command::Modules(options) => modules::run(options, out),
         Command::Whatif(asked) => whatif::run(asked, out),
         Command::Profile(asked) => profile::run(asked, out),
         Command::LabInside => inside::first_process().map(|()| Code::Fine),

@@ -122,6 +122,7 @@ mod tests {
             version: version.into(),
             image: PathBuf::new(),
             modules: Vec::new(),
+            balloon: Vec::new(),
         }
     }
 
