@@ -41,7 +41,17 @@ fn agent_of(source: &Path, out: &Path) -> PathBuf {
         .arg(source.join("main.rs"))
         .args(["--crate-name", "agent", "--edition", "2024", "--target", &variable("HOST")])
         .args(["--cap-lints", "allow", "-C", "target-feature=+crt-static", "-C", "relocation-model=static"])
-        .args(["-C", "panic=abort", "-C", "strip=symbols", "-C", "opt-level=2", "-C", "codegen-units=1", "-o"])
+        .args([
+            "-C",
+            "panic=abort",
+            "-C",
+            "strip=symbols",
+            "-C",
+            "opt-level=2",
+            "-C",
+            "codegen-units=1",
+            "-o",
+        ])
         .arg(&path)
         .output()
         .expect("rustc runs: cargo has just run it");

@@ -52,6 +52,36 @@ fn list_names_every_preset_axis_and_plan() {
 }
 
 #[test]
+fn a_linux_guest_has_to_have_room() {
+    let said = expect(2, &["linux", "--memory", "128"]);
+    assert!(said.contains("use a larger --memory"), "{said}");
+    let said = expect(2, &["lab", "linux", "--kernel", "/some/vmlinuz", "--report", "hypercall-each"]);
+    assert!(said.contains("--report off,virtio"), "{said}");
+}
+
+#[test]
+fn where_linux_cannot_boot_the_lab_is_named() {
+    if !Path::new("/sys/module/kvm_pvm").is_dir() {
+        println!("ignored: this machine's KVM may boot Linux");
+        return;
+    }
+    let said = expect(77, &["linux"]);
+    assert!(said.contains("emulates ring 0") && said.contains("pagehint lab linux"), "{said}");
+}
+
+#[test]
+fn what_is_no_kernel_is_said_before_anything_boots() {
+    let place = tempfile::tempdir().unwrap();
+    for (text, reason) in [("", "it is empty"), ("\x7fELF", "it is an ELF file"), ("#!/bin/sh", "too short")]
+    {
+        let file = place.path().join("vmlinuz");
+        fs::write(&file, text).unwrap();
+        let said = expect(1, &["lab", "linux", "--kernel", file.to_str().unwrap()]);
+        assert!(said.contains(reason) && said.contains("give a bzImage"), "{said}");
+    }
+}
+
+#[test]
 fn schemas_are_json_and_speak_of_their_files() {
     for (document, property) in [
         ("summary", "answer"),

@@ -59,7 +59,7 @@ const HOUSES: [House; 4] = [
             &["serve"],
             &["probe"],
             &["trial"],
-            &["engine", "timed"],
+            &["engine", "linux", "timed"],
         ],
     },
     House {

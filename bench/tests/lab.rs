@@ -40,6 +40,7 @@ fn main() {
         ("a-lab-that-is-stopped-leaves-nothing", || leaves_nothing("TERM", &["--clock", "wall"])),
         ("an-intel-lab-that-is-killed-leaves-nothing", || leaves_nothing("KILL", &["--cpu", "intel"])),
         ("an-intel-lab-that-is-stopped-leaves-nothing", || leaves_nothing("TERM", &["--cpu", "intel"])),
+        ("linux-reports-through-its-own-driver", linux_reports),
         ("a-reference-of-the-other-processor-is-refused-first", other_processors_reference_is_refused),
     ];
     let missing = if arguments.list { None } else { missing() };
@@ -107,6 +108,22 @@ fn two_runs_are_the_same() -> Checked {
         Some((what, _)) => Err(format!("it does not hold that {what}").into()),
         None => Ok(()),
     }
+}
+
+/// A stock kernel as a guest of the lab's machine: everybody counts the same pages, and those are gone.
+fn linux_reports() -> Checked {
+    let place = tempfile::tempdir()?;
+    let out = place.path().join("run");
+    let flags = ["--report", "virtio", "--discard", "dontneed", "--mib", "32", "--memory", "192"];
+    let output = output(lab(&["linux", "--clock", "wall"]).args(flags).arg("--out").arg(&out))?;
+    expect("all its checks hold", output.status.success(), &output)?;
+    let text = fs::read_to_string(out.join("linux.jsonl"))?;
+    let line: serde_json::Value = serde_json::from_str(&text)?;
+    let measured = &line["measured"];
+    let told = measured["in_all"]["told_pages"].as_u64();
+    expect("the guest counts as we do", told == measured["guest_pages"].as_u64(), &output)?;
+    // Its 32 MiB, and most of the rest, which it never used.
+    expect("it has told of what it freed", told.is_some_and(|told| told > 32 << 8), &output)
 }
 
 fn a_program_ends_as_here() -> Checked {

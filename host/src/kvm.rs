@@ -68,9 +68,7 @@ pub(crate) use queued::Queued;
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use queued::Write;
 pub(crate) use stats::Statistics;
-pub(crate) use stock::{
-    BALLOON_LINE, Entry, Ports, SERIAL_LINE, SERIAL_PORT, SERIAL_PORTS, StockMachine,
-};
+pub(crate) use stock::{BALLOON_LINE, Entry, Ports, SERIAL_LINE, SERIAL_PORT, SERIAL_PORTS, StockMachine};
 pub(crate) use thread_time::{Thread, ThreadTime};
 pub(crate) use watch::{Running, Watch};
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod session;
 mod spec;
 
 pub use error::LinuxError;
-pub use load::LoadError;
+pub use load::{LoadError, check_kernel};
 pub use outcome::{LinuxOutcome, Mark};
 pub use run::{check, run};
 pub use spec::{LinuxSpec, Report};

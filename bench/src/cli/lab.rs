@@ -180,7 +180,7 @@ pub(super) fn run_linux(
     let stop = stop_flag()?;
     let mut say = |line: &str| drop(writeln!(io::stderr(), "lab: {line}"));
     let mut supply = Supply { allowed: !options.offline, stop: &stop, say: &mut say };
-    let guest = linux::guest_of(&guests.kernel, &mut supply)?;
+    let guest = guests.guest(&mut supply)?;
     let lab = lab(options, None, &stop)?;
     let lab = Lab { guest: Some(guest), ..lab };
     let errand = Errand::command(lab.module_names(), words);
@@ -278,7 +278,13 @@ fn lab(
         kernel.modules.push((source.name.to_owned(), file));
     }
     say(&format!("{}, {} {}, clock {}", emulator.version(), kernel.package, kernel.version, options.clock));
-    Ok(Lab { kernel, emulator, guest: None, clock: options.clock.0, deadline: Duration::from_secs(options.deadline) })
+    Ok(Lab {
+        kernel,
+        emulator,
+        guest: None,
+        clock: options.clock.0,
+        deadline: Duration::from_secs(options.deadline),
+    })
 }
 
 /// The kernel that was asked for; else the reference's, because a path through another has another length; else the

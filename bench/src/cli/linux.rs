@@ -18,6 +18,7 @@ use crate::archive::file;
 use crate::axes::named::Named;
 use crate::experiment::linux::{self, FILE};
 use crate::figure::time::Utc;
+use crate::lab::build;
 use crate::lab::error::LabError;
 use crate::lab::guest::Guest;
 use crate::lab::kernel::Choice;
@@ -91,6 +92,13 @@ impl LinuxOptions {
             );
             return Err(Usage(sentence));
         }
+        if self.kernel.parse::<Choice>().is_err() && self.report.iter().any(|report| report.0.calls()) {
+            let sentence = format!(
+                "the module that reports by hypercall is built for Debian's kernels: {} is a file, use --report off,virtio, or name a series or package",
+                self.kernel
+            );
+            return Err(Usage(sentence));
+        }
         let mut cells = Vec::new();
         for &task in &self.task {
             for &pages in &self.pages {
@@ -142,6 +150,21 @@ impl LinuxOptions {
         words.into_iter().map(OsString::from).collect()
     }
 
+    /// What its guests boot, fetched and built if it has to be.
+    pub(super) fn guest(&self, supply: &mut Supply<'_>) -> Result<Guest, LabError> {
+        let Ok(choice) = self.kernel.parse::<Choice>() else {
+            let file = PathBuf::from(&self.kernel);
+            let unknown = || LabError::NoSuchKernel { choice: self.kernel.clone() };
+            // Its drivers must be built in: whose modules fit is not known.
+            return if file.is_file() { Guest::new(file, &[("virtio", &[])]) } else { Err(unknown()) };
+        };
+        let store = Store::of_user(LabCpu::Amd);
+        let kernel = store.kernel(&choice, supply)?;
+        let calls = self.report.iter().any(|report| report.0.calls());
+        let reporter = calls.then(|| build::module(&build::GUEST, &kernel, &store, supply)).transpose()?;
+        Guest::of(&kernel, reporter)
+    }
+
     fn directory(&self) -> PathBuf {
         let now = Utc::from(SystemTime::now()).stamp();
         self.out.clone().unwrap_or_else(|| PathBuf::from(format!("results/runs/{now}-linux")))
@@ -163,7 +186,7 @@ pub(super) fn run(options: &LinuxOptions, out: &mut dyn Write) -> anyhow::Result
         None => {
             let mut say = |line: &str| drop(writeln!(std::io::stderr(), "linux: {line}"));
             let mut supply = Supply { allowed: true, stop: &stop, say: &mut say };
-            guest = guest_of(&options.kernel, &mut supply)?;
+            guest = options.guest(&mut supply)?;
             (guest.kernel.as_path(), guest.initramfs.path())
         }
     };
@@ -177,7 +200,11 @@ pub(super) fn run(options: &LinuxOptions, out: &mut dyn Write) -> anyhow::Result
         lines.push(line);
         file::write(&directory.join(FILE), linux::to_text(&lines).as_bytes())?;
     }
-    anyhow::ensure!(!lines.is_empty(), "stopped before the first trial had ended; nothing is in {}", directory.display());
+    anyhow::ensure!(
+        !lines.is_empty(),
+        "stopped before the first trial had ended; nothing is in {}",
+        directory.display()
+    );
     // In the lab, which takes it back and shows it outside.
     if options.initramfs.is_some() { Ok(Code::Fine) } else { finish(&lines, &directory, out) }
 }
@@ -213,18 +240,6 @@ fn one(
         Err(error) => (None, Some(error)),
     };
     Ok(Some(Line { trial, seed: options.seed, choices: *choices, measured, error }))
-}
-
-/// The guest of a kernel that is named somehow.
-pub(super) fn guest_of(kernel: &str, supply: &mut Supply<'_>) -> anyhow::Result<Guest> {
-    if let Ok(choice) = kernel.parse::<Choice>() {
-        return Ok(Guest::of(&Store::of_user(LabCpu::Amd).kernel(&choice, supply)?)?);
-    }
-    let file = PathBuf::from(kernel);
-    if file.is_file() {
-        return Ok(Guest::new(file, &[])?);
-    }
-    Err(LabError::NoSuchKernel { choice: kernel.to_owned() }.into())
 }
 
 /// What is to be done in the lab.

@@ -46,6 +46,7 @@ pub fn from_text(text: &str) -> anyhow::Result<Vec<Line>> {
 /// What is found.
 pub struct Found {
     grids: Vec<Grid>,
+    tick: &'static str,
     checks: Vec<Check>,
 }
 
@@ -56,7 +57,13 @@ pub fn found(lines: &[Line]) -> Found {
     if lines.iter().any(|line| line.choices.task.0 != Task::Memhog) {
         grids.push(operations(lines));
     }
-    Found { grids, checks: checks(lines) }
+    let instructions = measured(lines).all(|(_, measured)| measured.counts_instructions);
+    let tick = if instructions {
+        "A tick is an executed instruction: of guest, KVM, kernel and user space together."
+    } else {
+        "A tick is one of the time stamp counter. In an emulator that says only that everything works."
+    };
+    Found { grids, tick, checks: checks(lines) }
 }
 
 impl Found {
@@ -64,14 +71,15 @@ impl Found {
     #[must_use]
     pub fn to_text(&self) -> String {
         let grids = self.grids.iter().map(|grid| format!("{}\n{}\n\n", grid.title, grid.to_text()));
-        grids.collect::<String>() + &self.said()
+        format!("{}{}\n\n{}", grids.collect::<String>(), self.tick, self.said())
     }
 
     /// For Markdown.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let grids = self.grids.iter().map(|grid| format!("## {}\n\n{}\n\n", grid.title, grid.to_markdown()));
-        format!("# Linux as a guest\n\n{}## Checks\n\n{}", grids.collect::<String>(), self.said())
+        let grids = grids.collect::<String>();
+        format!("# Linux as a guest\n\n{grids}{}\n\n## Checks\n\n{}", self.tick, self.said())
     }
 
     /// Whether everything that must hold does.
@@ -81,7 +89,8 @@ impl Found {
     }
 
     fn said(&self) -> String {
-        let check = |check: &Check| format!("- {}: {}: {}\n", check.standing.word(), check.what, check.detail);
+        let check =
+            |check: &Check| format!("- {}: {}: {}\n", check.standing.word(), check.what, check.detail);
         self.checks.iter().map(check).collect()
     }
 }
@@ -132,7 +141,9 @@ fn operations(lines: &[Line]) -> Grid {
         &[
             ("guest", &|(line, _)| name(&line.choices)),
             ("operations", &|(_, measured)| measured.operations.unwrap_or(0).to_string()),
-            ("ticks each", &|(_, measured)| each(measured).map_or_else(String::new, |each| format!("{each:.1}"))),
+            ("ticks each", &|(_, measured)| {
+                each(measured).map_or_else(String::new, |each| format!("{each:.1}"))
+            }),
             ("operations a tick, of those without", &|(line, measured)| {
                 let share = each(measured).zip(off(&line.choices)).map(|(each, off)| off / each);
                 share.map_or_else(String::new, |share| format!("{:.2} %", 100.0 * share))
@@ -151,10 +162,13 @@ fn checks(lines: &[Line]) -> Vec<Check> {
         detail: if failed.is_empty() { detail } else { failed.join("; ") },
     };
     let of = |is_wrong: &dyn Fn(&Line, &Measured) -> Option<String>| -> Vec<String> {
-        let one = |(line, measured): (&Line, &Measured)| Some(format!("{}: {}", name(&line.choices), is_wrong(line, measured)?));
+        let one = |(line, measured): (&Line, &Measured)| {
+            Some(format!("{}: {}", name(&line.choices), is_wrong(line, measured)?))
+        };
         measured(lines).filter_map(one).collect()
     };
-    let ended = lines.iter().filter_map(|line| Some(format!("{}: {}", name(&line.choices), line.error.as_ref()?)));
+    let ended =
+        lines.iter().filter_map(|line| Some(format!("{}: {}", name(&line.choices), line.error.as_ref()?)));
     let checked: u64 = measured(lines).map(|(_, measured)| measured.checked_pages).sum();
     vec![
         check("every guest came to its end", ended.collect(), format!("{} guests", lines.len())),
@@ -168,7 +182,12 @@ fn checks(lines: &[Line]) -> Vec<Check> {
             of(&|_, measured| {
                 let ours = (measured.in_all.reports, measured.in_all.told_pages);
                 let guests = (measured.guest_reports?, measured.guest_pages?);
-                (ours != guests).then(|| format!("{} reports of {} pages by the guest, {} of {} by us", guests.0, guests.1, ours.0, ours.1))
+                (ours != guests).then(|| {
+                    format!(
+                        "{} reports of {} pages by the guest, {} of {} by us",
+                        guests.0, guests.1, ours.0, ours.1
+                    )
+                })
             }),
             "wherever the guest counts".to_owned(),
         ),
@@ -180,7 +199,8 @@ fn checks(lines: &[Line]) -> Vec<Check> {
                 // Only where the guest was at rest are pages not in use again.
                 let at_rest = line.choices.task.0 == Task::Memhog;
                 let again = discarded - gone;
-                let is_wrong = gone > discarded || at_rest && again.unsigned_abs() > discarded.unsigned_abs() / TAKEN_AGAIN;
+                let is_wrong = gone > discarded
+                    || at_rest && again.unsigned_abs() > discarded.unsigned_abs() / TAKEN_AGAIN;
                 is_wrong.then(|| format!("{discarded} discarded, {gone} gone"))
             }),
             format!("by the kernel's account; up to one in {TAKEN_AGAIN} may be in use again"),

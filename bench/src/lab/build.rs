@@ -33,6 +33,12 @@ pub struct Source {
 pub static HOST: [Source; 1] =
     [Source { name: "kvmhint", files: &[("kvmhint.c", include_str!("../../../host/kernel/kvmhint.c"))] }];
 
+/// The module for a guest's kernel: reports by hypercall.
+pub static GUEST: Source = Source {
+    name: "pagehint_report",
+    files: &[("pagehint_report.c", include_str!("../../../guest-payload/linux/pagehint_report.c"))],
+};
+
 impl Source {
     /// What this module for this kernel is kept by.
     fn hash(&self, kernel: &Kernel) -> String {

@@ -31,7 +31,7 @@ pub enum LabError {
     },
     /// There is no such kernel, as a choice.
     #[error(
-        "{choice} is no kernel: give a series such as 6.1, a package such as linux-image-6.1.0-56-cloud-amd64, or a .deb file"
+        "{choice} is no kernel: give a series such as 6.1, a package such as linux-image-6.1.0-56-cloud-amd64, or a .deb file (for a guest, any bzImage too)"
     )]
     NoSuchKernel {
         /// What was asked for.
@@ -63,6 +63,9 @@ pub enum LabError {
         /// Why not.
         reason: String,
     },
+    /// What a guest is to boot is no kernel.
+    #[error(transparent)]
+    Guest(#[from] host::linux::LoadError),
     /// A file of the lab's own.
     #[error("{what}: {source}")]
     File {

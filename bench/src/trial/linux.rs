@@ -6,6 +6,7 @@ use std::time::Duration;
 use abi::axes::Axis;
 use abi::control::Control;
 use host::axes::Discard;
+use host::kvm::Counter;
 use host::linux::{LinuxOutcome, LinuxSpec, Mark, Report};
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +159,8 @@ impl Seen {
 /// What a trial measured.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Measured {
+    /// Whether a tick is an executed instruction; else it is one of the time stamp counter.
+    pub counts_instructions: bool,
     /// From the guest's first instruction to its agent's, in ticks.
     pub boot_ticks: u64,
     /// While the task ran, and reporting settled.
@@ -191,7 +194,8 @@ impl Measured {
     /// What the agent said of it.
     pub fn of(outcome: &LinuxOutcome) -> Result<Self, String> {
         let said = outcome.said.iter().find_map(|line| line.strip_prefix("error="));
-        if let Some(error) = said.or_else(|| outcome.said.iter().find_map(|line| line.strip_prefix("panic="))) {
+        if let Some(error) = said.or_else(|| outcome.said.iter().find_map(|line| line.strip_prefix("panic=")))
+        {
             return Err(format!("the agent: {error}"));
         }
         let mark = |at: Control| outcome.mark(at).ok_or_else(|| format!("the agent has not said {at:?}"));
@@ -199,6 +203,7 @@ impl Measured {
         let number = |name: &str| outcome.number(name);
         let needed = |name: &str| number(name).ok_or_else(|| format!("the agent has not said {name}"));
         Ok(Self {
+            counts_instructions: outcome.counter == Counter::Instructions,
             boot_ticks: outcome.boot_ticks,
             seen: Seen::between(begin, settled),
             in_all: Seen::between(&outcome.before, settled),

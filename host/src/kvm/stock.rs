@@ -188,6 +188,7 @@ impl StockMachine {
                     self.failed(failure)?;
                 }
             }
+            // A guest that goes on talking shows no progress by that.
             if Instant::now() >= self.until {
                 return Err(ExitError::Deadline { rip: self.rip() }.into());
             }

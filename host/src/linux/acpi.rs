@@ -6,13 +6,15 @@
 use abi::addr::Gpa;
 use abi::layout::VIRTIO_MMIO;
 use abi::wire::virtio::mmio;
-use acpi_tables::aml::{self, Device, EISAName, IO, Interrupt, Memory32Fixed, Name, Path, ResourceTemplate, Scope};
+use acpi_tables::Aml;
+use acpi_tables::aml::{
+    self, Device, EISAName, IO, Interrupt, Memory32Fixed, Name, Path, ResourceTemplate, Scope,
+};
 use acpi_tables::fadt::{FADTBuilder, Flags};
 use acpi_tables::madt::{EnabledStatus, IoApic, LocalInterruptController, MADT, ProcessorLocalApic};
 use acpi_tables::rsdp::Rsdp;
 use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
-use acpi_tables::Aml;
 
 use crate::kvm::{BALLOON_LINE, SERIAL_LINE, SERIAL_PORT, SERIAL_PORTS};
 

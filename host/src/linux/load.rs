@@ -61,7 +61,9 @@ pub enum LoadError {
         reason: String,
     },
     /// There is too little memory for it.
-    #[error("a guest of {memory_mib} MiB has no room for {what}, which needs {needs_mib} MiB: use a larger --memory")]
+    #[error(
+        "a guest of {memory_mib} MiB has no room for {what}, which needs {needs_mib} MiB: use a larger --memory"
+    )]
     NoRoom {
         /// Guest memory.
         memory_mib: u64,
@@ -76,6 +78,14 @@ pub enum LoadError {
         /// How many.
         bytes: usize,
     },
+}
+
+/// Whether a file is a kernel that can be booted, as far as it says so itself.
+///
+/// # Errors
+/// [`LoadError`] with what it is instead.
+pub fn check_kernel(file: &Path) -> Result<(), LoadError> {
+    header(&read(file)?).map(drop).map_err(|reason| no_kernel(file, reason))
 }
 
 /// Loads everything; where the kernel begins.
@@ -163,7 +173,8 @@ fn header(image: &[u8]) -> Result<setup_header, String> {
 
 fn image_into(ram: &GuestRam, image: &[u8]) -> Result<KernelLoaderResult, String> {
     let at = GuestAddress(KERNEL.0);
-    BzImage::load(ram.memory(), Some(at), &mut Cursor::new(image), Some(at)).map_err(|error| error.to_string())
+    BzImage::load(ram.memory(), Some(at), &mut Cursor::new(image), Some(at))
+        .map_err(|error| error.to_string())
 }
 
 /// Where things are.

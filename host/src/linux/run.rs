@@ -26,7 +26,8 @@ use crate::trial::{self, TrialError};
 
 /// What every kernel is told: where its console is, that nothing is to be looked for where nothing is, to end at once when
 /// it dies, and to lie where it always does.
-const PARAMETERS: &str = "console=ttyS0 panic=-1 reboot=t nokaslr norandmaps pci=off nomodule_sig rdinit=/init";
+const PARAMETERS: &str =
+    "console=ttyS0 panic=-1 reboot=t nokaslr norandmaps pci=off nomodule_sig rdinit=/init";
 
 /// Boots a guest, lets it do what it is to do, and takes it down. Every line of its console goes to `hear`. When `stop`
 /// becomes true the guest is kicked out.
@@ -124,7 +125,11 @@ fn died(error: LinuxError, console: &Console<'_>) -> LinuxError {
 
 fn command_line(spec: &LinuxSpec) -> String {
     let report = format!("report={}", spec.report.name());
-    [PARAMETERS, "--", &report].into_iter().chain(spec.task.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+    [PARAMETERS, "--", &report]
+        .into_iter()
+        .chain(spec.task.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Who serves the reports.

@@ -35,7 +35,6 @@ impl Axis for Report {
 }
 
 impl Report {
-
     /// Whether it needs hypercalls that are delivered.
     #[must_use]
     pub const fn calls(self) -> bool {

@@ -21,7 +21,9 @@ use words::Words;
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
-        eprintln!("agent: it is the first process of a Linux guest and nothing else: use `pagehint lab linux`");
+        eprintln!(
+            "agent: it is the first process of a Linux guest and nothing else: use `pagehint lab linux`"
+        );
         return ExitCode::from(2);
     }
     // Not to return: a first process that ends is a panic of the kernel.

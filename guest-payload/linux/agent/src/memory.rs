@@ -12,7 +12,14 @@ const MADV_HUGEPAGE: c_int = 14;
 const MADV_NOHUGEPAGE: c_int = 15;
 
 unsafe extern "C" {
-    fn mmap(at: *mut c_void, bytes: usize, prot: c_int, flags: c_int, file: c_int, offset: i64) -> *mut c_void;
+    fn mmap(
+        at: *mut c_void,
+        bytes: usize,
+        prot: c_int,
+        flags: c_int,
+        file: c_int,
+        offset: i64,
+    ) -> *mut c_void;
     fn munmap(at: *mut c_void, bytes: usize) -> c_int;
     fn madvise(at: *mut c_void, bytes: usize, advice: c_int) -> c_int;
 }
@@ -29,9 +36,7 @@ impl Memory {
         let failed = |call: &str| format!("{call} of {pages} pages: {}", io::Error::last_os_error());
         let bytes = pages * PAGE;
         // SAFETY: a fresh mapping touches nothing that is there.
-        let at = unsafe {
-            mmap(std::ptr::null_mut(), bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0)
-        };
+        let at = unsafe { mmap(std::ptr::null_mut(), bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) };
         if at.addr() == usize::MAX {
             return Err(failed("mmap"));
         }

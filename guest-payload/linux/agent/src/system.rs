@@ -69,8 +69,7 @@ pub(crate) fn prepare() -> Result<(), String> {
 
 fn mounted(kind: &CStr, place: &CStr) -> Result<(), String> {
     // SAFETY: all are strings that end; there is no data.
-    let result =
-        unsafe { mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
+    let result = unsafe { mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
     // The kernel may have mounted it.
     let busy = io::Error::last_os_error();
     if result == 0 || busy.raw_os_error() == Some(16) {
