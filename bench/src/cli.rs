@@ -56,8 +56,6 @@ enum Command {
     Modules(modules::ModulesOptions),
     /// Boot Linux as a guest, and see what its own driver reports.
     Linux(linux::LinuxOptions),
-    /// Build the modules for a host's kernel and say where they are; none is loaded.
-    Modules(modules::ModulesOptions),
     /// Rebuild the report of a run directory, finished or killed, or of a set, and print it.
     Report {
         /// The run directory.
@@ -120,7 +118,6 @@ fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
     match command {
         Command::Doctor { json } => doctor::run(*json, out),
         Command::Experiment(asked) => experiment::run(asked, out),
-        Command::Modules(options) => modules::run(options, out),
         Command::Lab(options) => match options.linux() {
             Some(linux) => lab::run_linux(options, linux, out),
             None => lab::run_plan(options, out),
