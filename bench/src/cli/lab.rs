@@ -181,7 +181,7 @@ pub(super) fn run_linux(
     let mut say = |line: &str| drop(writeln!(io::stderr(), "lab: {line}"));
     let mut supply = Supply { allowed: !options.offline, stop: &stop, say: &mut say };
     let guest = guests.guest(&mut supply)?;
-    let lab = lab(options, None, &stop)?;
+    let lab = lab(options, None, &options.kernel_module, &stop)?;
     let lab = Lab { guest: Some(guest), ..lab };
     let errand = Errand::command(lab.module_names(), words);
     // What it prints at its end is printed here again, from what it brings back.
