@@ -158,7 +158,7 @@ lab-test: tools
 modules-test: tools
 	$(CARGO) build --release --locked
 	for series in $(SERIES); do \
-		$(call in_lab,--clock wall --kernel $$series --kernel-module kvmhint,conformance) -- kvmhint:: || exit 1; done
+		$(call in_lab,--kernel $$series --kernel-module kvmhint,conformance) -- kvmhint:: || exit 1; done
 
 # By its last line: a name that no test has there would end well too.
 lab-test-6.12: tools
