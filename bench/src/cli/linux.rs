@@ -92,7 +92,9 @@ impl LinuxOptions {
             );
             return Err(Usage(sentence));
         }
-        if self.kernel.parse::<Choice>().is_err() && self.report.iter().any(|report| report.0.calls()) {
+        // What has been made already has the module, if it was to be had.
+        let is_file = self.initramfs.is_none() && self.kernel.parse::<Choice>().is_err();
+        if is_file && self.report.iter().any(|report| report.0.calls()) {
             let sentence = format!(
                 "the module that reports by hypercall is built for Debian's kernels: {} is a file, use --report off,virtio, or name a series or package",
                 self.kernel
