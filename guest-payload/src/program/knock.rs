@@ -76,7 +76,7 @@ mod tests {
         let looks = std::cell::Cell::new(0_u32);
         knock_and_wait(&mut metal, &info, |metal: &mut Fake| {
             looks.set(looks.get() + 1);
-            if looks.get() % 2 == 0 {
+            if looks.get().is_multiple_of(2) {
                 count(metal, notes::ANSWERED, 1);
             }
         });
