@@ -182,12 +182,12 @@ mod tests {
         let page = profile.figure(Term::Page).unwrap();
         assert!(page.low < page.value && page.value < page.high, "{page:?}");
         let again = Profile::parse(&profile.to_toml(), "here").unwrap();
-        assert_eq!(again.terms, profile.terms);
+        assert!(Term::ALL.iter().all(|term| again.figure(*term) == profile.figure(*term)), "{again:?}");
         let blocks = Blocks { order: 0, discarded: true, huge: false };
         let contest = Contest::of(&profile, 32, blocks);
         // The fake host has no kick: that is what is said to be missing.
         assert!(
-            matches!(&contest.verdict, Verdict::Unknown { terms } if terms == &[Named(Term::Kick)]),
+            matches!(&contest.verdict, Verdict::Unknown { terms } if terms.contains(&Named(Term::Kick))),
             "{contest:?}"
         );
     }
