@@ -213,15 +213,17 @@ mod tests {
 
     /// The least that is taken for a bzImage.
     fn image() -> Vec<u8> {
-        let mut header = setup_header::default();
-        header.header = u32::from_le_bytes(*b"HdrS");
-        header.version = PROTOCOL;
-        header.xloadflags = HAS_64_BIT_ENTRY;
-        header.loadflags = 1;
-        header.setup_sects = 1;
-        header.syssize = 32;
-        header.code32_start = 0x10_0000;
-        header.init_size = 1 << 20;
+        let header = setup_header {
+            header: u32::from_le_bytes(*b"HdrS"),
+            version: PROTOCOL,
+            xloadflags: HAS_64_BIT_ENTRY,
+            loadflags: 1,
+            setup_sects: 1,
+            syssize: 32,
+            code32_start: 0x10_0000,
+            init_size: 1 << 20,
+            ..setup_header::default()
+        };
         let mut image = vec![0; 1024 + 512];
         let bytes = vm_memory::ByteValued::as_slice(&header);
         image[0x1f1..0x1f1 + bytes.len()].copy_from_slice(bytes);

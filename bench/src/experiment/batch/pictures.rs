@@ -84,7 +84,7 @@ fn of_rung(
     let line = |name: String, is_second, join, points| Line { name, look, is_second, join, points };
     Some([
         line(Named(rung).to_string(), false, Join::Apart, measured),
-        line(format!("{}, model", Named(rung).to_string()), true, Join::Straight, modelled?),
+        line(format!("{}, model", Named(rung)), true, Join::Straight, modelled?),
     ])
 }
 
