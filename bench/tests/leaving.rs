@@ -107,7 +107,7 @@ fn what_was_measured_is_shown_also_where_it_cannot_be_written() {
     let place = tempfile::tempdir().unwrap();
     let run = place.path().join("run");
     // There is room for what the run begins with, and for no trial.
-    let output = limited(16, &["run", "--reports", "3000", "--out"], &run);
+    let output = limited(34, &["run", "--reports", "10000", "--out"], &run);
     if output.status.code() == Some(77) {
         return common::skip(&output);
     }
