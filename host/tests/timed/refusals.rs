@@ -188,7 +188,7 @@ const WAYS: &[WayCase] = &[
     (
         "hypercall-to-the-kernel-with-a-ring",
         |way| Way { doorbell: Doorbell::HypercallKernel, servicer: Servicer::Kernel, ..way },
-        "servicer kernel and carrier ring do not go together: KVM answers such a call itself and looks at no \
+        "doorbell hypercall-kernel and carrier ring do not go together: KVM answers such a call itself and looks at no \
          ranges; use --carrier empty",
     ),
     (
