@@ -17,6 +17,7 @@ pub static TOOLS: Software = Software {
     packages: &["make", "gcc-12", "libelf1"],
     elsewhere: "modules for Debian's kernels are built on Debian",
 };
+const LIBELF: &str = "/usr/lib/x86_64-linux-gnu/libelf.so.1";
 /// How many of the last lines are shown of a build that failed.
 const LINES: usize = 15;
 
@@ -108,7 +109,9 @@ fn make(
 fn tools() -> Result<(), String> {
     ["make", "gcc-12"].into_iter().try_for_each(|tool| {
         find(tool).map(drop).ok_or_else(|| format!("{tool}, which builds kernel modules, is not installed"))
-    })
+    })?;
+    // For objtool of Debian's kbuild package.
+    if Path::new(LIBELF).exists() { Ok(()) } else { Err(format!("{LIBELF}, of libelf1, is not installed")) }
 }
 
 fn last_lines(said: &str) -> String {
