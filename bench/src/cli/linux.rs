@@ -101,6 +101,14 @@ impl LinuxOptions {
             );
             return Err(Usage(sentence));
         }
+        for discard in &self.discard {
+            if discard.0 == Discard::Deferred {
+                return Err(Usage(
+                    "--discard deferred waits until the host wants memory, and here it never does".to_owned(),
+                ));
+            }
+            Report::Virtio.way(discard.0).validate().map_err(|error| Usage(error.to_string()))?;
+        }
         let mut cells = Vec::new();
         for &task in &self.task {
             for &pages in &self.pages {

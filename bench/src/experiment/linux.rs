@@ -1,7 +1,7 @@
 //! Linux as a guest: what is found in trials of real kernels, with and without reporting.
 
-use abi::addr::pages_for;
-use host::axes::Discard;
+use abi::addr::{Order, pages_for};
+use host::axes::{Discard, Freed};
 use host::linux::Report;
 
 use crate::figure::check::{Check, Standing};
@@ -199,7 +199,10 @@ fn checks(lines: &[Line]) -> Vec<Check> {
                 let (gone, discarded) =
                     (measured.seen.gone_pages, measured.seen.discarded_pages.cast_signed());
                 // Only where the guest was at rest are pages not in use again. What is told twice is gone once.
-                let is_looked_at = line.choices.task.0 == Task::Memhog && discarded > 0;
+                let way = line.choices.report.0.way(line.choices.discard.0);
+                let is_looked_at = line.choices.task.0 == Task::Memhog
+                    && line.choices.report.0 != Report::Off
+                    && way.frees(Order::PAGE) == Freed::All;
                 let freed = pages_for(u64::from(line.choices.mib) << 20);
                 let least = if is_looked_at { (freed - freed / NOT_GONE).cast_signed() } else { i64::MIN };
                 (gone > discarded || gone < least).then(|| format!("{discarded} discarded, {gone} gone"))
