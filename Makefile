@@ -68,7 +68,7 @@ look: tools
 aa: target/pagehint-slowdown
 	rm -rf target/aa target/aa-slowed
 	$(CARGO) run --release --locked -- same --plan calm --out target/aa
-	PAGEHINT_SLOWDOWN=5% target/pagehint-slowdown same --plan calm --reports 400 --blocks 3434 --out target/aa-slowed
+	PAGEHINT_SLOWDOWN=5% target/pagehint-slowdown same --plan calm --reports 400 --blocks 8080 --out target/aa-slowed
 
 target/pagehint-slowdown: tools
 	$(CARGO) build --release --locked --features slowdown

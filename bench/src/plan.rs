@@ -25,7 +25,7 @@ use keys::Keys;
 use until::{MOST_BLOCKS, Span, Until};
 
 /// The most blocks a plan may have.
-const MAX_BLOCKS: u32 = 10_000;
+const MAX_BLOCKS: u32 = 100_000;
 /// A day.
 const MAX_MINUTES: f64 = 24.0 * 60.0;
 /// The same.

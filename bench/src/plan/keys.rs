@@ -43,7 +43,7 @@ pub struct Keys {
     #[arg(long, value_name = "SHARE", help_heading = "How sure")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require: Option<Share>,
-    /// Pairs of trials in a comparison. [default: 8]
+    /// Pairs of trials in a comparison. [default: 17; 40 for same calm]
     #[arg(long, value_parser = whole::<u32>, help_heading = "How sure")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pairs: Option<u32>,

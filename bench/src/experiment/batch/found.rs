@@ -6,17 +6,16 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::measured::{self, Against};
 use crate::archive::Archive;
-use crate::axes::named::Named;
-use crate::axes::rung::Rung;
 use crate::experiment::contract::Findings;
 use crate::figure::check::{Check, Standing, check};
-use crate::figure::interval::{Interval, Sampling, holm};
+use crate::figure::interval::{Interval, Sampling};
 use crate::figure::number;
 use crate::figure::table::Grid;
-use crate::figure::unit::{Unit, percent, ratio};
+use crate::figure::unit::{Unit, percent};
 use crate::model::cost::{Blocks, Report};
-use crate::model::even::{CALLS, Contest, Even, VIRTIO};
+use crate::model::even::{CALLS, Contest, Even};
 use crate::model::fit::Fit;
 use crate::model::floors::doorbells_of;
 use crate::model::observed::{Cell, Observed};
@@ -58,20 +57,6 @@ pub struct Priced {
     pub a_range: Interval,
 }
 
-/// Virtio against a call with the same batch.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Against {
-    /// The way to call.
-    pub against: Named<Rung>,
-    /// Ranges in a report.
-    pub batch: u16,
-    /// What they are.
-    #[serde(flatten)]
-    pub blocks: Blocks,
-    /// By what share virtio is dearer, paired by block.
-    pub change: Interval,
-}
-
 impl Findings for Found {
     fn of(archive: &Archive) -> Self {
         let observed = Observed::of(archive);
@@ -89,7 +74,7 @@ impl Findings for Found {
             is_counted: how == Sampling::Counted,
             even: profile.as_ref().map(even).unwrap_or_default(),
             contests: profile.as_ref().map(contests).unwrap_or_default(),
-            measured: measured(&observed, how),
+            measured: Against::all(&observed, how),
             prices: prices(&observed, how),
             unit: Some(archive.unit()),
             fit,
@@ -99,7 +84,8 @@ impl Findings for Found {
     fn tables(&self) -> Vec<Grid> {
         let Some(fit) = &self.fit else { return Vec::new() };
         let mut tables = tables::of_fit(fit, self.is_counted);
-        tables.insert(0, tables::of_evens(&fit.profile().called("this host"), &self.even));
+        let even = tables::of_evens(&fit.profile().called("this host"), &self.even);
+        tables.splice(0..0, [even, measured::sides(&self.measured)]);
         tables
     }
 
@@ -134,9 +120,24 @@ impl Findings for Found {
     }
 
     fn checks(&self) -> Vec<Check> {
+        vec![self.predicts(), measured::bears_out(&self.even, &self.measured)]
+    }
+
+    fn how_to_read(&self) -> String {
+        "- A report's cost is the sum of its terms (docs/model.md): an exit or a kick, a wake-up, so much a range, a discard. Terms are solved for in every \
+         block, and a term's interval is that of its figures over blocks. *measured* and *predicted* are of a report; *off* is by how much the former is \
+         above the latter.\n\
+         - Tables that say MODEL are sums of terms; the band is by how much cells are off that a fit has not seen. Those that say *measured* are not.\n"
+            .to_owned()
+    }
+}
+
+impl Found {
+    /// Whether cells that were held out are where the model has them.
+    fn predicts(&self) -> Check {
         let what = "the model predicts cells that it was not fitted to";
         let Some(held) = self.fit.as_ref().and_then(|fit| fit.held_out) else {
-            return vec![check(what, Standing::Unknown, "too few cells to hold some out".to_owned())];
+            return check(what, Standing::Unknown, "too few cells to hold some out".to_owned());
         };
         let [most, least] = HELD_OUT;
         let holds = held.median <= most && held.covered >= least;
@@ -149,15 +150,7 @@ impl Findings for Found {
             percent(held.band),
             percent(least)
         );
-        vec![check(what, if holds { Standing::Holds } else { Standing::Doubtful }, detail)]
-    }
-
-    fn how_to_read(&self) -> String {
-        "- A report's cost is the sum of its terms (docs/model.md): an exit or a kick, a wake-up, so much a range, a discard. Terms are solved for in every \
-         block, and a term's interval is that of its figures over blocks. *measured* and *predicted* are of a report; *off* is by how much the former is \
-         above the latter.\n\
-         - Tables that say MODEL are sums of terms; the band is by how much cells are off that a fit has not seen. Those that say *measured* are not.\n"
-            .to_owned()
+        check(what, if holds { Standing::Holds } else { Standing::Doubtful }, detail)
     }
 }
 
@@ -176,24 +169,4 @@ fn prices(observed: &Observed, how: Sampling) -> Vec<Priced> {
     let mut prices: Vec<Priced> = named.filter_map(priced).collect();
     prices.sort_by_key(|cell| (cell.report.blocks, cell.report.rung, cell.report.batch));
     prices
-}
-
-/// Virtio against each call, for every batch with which both ran.
-fn measured(observed: &Observed, how: Sampling) -> Vec<Against> {
-    let of = |call: Rung| {
-        observed.cells.iter().filter(|cell| cell.report.rung.0 == VIRTIO).filter_map(move |virtio| {
-            let Report { batch, blocks, .. } = virtio.report;
-            let called = observed.cell(&Report { rung: Named(call), batch, blocks })?;
-            let both = |(block, cost): (&u32, &f64)| {
-                let called = called.totals.get(block)?;
-                Some(ratio(cost - called, *called))
-            };
-            let changes: Vec<f64> = virtio.totals.iter().filter_map(both).collect();
-            Some(Against { against: Named(call), batch, blocks, change: Interval::of(&changes, how)? })
-        })
-    };
-    let mut all: Vec<Against> = CALLS.into_iter().flat_map(of).collect();
-    all.sort_by_key(|row| (row.blocks, row.against, row.batch));
-    holm(all.iter_mut().map(|row| &mut row.change));
-    all
 }

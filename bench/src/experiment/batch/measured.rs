@@ -1,0 +1,163 @@
+//! Virtio against a call with the same batch, as it was measured, and whether that bears out what the model says.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::axes::named::Named;
+use crate::axes::rung::Rung;
+use crate::figure::check::{Check, Standing, check};
+use crate::figure::interval::{Interval, MARGIN, Sampling, Verdict, holm};
+use crate::figure::table::Grid;
+use crate::figure::unit::{ratio, signed_percent};
+use crate::model::cost::{Blocks, Report};
+use crate::model::even::{CALLS, Even, VIRTIO};
+use crate::model::observed::Observed;
+
+/// Virtio against a call with the same batch.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Against {
+    /// The way to call.
+    pub against: Named<Rung>,
+    /// Ranges in a report.
+    pub batch: u16,
+    /// What they are.
+    #[serde(flatten)]
+    pub blocks: Blocks,
+    /// By what share virtio is dearer, paired by block.
+    pub change: Interval,
+}
+
+impl Against {
+    /// Against each call, for every batch with which both ran.
+    pub(super) fn all(observed: &Observed, how: Sampling) -> Vec<Self> {
+        let of = |call: Rung| {
+            observed.cells.iter().filter(|cell| cell.report.rung.0 == VIRTIO).filter_map(move |virtio| {
+                let Report { batch, blocks, .. } = virtio.report;
+                let called = observed.cell(&Report { rung: Named(call), batch, blocks })?;
+                let both = |(block, cost): (&u32, &f64)| {
+                    let called = called.totals.get(block)?;
+                    Some(ratio(cost - called, *called))
+                };
+                let changes: Vec<f64> = virtio.totals.iter().filter_map(both).collect();
+                Some(Self { against: Named(call), batch, blocks, change: Interval::of(&changes, how)? })
+            })
+        };
+        let mut all: Vec<Self> = CALLS.into_iter().flat_map(of).collect();
+        all.sort_by_key(|row| (row.blocks, row.against, row.batch));
+        holm(all.iter_mut().map(|row| &mut row.change));
+        all
+    }
+
+    fn side(&self) -> Side {
+        match self.change.verdict(1.0) {
+            Verdict::Different if self.change.mean > 0.0 => Side::Dearer,
+            Verdict::Different => Side::Cheaper,
+            Verdict::Equal => Side::Equal,
+            Verdict::CannotSay => Side::CannotSay,
+        }
+    }
+
+    /// Whether it shows that virtio is dearer from where the model has it no dearer, or cheaper before that: by more than
+    /// what does not matter.
+    fn refutes(&self, even: &Even) -> bool {
+        let is_of_it = (even.against, even.blocks) == (self.against, self.blocks) && even.unknown.is_empty();
+        let matters = self.change.mean.abs() > MARGIN;
+        is_of_it
+            && matters
+            && match self.side() {
+                Side::Dearer => even.most.is_some_and(|most| self.batch >= most),
+                Side::Cheaper => even.least.is_none_or(|least| self.batch < least),
+                Side::Equal | Side::CannotSay => false,
+            }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Dearer,
+    Cheaper,
+    Equal,
+    CannotSay,
+}
+
+/// With which batches virtio is dearer than a call, and with which it is cheaper.
+pub(super) fn sides(measured: &[Against]) -> Grid {
+    let cells: Vec<&[Against]> =
+        measured.chunk_by(|one, other| (one.blocks, one.against) == (other.blocks, other.against)).collect();
+    let with = |cells: &[Against], side: Side| {
+        let batches = cells.iter().filter(|cell| cell.side() == side).map(|cell| cell.batch.to_string());
+        batches.collect::<Vec<_>>().join(", ")
+    };
+    Grid::of(
+        "measured: with so many ranges a report virtio is",
+        cells,
+        &[
+            ("blocks", &|cells| cells.first().map(|cell| cell.blocks.title()).unwrap_or_default()),
+            ("than", &|cells| cells.first().map(|cell| cell.against.to_string()).unwrap_or_default()),
+            ("dearer", &|cells| with(cells, Side::Dearer)),
+            ("cheaper", &|cells| with(cells, Side::Cheaper)),
+            ("equal", &|cells| with(cells, Side::Equal)),
+            ("cannot say", &|cells| with(cells, Side::CannotSay)),
+        ],
+    )
+}
+
+/// Whether what was measured is on the side of the break-even where the model has it.
+pub(super) fn bears_out(evens: &[Even], measured: &[Against]) -> Check {
+    let what = "what was measured is on the model's side of its break-even";
+    let refuted: Vec<String> = measured
+        .iter()
+        .flat_map(|cell| evens.iter().filter(|even| cell.refutes(even)).map(move |even| (cell, even)))
+        .map(|(cell, even)| {
+            format!(
+                "{} ranges, {}: {} against {}, by the model even from {} on",
+                cell.batch,
+                cell.blocks.title(),
+                signed_percent(cell.change.mean),
+                cell.against,
+                even.show()
+            )
+        })
+        .collect();
+    match (measured.is_empty(), refuted.is_empty()) {
+        (true, _) => check(what, Standing::Unknown, "no batch ran over virtio and a call".to_owned()),
+        (false, true) => check(what, Standing::Holds, format!("{} comparisons", measured.len())),
+        (false, false) => check(what, Standing::Doubtful, refuted.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HUGE: Blocks = Blocks { order: 9, discarded: true, huge: true };
+
+    fn even(least: u16, most: Option<u16>) -> Even {
+        let against = Named(Rung::HypercallEach);
+        Even { against, blocks: HUGE, from: Some(least + 1), least: Some(least), most, unknown: Vec::new() }
+    }
+
+    fn against(batch: u16, mean: f64) -> Against {
+        let change = Interval { mean, low: mean - 0.04, high: mean + 0.04, blocks: 11, p: Some(0.001) };
+        Against { against: Named(Rung::HypercallEach), batch, blocks: HUGE, change }
+    }
+
+    #[test]
+    fn the_wrong_side_of_a_break_even_is_found() {
+        let standing = |even: Even, cell: Against| bears_out(&[even], std::slice::from_ref(&cell)).standing;
+        assert_eq!(standing(even(2, Some(6)), against(16, 0.2)), Standing::Doubtful, "dearer beyond it");
+        assert_eq!(standing(even(2, Some(6)), against(1, -0.2)), Standing::Doubtful, "cheaper before it");
+        assert_eq!(standing(even(2, Some(6)), against(4, 0.2)), Standing::Holds, "within the band");
+        assert_eq!(standing(even(2, Some(6)), against(16, -0.2)), Standing::Holds);
+        assert_eq!(standing(even(2, None), against(511, 0.2)), Standing::Holds, "never even by the band");
+        assert_eq!(standing(even(2, Some(6)), against(16, 0.045)), Standing::Holds, "no matter");
+        assert_eq!(bears_out(&[], &[]).standing, Standing::Unknown);
+    }
+
+    #[test]
+    fn batches_stand_on_the_side_that_was_measured() {
+        let grid = sides(&[against(1, 0.5), against(4, 0.01), against(16, -0.5), against(64, -0.6)]);
+        let text = grid.to_text();
+        assert!(text.contains("16, 64") && text.lines().count() > 2, "{text}");
+    }
+}
