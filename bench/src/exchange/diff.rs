@@ -293,7 +293,7 @@ fn compare(old: &Cell, new: &Cell, how: Sampling) -> Option<(Row, Interval)> {
         old: geometric(&then_logs),
         new: geometric(&now_logs),
         blocks,
-        change: change.mean.exp_m1(),
+        change: change.middle.exp_m1(),
         interval: (how == Sampling::Counted || are_enough(blocks[0], blocks[1]))
             .then(|| [change.low, change.high].map(f64::exp_m1)),
         p: None,

@@ -47,7 +47,7 @@ impl AgainstLeast {
 pub fn against_least(table: &[&Blocks], how: Sampling) -> Vec<Option<AgainstLeast>> {
     let values = |blocks: &Blocks| blocks.values().copied().collect::<Vec<f64>>();
     let figures: Vec<Option<f64>> =
-        table.iter().map(|blocks| Some(Interval::of(&values(blocks), how)?.mean)).collect();
+        table.iter().map(|blocks| Some(Interval::of(&values(blocks), how)?.middle)).collect();
     let known = figures.iter().enumerate().filter_map(|(at, figure)| Some((at, (*figure)?)));
     let Some((least, figure)) = known.min_by(|a, b| a.1.total_cmp(&b.1)) else {
         return vec![None; table.len()];

@@ -104,8 +104,8 @@ pub fn sides(words: [&str; 2], all: &[(String, Interval)], show: impl Fn(&Interv
     };
     let with_figure = |(name, change): &(String, Interval)| format!("{name} ({})", show(change));
     let parts = [
-        of(words[0], &|change| change.shows_difference() && change.mean < 0.0, &with_figure),
-        of(words[1], &|change| change.shows_difference() && change.mean >= 0.0, &with_figure),
+        of(words[0], &|change| change.shows_difference() && change.middle < 0.0, &with_figure),
+        of(words[1], &|change| change.shows_difference() && change.middle >= 0.0, &with_figure),
         of("not told apart", &|change| !change.shows_difference(), &|(name, _)| name.clone()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn of(mean: f64, half: f64) -> Interval {
-        Interval { mean, low: mean - half, high: mean + half, blocks: 8, p: Some(0.01) }
+        Interval { middle: mean, low: mean - half, high: mean + half, blocks: 8, p: Some(0.01) }
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
             ("b".to_owned(), of(5.0, 1.0)),
             ("c".to_owned(), Interval { p: Some(0.2), ..of(1.0, 2.0) }),
         ];
-        let said = sides(["cheaper", "dearer"], &all, |change| format!("{:+}", change.mean));
+        let said = sides(["cheaper", "dearer"], &all, |change| format!("{:+}", change.middle));
         assert_eq!(said, "cheaper: a (-5); dearer: b (+5); not told apart: c");
         assert!(
             of_all(&all).starts_with("different") && of_all(&all).ends_with("3 comparisons"),
@@ -186,8 +186,13 @@ mod tests {
 
     #[test]
     fn confidence_says_what_the_verdict_says() {
-        let interval =
-            |mean, half, p| Interval { mean, low: mean - half, high: mean + half, blocks: 8, p: Some(p) };
+        let interval = |mean, half, p| Interval {
+            middle: mean,
+            low: mean - half,
+            high: mean + half,
+            blocks: 8,
+            p: Some(p),
+        };
         assert!(
             confidence(&interval(10.0, 1.0, 0.008), 100.0)
                 .starts_with("different: exact signed-rank test over 8")

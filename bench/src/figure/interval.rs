@@ -58,8 +58,8 @@ impl Sampling {
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// The middle of the means of any two blocks (Hodges and Lehmann), which a block that is far off does not move far; of
-    /// counts the mean over blocks.
-    pub mean: f64,
+    /// counts the mean over blocks, and between two runs (`unpaired.rs`) the difference of their means.
+    pub middle: f64,
     /// Lower end: of a measured figure of its 95 % interval, of a counted one the least block.
     pub low: f64,
     /// Upper end.
@@ -111,11 +111,17 @@ impl Interval {
         });
         if how == Sampling::Counted {
             let mean = ratio(values.iter().sum(), float(blocks as u64));
-            return Some(Self { mean, low: spread.0, high: spread.1, blocks, p: None });
+            return Some(Self { middle: mean, low: spread.0, high: spread.1, blocks, p: None });
         }
         let (ranks, level) = (Ranks::of(values), how.level());
         let (low, high) = ranks.accepted(level).unwrap_or(spread);
-        Some(Self { mean: ranks.middle(), low, high, blocks, p: Some((ranks.p() * ALPHA / level).min(1.0)) })
+        Some(Self {
+            middle: ranks.middle(),
+            low,
+            high,
+            blocks,
+            p: Some((ranks.p() * ALPHA / level).min(1.0)),
+        })
     }
 
     /// Whether there is a difference from 0, and not by chance.
@@ -244,7 +250,7 @@ mod tests {
         assert_eq!(Interval::of(&[], DRAWN), None);
         assert_eq!(Interval::of(&[f64::NAN], DRAWN), None);
         let one = of(&[5.0]);
-        assert_eq!((one.mean, one.low, one.high, one.blocks), (5.0, 5.0, 5.0, 1));
+        assert_eq!((one.middle, one.low, one.high, one.blocks), (5.0, 5.0, 5.0, 1));
         assert!(!one.shows_difference());
         assert_eq!((one.verdict(1000.0), one.is_known()), (Verdict::CannotSay, false));
         assert!(!Interval::default().is_known(), "of no blocks");
@@ -330,7 +336,7 @@ mod tests {
 
     #[test]
     fn the_comparisons_of_a_table_are_corrected_for_their_number() {
-        let with = |p| Interval { mean: 1.0, low: 0.5, high: 1.5, blocks: 10, p: Some(p) };
+        let with = |p| Interval { middle: 1.0, low: 0.5, high: 1.5, blocks: 10, p: Some(p) };
         let mut table = [with(0.01), with(0.04), with(0.03)];
         holm(&mut table);
         assert_eq!(

@@ -18,7 +18,7 @@ pub fn share(interval: &Interval) -> String {
 /// A share with half its interval, in per cent: `-3.3 ±0.6`.
 #[must_use]
 pub fn short_share(interval: &Interval) -> String {
-    let sign = if interval.mean.is_sign_negative() { "" } else { "+" };
+    let sign = if interval.middle.is_sign_negative() { "" } else { "+" };
     format!("{}{sign}{}", doubt(interval), give_or_take(interval, |share| format!("{:.1}", share * 100.0)))
 }
 
@@ -27,16 +27,16 @@ pub fn short_share(interval: &Interval) -> String {
 pub fn give_or_take(interval: &Interval, show: impl Fn(f64) -> String) -> String {
     let half = (interval.high - interval.low) / 2.0;
     let half = if has_ends(interval) { format!(" ±{}", show(half)) } else { String::new() };
-    show(interval.mean) + &half
+    show(interval.middle) + &half
 }
 
 /// A difference with its interval, if it has one: `+1.2 [+1.0, +1.4] µs`.
 #[must_use]
 pub fn plain(unit: Unit, interval: &Interval) -> String {
     if has_ends(interval) {
-        unit.show_interval(interval.mean, interval.low, interval.high)
+        unit.show_interval(interval.middle, interval.low, interval.high)
     } else {
-        unit.show_change(interval.mean)
+        unit.show_change(interval.middle)
     }
 }
 
@@ -72,7 +72,7 @@ pub fn part(interval: &Interval) -> String {
 /// A figure with its interval, if it has one, written as `show` writes numbers and with `unit` once.
 #[must_use]
 pub fn around(interval: &Interval, unit: &str, show: impl Fn(f64) -> String) -> String {
-    let [mean, low, high] = [interval.mean, interval.low, interval.high].map(show);
+    let [mean, low, high] = [interval.middle, interval.low, interval.high].map(show);
     let ends = if has_ends(interval) { format!(" [{low}, {high}]") } else { String::new() };
     format!("{mean}{unit}{ends}")
 }
@@ -85,7 +85,7 @@ fn doubt(interval: &Interval) -> &'static str {
 /// no interval of theirs is one of 95 %.
 fn has_ends(interval: &Interval) -> bool {
     if interval.is_counted() {
-        interval.high - interval.low > 1e-9 * interval.mean.abs()
+        interval.high - interval.low > 1e-9 * interval.middle.abs()
     } else {
         interval.is_known()
     }
@@ -118,14 +118,14 @@ mod tests {
 
     #[test]
     fn what_is_not_shown_to_differ_is_marked() {
-        let interval = Interval { mean: -0.0327, low: -0.039, high: -0.0264, blocks: 8, p: Some(0.01) };
+        let interval = Interval { middle: -0.0327, low: -0.039, high: -0.0264, blocks: 8, p: Some(0.01) };
         assert_eq!(share(&interval), "-3.27 % [-3.90, -2.64]");
         assert_eq!(short_share(&interval), "-3.3 ±0.6");
         assert_eq!(share(&Interval { high: 0.001, ..interval }), "~ -3.27 % [-3.90, +0.10]");
         assert_eq!(
             difference(
                 Unit::Nanoseconds,
-                &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 6, p: Some(0.1) }
+                &Interval { middle: 120.0, low: 100.0, high: 140.0, blocks: 6, p: Some(0.1) }
             ),
             "~ +120 [+100, +140] ns"
         );
@@ -133,18 +133,18 @@ mod tests {
 
     #[test]
     fn of_five_blocks_no_interval_is_shown() {
-        let five = Interval { mean: 0.12, low: 0.10, high: 0.14, blocks: 5, p: Some(0.06) };
+        let five = Interval { middle: 0.12, low: 0.10, high: 0.14, blocks: 5, p: Some(0.06) };
         assert_eq!([share(&five), short_share(&five)], ["~ +12.00 %", "~ +12.0"]);
-        let five = Interval { mean: 120.0, low: 100.0, high: 140.0, ..five };
+        let five = Interval { middle: 120.0, low: 100.0, high: 140.0, ..five };
         assert_eq!(difference_within(Unit::Nanoseconds, &five, 500.0), "~ +120 ns");
         assert_eq!(amount(Unit::Nanoseconds, &five), "120 ns");
     }
 
     #[test]
     fn a_count_that_repeats_has_no_interval() {
-        let counted = Interval { mean: 131.0, low: 131.0, high: 131.0, blocks: 6, p: None };
+        let counted = Interval { middle: 131.0, low: 131.0, high: 131.0, blocks: 6, p: None };
         assert_eq!(difference(Unit::Instructions, &counted), "+131 instr");
-        assert_eq!(share(&Interval { mean: 0.0137, low: 0.0137, high: 0.0137, ..counted }), "+1.37 %");
+        assert_eq!(share(&Interval { middle: 0.0137, low: 0.0137, high: 0.0137, ..counted }), "+1.37 %");
         let varied = Interval { low: 125.0, ..counted };
         assert_eq!(difference(Unit::Instructions, &varied), "+131 [+125, +131] instr");
     }
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(
             [amount(
                 Unit::Nanoseconds,
-                &Interval { mean: 120.0, low: 100.0, high: 140.0, blocks: 6, p: Some(0.1) }
+                &Interval { middle: 120.0, low: 100.0, high: 140.0, blocks: 6, p: Some(0.1) }
             )],
             ["120 [100, 140] ns"]
         );

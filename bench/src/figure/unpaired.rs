@@ -30,7 +30,8 @@ pub fn shift(old: &[f64], new: &[f64], how: Sampling) -> Option<Interval> {
     }
     let (mean, blocks) = (average(new) - average(old), old.len() + new.len());
     let ([least_old, most_old], [least_new, most_new]) = (ends(old), ends(new));
-    let apart = Interval { mean, low: least_new - most_old, high: most_new - least_old, blocks, p: None };
+    let apart =
+        Interval { middle: mean, low: least_new - most_old, high: most_new - least_old, blocks, p: None };
     let Sampling::Drawn { seed } = how else { return Some(apart) };
     let deals = Deals::of(old, new, seed);
     // Beyond this no shift is accepted unless all are: the means of any other deal are closer by two blocks at the least.
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn counted_figures_are_not_tested() {
         let counted = shift(&[10.0, 11.0], &[12.0, 12.0], Sampling::Counted).unwrap();
-        assert_eq!((counted.mean, counted.low, counted.high, counted.p), (1.5, 1.0, 2.0, None));
+        assert_eq!((counted.middle, counted.low, counted.high, counted.p), (1.5, 1.0, 2.0, None));
     }
 
     /// Twelve uniform numbers less 6 are normal enough.

@@ -53,7 +53,7 @@ pub fn agree(one: &Archive, other: &Archive) -> Agreement {
             continue;
         }
         agreement.called += 1;
-        if our.mean.is_sign_positive() != their.mean.is_sign_positive() {
+        if our.middle.is_sign_positive() != their.middle.is_sign_positive() {
             agreement.contrary.push(format!(
                 "{} and {}, {} ranges, {}",
                 from.rung,

@@ -180,14 +180,14 @@ fn bare(unit: Scale, terms: BTreeMap<Named<Term>, Entry>) -> Profile {
 /// Rounded to a thousandth: files are read by people.
 fn figure(interval: &Interval) -> Figure {
     let round = |value: f64| (value * 1e3).round() / 1e3;
-    let value = round(interval.mean);
+    let value = round(interval.middle);
     Figure { value, low: round(interval.low).min(value), high: round(interval.high).max(value) }
 }
 
 impl Solved {
     fn profile(&self, unit: Scale) -> Profile {
         let own = self.terms.iter().map(|(term, interval)| {
-            let Interval { mean: value, low, high, .. } = *interval;
+            let Interval { middle: value, low, high, .. } = *interval;
             (Named(*term), Figure { value, low: low.min(value), high: high.max(value) }.into())
         });
         let inside = self.inside.iter().map(|(term, parts)| {
@@ -262,7 +262,7 @@ fn solve(rows: &[Row<'_>], floors: &BTreeMap<Term, f64>, how: Sampling) -> Optio
         let values: Vec<f64> = by_block.iter().map(|terms| terms[index]).collect();
         let Interval { low, high, blocks, p, .. } = Interval::of(&values, how)?;
         let mean = figures[index];
-        Some((*term, Interval { mean, low: low.min(mean), high: high.max(mean), blocks, p }))
+        Some((*term, Interval { middle: mean, low: low.min(mean), high: high.max(mean), blocks, p }))
     };
     let terms: BTreeMap<Term, Interval> = design.terms.iter().enumerate().filter_map(of).collect();
     let error = error(rows, &design, &terms);
@@ -273,7 +273,7 @@ fn solve(rows: &[Row<'_>], floors: &BTreeMap<Term, f64>, how: Sampling) -> Optio
 fn error(rows: &[Row<'_>], design: &Design, terms: &BTreeMap<Term, Interval>) -> Option<f64> {
     let off = |(index, row): (usize, &Row<'_>)| {
         let predicted: f64 =
-            row.counts.iter().filter_map(|(term, count)| Some(count * terms.get(term)?.mean)).sum();
+            row.counts.iter().filter_map(|(term, count)| Some(count * terms.get(term)?.middle)).sum();
         let measured = typical(row.values);
         let left_out = design.left_out(index, measured - predicted)?;
         Some(ratio(left_out, measured - left_out).abs())
@@ -388,11 +388,11 @@ mod tests {
             Term::RefaultHuge,
             Term::Kick,
         ] {
-            let found = fit.terms[&Named(term)].mean;
+            let found = fit.terms[&Named(term)].middle;
             assert!((found / planted(term) - 1.0).abs() < 0.05, "{term:?}: {found}");
         }
         // A wake-up, an interrupt and a sleep are in the same reports: what is known of them is their sum.
-        let rest = fit.terms[&Named(Term::WakeUp)].mean;
+        let rest = fit.terms[&Named(Term::WakeUp)].middle;
         assert!((rest / 7000.0 - 1.0).abs() < 0.05, "{rest}");
         assert!(fit.inside[&Named(Term::Sleep)].contains_key(&Named(Term::WakeUp)));
         let held = fit.held_out.unwrap();
@@ -414,7 +414,7 @@ mod tests {
             *cell.totals.get_mut(&3).unwrap() *= if index % 3 == 0 { 200.0 } else { 1.0 };
         }
         let exit = fit(&cells).terms[&Named(Term::Exit)];
-        assert!((exit.mean / 2000.0 - 1.0).abs() < 0.05, "{exit:?}");
+        assert!((exit.middle / 2000.0 - 1.0).abs() < 0.05, "{exit:?}");
     }
 
     #[test]

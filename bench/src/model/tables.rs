@@ -25,9 +25,9 @@ pub fn of_fit(fit: &Fit, is_counted: bool) -> Vec<Grid> {
         let term = Named(*term);
         if let Some(interval) = fit.terms.get(&term) {
             let figure = if interval.is_known() {
-                within(fit.unit, interval.mean, interval.low, interval.high)
+                within(fit.unit, interval.middle, interval.low, interval.high)
             } else {
-                fit.unit.show(interval.mean)
+                fit.unit.show(interval.middle)
             };
             return vec![term.to_string(), figure, term.0.meaning().to_owned()];
         }

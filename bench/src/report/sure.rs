@@ -149,7 +149,7 @@ mod tests {
     use crate::figure::power::Said;
 
     fn crux(verdict: Verdict, reach: f64, least_share: Option<f64>) -> Crux {
-        let interval = Interval { mean: 0.0, low: -reach, high: reach, blocks: 16, p: Some(0.5) };
+        let interval = Interval { middle: 0.0, low: -reach, high: reach, blocks: 16, p: Some(0.5) };
         let said = Said { verdict, margin: 5.0, least_effect: None, least_share, blocks_needed: None };
         Crux { what: "x".to_owned(), interval, said }
     }

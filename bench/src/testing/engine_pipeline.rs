@@ -70,7 +70,7 @@ fn a_flush_takes_what_its_reports_take() {
     assert_eq!(found.cells.len(), 2);
     for cell in &found.cells {
         let expected = cell.reports * 20_000.0 + cell.pages / 512.0 * 1000.0;
-        assert!((cell.took.mean - expected).abs() < 2000.0, "{cell:?}");
+        assert!((cell.took.middle - expected).abs() < 2000.0, "{cell:?}");
     }
     assert_eq!(summary.answer.iter().filter(|said| said.starts_with("Over ")).count(), 2);
     let of_the_other = found.cells.iter().filter_map(|cell| cell.against_least);
@@ -118,13 +118,13 @@ fn the_fakes_costs_come_back_out_of_page_faults() {
     assert!(!off.change.shows_difference(), "{off:?}");
     // 99 µs instead of 95, of which 2 are touching again; the oracle's 5 are in neither.
     let on = row(Some(Named(Rung::Virtio)), State::WithDiscard);
-    assert!((on.change.mean - (95.0 / 99.0 - 1.0)).abs() < 0.002, "{on:?}");
+    assert!((on.change.middle - (95.0 / 99.0 - 1.0)).abs() < 0.002, "{on:?}");
     assert!(on.change.shows_difference());
-    assert!((on.breakdown.whole.mean - 4000.0).abs() < 100.0, "{:?}", on.breakdown.whole);
+    assert!((on.breakdown.whole.middle - 4000.0).abs() < 100.0, "{:?}", on.breakdown.whole);
     let touch = &on.breakdown.phases[&Named(LoadPhase::Touch)];
-    assert!((touch.mean - 2000.0).abs() < 1.0, "{touch:?}");
-    let sum: f64 = on.breakdown.phases.values().map(|phase| phase.mean).sum();
-    assert!((sum - on.breakdown.whole.mean).abs() < 1e-6, "the phases add up");
+    assert!((touch.middle - 2000.0).abs() < 1.0, "{touch:?}");
+    let sum: f64 = on.breakdown.phases.values().map(|phase| phase.middle).sum();
+    assert!((sum - on.breakdown.whole.middle).abs() < 1e-6, "the phases add up");
     assert!((on.taken_reported - 0.1).abs() < 1e-9);
     let answer = summary.answer.join("\n");
     assert!(answer.contains("Blocks of 2 MiB, off: cannot be told from none"), "{answer}");

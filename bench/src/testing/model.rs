@@ -36,7 +36,7 @@ fn waterfalls_add_up_to_the_whole_in_time_and_in_instructions() {
         let found = Found::new(&reference(name));
         assert_eq!(found.waterfalls.len(), 2, "{name}");
         for fall in &found.waterfalls {
-            let parts: f64 = fall.steps.iter().map(|step| step.per_range.mean).sum();
+            let parts: f64 = fall.steps.iter().map(|step| step.per_range.middle).sum();
             let whole = fall.whole;
             assert_eq!(fall.steps.len(), 6, "{name}");
             assert!(
@@ -46,7 +46,7 @@ fn waterfalls_add_up_to_the_whole_in_time_and_in_instructions() {
             );
             // Every rung ran in every block: counts are the whole, and not only within its interval; middles are close to it.
             let off = if whole.is_counted() { 1e-6 } else { 0.01 };
-            assert!((parts - whole.mean).abs() <= off * whole.mean.abs(), "{name}: {parts} of {whole:?}");
+            assert!((parts - whole.middle).abs() <= off * whole.middle.abs(), "{name}: {parts} of {whole:?}");
         }
     }
 }

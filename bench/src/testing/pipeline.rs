@@ -51,7 +51,7 @@ fn discards_that_free_nothing_are_said_to() {
     // Pairs of a discard and a memory it goes with, of one order.
     assert_eq!(found.cells.len(), 16);
     let put_off = found.cells.iter().filter_map(|cell| cell.later);
-    assert!(put_off.clone().count() == 2 && put_off.into_iter().all(|later| later.mean > 0.0));
+    assert!(put_off.clone().count() == 2 && put_off.into_iter().all(|later| later.middle > 0.0));
     assert_eq!(standing(&summary, "what was put off"), Standing::Holds);
     assert!(!summary.failed(), "{:#?}", summary.checks);
     for cell in &found.cells {
@@ -115,41 +115,41 @@ fn a_plan_becomes_a_report() {
     // The fake's costs come back out of the far end: 31 exits of 1 µs spared over 32 ranges.
     let batch = found.cell(Rung::HypercallBatch, Discard::None).unwrap().step.unwrap();
     assert_eq!(batch.from, Named(Rung::HypercallEach));
-    assert!((batch.per_range.mean + 31.0 / 32.0 * 1000.0).abs() < 5.0, "{batch:?}");
+    assert!((batch.per_range.middle + 31.0 / 32.0 * 1000.0).abs() < 5.0, "{batch:?}");
     assert!(batch.per_range.shows_difference());
     // What the stopwatch adds is taken off again, once a call: 100 ticks of half a nanosecond.
     for (rung, calls) in [(Rung::HypercallEach, 32.0), (Rung::HypercallBatch, 1.0), (Rung::InKernel, 1.0)] {
         let cell = found.cell(rung, Discard::None).unwrap();
         let net = cell.net.as_ref().unwrap();
-        assert!((net.taken_off.mean - 50.0 * calls).abs() < 1e-9, "{net:?}");
+        assert!((net.taken_off.middle - 50.0 * calls).abs() < 1e-9, "{net:?}");
         assert!((cell.per_report.p50 - net.per_report.p50 - 50.0 * calls).abs() < 1e-6, "{net:?}");
     }
     assert_eq!(standing(&summary, "what the stopwatch costs"), Standing::Holds);
     // The other half of an exit: 1000 ticks of half a nanosecond.
     let floor = found.cell(Rung::Floor, Discard::None).unwrap().step.unwrap();
     assert_eq!(floor.from, Named(Rung::InKernel));
-    assert!((floor.per_range.mean - 500.0).abs() < 20.0, "{floor:?}");
+    assert!((floor.per_range.middle - 500.0).abs() < 20.0, "{floor:?}");
     // The call and the notify register cost the same there: nothing may be claimed.
     let sync = found.cell(Rung::RingSync, Discard::None).unwrap().step.unwrap();
     assert!(!sync.per_range.shows_difference(), "{sync:?}");
     // Waking a thread: 9000 ticks of half a nanosecond over 32 ranges.
     let wake = found.cell(Rung::RingAsync, Discard::None).unwrap().step.unwrap();
-    assert!((wake.per_range.mean - 4500.0 / 32.0).abs() < 5.0, "{wake:?}");
+    assert!((wake.per_range.middle - 4500.0 / 32.0).abs() < 5.0, "{wake:?}");
 
     let waterfall = &found.waterfalls[0];
-    let sum: f64 = waterfall.steps.iter().map(|step| step.per_range.mean).sum();
+    let sum: f64 = waterfall.steps.iter().map(|step| step.per_range.middle).sum();
     // Each is the middle of its own blocks, and these scatter.
     let close = |is: f64, known: f64| (is - known).abs() < 0.01 * known.abs();
-    assert!(close(sum, waterfall.whole.mean), "the steps add up");
+    assert!(close(sum, waterfall.whole.middle), "the steps add up");
     // What the vCPU's flushes cost is neither hidden in the discard nor taken for the path.
     let apart = |rung| found.apart.iter().find(|apart| apart.rung == Named(rung)).unwrap();
     let polled = apart(Rung::RingAsync);
-    let dearer = polled.dearer_discard.unwrap().mean;
+    let dearer = polled.dearer_discard.unwrap().middle;
     assert!((dearer - 900.0 * 32.0 / 2.0).abs() < 50.0, "{polled:?}");
     assert_eq!(polled.more_flushes, Some(32.0));
     assert!(polled.attribution(found.unit).unwrap().contains("32.0 more flushes"));
-    assert!(close(polled.path.mean + dearer, polled.transport.mean), "{polled:?}");
-    assert!(apart(Rung::RingSync).dearer_discard.unwrap().mean.abs() < 1e-9);
+    assert!(close(polled.path.middle + dearer, polled.transport.middle), "{polled:?}");
+    assert!(apart(Rung::RingSync).dearer_discard.unwrap().middle.abs() < 1e-9);
     let cheapest = apart(Rung::HypercallEach);
     assert_eq!(
         (cheapest.cheapest, cheapest.dearer_discard),
@@ -158,8 +158,8 @@ fn a_plan_becomes_a_report() {
     );
     // The transport of one side less that of the other is what lies between them.
     let whole = found.waterfalls.iter().find(|fall| fall.discard == Named(Discard::DontNeed)).unwrap();
-    let more = apart(Rung::Virtio).transport.mean - apart(Rung::HypercallEach).transport.mean;
-    assert!(close(more, whole.whole.mean * 32.0), "{more} {whole:?}");
+    let more = apart(Rung::Virtio).transport.middle - apart(Rung::HypercallEach).transport.middle;
+    assert!(close(more, whole.whole.middle * 32.0), "{more} {whole:?}");
     let verdict = summary.answer.join("\n");
     assert!(verdict.contains("coalescing exits matters more than everything else"), "{verdict}");
     assert!(verdict.contains("notify register instead of the call: equal within 5.0 %"), "{verdict}");

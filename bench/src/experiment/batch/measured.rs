@@ -50,7 +50,7 @@ impl Against {
 
     fn side(&self) -> Side {
         match self.change.verdict(1.0) {
-            Verdict::Different if self.change.mean > 0.0 => Side::Dearer,
+            Verdict::Different if self.change.middle > 0.0 => Side::Dearer,
             Verdict::Different => Side::Cheaper,
             Verdict::Equal => Side::Equal,
             Verdict::CannotSay => Side::CannotSay,
@@ -61,7 +61,7 @@ impl Against {
     /// what does not matter.
     fn refutes(&self, even: &Even) -> bool {
         let is_of_it = (even.against, even.blocks) == (self.against, self.blocks) && even.unknown.is_empty();
-        let matters = self.change.mean.abs() > MARGIN;
+        let matters = self.change.middle.abs() > MARGIN;
         is_of_it
             && matters
             && match self.side() {
@@ -113,7 +113,7 @@ pub(super) fn bears_out(evens: &[Even], measured: &[Against]) -> Check {
                 "{} ranges, {}: {} against {}, by the model even from {} on",
                 cell.batch,
                 cell.blocks.title(),
-                signed_percent(cell.change.mean),
+                signed_percent(cell.change.middle),
                 cell.against,
                 even.show()
             )
@@ -138,7 +138,8 @@ mod tests {
     }
 
     fn against(batch: u16, mean: f64) -> Against {
-        let change = Interval { mean, low: mean - 0.04, high: mean + 0.04, blocks: 11, p: Some(0.001) };
+        let change =
+            Interval { middle: mean, low: mean - 0.04, high: mean + 0.04, blocks: 11, p: Some(0.001) };
         Against { against: Named(Rung::HypercallEach), batch, blocks: HUGE, change }
     }
 

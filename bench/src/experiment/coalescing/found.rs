@@ -90,7 +90,7 @@ impl Findings for Found {
         let base = label(self.against);
         vec![
             self.across(format!("a range, by the ranges of a report; middles over {blocks} blocks"), |cell| {
-                self.unit.show(cell.a_range.mean)
+                self.unit.show(cell.a_range.middle)
             }),
             self.across(
                 format!("change of that against {base}, in per cent; ± half the 95 % interval, n = {blocks}, ~ no difference shown; corrected row by row"),
@@ -158,8 +158,8 @@ impl Found {
                 .collect::<Vec<_>>()
         };
         let parts = [
-            ("cheaper", of(|change| change.shows_difference() && change.mean < 0.0)),
-            ("dearer", of(|change| change.shows_difference() && change.mean > 0.0)),
+            ("cheaper", of(|change| change.shows_difference() && change.middle < 0.0)),
+            ("dearer", of(|change| change.shows_difference() && change.middle > 0.0)),
             ("not told apart", of(|change| !change.shows_difference())),
         ];
         let said: Vec<String> = parts

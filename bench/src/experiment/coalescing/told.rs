@@ -70,10 +70,10 @@ impl Told for Found {
                 format!("{} a range at {batch} ranges", amount(self.unit, &cell.a_range)),
             )
         };
-        let is_dearer = |change: &Interval| change.shows_difference() && change.mean > 0.0;
+        let is_dearer = |change: &Interval| change.shows_difference() && change.middle > 0.0;
         let cheaper: Vec<&str> = changes
             .iter()
-            .filter(|(_, change)| change.shows_difference() && change.mean < 0.0)
+            .filter(|(_, change)| change.shows_difference() && change.middle < 0.0)
             .map(|(name, _)| name.as_str())
             .collect();
         let base = label(self.against);
@@ -100,8 +100,8 @@ fn crossing(look: usize, cells: &[Cell]) -> Option<Line> {
     let held: Vec<(&Cell, &Interval)> =
         cells.iter().filter_map(|cell| Some((cell, cell.change.as_ref()?))).collect();
     let from = |is: &dyn Fn(&Interval) -> bool| held.iter().rposition(|(_, change)| !is(change));
-    let is_shown = |change: &Interval| change.shows_difference() && change.mean < 0.0;
-    let [last, unshown] = [from(&|change| change.mean < 0.0)?, from(&is_shown)?];
+    let is_shown = |change: &Interval| change.shows_difference() && change.middle < 0.0;
+    let [last, unshown] = [from(&|change| change.middle < 0.0)?, from(&is_shown)?];
     let (first, _) = held.get(last + 1)?;
     let x = |place: usize| held.get(place).map(|(cell, _)| float(cell.batch.into()));
     let said = match held.get(unshown + 1) {
@@ -110,7 +110,7 @@ fn crossing(look: usize, cells: &[Cell]) -> Option<Line> {
         }
         _ => first.batch.to_string(),
     };
-    let y = first.a_range.mean;
+    let y = first.a_range.middle;
     let named = Point { label: said, ..Point::at(x(unshown + 1).or(x(unshown))?, y) };
     Some(Line {
         name: format!("{} is cheaper", label(first.rung)),

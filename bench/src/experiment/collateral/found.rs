@@ -104,7 +104,7 @@ impl Found {
     /// Only of what goes beyond the ranges themselves.
     fn sentence(&self, cell: &Cell) -> Option<String> {
         let in_whole = if cell.order < Order::HUGE.get() { 0.0 } else { f64::from(cell.ranges) };
-        let faults = |cell: &Cell| cell.faults.as_ref().map_or(0.0, |faults| faults.mean);
+        let faults = |cell: &Cell| cell.faults.as_ref().map_or(0.0, |faults| faults.middle);
         let of_nothing = self.of_nothing(cell).filter(|other| other.discard != cell.discard)?;
         let parts: Vec<String> = [
             (faults(cell) - faults(of_nothing), "faults of the guest on other pages"),

@@ -87,7 +87,7 @@ impl Findings for Found {
             let of = block(row.order);
             let both = number::amount(self.unit, &row.both);
             let of_device = row.device.as_ref().map_or_else(String::new, |device| {
-                format!(", {} of it the device's thread", percent(ratio(device.mean, row.both.mean)))
+                format!(", {} of it the device's thread", percent(ratio(device.middle, row.both.middle)))
             });
             let change = if against.shows_difference() {
                 format!("{} against {}", number::plain(self.unit, against), self.first(row.order))
@@ -103,7 +103,7 @@ impl Findings for Found {
         let faults: Vec<String> = self
             .rows
             .iter()
-            .filter(|row| row.vcpu.low <= 0.0 || row.device.is_some_and(|device| device.mean <= 0.0))
+            .filter(|row| row.vcpu.low <= 0.0 || row.device.is_some_and(|device| device.middle <= 0.0))
             .map(|row| format!("{} has a thread without any", label(row.rung)))
             .collect();
         let what = "every thread that worked had processor time";

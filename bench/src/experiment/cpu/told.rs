@@ -39,10 +39,10 @@ impl Told for Found {
         let base = self.first(rows.first()?.order);
         let less: Vec<&str> = changes
             .iter()
-            .filter(|(_, change)| change.shows_difference() && change.mean < 0.0)
+            .filter(|(_, change)| change.shows_difference() && change.middle < 0.0)
             .map(|(name, _)| name.as_str())
             .collect();
-        let all_more = changes.iter().all(|(_, change)| change.shows_difference() && change.mean > 0.0);
+        let all_more = changes.iter().all(|(_, change)| change.shows_difference() && change.middle > 0.0);
         let decided = match less.as_slice() {
             [] if all_more => Some(format!("For processor time: {base}.")),
             [] => None,
@@ -73,7 +73,7 @@ impl Found {
             let device = row
                 .device
                 .as_ref()
-                .map_or_else(String::new, |device| format!(", device {}", self.unit.show(device.mean)));
+                .map_or_else(String::new, |device| format!(", device {}", self.unit.show(device.middle)));
             let tone = row.against.as_ref().map_or(Tone::Base, Tone::of);
             Bar::of(label(row.rung), &row.both, format!("{}{device}", amount(self.unit, &row.both)))
                 .toned(tone)

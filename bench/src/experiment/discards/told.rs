@@ -147,7 +147,7 @@ impl Found {
 }
 
 fn contest(cells: &[Cell]) -> Option<Contest<'_, Cell>> {
-    Contest::of(cells, |cell| cell.a_page.mean, |cell| cell.against_least)
+    Contest::of(cells, |cell| cell.a_page.middle, |cell| cell.against_least)
 }
 
 fn name(cell: &Cell) -> String {

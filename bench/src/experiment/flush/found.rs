@@ -99,8 +99,8 @@ impl Findings for Found {
                 label(cell.rung),
                 number::mib(cell.pages * 4096.0),
                 cell.discard,
-                self.unit.show(cell.took.mean),
-                number::number(cell.rate.mean),
+                self.unit.show(cell.took.middle),
+                number::number(cell.rate.middle),
                 self.unit.billion()
             )
         };

@@ -103,7 +103,7 @@ impl Found {
 }
 
 fn contest(cells: &[Cell]) -> Option<Contest<'_, Cell>> {
-    Contest::of(cells, |cell| cell.took.mean, |cell| cell.against_least)
+    Contest::of(cells, |cell| cell.took.middle, |cell| cell.against_least)
 }
 
 fn name(cell: &Cell) -> String {

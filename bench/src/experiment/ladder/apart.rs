@@ -45,13 +45,13 @@ impl Apart {
     #[must_use]
     pub fn attribution(&self, unit: Unit) -> Option<String> {
         let dearer = self.dearer_discard?;
-        if !dearer.shows_difference() || dearer.mean <= 0.0 {
+        if !dearer.shows_difference() || dearer.middle <= 0.0 {
             return None;
         }
         Some(match self.more_flushes {
             Some(flushes) if flushes >= 1.0 => format!(
                 "with {flushes:.1} more flushes of the guest's translations by KVM's count, {} each if that is all",
-                unit.show(ratio(dearer.mean, flushes))
+                unit.show(ratio(dearer.middle, flushes))
             ),
             Some(_) => "not explained by KVM's count of flushes".to_owned(),
             None => "not explained: KVM does not count flushes here".to_owned(),
@@ -75,7 +75,7 @@ pub fn take_apart(cells: &[CellSummary], how: Sampling) -> Vec<Apart> {
 fn cheapest<'a>(cells: &'a [CellSummary], like: &CellSummary, how: Sampling) -> Option<&'a CellSummary> {
     let middle = |cell: &CellSummary| {
         let discards: Vec<f64> = cell.blocks.values().map(|block| block.discard).collect();
-        Interval::of(&discards, how).map_or(f64::INFINITY, |interval| interval.mean)
+        Interval::of(&discards, how).map_or(f64::INFINITY, |interval| interval.middle)
     };
     let alike =
         |cell: &&CellSummary| cell.rung.is_some() && cell.discards() && cell.discard() == like.discard();

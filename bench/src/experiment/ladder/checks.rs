@@ -77,7 +77,7 @@ fn twice_the_same(cells: &[CellSummary], unit: Unit, how: Sampling) -> Option<Ch
     let what = format!("the same work measured twice is equal within {}", percent(MARGIN));
     let standing = match difference.verdict(once) {
         Verdict::Equal => Standing::Holds,
-        Verdict::Different if difference.mean.abs() < MARGIN * once => Standing::Holds,
+        Verdict::Different if difference.middle.abs() < MARGIN * once => Standing::Holds,
         Verdict::Different => Standing::Doubtful,
         Verdict::CannotSay => Standing::Unknown,
     };

@@ -80,7 +80,7 @@ fn cost(found: &Found, discard: Discard) -> Option<Chart> {
     let rows: Vec<(&CellSummary, Interval)> =
         rungs.filter_map(|cell| Some((cell, a_range(found, cell)?))).collect();
     let (_, first) = rows.first()?;
-    let costs = || rows.iter().map(|(_, cost)| cost.mean);
+    let costs = || rows.iter().map(|(_, cost)| cost.middle);
     let (least, most) = (costs().fold(f64::MAX, f64::min), costs().fold(0.0, f64::max));
     let scale = if least > 0.0 && most > SPREAD * least { Scale::Log } else { Scale::Linear };
     let powers = if scale == Scale::Log { ", by powers of ten" } else { "" };
@@ -110,10 +110,10 @@ fn fall(found: &Found, waterfall: &Waterfall, steps: &[Fall], from: &str) -> Opt
     let end = a_range(found, found.cell(waterfall.to.0, discard)?)?;
     let unit = found.unit;
     let mut bars = vec![Bar::of(before.to_string(), &start, amount(unit, &start)).toned(Tone::Whole)];
-    let mut at = start.mean;
+    let mut at = start.middle;
     for step in steps {
         let change = step.per_range;
-        let to = at + change.mean;
+        let to = at + change.middle;
         let doubt = if change.shows_difference() { "" } else { "~ " };
         let bar = Bar::change(
             format!("{}: {}", step.to, step.cause),
@@ -126,7 +126,7 @@ fn fall(found: &Found, waterfall: &Waterfall, steps: &[Fall], from: &str) -> Opt
     }
     bars.push(Bar::of(waterfall.to.to_string(), &end, amount(unit, &end)).toned(Tone::Whole));
     // Each step is the middle of its own blocks: a block that is far off in one and not in the other is left out of one.
-    let gap = ratio((at - end.mean).abs(), end.mean.abs());
+    let gap = ratio((at - end.middle).abs(), end.middle.abs());
     let apart = (gap > 0.01)
         .then(|| "The steps do not add up to the whole: some blocks are far off, or not every rung ran in every block.".to_owned());
     Some(Chart {

@@ -121,7 +121,7 @@ fn whole(found: &Found, waterfall: &Waterfall, start: &CellSummary, end: &CellSu
     } else if !whole.shows_difference() {
         let needed = said.map_or_else(String::new, |said| needed(&said));
         format!("which is cheaper cannot be said: {}{needed}", show(unit, whole))
-    } else if whole.mean < 0.0 {
+    } else if whole.middle < 0.0 {
         format!("{to} is cheaper: {}", show(unit, whole))
     } else {
         format!("{to} is dearer: {}", show(unit, whole))
@@ -189,7 +189,7 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     let batch = waterfall.steps.iter().find(|step| step.to == Named(Rung::HypercallBatch))?;
     let equals = match rest {
         rest if !rest.shows_difference() => "which is dearer cannot be said",
-        rest if rest.mean > 0.0 => "virtio is dearer",
+        rest if rest.middle > 0.0 => "virtio is dearer",
         _ => "virtio is cheaper",
     };
     let compared = format!(
@@ -198,7 +198,7 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     );
     let answer = if !excess.shows_difference() {
         "which of the two is larger cannot be said"
-    } else if excess.mean > 0.0 {
+    } else if excess.middle > 0.0 {
         "coalescing exits matters more than everything else about virtio together"
     } else {
         "everything else about virtio together matters more than coalescing exits"
@@ -206,8 +206,8 @@ fn coalescing(unit: Unit, waterfall: &Waterfall) -> Option<String> {
     Some(format!(
         "{}: {compared}; {answer} ({} against {}; by {}).",
         action(waterfall.discard.0),
-        unit.show_change(batch.per_range.mean),
-        unit.show_change(rest.mean),
+        unit.show_change(batch.per_range.middle),
+        unit.show_change(rest.middle),
         show(unit, excess)
     ))
 }
@@ -222,7 +222,7 @@ fn not_dearer(found: &Found, discard: Discard) -> Option<(&CellSummary, Vec<&Com
     };
     let best = found.cell(others().next()?.from.0, discard)?;
     let not_dearer =
-        others().filter(|other| !other.per_range.shows_difference() || other.per_range.mean < 0.0);
+        others().filter(|other| !other.per_range.shows_difference() || other.per_range.middle < 0.0);
     Some((best, not_dearer.collect()))
 }
 

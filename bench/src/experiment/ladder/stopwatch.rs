@@ -103,8 +103,8 @@ impl Weights {
         let taken_off = Interval::of(&taken, how)?;
         Some(Net {
             taken_off,
-            per_range: cell.per_range.less(taken_off.mean / ranges),
-            per_report: cell.per_report.less(taken_off.mean),
+            per_range: cell.per_range.less(taken_off.middle / ranges),
+            per_report: cell.per_report.less(taken_off.middle),
             totals,
         })
     }

@@ -30,7 +30,7 @@ pub fn ladder(found: &Found, discard: Discard) -> Grid {
         ("a report", &|cell| unit.show(cell.a_report().p50)),
         ("p99", &|cell| unit.show(cell.a_report().p99)),
         ("stopwatch", &|cell| {
-            cell.net.as_ref().map_or_else(|| UNKNOWN.to_owned(), |net| unit.show(net.taken_off.mean))
+            cell.net.as_ref().map_or_else(|| UNKNOWN.to_owned(), |net| unit.show(net.taken_off.middle))
         }),
         ("exits/1000", &|cell| format!("{:.0}", cell.exits_per_1000_ranges)),
         ("processor time", &|cell| cell.processor_time.map_or_else(String::new, |ns| unit.show(ns))),
@@ -127,8 +127,8 @@ pub fn apart(found: &Found, discard: Discard) -> Option<Grid> {
         rows,
         &[
             ("", &|apart| apart.rung.to_string()),
-            ("transport", &|apart| unit.show(apart.transport.mean)),
-            ("= its path", &|apart| unit.show(apart.path.mean)),
+            ("transport", &|apart| unit.show(apart.transport.middle)),
+            ("= its path", &|apart| unit.show(apart.path.middle)),
             ("+ dearer discard [95 %]", &|apart| {
                 apart.dearer_discard.map_or_else(String::new, |dearer| number::difference(unit, &dearer))
             }),

@@ -125,7 +125,7 @@ impl Found {
 fn compared(found: &Found, other: &CellSummary, more: Interval, what: &str) -> String {
     let figures = plain(found.unit, &more);
     match more.verdict(other.a_range().p50) {
-        Verdict::Different if more.mean < 0.0 => format!("is cheaper than {what} ({figures})"),
+        Verdict::Different if more.middle < 0.0 => format!("is cheaper than {what} ({figures})"),
         Verdict::Different => format!("is dearer than {what} ({figures})"),
         Verdict::Equal => format!("costs the same as {what}, within the margin ({figures})"),
         Verdict::CannotSay => format!("cannot be told from {what} ({figures})"),

@@ -102,7 +102,7 @@ fn fall(cells: &[CellSummary], cell: &CellSummary, how: Sampling) -> Option<Fall
         .filter_map(|over| over.cause())
         .collect();
     let from = find(cells, step.from.0, cell.discard())?;
-    let mostly = place(from, cell, step.per_range.mean);
+    let mostly = place(from, cell, step.per_range.middle);
     Some(Fall {
         to: rung,
         before: from.a_range().p50,
@@ -120,7 +120,7 @@ fn dearer(from: &CellSummary, to: &CellSummary, how: Sampling) -> f64 {
     };
     let more: Vec<f64> =
         to.blocks.keys().filter_map(|block| Some(a_range(to, *block)? - a_range(from, *block)?)).collect();
-    Interval::of(&more, how).map_or(0.0, |more| more.mean)
+    Interval::of(&more, how).map_or(0.0, |more| more.middle)
 }
 
 fn place(from: &CellSummary, to: &CellSummary, whole: f64) -> Option<Place> {

@@ -126,8 +126,8 @@ impl Findings for Found {
             Some(format!(
                 "Over {}, {} of the guest's free memory was back when reporting had settled after the last round; the last pass that reported ended {} after the memory was freed (n = {}).",
                 label(cell.rung),
-                percent(last.mean),
-                self.unit.show(cell.settled_ns.mean),
+                percent(last.middle),
+                self.unit.show(cell.settled_ns.middle),
                 cell.settled_ns.blocks
             ))
         };
@@ -223,7 +223,7 @@ mod tests {
     /// Of two rounds the witness could not tell the first.
     fn cell() -> OfTransport {
         let round = |round, unknown| Round { round, free: 100, back: 98, unknown, ..Round::default() };
-        let of = |mean| Interval { mean, low: mean, high: mean, blocks: 1, p: Some(1.0) };
+        let of = |mean| Interval { middle: mean, low: mean, high: mean, blocks: 1, p: Some(1.0) };
         OfTransport {
             rung: None,
             rounds: vec![(0, round(1, 5)), (0, round(2, 0))],

@@ -14,8 +14,8 @@ impl Told for Found {
     fn headline(&self) -> Option<Headline> {
         let known: Vec<(&OfTransport, Interval)> =
             self.cells.iter().filter_map(|cell| Some((cell, last(cell)?))).collect();
-        let least = known.iter().min_by(|a, b| a.1.mean.total_cmp(&b.1.mean))?;
-        let slowest = known.iter().max_by(|a, b| a.0.settled_ns.mean.total_cmp(&b.0.settled_ns.mean))?;
+        let least = known.iter().min_by(|a, b| a.1.middle.total_cmp(&b.1.middle))?;
+        let slowest = known.iter().max_by(|a, b| a.0.settled_ns.middle.total_cmp(&b.0.settled_ns.middle))?;
         let ways = known.len();
         let unknown = self.cells.len() - ways;
         let of_others =
@@ -23,8 +23,8 @@ impl Told for Found {
         Some(Headline {
             sentence: format!(
                 "Over each of {ways} transports at least {} of the guest's free memory was back when reporting had settled after the last round, {} after it was freed at the latest (mean, {}){of_others}.",
-                percent(least.1.mean),
-                self.unit.show(slowest.0.settled_ns.mean),
+                percent(least.1.middle),
+                self.unit.show(slowest.0.settled_ns.middle),
                 label(slowest.0.rung)
             ),
             confidence: OBSERVED.to_owned(),

@@ -144,7 +144,7 @@ impl Breakdown {
     /// What a phase has of the whole change.
     #[must_use]
     pub fn share(&self, phase: LoadPhase) -> f64 {
-        self.phases.get(&Named(phase)).map_or(0.0, |change| ratio(change.mean, self.whole.mean))
+        self.phases.get(&Named(phase)).map_or(0.0, |change| ratio(change.middle, self.whole.middle))
     }
 
     /// The phase in which most of the change lies; none if none has more than half of it.
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn mostly_is_more_than_half() {
-        let of = |mean| Interval { mean, ..Interval::default() };
+        let of = |mean| Interval { middle: mean, ..Interval::default() };
         let breakdown = |touch, free| Breakdown {
             whole: of(100.0),
             phases: [

@@ -152,7 +152,7 @@ fn changes(measure: Unit, unit: &OfUnit, delay_us: u64) -> Grid {
         unit.name(),
         unit.vcpus,
         Unit::Nanoseconds.show(float(delay_us) * 1e3),
-        number::number(unit.absent.mean),
+        number::number(unit.absent.middle),
         unit.absent.blocks
     );
     Grid::of(
@@ -168,7 +168,7 @@ fn changes(measure: Unit, unit: &OfUnit, delay_us: u64) -> Grid {
             ("accounted for [95 %]", &|(_, row)| accounts(row)[0].clone()),
             ("core", &|(_, row)| accounts(row)[1].clone()),
             ("refault", &|(_, row)| accounts(row)[2].clone()),
-            ("operations", &|(_, row)| number::number(row.rate.mean)),
+            ("operations", &|(_, row)| number::number(row.rate.middle)),
             ("reported MiB", &|(_, row)| number::number(row.reported_pages_s / 256.0)),
             ("units reported", &|(_, row)| percent(row.taken_reported)),
             ("n", &|(_, row)| row.change.blocks.to_string()),
@@ -181,7 +181,7 @@ fn accounts(row: &Row) -> [String; 3] {
     if row.state.0 == State::Off {
         return [const { String::new() }; 3];
     }
-    let mean = |interval: &Interval| format!("{:+.2} %", interval.mean * 100.0);
+    let mean = |interval: &Interval| format!("{:+.2} %", interval.middle * 100.0);
     let of = |interval: &Option<Interval>, show: &dyn Fn(&Interval) -> String| {
         interval.as_ref().map_or_else(|| "-".to_owned(), show)
     };
@@ -197,7 +197,7 @@ fn spent(unit: &OfUnit) -> Vec<LoadPhase> {
     let is_spent = |phase: &LoadPhase| {
         unit.rows
             .iter()
-            .any(|row| row.breakdown.phases.get(&Named(*phase)).is_some_and(|change| change.mean != 0.0))
+            .any(|row| row.breakdown.phases.get(&Named(*phase)).is_some_and(|change| change.middle != 0.0))
     };
     LoadPhase::ALL.iter().copied().filter(is_spent).collect()
 }
@@ -210,7 +210,7 @@ fn phase_header(phases: &[LoadPhase]) -> Vec<String> {
 
 /// How much longer an operation takes, phase by phase: nanoseconds for pages, microseconds for huge ones.
 fn phases(measure: Unit, unit: &OfUnit) -> Grid {
-    let slow = unit.rows.iter().any(|row| row.breakdown.whole.mean.abs() >= 10_000.0);
+    let slow = unit.rows.iter().any(|row| row.breakdown.whole.middle.abs() >= 10_000.0);
     let (divisor, name) = match (measure, slow) {
         (Unit::Nanoseconds, true) => (1e3, "µs"),
         (Unit::Nanoseconds, false) => (1.0, "ns"),
@@ -227,7 +227,7 @@ fn phases(measure: Unit, unit: &OfUnit) -> Grid {
         let Breakdown { whole, phases } = &row.breakdown;
         let mut cells = once(row);
         cells.push(number::difference(measure, whole));
-        cells.extend(spent.iter().map(|phase| signed(phases[&Named(*phase)].mean / divisor)));
+        cells.extend(spent.iter().map(|phase| signed(phases[&Named(*phase)].middle / divisor)));
         cells
     });
     Grid::new(title, phase_header(&spent), rows.collect())
@@ -302,11 +302,11 @@ fn sentence(measure: Unit, unit: &OfUnit, row: &Row) -> String {
         ));
         return sentence;
     }
-    let way = if row.change.mean < 0.0 { "fewer" } else { "more" };
+    let way = if row.change.middle < 0.0 { "fewer" } else { "more" };
     let longer = &row.breakdown;
     sentence.push_str(&format!(
         "{} {way} operations a {} ({}, n = {}); an operation changes by {}",
-        percent(row.change.mean.abs()),
+        percent(row.change.middle.abs()),
         measure.billion(),
         number::share(&row.change),
         row.change.blocks,
@@ -316,7 +316,7 @@ fn sentence(measure: Unit, unit: &OfUnit, row: &Row) -> String {
         sentence.push_str(&format!(
             ", most of it in {} ({}, {:.0} % of the change)",
             phase.name(),
-            measure.show_change(longer.phases[&Named(phase)].mean),
+            measure.show_change(longer.phases[&Named(phase)].middle),
             longer.share(phase) * 100.0
         ));
     }

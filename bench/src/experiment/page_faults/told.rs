@@ -45,7 +45,7 @@ impl Told for Found {
                 "Reporting can be on by default: what it costs this workload is within the margin."
                     .to_owned(),
             ),
-            Verdict::Different if row.change.mean < 0.0 => {
+            Verdict::Different if row.change.middle < 0.0 => {
                 Some("Reporting has a price for this workload, which has to be worth the memory.".to_owned())
             }
             Verdict::Different => {
@@ -108,7 +108,9 @@ fn said(row: &Row) -> String {
     let figures = share(&row.change);
     let figures = figures.trim_start_matches("~ ");
     match row.change.verdict(1.0) {
-        Verdict::Different if row.change.mean < 0.0 => format!("costs this workload operations ({figures})"),
+        Verdict::Different if row.change.middle < 0.0 => {
+            format!("costs this workload operations ({figures})")
+        }
         Verdict::Different => format!("leaves this workload with more operations ({figures})"),
         Verdict::Equal => format!("changes this workload's operations by less than the margin ({figures})"),
         Verdict::CannotSay => format!("cannot be told from no reporting at all ({figures})"),

@@ -90,12 +90,12 @@ impl Findings for Found {
                 ("capacity", &|cell| cell.capacity.to_string()),
                 ("delay", &|cell| Unit::Nanoseconds.show(float(cell.delay_us) * 1e3)),
                 ("passes", &|cell| cell.passes_predicted.to_string()),
-                ("observed", &|cell| format!("{:.1}", cell.passes_observed.mean)),
+                ("observed", &|cell| format!("{:.1}", cell.passes_observed.middle)),
                 ("a report, first pass", &|cell| Unit::Nanoseconds.show(cell.report_ns)),
                 ("later", &|cell| Unit::Nanoseconds.show(cell.later_report_ns)),
                 ("formula/s", &|cell| number::mib(cell.formula)),
-                ("with reports' time", &|cell| number::mib(cell.predicted.mean)),
-                ("observed/s", &|cell| number::mib(cell.observed.mean)),
+                ("with reports' time", &|cell| number::mib(cell.predicted.middle)),
+                ("observed/s", &|cell| number::mib(cell.observed.middle)),
                 ("deviation [95 %]", &|cell| {
                     number::around(&cell.deviation, " %", |share| format!("{:+.2}", share * 100.0))
                 }),
@@ -114,12 +114,12 @@ impl Findings for Found {
                 Standing::Doubtful | Standing::Fails => faults.push(cell.shown()),
             }
             let passes = float(cell.passes_predicted);
-            if (cell.passes_observed.mean - passes).abs() > (TOLERANCE * passes).max(0.5) {
-                let observed = cell.passes_observed.mean;
+            if (cell.passes_observed.middle - passes).abs() > (TOLERANCE * passes).max(0.5) {
+                let observed = cell.passes_observed.middle;
                 faults.push(format!("{}: {observed:.1} passes instead of {passes:.0}", cell.title()));
             }
         }
-        let worst = self.cells.iter().map(|cell| cell.deviation.mean.abs()).fold(0.0, f64::max);
+        let worst = self.cells.iter().map(|cell| cell.deviation.middle.abs()).fold(0.0, f64::max);
         let what = format!(
             "memory is reported at the predicted rate, given how long its reports took, within {}",
             percent(TOLERANCE)
@@ -145,12 +145,12 @@ impl Found {
     /// From the slowest to the fastest.
     pub(super) fn rates(&self) -> Option<String> {
         let (Some(slow), Some(fast)) = (
-            self.cells.iter().min_by(|a, b| a.observed.mean.total_cmp(&b.observed.mean)),
-            self.cells.iter().max_by(|a, b| a.observed.mean.total_cmp(&b.observed.mean)),
+            self.cells.iter().min_by(|a, b| a.observed.middle.total_cmp(&b.observed.middle)),
+            self.cells.iter().max_by(|a, b| a.observed.middle.total_cmp(&b.observed.middle)),
         ) else {
             return None;
         };
-        let worst = self.cells.iter().map(|cell| cell.deviation.mean.abs()).fold(0.0, f64::max);
+        let worst = self.cells.iter().map(|cell| cell.deviation.middle.abs()).fold(0.0, f64::max);
         let agreement = match self.cells.iter().map(Rate::standing).max() {
             None | Some(Standing::Holds) => {
                 "as delay, budget and capacity say if the time of the reports themselves is counted"
@@ -164,9 +164,9 @@ impl Found {
         };
         Some(format!(
             "Memory was reported at {} a second ({}) to {} a second ({}), {agreement}: at most {} off.",
-            number::mib(slow.observed.mean),
+            number::mib(slow.observed.middle),
             slow.title(),
-            number::mib(fast.observed.mean),
+            number::mib(fast.observed.middle),
             fast.title(),
             percent(worst)
         ))
@@ -335,10 +335,10 @@ fn rate(group: &Group<'_, Engine>, how: Sampling) -> Option<Rate> {
             .interval_if_known(how, |measured| {
                 report_ns(measured, after(measured).first().map(std::slice::from_ref)?)
             })?
-            .mean,
+            .middle,
         later_report_ns: group
             .interval_if_known(how, |measured| report_ns(measured, between(&after(measured))?))?
-            .mean,
+            .middle,
     })
 }
 

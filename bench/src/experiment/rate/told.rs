@@ -12,7 +12,7 @@ use crate::figure::unit::Unit;
 impl Told for Found {
     fn headline(&self) -> Option<Headline> {
         let worst =
-            self.cells.iter().max_by(|a, b| a.deviation.mean.abs().total_cmp(&b.deviation.mean.abs()))?;
+            self.cells.iter().max_by(|a, b| a.deviation.middle.abs().total_cmp(&b.deviation.middle.abs()))?;
         Some(Headline {
             sentence: self.standstills().or_else(|| self.rates())?,
             confidence: self.confidence(),
@@ -21,8 +21,8 @@ impl Told for Found {
                     format!("furthest from what is predicted, {}", worst.title()),
                     deviation(worst),
                 ),
-                KeyFigure::new("the same, observed a second", mib(worst.observed.mean)),
-                KeyFigure::new("the same, predicted a second", mib(worst.predicted.mean)),
+                KeyFigure::new("the same, observed a second", mib(worst.observed.middle)),
+                KeyFigure::new("the same, predicted a second", mib(worst.predicted.middle)),
             ],
         })
     }
@@ -32,7 +32,7 @@ impl Told for Found {
             Bar::of(
                 cell.title(),
                 &cell.observed,
-                format!("{} (formula {})", mib(cell.observed.mean), mib(cell.formula)),
+                format!("{} (formula {})", mib(cell.observed.middle), mib(cell.formula)),
             )
         });
         let deviations =
@@ -69,8 +69,8 @@ impl Told for Found {
                 cell.title(),
                 format!(
                     "{} a second observed, {} predicted ({})",
-                    mib(cell.observed.mean),
-                    mib(cell.predicted.mean),
+                    mib(cell.observed.middle),
+                    mib(cell.predicted.middle),
                     deviation(cell)
                 ),
             )

@@ -139,9 +139,9 @@ impl Found {
             Verdict::CannotSay => self.cannot_say += 1,
         }
         if let Some(planted) = &mut self.planted {
-            planted.found += usize::from(verdict == Verdict::Different && interval.mean > 0.0);
+            planted.found += usize::from(verdict == Verdict::Different && interval.middle > 0.0);
             planted.share += ratio(mean(slowed), other);
-            planted.seen += ratio(interval.mean, other);
+            planted.seen += ratio(interval.middle, other);
         }
     }
 

@@ -80,7 +80,7 @@ impl Findings for Found {
         let named = |counter: &GuestCounter| (counter.name().to_owned(), group.sum(*counter));
         Self {
             unit,
-            rate: group.interval(archive.sampling(), EngineMeasured::operations_a_second).mean,
+            rate: group.interval(archive.sampling(), EngineMeasured::operations_a_second).middle,
             counters: GuestCounter::ALL.iter().map(named).collect(),
             tallies: group.tallies().map(|(tally, shown)| (tally.name().to_owned(), shown)).collect(),
             rounds: group.measured().flat_map(|m| m.settled.iter().copied()).collect(),

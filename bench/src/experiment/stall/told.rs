@@ -75,7 +75,7 @@ impl Told for Found {
                 format!("kept for {} at the 99.9th percentile", amount(self.unit, &row.p999)),
             )
         };
-        let is_longer = |(_, change): &(String, Interval)| change.shows_difference() && change.mean > 0.0;
+        let is_longer = |(_, change): &(String, Interval)| change.shows_difference() && change.middle > 0.0;
         let decided = match changes.iter().filter(|change| is_longer(change)).count() {
             _ if changes.is_empty() => None,
             all if all == changes.len() => {

@@ -314,7 +314,7 @@ fn point(comb: &Group<'_, Engine>, groups: &[Group<'_, Engine>], how: Sampling) 
         rung: choices.rung().map(Named),
         order: choices.min_order,
         capacity: choices.capacity,
-        transport: ratio(comb.interval(how, part).mean, whole.mean),
+        transport: ratio(comb.interval(how, part).middle, whole.middle),
         cost: whole,
         refault: Interval::of(&refaults.into_values().collect::<Vec<_>>(), how),
         transport_of_all: of_all,
@@ -368,7 +368,7 @@ mod tests {
 
     fn point(order: u8, share: Option<(f64, f64)>) -> Point {
         let share =
-            share.map(|(low, high)| Interval { mean: (low + high) / 2.0, low, high, blocks: 6, p: None });
+            share.map(|(low, high)| Interval { middle: (low + high) / 2.0, low, high, blocks: 6, p: None });
         Point {
             rung: None,
             order,

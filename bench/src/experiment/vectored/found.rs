@@ -48,7 +48,7 @@ pub struct Row {
 
 impl Row {
     fn is_cheaper(&self) -> bool {
-        self.change.shows_difference() && self.change.mean < 0.0
+        self.change.shows_difference() && self.change.middle < 0.0
     }
 
     /// Whether each way made the calls that it is made of.
@@ -173,7 +173,7 @@ pub(super) fn gains(rows: &[Row]) -> impl Iterator<Item = String> {
     let largest = rows.last().map(|row| row.batch);
     let asked = rows.iter().filter(move |row| row.batch == 32 || Some(row.batch) == largest);
     asked.map(|row| {
-        let saved = -row.change.mean;
+        let saved = -row.change.middle;
         let (much, less) = (percent(saved.abs()), if saved < 0.0 { "more" } else { "less" });
         let doubt = if row.change.shows_difference() { "" } else { ", which cannot be told from none" };
         let most =
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn row(batch: u16, change: f64, p: f64) -> Row {
-        let interval = |mean| Interval { mean, low: mean, high: mean, blocks: 10, p: Some(p) };
+        let interval = |mean| Interval { middle: mean, low: mean, high: mean, blocks: 10, p: Some(p) };
         let calls = [f64::from(batch), 1.0];
         let (single, vectored) = (interval(1.0), interval(1.0 + change));
         Row {

@@ -37,7 +37,7 @@ impl Told for Found {
             Choice::new(name, said.collect::<Vec<_>>().join(", "))
         };
         let last = rows.last()?.change;
-        let decided = (last.shows_difference() && last.mean < 0.0).then(|| threshold(rows));
+        let decided = (last.shows_difference() && last.middle < 0.0).then(|| threshold(rows));
         Some(Decision {
             options: vec![
                 option("a madvise for each range", |row| row.single),

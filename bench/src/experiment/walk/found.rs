@@ -124,7 +124,7 @@ impl Found {
                 ("p99", &|row| show(row.hold.p99)),
                 ("p99.9", &|row| row.hold.tail().map_or_else(String::new, show)),
                 ("max", &|row| show(row.hold.max)),
-                ("walking, a list", &|row| show(row.walking_ns.mean)),
+                ("walking, a list", &|row| show(row.walking_ns.middle)),
                 ("more than the least", &|row| {
                     row.against_least.as_ref().map_or_else(String::new, |against| against.show(self.unit))
                 }),
@@ -247,7 +247,7 @@ fn growths(combs: &[CombRow]) -> Vec<GrowthRow> {
         Some(GrowthRow {
             walk,
             shuffle,
-            examined: of(&|row| Some(row.examined.mean))?,
+            examined: of(&|row| Some(row.examined.middle))?,
             hold: of(&|row| Some(row.hold.p50))?,
             hold_p999: of(&|row| row.hold.tail()),
             hold_max: of(&|row| Some(row.hold.max))?,

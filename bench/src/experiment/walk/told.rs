@@ -25,7 +25,7 @@ impl Told for Found {
                 best.length,
                 best.walk,
                 amount(self.unit, &best.walking_ns),
-                number(best.examined.mean),
+                number(best.examined.middle),
                 contest.but(name)
             ),
             confidence: contest.confidence(name),
@@ -121,7 +121,7 @@ impl Found {
 }
 
 fn contest(rows: &[CombRow]) -> Option<Contest<'_, CombRow>> {
-    Contest::of(rows, |row| row.walking_ns.mean, |row| row.against_least)
+    Contest::of(rows, |row| row.walking_ns.middle, |row| row.against_least)
 }
 
 fn name(row: &CombRow) -> String {

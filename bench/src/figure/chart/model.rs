@@ -134,7 +134,7 @@ impl Point {
     /// A figure with its interval.
     #[must_use]
     pub fn of(x: f64, interval: &Interval) -> Self {
-        Self { x, y: interval.mean, ends: ends(interval), label: String::new() }
+        Self { x, y: interval.middle, ends: ends(interval), label: String::new() }
     }
 }
 
@@ -171,7 +171,7 @@ impl Tone {
     pub fn of(change: &Interval) -> Self {
         match change {
             change if !change.shows_difference() => Self::Unsaid,
-            change if change.mean > 0.0 => Self::More,
+            change if change.middle > 0.0 => Self::More,
             _ => Self::Less,
         }
     }
@@ -212,7 +212,7 @@ impl Bar {
     /// A figure with its interval.
     #[must_use]
     pub fn of(label: impl Into<String>, interval: &Interval, shown: impl Into<String>) -> Self {
-        Self { ends: ends(interval), ..Self::plain(label, interval.mean, shown) }
+        Self { ends: ends(interval), ..Self::plain(label, interval.middle, shown) }
     }
 
     /// A figure without one.

@@ -24,7 +24,7 @@ fn chart(body: Body) -> Chart {
 }
 
 fn interval(mean: f64) -> Interval {
-    Interval { mean, low: mean - 5.0, high: mean + 5.0, blocks: 8, p: Some(0.01) }
+    Interval { middle: mean, low: mean - 5.0, high: mean + 5.0, blocks: 8, p: Some(0.01) }
 }
 
 fn bars(scale: Scale) -> Chart {
