@@ -110,8 +110,8 @@ impl Interval {
             (low.min(*value), high.max(*value))
         });
         if how == Sampling::Counted {
-            let mean = ratio(values.iter().sum(), float(blocks as u64));
-            return Some(Self { middle: mean, low: spread.0, high: spread.1, blocks, p: None });
+            let middle = ratio(values.iter().sum(), float(blocks as u64));
+            return Some(Self { middle, low: spread.0, high: spread.1, blocks, p: None });
         }
         let (ranks, level) = (Ranks::of(values), how.level());
         let (low, high) = ranks.accepted(level).unwrap_or(spread);

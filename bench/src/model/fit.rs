@@ -261,8 +261,8 @@ fn solve(rows: &[Row<'_>], floors: &BTreeMap<Term, f64>, how: Sampling) -> Optio
     let of = |(index, term): (usize, &Term)| {
         let values: Vec<f64> = by_block.iter().map(|terms| terms[index]).collect();
         let Interval { low, high, blocks, p, .. } = Interval::of(&values, how)?;
-        let mean = figures[index];
-        Some((*term, Interval { middle: mean, low: low.min(mean), high: high.max(mean), blocks, p }))
+        let middle = figures[index];
+        Some((*term, Interval { middle, low: low.min(middle), high: high.max(middle), blocks, p }))
     };
     let terms: BTreeMap<Term, Interval> = design.terms.iter().enumerate().filter_map(of).collect();
     let error = error(rows, &design, &terms);

@@ -259,7 +259,10 @@ mod tests {
     /// The same trials are compared by the same test again: another test would have to be reported anew.
     #[test]
     fn runs_that_are_kept_say_what_their_trials_say() {
-        for name in ["kvm_pvm-same", "kvm_pvm-same-calm", "kvm_pvm-same-slowed"] {
+        let of_pairs = ["alike-17", "alike-40", "slowed-17", "slowed-40"]
+            .map(|name| format!("kvm_pvm-same-pairs/{name}"));
+        let earlier = ["kvm_pvm-same", "kvm_pvm-same-calm", "kvm_pvm-same-slowed"].map(str::to_owned);
+        for name in earlier.iter().chain(&of_pairs) {
             let (costs, summary) = kept(name);
             let pairs = summary["found"]["pairs"].as_u64().unwrap_or(PAIRS.into());
             let how = Sampling::Drawn { seed: 1 };
