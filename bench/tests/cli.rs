@@ -424,11 +424,12 @@ fn what_doctor_finds_is_a_host() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let kvm = &found["environment"]["kvm"];
     let floors = kvm["floors"].as_array().unwrap();
+    // What a floor came to, and how much it may be: the part of a call that is a page's may be lost in the noise of a busy host.
     let floor = |name: &str, ring: &str| {
         let mut all = floors.iter().filter(|floor| floor["floor"] == name && floor["guest_ring"] == ring);
         let one = all.next().unwrap_or_else(|| panic!("{name} from ring {ring}: {floors:?}"));
         assert!(one["cost"].is_number() != one["reason"].is_string(), "{one}");
-        one["cost"].as_f64()
+        (one["cost"].as_f64(), one["ends"][1].as_f64())
     };
     for ring in ["0", "3"] {
         for name in ["wake-up", "interrupt", "sleep", "discard-huge", "refault-huge"] {
@@ -436,9 +437,9 @@ fn what_doctor_finds_is_a_host() {
         }
         let [call, page, refault] = ["madvise", "discard-page", "refault-page"].map(|name| floor(name, ring));
         // Wherever guests run at all, pages can be taken and brought back; a page alone is less than the call.
-        assert!(call > page && refault > Some(0.0), "{call:?}, {page:?}, {refault:?}");
+        assert!(call.0 > page.0 && page.0.is_some() && refault.1 > Some(0.0), "{call:?}, {page:?}, {refault:?}");
     }
-    assert!(floor("wake-up", "3") > Some(0.0));
+    assert!(floor("wake-up", "3").0 > Some(0.0));
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("here.json");
     fs::write(&path, &output.stdout).unwrap();

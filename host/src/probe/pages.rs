@@ -18,8 +18,9 @@ use crate::axes::{Backing, Discard, HaltPoll};
 use crate::kvm::{Board, BuildError, ExitError, Exits, Flow, HostTsc, Request, Watch, panic_message};
 use crate::memory::{BackingError, Discarder, GuestRam, require_huge};
 
-/// How often pages are taken and brought back; the first time, when tables are made, does not count.
-const ROUNDS: usize = 10;
+/// How often pages are taken and brought back; the first time, when tables are made, does not count. So many that the middle one
+/// is not one that others on the same processors held up.
+const ROUNDS: usize = 65;
 /// Pages that are taken with one call, beside one that is taken alone: fewer than those for which Linux flushes everything.
 const MANY: Order = match Order::new(4) {
     Ok(order) => order,
