@@ -437,7 +437,10 @@ fn what_doctor_finds_is_a_host() {
         }
         let [call, page, refault] = ["madvise", "discard-page", "refault-page"].map(|name| floor(name, ring));
         // Wherever guests run at all, pages can be taken and brought back; a page alone is less than the call.
-        assert!(call.0 > page.0 && page.0.is_some() && refault.1 > Some(0.0), "{call:?}, {page:?}, {refault:?}");
+        assert!(
+            call.0 > page.0 && page.0.is_some() && refault.1 > Some(0.0),
+            "{call:?}, {page:?}, {refault:?}"
+        );
     }
     assert!(floor("wake-up", "3").0 > Some(0.0));
     let directory = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@
 //! power of what was found is its p-value again. How far they scatter is taken from how wide their interval is: `s` is the
 //! standard deviation of normal blocks that have one as wide. With `n` blocks a true difference of
 //! `(t(1 - a/2) + t(0.8)) s / sqrt(n)` is called different four times in five (Student's quantiles of `n - 1` degrees; `a` is
-//! what a test of the level [`ALPHA`] over `m` comparisons of the table attains, as Holm's first step has it), and two like
+//! what a test of the level [`SHOWN`](super::interval::SHOWN) over `m` comparisons of the table attains, as Holm's first step has it), and two like
 //! cells are called equal as often if `(t(1 - a/2) + t(0.9)) s / sqrt(n)` with the `a` of one comparison is within the margin.
 //! The tests below hold both against the signed-rank test itself.
 
@@ -49,7 +49,7 @@ impl Said {
         let verdict = interval.verdict(figure);
         let margin = Interval::margin(figure);
         let spread = (!interval.is_counted()).then(|| spread(values));
-        let level = ratio(how.level(), float(comparisons.max(1) as u64));
+        let level = ratio(how.level_shown(), float(comparisons.max(1) as u64));
         let least_effect = spread.and_then(|spread| least_effect(spread, values.len(), level));
         Self {
             verdict,
@@ -122,7 +122,7 @@ fn student(share: f64, blocks: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::interval::{MARGIN, holm};
+    use crate::figure::interval::{MARGIN, SHOWN, holm};
     use crate::figure::random::normal;
     use rand_pcg::Pcg64Mcg;
     use rand_pcg::rand_core::SeedableRng;
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_could_have_been_seen_is_seen_four_times_in_five() {
         for (blocks, comparisons) in [(8, 1), (12, 1), (16, 1), (24, 1), (16, 7), (24, 7)] {
-            let level = ratio(ALPHA, float(comparisons as u64));
+            let level = ratio(SHOWN, float(comparisons as u64));
             let least = least_effect(1.0, blocks, level).unwrap();
             let seen = how_often(Verdict::Different, least, 0.0, blocks, comparisons);
             assert!((0.70..=0.90).contains(&seen), "{seen} of {blocks} blocks, {comparisons} comparisons");
@@ -178,7 +178,7 @@ mod tests {
     fn with_as_many_blocks_as_are_needed_it_is_said() {
         let (figure, comparisons) = (20.0, 3);
         let margin = MARGIN * figure;
-        let level = ALPHA / 3.0;
+        let level = SHOWN / 3.0;
         let blocks = blocks_to_say(1.0, margin, level).unwrap();
         let different = how_often(Verdict::Different, margin, figure, blocks, comparisons);
         let equal = how_often(Verdict::Equal, 0.0, figure, blocks, comparisons);
