@@ -116,7 +116,7 @@ impl Findings for Found {
         let Some(fit) = &self.fit else {
             return vec!["No block has a report of every transport: nothing can be fitted.".to_owned()];
         };
-        self.contests.iter().map(Contest::sentence).chain(tables::sentences(fit)).collect()
+        self.contests.iter().map(|contest| self.said_of(contest)).chain(tables::sentences(fit)).collect()
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -133,6 +133,15 @@ impl Findings for Found {
 }
 
 impl Found {
+    /// Who wins by the model, and what was measured that is otherwise.
+    pub(super) fn said_of(&self, contest: &Contest) -> String {
+        let said = contest.sentence();
+        match measured::contradiction(&self.even, &self.measured, contest.blocks) {
+            Some(what) => format!("{} ({what}).", said.trim_end_matches('.')),
+            None => said,
+        }
+    }
+
     /// Whether cells that were held out are where the model has them.
     fn predicts(&self) -> Check {
         let what = "the model predicts cells that it was not fitted to";

@@ -106,14 +106,24 @@ pub(super) fn sides(measured: &[Against]) -> Grid {
     )
 }
 
+/// What was measured of such blocks that the model has otherwise: whatever it says of them is to be read with that.
+pub(super) fn contradiction(evens: &[Even], measured: &[Against], blocks: Blocks) -> Option<String> {
+    let (cell, _) = held(evens, measured).find(|(cell, even)| cell.blocks == blocks && cell.refutes(even))?;
+    let change = signed_percent(cell.change.middle);
+    Some(format!(
+        "the model is contradicted here: measured with {} ranges, virtio is {change} against {}",
+        cell.batch, cell.against
+    ))
+}
+
+/// Every comparison that says something of a break-even of the model, and that break-even.
+fn held<'a>(evens: &'a [Even], measured: &'a [Against]) -> impl Iterator<Item = (&'a Against, &'a Even)> {
+    let all = measured.iter().flat_map(move |cell| evens.iter().map(move |even| (cell, even)));
+    all.filter(|(cell, even)| cell.is_evidence_on(even))
+}
+
 /// Whether what was measured is on the side of the break-even where the model has it. What is no evidence is not counted.
 pub(super) fn bears_out(evens: &[Even], measured: &[Against]) -> Check {
-    let held = || {
-        measured
-            .iter()
-            .flat_map(|cell| evens.iter().map(move |even| (cell, even)))
-            .filter(|(cell, even)| cell.is_evidence_on(even))
-    };
     let refuted = |(cell, even): (&Against, &Even)| {
         format!(
             "{} ranges, {}: {} against {}, by the model even from {} on",
@@ -124,8 +134,9 @@ pub(super) fn bears_out(evens: &[Even], measured: &[Against]) -> Check {
             even.show()
         )
     };
-    let faults: Vec<String> = held().filter(|(cell, even)| cell.refutes(even)).map(refuted).collect();
-    let examined = held().count() as u64;
+    let faults: Vec<String> =
+        held(evens, measured).filter(|(cell, even)| cell.refutes(even)).map(refuted).collect();
+    let examined = held(evens, measured).count() as u64;
     let looked_at =
         format!("{examined} of {} comparisons show a side, by more than {}", measured.len(), percent(MARGIN));
     none_of(
@@ -162,6 +173,11 @@ mod tests {
         assert_eq!(standing(even(2, Some(6)), against(4, 0.2)), Standing::Holds, "within the band");
         assert_eq!(standing(even(2, Some(6)), against(16, -0.2)), Standing::Holds);
         assert_eq!(standing(even(2, None), against(511, 0.2)), Standing::Holds, "never even by the band");
+        let said = |blocks| contradiction(&[even(2, Some(6))], &[against(1, 0.2), against(16, 0.2)], blocks);
+        assert!(
+            said(HUGE).is_some_and(|said| said.contains("16 ranges, virtio is +20 % against hypercall-each"))
+        );
+        assert_eq!(said(Blocks { huge: false, ..HUGE }), None, "of others nothing was measured");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::experiment::told::{Headline, KeyFigure, Told, caveats};
 use crate::figure::chart::{Body, Chart, Join, Line, Measure, Plot, Point};
 use crate::figure::quantity::Quantity;
 use crate::figure::unit::{float, percent};
-use crate::model::even::{Contest, Even};
+use crate::model::even::Even;
 use crate::model::{published, winners};
 
 impl Told for Found {
@@ -30,11 +30,7 @@ impl Told for Found {
             );
             KeyFigure::new(what, even.show())
         };
-        Some(Headline {
-            sentence: Contest::sentence(first),
-            confidence,
-            figures: figures.map(figure).collect(),
-        })
+        Some(Headline { sentence: self.said_of(first), confidence, figures: figures.map(figure).collect() })
     }
 
     fn charts(&self, archive: &Archive) -> Vec<Chart> {
