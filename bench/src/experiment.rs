@@ -284,6 +284,7 @@ mod tests {
             in_kernel: InKernel::Not { reason: "the guest shut down".into() },
             halt_poll: Some(true),
             addresses: None,
+            vhost: None,
             silent: Vec::new(),
         }
     }

@@ -10,21 +10,18 @@
  * KVM's own function still runs first: it checks the privilege level, goes past the instruction, and answers
  * -KVM_ENOSYS. Only that answer is replaced.
  *
- * What madvise(MADV_DONTNEED) would refuse is refused, and more: a range in two mappings, one in huge pages of
- * hugetlbfs, one that is registered with userfaultfd (it would have to be told, and the call that tells it is not
- * exported). What is skipped: a TLB flush for all ranges at once; each range gathers and flushes by itself.
+ * What may not be zapped is refused: zap.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ftrace.h>
-#include <linux/hugetlb.h>
 #include <linux/kvm_host.h>
 #include <linux/kvm_para.h>
-#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
-#include <linux/userfaultfd_k.h>
 #include <linux/version.h>
+
+#include "zap.h"
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define ftrace_regs_get_argument(fregs, n)	((fregs)->regs.di)
@@ -41,94 +38,24 @@
 #define KVMHINT_ENTRIES		511
 #define KVMHINT_PAGES_BITS	12
 /* Entries that are copied at a time: what is copied is on the stack. */
-#define KVMHINT_CHUNK		64
-
-/* What was done, in /sys/module/kvmhint/parameters. Of calls that KVM refused nothing is counted. */
-static atomic64_t calls, ranges, pages, refused, digest;
-
-static int get_counter(char *buffer, const struct kernel_param *kp)
-{
-	return sysfs_emit(buffer, "%llu\n", (u64)atomic64_read(kp->arg));
-}
-
-static const struct kernel_param_ops counter_ops = { .get = get_counter };
-
-module_param_cb(calls, &counter_ops, &calls, 0444);
-MODULE_PARM_DESC(calls, "Calls that were served");
-module_param_cb(ranges, &counter_ops, &ranges, 0444);
-MODULE_PARM_DESC(ranges, "Ranges that were zapped");
-module_param_cb(pages, &counter_ops, &pages, 0444);
-MODULE_PARM_DESC(pages, "Pages of those ranges, whether they were there or not");
-module_param_cb(refused, &counter_ops, &refused, 0444);
-MODULE_PARM_DESC(refused, "Ranges and calls that were refused");
-
-module_param_cb(digest, &counter_ops, &digest, 0444);
-MODULE_PARM_DESC(digest, "Fingerprint of those pages");
-
-/* Of the ranges of one call. */
-struct tally {
-	u64 ranges, pages, refused, digest;
-};
-
-/* Both sides fingerprint pages so: abi/src/digest.rs. */
-static u64 edge(gfn_t frame)
-{
-	u64 value = frame + 0x9e3779b97f4a7c15;
-
-	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
-	value = (value ^ value >> 27) * 0x94d049bb133111eb;
-	return value ^ value >> 31;
-}
-
-static bool may_zap(const struct vm_area_struct *vma)
-{
-	unsigned long forbidden = VM_LOCKED | VM_PFNMAP | VM_IO;
-
-#ifdef VM_SEALED
-	forbidden |= VM_SEALED;
-#endif
-	return !(vma->vm_flags & forbidden) && !is_vm_hugetlb_page((struct vm_area_struct *)vma) &&
-	       !userfaultfd_armed((struct vm_area_struct *)vma);
-}
-
-static void zap(struct vm_area_struct *vma, unsigned long start, unsigned long size)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-	zap_page_range(vma, start, size);
-#else
-	zap_page_range_single(vma, start, size, NULL);
-#endif
-}
+#define KVMHINT_CHUNK		ZAP_CHUNK
 
 /* Zaps guest frames, which the caller's address space has: all of them or none. Its mmap lock is held. */
 static bool zap_frames(struct kvm_vcpu *vcpu, gfn_t first, u64 count)
 {
 	struct kvm_memory_slot *slot = __gfn_to_memslot(kvm_vcpu_memslots(vcpu), first);
-	struct vm_area_struct *vma;
-	unsigned long start;
 
 	/* The slot has the first frame; compared with what it has left, no number of pages can wrap. */
 	if (!slot || slot->flags & (KVM_MEMSLOT_INVALID | KVM_MEM_READONLY))
 		return false;
 	if (!count || count > slot->base_gfn + slot->npages - first)
 		return false;
-	start = __gfn_to_hva_memslot(slot, first);
-	vma = find_vma(current->mm, start);
-	if (!vma || start < vma->vm_start || count << PAGE_SHIFT > vma->vm_end - start || !may_zap(vma))
-		return false;
-	zap(vma, start, count << PAGE_SHIFT);
-	return true;
+	return zap_range(__gfn_to_hva_memslot(slot, first), count << PAGE_SHIFT);
 }
 
 static void serve_range(struct kvm_vcpu *vcpu, gfn_t first, u64 count, struct tally *tally)
 {
-	if (zap_frames(vcpu, first, count)) {
-		tally->ranges++;
-		tally->pages += count;
-		tally->digest += edge(first + count) - edge(first);
-	} else {
-		tally->refused++;
-	}
+	tell_range(tally, zap_frames(vcpu, first, count), first, count);
 }
 
 /* The mmap lock is not held while entries are copied: the page that holds them may have to be faulted in. */
@@ -170,11 +97,7 @@ static long serve(struct kvm_vcpu *vcpu, u32 word, gpa_t gpa, u64 count)
 	else if (word != KVMHINT_NOTHING)
 		error = -ENOSYS;
 
-	atomic64_inc(&calls);
-	atomic64_add(tally.ranges, &ranges);
-	atomic64_add(tally.pages, &pages);
-	atomic64_add(tally.digest, &digest);
-	atomic64_add(tally.refused + !!error, &refused);
+	tell_call(&tally, error);
 	return error ?: (long)tally.refused;
 }
 

@@ -27,7 +27,7 @@ pub use abi::axes::{
 
 pub use backing::Backing;
 pub use discard::{Coalesce, Discard};
-pub use doorbell::{Doorbell, Match, Servicer};
+pub use doorbell::{Doorbell, KVMHINT, Match, Servicer, VHOST_PAGEHINT};
 pub use every::{WAY_AXES, WayAxis};
 pub use fate::Freed;
 pub use guest_ring::RingChoice;

@@ -42,6 +42,7 @@ mod registers;
 mod setup;
 mod shared;
 mod standing;
+mod vhost;
 
 use aside::Aside;
 use chain::Table;
@@ -52,6 +53,8 @@ use standing::Standing;
 pub use error::RingError;
 pub(crate) use shared::SharedBalloon;
 pub use standing::RingCounts;
+pub(crate) use vhost::Vhost;
+pub use vhost::VhostError;
 
 /// The device.
 #[derive(Debug)]
@@ -68,6 +71,8 @@ pub(crate) struct Balloon {
     two_reporting: bool,
     /// What hears kicks without an exit, if anything does.
     listener: Option<Listener>,
+    /// Who serves the reporting queue in our place, if the host's kernel does.
+    vhost: Option<Vhost>,
     /// Whether the driver is to kick the reporting queue.
     wants_kicks: bool,
     /// Whether pages are given away by the inflate queue. Then `reporting` is the number of that one.
@@ -111,6 +116,7 @@ impl Balloon {
             reporting: Arc::new(AtomicU16::new(REPORTING_QUEUE)),
             two_reporting: false,
             listener: None,
+            vhost: None,
             wants_kicks: true,
             of_frames: false,
             in_hand: None,
@@ -381,6 +387,7 @@ impl Balloon {
     }
 
     fn reset(&mut self) {
+        self.take_back();
         self.queues = std::array::from_fn(|_| fresh_queue());
         self.packed = [None; QUEUES as usize];
         self.setups = [Setup::default(); QUEUES as usize];

@@ -15,7 +15,7 @@
 //!   affinity       sets of processors, and pins              topology  cores, their threads and memory nodes
 //!   clock          the time stamp counter of either side     stats     KVM's own counters
 //!   watch          the stopwatch, running or stopped         idle      whether the kernel idled
-//!   module         what the module kvmhint says it has done
+//!   module         what modules of ours say they have done
 //! ```
 
 mod affinity;
@@ -51,6 +51,7 @@ pub use exits::Exits;
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use foreign::Call as ForeignCall;
 pub use image::ImageError;
+pub use module::{VHOST_DEVICE, not_loaded};
 pub use open::{Flavour, KvmError};
 pub use placement::Placed;
 

@@ -1,5 +1,6 @@
 //! Finds out what this host can do, by starting small guests with deadlines.
 
+use std::path::Path;
 use std::sync::PoisonError;
 
 use abi::axes::{Axis, Bell, Carrier, GuestRing, Program};
@@ -24,7 +25,7 @@ mod pages;
 mod waits;
 
 pub use clock_source::{ClockSource, Unsteady};
-use facts::{ANY_LENGTH, HALT_POLL};
+use facts::{ANY_LENGTH, HALT_POLL, VHOST};
 pub use facts::{Answered, DoorbellFact, Facts};
 pub use floor::{Floor, FloorFact, Spread};
 use guest::{Probe, ProbeError, RINGS, Stopwatch, probe_boot};
@@ -114,6 +115,7 @@ fn capabilities(kvm: &Kvm) -> Vec<(&'static str, bool)> {
         ]
         .map(|(name, cap)| (name, kvm.check_extension_raw(cap.into()) > 0)),
     )
+    .chain([(VHOST, Path::new(kvm::VHOST_DEVICE).exists())])
     .collect()
 }
 
@@ -129,8 +131,8 @@ fn hypercall_instruction() -> Bell {
 
 /// Rings a doorbell some times, with a deadline.
 fn try_doorbell(kvm: &Kvm, doorbell: Doorbell, guest_ring: GuestRing, hypercall: Bell) -> Answered {
-    if doorbell.needs_module() && !kvm::module::is_loaded() {
-        return Answered::Not { reason: kvm::module::NOT_LOADED.to_owned() };
+    if let Some(module) = doorbell.module().filter(|module| !kvm::module::is_loaded(module)) {
+        return Answered::Not { reason: kvm::not_loaded(module) };
     }
     let boot = probe_boot(Program::Knock, guest_ring, doorbell.bell(Carrier::Empty, hypercall));
     let mut probe = match Probe::build(kvm, boot, Some(doorbell)) {
@@ -151,8 +153,8 @@ fn try_doorbell(kvm: &Kvm, doorbell: Doorbell, guest_ring: GuestRing, hypercall:
         Servicer::Vcpu if doorbell.is_coalesced() => queued(&probe),
         Servicer::Vcpu => stopwatch.calls,
         Servicer::Device => signals(&probe),
-        // Of a doorbell that there is not nothing is tried.
-        Servicer::Polling => 0,
+        // Of a doorbell that there is not nothing is tried, and none has a worker of the kernel's unless that is chosen.
+        Servicer::Polling | Servicer::Vhost => 0,
         // Where KVM keeps no statistics the guest's word must do: its calls returned, and none was refused.
         Servicer::Kernel => counted.and_then(|counted| counted.end()).unwrap_or(RINGS),
     };

@@ -1,11 +1,11 @@
 //! Who serves a doorbell, and what is done for it.
 //!
 //! ```text
-//!   server     who serves one processor: its thread, the device's, or KVM itself
+//!   server     who serves one processor: its thread, the device's, or the kernel itself
 //!   services   … several processors
 //!    └ service    fetch → discard → complete, stamped        stamps    … for whoever reads the trace
 //!       across      … of several reports together             held      … which wait for one another
-//!   in_kernel  what a module of KVM's says it did
+//!   in_kernel  what a module in the kernel says it did
 //!   served     what all of them did
 //!   worker     the device thread
 //! ```

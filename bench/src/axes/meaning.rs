@@ -78,6 +78,9 @@ impl Meaning for Servicer {
             Self::Device => "a thread of the device, woken by an eventfd",
             Self::Kernel => "KVM itself, or a module in it: user space never hears of it",
             Self::Polling => "a thread of the device that never sleeps and looks into the ring",
+            Self::Vhost => {
+                "a vhost worker in the host's kernel, by the module vhost-pagehint, woken by an eventfd"
+            }
         }
     }
 }

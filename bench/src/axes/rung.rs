@@ -195,7 +195,7 @@ impl Rung {
         Some(match self {
             Self::HypercallEach | Self::XenEach | Self::Request => u64::from(batch),
             Self::Floor | Self::HypercallBatch | Self::RingHypercall | Self::RingSync => 1,
-            Self::HypercallInKernel => 0,
+            Self::HypercallInKernel | Self::VirtioVhost => 0,
             Self::InKernel | Self::RingAsync | Self::VirtioPolled | Self::Virtio => 0,
             Self::PackedHypercall | Self::PackedSync | Self::Status => 1,
             Self::XenBatch | Self::HeatHint => 1,

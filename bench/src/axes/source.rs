@@ -86,6 +86,7 @@ impl Source for Servicer {
             Self::Device => "KVM_IOEVENTFD, Linux 2.6.32: QEMU's iothreads and vhost are told so",
             Self::Kernel => "where the patches of 2019 discarded: inside KVM",
             Self::Polling => "vhost-user's back ends (SPDK, DPDK), which poll and suppress notifications",
+            Self::Vhost => "host/kernel/vhost_pagehint.c, upon drivers/vhost; as vhost-net serves its rings",
         }
     }
 }

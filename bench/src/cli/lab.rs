@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, Subcommand};
+use host::axes::Way;
 
 use super::exit::{Code, Usage};
 use super::gate::Gate;
@@ -219,7 +220,7 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
     let mut modules = options.kernel_module.clone();
     let cells = experiment.cells(&resolved.choices, CallBy::Hypercall);
     modules
-        .extend(cells.iter().filter_map(|cell| cell.choices().way().doorbell.0.module().map(str::to_owned)));
+        .extend(cells.iter().filter_map(|cell| Way::from(*cell.choices().way()).module().map(str::to_owned)));
     let lab = lab(options, reference.as_ref(), &modules, &stop)?;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut follower = Follower::new();
@@ -275,6 +276,9 @@ fn lab(
     let mut kernel = kernel(options, reference, &store, &mut supply)?;
     for source in build::HOST.iter().filter(|source| modules.iter().any(|name| name == source.name)) {
         let file = build::module(source, &kernel, &store, &mut supply)?;
+        if source.needs_vhost {
+            kernel.modules.extend(kernel.vhost.clone());
+        }
         kernel.modules.push((source.name.to_owned(), file));
     }
     say(&format!("{}, {} {}, clock {}", emulator.version(), kernel.package, kernel.version, options.clock));

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use host::axes::{KVMHINT, VHOST_PAGEHINT};
 use sha2::{Digest, Sha256};
 
 use super::error::LabError;
 use super::kernel::Kernel;
-use super::kernel::store::Store;
+use super::kernel::store::{Store, VHOST_HEADER};
 use super::packages::{Software, find};
 use super::supply::Supply;
 
@@ -28,16 +29,31 @@ pub struct Source {
     pub name: &'static str,
     /// Names and texts of its files.
     pub files: &'static [(&'static str, &'static str)],
+    /// Whether it is made upon vhost's core: with its header, and loaded after it.
+    pub needs_vhost: bool,
 }
 
 /// The modules for the host's kernel.
-pub static HOST: [Source; 1] =
-    [Source { name: "kvmhint", files: &[("kvmhint.c", include_str!("../../../host/kernel/kvmhint.c"))] }];
+pub static HOST: [Source; 2] = [
+    Source {
+        name: KVMHINT,
+        files: &[("kvmhint.c", include_str!("../../../host/kernel/kvmhint.c")), ZAP],
+        needs_vhost: false,
+    },
+    Source {
+        name: VHOST_PAGEHINT,
+        files: &[("vhost_pagehint.c", include_str!("../../../host/kernel/vhost_pagehint.c")), ZAP],
+        needs_vhost: true,
+    },
+];
+/// What both include.
+const ZAP: (&str, &str) = ("zap.h", include_str!("../../../host/kernel/zap.h"));
 
 /// The module for a guest's kernel: reports by hypercall.
 pub static GUEST: Source = Source {
     name: "pagehint_report",
     files: &[("pagehint_report.c", include_str!("../../../guest-payload/linux/pagehint_report.c"))],
+    needs_vhost: false,
 };
 
 impl Source {
@@ -70,9 +86,14 @@ pub fn module(
     }
     TOOLS.provide(supply, tools)?;
     let headers = store.headers(&kernel.package, supply)?;
-    (supply.say)(&format!("building {} for {}", source.name, kernel.package));
     let place =
         tempfile::tempdir().map_err(LabError::file("no directory to build in (TMPDIR names another)"))?;
+    if source.needs_vhost {
+        let header = store.vhost_header(kernel, supply)?;
+        fs::copy(&header, place.path().join(VHOST_HEADER))
+            .map_err(LabError::file(format!("{} cannot be copied", header.display())))?;
+    }
+    (supply.say)(&format!("building {} for {}", source.name, kernel.package));
     let built = make(source, &kernel.package, &headers.directory, place.path(), supply)?;
     store.keep_module(&built, &kept)?;
     Ok(kept)
@@ -131,13 +152,14 @@ mod tests {
             version: version.into(),
             image: PathBuf::new(),
             modules: Vec::new(),
+            vhost: Vec::new(),
             balloon: Vec::new(),
         }
     }
 
     #[test]
     fn a_module_is_kept_by_its_text_and_its_kernel() {
-        let source = |files| Source { name: "x", files };
+        let source = |files| Source { name: "x", files, needs_vhost: false };
         let one = source(&[("x.c", "int a;")]);
         let hash = one.hash(&kernel("1"));
         assert_eq!((hash.len(), &hash), (64, &one.hash(&kernel("1"))));
@@ -153,7 +175,7 @@ mod tests {
         fs::write(headers.path().join("Makefile"), said).unwrap();
         let place = tempfile::tempdir().unwrap();
         let supply = Supply { allowed: false, stop: &AtomicBool::new(false), say: &mut |_| () };
-        let source = Source { name: "x", files: &[] };
+        let source = Source { name: "x", files: &[], needs_vhost: false };
         let error =
             make(&source, "linux-image-x", headers.path(), place.path(), &supply).unwrap_err().to_string();
         assert!(error.contains("the module x does not build for linux-image-x"), "{error}");

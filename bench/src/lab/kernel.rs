@@ -63,6 +63,8 @@ pub struct Kernel {
     pub image: PathBuf,
     /// Its modules for KVM, in the order to load them: name and file.
     pub modules: Vec<(String, PathBuf)>,
+    /// Its modules that serve rings in the host's kernel, likewise.
+    pub vhost: Vec<(String, PathBuf)>,
     /// Its modules for the balloon of a guest of ours, likewise.
     pub balloon: Vec<(String, PathBuf)>,
 }
@@ -71,7 +73,11 @@ impl Kernel {
     /// Whether none of its files is gone.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.image.is_file() && self.modules.iter().chain(&self.balloon).all(|(_, file)| file.is_file())
+        self.image.is_file()
+            && [&self.modules, &self.vhost, &self.balloon]
+                .into_iter()
+                .flatten()
+                .all(|(_, file)| file.is_file())
     }
 }
 

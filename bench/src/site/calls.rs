@@ -1,7 +1,9 @@
 //! What a host makes of a guest's calls, and so which rungs of the ladder it can run.
 
+use std::sync::LazyLock;
+
 use abi::axes::GuestRing;
-use host::axes::{Axis, Doorbell};
+use host::axes::{Axis, Doorbell, VHOST_PAGEHINT};
 use host::probe::{Answered, Facts};
 
 use crate::axes::rung::{CallBy, Rung};
@@ -17,6 +19,8 @@ pub struct Calls {
     pub halt_poll: Option<bool>,
     /// Whether its KVM knows ioeventfds by their address alone; `None` if nobody has asked.
     pub addresses: Option<bool>,
+    /// Whether a vhost worker can serve a ring on it; `None` if nobody has asked.
+    pub vhost: Option<bool>,
     /// Calls of other hypervisors, or of modules, that do not answer, and what happened when they were tried.
     pub silent: Vec<(Doorbell, String)>,
 }
@@ -44,19 +48,27 @@ impl Calls {
         } else {
             InKernel::Not { reason: silence(facts).unwrap_or("it was not tried").to_owned() }
         };
-        let [halt_poll, addresses] = [facts.sets_halt_poll(), facts.knows_addresses()].map(Some);
+        let [halt_poll, addresses, vhost] =
+            [facts.sets_halt_poll(), facts.knows_addresses(), facts.has_vhost()].map(Some);
         let is_extra = |doorbell: &Doorbell| doorbell.is_foreign() || doorbell.needs_module();
         let foreign =
             Doorbell::ALL.iter().filter(|doorbell| is_extra(doorbell) && !facts.answers(**doorbell));
         let why = |doorbell| facts.silence(doorbell).unwrap_or("it was not tried").to_owned();
         let silent = foreign.map(|doorbell| (*doorbell, why(*doorbell))).collect();
-        Self { by: CallBy::on(facts), in_kernel, halt_poll, addresses, silent }
+        Self { by: CallBy::on(facts), in_kernel, halt_poll, addresses, vhost, silent }
     }
 
     /// Of a host that has not been asked: nothing that is named is refused, and nothing is counted on.
     #[must_use]
     pub const fn untried(by: CallBy) -> Self {
-        Self { by, in_kernel: InKernel::Untried, halt_poll: None, addresses: None, silent: Vec::new() }
+        Self {
+            by,
+            in_kernel: InKernel::Untried,
+            halt_poll: None,
+            addresses: None,
+            vhost: None,
+            silent: Vec::new(),
+        }
     }
 
     /// Every rung of the ladder that this host is known to run, in order.
@@ -81,9 +93,11 @@ impl Calls {
                 | Rung::InflateVirtio
                 | Rung::VirtioAnyLength
                 | Rung::VirtioIndirect
-                | Rung::VirtioEventIdx,
+                | Rung::VirtioEventIdx
+                | Rung::VirtioVhost,
                 _,
             ) if self.halt_poll == Some(false) => Some(NO_HALT_POLL),
+            (Rung::VirtioVhost, _) if self.vhost == Some(false) => Some(&NO_VHOST),
             (Rung::VirtioAnyLength, _) if self.addresses == Some(false) => Some(NO_ADDRESSES),
             _ => {
                 let doorbell = rung.transport(self.by).doorbell;
@@ -96,6 +110,9 @@ impl Calls {
 const NO_HALT_POLL: &str = "this KVM has no KVM_CAP_HALT_POLL, so that the vCPU cannot be made to sleep at once: use virtio-polled or packed-virtio-polled";
 
 const NO_ADDRESSES: &str = "this KVM has no KVM_CAP_IOEVENTFD_ANY_LENGTH: use virtio";
+
+/// The module's own name is how insmod and the lab have it.
+static NO_VHOST: LazyLock<String> = LazyLock::new(|| host::kvm::not_loaded(VHOST_PAGEHINT));
 
 /// Why the hypercall that KVM answers itself does not answer from ring 0, where it should.
 fn silence(facts: &Facts) -> Option<&str> {

@@ -45,6 +45,7 @@ pub(crate) fn facts() -> Facts {
             ("KVM_CAP_EXIT_HYPERCALL", true),
             ("KVM_CAP_HALT_POLL", true),
             ("KVM_CAP_IOEVENTFD_ANY_LENGTH", true),
+            ("vhost-pagehint", true),
         ],
         max_vcpus: 8,
         hypercall: Bell::Vmcall,
@@ -244,7 +245,7 @@ fn threads(spec: &TimedSpec) -> Threads {
     let reports = spec.reports * u64::from(spec.company.reporters);
     let noise = abi::digest::mix(spec.seed) % 1000;
     let device = match spec.way.servicer {
-        Servicer::Vcpu | Servicer::Kernel => None,
+        Servicer::Vcpu | Servicer::Kernel | Servicer::Vhost => None,
         Servicer::Device => Some(10_000),
         Servicer::Polling => Some(90_000),
     };
@@ -362,7 +363,7 @@ fn outcome(spec: &TimedSpec, calls: u64, counter: Counter) -> Outcome {
         spared: 0,
         overflows: 0,
         held: host::serve::HeldCounts::default(),
-        in_kernel: spec.way.doorbell.needs_module().then(|| host::timed::ModuleCounts {
+        in_kernel: spec.way.module().map(|_| host::timed::ModuleCounts {
             calls,
             ranges: reported * reports,
             pages: reported * reports * spec.order.pages(),

@@ -2,6 +2,11 @@
 
 use abi::axes::{Axis, Bell, Carrier};
 
+/// The module in KVM.
+pub const KVMHINT: &str = "kvmhint";
+/// The module that serves a ring by a vhost worker.
+pub const VHOST_PAGEHINT: &str = "vhost_pagehint";
+
 /// How the host is told that ranges are waiting.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Doorbell {
@@ -122,7 +127,7 @@ impl Doorbell {
     /// The module of ours that serves it inside KVM, which its host's owner has to load.
     #[must_use]
     pub const fn module(self) -> Option<&'static str> {
-        if matches!(self, Self::HypercallModule) { Some("kvmhint") } else { None }
+        if matches!(self, Self::HypercallModule) { Some(KVMHINT) } else { None }
     }
 
     /// Whether there is one.
@@ -131,7 +136,7 @@ impl Doorbell {
         self.module().is_some()
     }
 
-    /// The one servicer it has.
+    /// The servicer it has if nothing else is said, which is the only one but for eventfds.
     #[must_use]
     pub const fn servicer(self) -> Servicer {
         match self {
@@ -196,11 +201,13 @@ pub enum Servicer {
     /// A thread of the device that looks into the ring again and again: nobody has to wake it, and it has a processor for
     /// itself all the time.
     Polling,
+    /// A worker of the host's kernel, woken by the same eventfd: the module vhost-pagehint (`host/kernel/vhost_pagehint.c`).
+    Vhost,
 }
 
 impl Axis for Servicer {
     const AXIS: &'static str = "servicer";
-    const ALL: &'static [Self] = &[Self::Vcpu, Self::Device, Self::Kernel, Self::Polling];
+    const ALL: &'static [Self] = &[Self::Vcpu, Self::Device, Self::Kernel, Self::Polling, Self::Vhost];
 
     fn name(self) -> &'static str {
         match self {
@@ -208,6 +215,7 @@ impl Axis for Servicer {
             Self::Device => "device",
             Self::Kernel => "kernel",
             Self::Polling => "polling",
+            Self::Vhost => "vhost",
         }
     }
 }

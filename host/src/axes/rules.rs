@@ -38,6 +38,10 @@ const WITHOUT_EVENTS: &[RingFeatures] = &[
 const IOEVENTFDS: &[Doorbell] =
     &[Doorbell::IoeventfdPort, Doorbell::IoeventfdMmio, Doorbell::IoeventfdMmioAny];
 
+/// What the modules zap.
+const ZAPPED: &[Backing] =
+    &[Backing::Anon, Backing::AnonThp, Backing::Memfd, Backing::MemfdThp, Backing::File];
+
 /// Every rule there is. Of several that are broken the first is told.
 pub const RULES: &[Rule] = &[
     Rule {
@@ -47,8 +51,8 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         given: &[Set::Doorbell(IOEVENTFDS)],
-        then: Set::Servicer(&[Servicer::Device]),
-        why: "KVM signals an eventfd, and the device thread waits for it",
+        then: Set::Servicer(&[Servicer::Device, Servicer::Vhost]),
+        why: "KVM signals an eventfd, and a thread waits for it",
     },
     Rule {
         given: &[Set::Doorbell(&[Doorbell::HypercallKernel, Doorbell::HypercallModule])],
@@ -72,13 +76,32 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         given: &[Set::Doorbell(&[Doorbell::HypercallModule])],
-        then: Set::Backing(&[
-            Backing::Anon,
-            Backing::AnonThp,
-            Backing::Memfd,
-            Backing::MemfdThp,
-            Backing::File,
-        ]),
+        then: Set::Backing(ZAPPED),
+        why: "the module refuses memory that is registered with userfaultfd, whose thread it could not tell",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Vhost])],
+        then: Set::Carrier(&[Carrier::Ring]),
+        why: "vhost knows no ring but the split one",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Vhost])],
+        then: Set::RingFeatures(&[RingFeatures::NONE]),
+        why: "vhost does not say whether they took part",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Vhost])],
+        then: Set::Discard(&[Discard::DontNeed]),
+        why: "the module zaps what is named, as that does, and nothing tells it not to",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Vhost])],
+        then: Set::Coalesce(&[Coalesce::Each]),
+        why: "the module takes ranges as they come",
+    },
+    Rule {
+        given: &[Set::Servicer(&[Servicer::Vhost])],
+        then: Set::Backing(ZAPPED),
         why: "the module refuses memory that is registered with userfaultfd, whose thread it could not tell",
     },
     Rule {
@@ -157,7 +180,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         given: &[
             Set::Carrier(&[Carrier::Ring, Carrier::PackedRing, Carrier::Inflate]),
-            Set::Servicer(&[Servicer::Device]),
+            Set::Servicer(&[Servicer::Device, Servicer::Vhost]),
         ],
         then: Set::Completion(&[Completion::Poll, Completion::Interrupt]),
         why: "the device thread acts after the doorbell has returned",
@@ -354,7 +377,9 @@ mod tests {
         {
             return false;
         }
-        if servicer != doorbell.servicer() || doorbell.is_hypercall() && guest_ring == RingChoice::Three {
+        let serves =
+            servicer == doorbell.servicer() || servicer == Servicer::Vhost && doorbell.is_ioeventfd();
+        if !serves || doorbell.is_hypercall() && guest_ring == RingChoice::Three {
             return false;
         }
         if halt_poll == HaltPoll::Never && completion != Completion::Interrupt {
@@ -371,6 +396,11 @@ mod tests {
             let named = matches!(carrier, Carrier::Empty | Carrier::Registers | Carrier::Batch);
             return plain && named && way.backing != Backing::Userfault && completion == Completion::Return;
         }
+        if servicer == Servicer::Vhost {
+            let plain = way.discard == Discard::DontNeed && way.coalesce == Coalesce::Each;
+            let known = carrier == Carrier::Ring && way.ring_features == RingFeatures::NONE;
+            return plain && known && way.backing != Backing::Userfault && completion != Completion::Return;
+        }
         match carrier {
             Carrier::HeatHint => doorbell == Doorbell::HypervHypercall && completion == Completion::Return,
             Carrier::Empty => completion == Completion::Return && servicer != Servicer::Polling,
@@ -386,7 +416,7 @@ mod tests {
             Carrier::Ring | Carrier::PackedRing | Carrier::Inflate => match servicer {
                 Servicer::Vcpu => true,
                 Servicer::Device | Servicer::Polling => completion != Completion::Return,
-                Servicer::Kernel => false,
+                Servicer::Kernel | Servicer::Vhost => false,
             },
         }
     }
@@ -407,7 +437,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_judged_as_in_other_words() {
-        assert_eq!(Way::all().count(), 12 * 8 * 13 * 4 * 3 * 2 * 3 * 9 * 4 * 8);
+        assert_eq!(Way::all().count(), 12 * 8 * 13 * 5 * 3 * 2 * 3 * 9 * 4 * 8);
         for way in Way::all() {
             assert_eq!(way.validate().is_ok(), goes_together(&way), "{way:?}");
         }
@@ -425,8 +455,9 @@ mod tests {
         let across =
             [0, 0, 0, 27 * 8 + 9 * 4, 27 * 4 + 9 * 2, 0, 0, 0, 0, 0, 0, 0].map(|transports| transports * 35);
         let ways = Carrier::ALL.iter().map(|carrier| over(*carrier)).collect::<Vec<_>>();
-        // By the module from ring 0, chosen or not, from five kinds of memory that it zaps as it comes.
-        let module = [10, 10, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        // By a module from five kinds of memory that it zaps as it comes: in KVM from ring 0, chosen or not; by vhost from
+        // three, for three doorbells, three ways to wait.
+        let module = [10, 10, 10, 5 * 27, 0, 0, 0, 0, 0, 0, 0, 0];
         let expected = transports.iter().zip(across).zip(module);
         let expected = expected.map(|((transports, across), module)| transports * memory + across + module);
         assert_eq!(ways, expected.collect::<Vec<_>>());
@@ -486,7 +517,7 @@ mod tests {
         );
         assert_eq!(
             way.validate().unwrap_err().rule.to_string(),
-            "carrier ring, packed or inflate with servicer device needs completion poll or interrupt: the device thread acts after the \
+            "carrier ring, packed or inflate with servicer device or vhost needs completion poll or interrupt: the device thread acts after the \
              doorbell has returned"
         );
         assert_eq!(ring_of_the_device().validate(), Ok(()));

@@ -6,7 +6,7 @@ use abi::wire::{log, store};
 
 use super::backing::Backing;
 use super::discard::{Coalesce, Discard};
-use super::doorbell::{Doorbell, Servicer};
+use super::doorbell::{Doorbell, Servicer, VHOST_PAGEHINT};
 use super::guest_ring::RingChoice;
 use super::halt_poll::HaltPoll;
 
@@ -72,6 +72,15 @@ impl Way {
         if matches!(self.carrier, Carrier::Log) { 2 } else { 1 }
     }
 
+    /// The module of ours that serves it inside the host's kernel, which the host's owner has to load.
+    #[must_use]
+    pub const fn module(&self) -> Option<&'static str> {
+        match self.servicer {
+            Servicer::Vhost => Some(VHOST_PAGEHINT),
+            _ => self.doorbell.module(),
+        }
+    }
+
     /// Whether every call leaves stamps of the host: not if nobody in user space serves it, and not if several kicks may
     /// be one.
     #[must_use]
@@ -79,7 +88,7 @@ impl Way {
         match self.servicer {
             Servicer::Vcpu | Servicer::Polling => true,
             Servicer::Device => !matches!(self.carrier, Carrier::Empty),
-            Servicer::Kernel => false,
+            Servicer::Kernel | Servicer::Vhost => false,
         }
     }
 }

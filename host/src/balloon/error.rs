@@ -36,6 +36,12 @@ pub enum RingError {
         "the driver has set up a reporting queue {REPORTING_QUEUE} and a reporting queue {REPORTING_QUEUE_FIXED}, and there is one"
     )]
     TwoReportingQueues,
+    /// The host's kernel serves the queue no more.
+    #[error("vhost-pagehint does not serve the reporting queue: {what}")]
+    Vhost {
+        /// Why.
+        what: String,
+    },
     /// The interrupt could not be raised.
     #[error("the balloon's interrupt cannot be raised: write to its eventfd: {0}")]
     Interrupt(io::Error),

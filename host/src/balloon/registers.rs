@@ -56,7 +56,7 @@ impl Balloon {
                 (self.exists(self.selected_queue) && self.is_ready(self.selected_queue)).into()
             }
             mmio::INTERRUPT_STATUS => self.interrupt_status,
-            mmio::STATUS => self.status,
+            mmio::STATUS => self.status_read(),
             // CONFIG_GENERATION among them: the configuration never changes by itself.
             _ => 0,
         }
@@ -115,7 +115,11 @@ impl Balloon {
         if (self.status | wanted) & status::FEATURES_OK == 0 {
             wanted &= !status::DRIVER_OK;
         }
+        let was_ready = self.status & status::DRIVER_OK != 0;
         self.status |= wanted & !status::DEVICE_NEEDS_RESET;
+        if !was_ready {
+            self.hand_over();
+        }
     }
 
     fn notified(&mut self, queue: u32) {
@@ -135,12 +139,13 @@ impl Balloon {
             return;
         }
         if offset == mmio::QUEUE_READY && value == 0 {
-            self.stop(selected);
             if self.selected_queue == self.reporting_queue() {
+                self.take_back();
                 self.in_hand = None;
                 self.aside.clear();
                 self.standing = Standing::default();
             }
+            self.stop(selected);
         }
         if !configurable || self.is_ready(self.selected_queue) {
             return;

@@ -41,7 +41,9 @@ pub enum EngineSpecError {
     )]
     Across,
     /// What the kernel serves leaves no account for the engine's books.
-    #[error("doorbell hypercall-module is for timed reports: use --doorbell hypercall")]
+    #[error(
+        "what a module serves inside the kernel (doorbell hypercall-module, servicer vhost) is for timed reports: use --doorbell hypercall or --servicer device"
+    )]
     InKernel,
     /// No block in a report, or more than a report can hold.
     #[error("over carrier {carrier} a report holds 1 to {most} blocks, not {capacity}: change --capacity", carrier = .carrier.name())]

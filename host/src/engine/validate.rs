@@ -59,7 +59,7 @@ impl EngineSpec {
         if let Some(entries) = self.way.gathers() {
             return Err(EngineSpecError::Gathers { carrier, entries });
         }
-        if self.way.doorbell.needs_module() {
+        if self.way.module().is_some() {
             return Err(EngineSpecError::InKernel);
         }
         if self.way.coalesce == Coalesce::Across {

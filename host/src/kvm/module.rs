@@ -1,30 +1,38 @@
-//! What the module kvmhint (`host/kernel/kvmhint.c`) says it has done. It serves calls inside KVM; nobody loads it but the
-//! owner of the host, and the lab in the machine that it emulates.
+//! What the modules of ours (`host/kernel`) say they have done. They serve guests inside the host's kernel; nobody loads them
+//! but the owner of the host, and the lab in the machine that it emulates.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Where it says so.
-const PARAMETERS: &str = "/sys/module/kvmhint/parameters";
-/// Why there is no such call, and how there is.
-pub(crate) const NOT_LOADED: &str = "the module kvmhint is not loaded: `pagehint lab` loads it in the machine that it emulates; on a host of yours `pagehint modules` says where it is, for insmod";
+/// Where modules say so: in `parameters` below their name.
+const MODULES: &str = "/sys/module";
+/// What vhost-pagehint is opened by.
+pub const VHOST_DEVICE: &str = "/dev/vhost-pagehint";
 
-/// Whether it is loaded.
-pub(crate) fn is_loaded() -> bool {
-    Path::new(PARAMETERS).is_dir()
+/// Whether a module of ours is loaded.
+pub(crate) fn is_loaded(module: &str) -> bool {
+    Path::new(MODULES).join(module).join("parameters").is_dir()
 }
 
-/// What it has done for all guests of this host.
+/// Why a module of ours serves nobody that is not loaded, and how it would be.
+#[must_use]
+pub fn not_loaded(module: &str) -> String {
+    format!(
+        "the module {module} is not loaded: `pagehint lab` loads it in the machine that it emulates; on a host of yours `pagehint modules` says where it is, for insmod"
+    )
+}
+
+/// What a module has done for all guests of this host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ModuleCounts {
-    /// Calls that were served.
+    /// Calls that were served, or chains of a queue.
     pub calls: u64,
     /// Ranges that were zapped.
     pub ranges: u64,
     /// Pages of those ranges.
     pub pages: u64,
-    /// Ranges and calls that were refused.
+    /// Ranges that were refused, and calls or chains.
     pub refused: u64,
     /// Fingerprint of those pages ([`abi::digest`]).
     pub digest: u64,
@@ -35,7 +43,8 @@ impl ModuleCounts {
     ///
     /// # Errors
     /// When it is not loaded, or says what is no number.
-    pub(crate) fn read() -> io::Result<Self> {
+    pub(crate) fn read(module: &str) -> io::Result<Self> {
+        let count = |name| count(module, name);
         Ok(Self {
             calls: count("calls")?,
             ranges: count("ranges")?,
@@ -58,8 +67,8 @@ impl ModuleCounts {
     }
 }
 
-fn count(name: &str) -> io::Result<u64> {
-    let text = fs::read_to_string(Path::new(PARAMETERS).join(name))?;
+fn count(module: &str, name: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(Path::new(MODULES).join(module).join("parameters").join(name))?;
     text.trim()
         .parse()
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {error}")))

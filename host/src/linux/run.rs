@@ -146,7 +146,7 @@ fn server(
     let transport = transport::over(way.carrier, ram, balloon, None);
     let service = Service::new(transport, reclaimer, Arc::clone(stamps), planted);
     Ok(match way.servicer {
-        Servicer::Vcpu | Servicer::Kernel => Server::Vcpu(Box::new(service)),
+        Servicer::Vcpu | Servicer::Kernel | Servicer::Vhost => Server::Vcpu(Box::new(service)),
         Servicer::Device | Servicer::Polling => Server::Device(Worker::start(
             service,
             Some(&machine.kick),

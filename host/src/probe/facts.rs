@@ -11,6 +11,9 @@ pub(super) const HALT_POLL: &str = "KVM_CAP_HALT_POLL";
 /// The same of what an ioeventfd needs that is known by its address alone.
 pub(super) const ANY_LENGTH: &str = "KVM_CAP_IOEVENTFD_ANY_LENGTH";
 
+/// Whether vhost-pagehint is there.
+pub(super) const VHOST: &str = "vhost-pagehint";
+
 /// What a doorbell did when it was tried with a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answered {
@@ -42,7 +45,7 @@ pub struct DoorbellFact {
 pub struct Facts {
     /// Which KVM.
     pub flavour: Flavour,
-    /// Capabilities the project knows of, by KVM's names, and whether they are there.
+    /// Capabilities the project knows of, by KVM's names, and the module that serves rings; and whether they are there.
     pub capabilities: Vec<(&'static str, bool)>,
     /// The most virtual processors a machine may have here (`KVM_CAP_MAX_VCPUS`).
     pub max_vcpus: u32,
@@ -106,6 +109,12 @@ impl Facts {
     #[must_use]
     pub fn sets_halt_poll(&self) -> bool {
         self.capabilities.contains(&(HALT_POLL, true))
+    }
+
+    /// Whether a vhost worker can serve a ring.
+    #[must_use]
+    pub fn has_vhost(&self) -> bool {
+        self.capabilities.contains(&(VHOST, true))
     }
 
     /// Whether an ioeventfd may be known by its address alone.

@@ -21,7 +21,7 @@ pub(crate) enum Server {
     Vcpu(Box<Service>),
     /// The device thread.
     Device(Worker),
-    /// KVM itself: the service is never asked.
+    /// KVM itself, or a worker of the host's kernel: the service is never asked.
     Kernel(Box<InKernel>),
 }
 
@@ -79,11 +79,12 @@ impl Server {
         }
     }
 
-    /// What the device thread gave up for, if it did.
+    /// What the device thread gave up for, or the kernel in its place, if it did.
     pub(crate) fn error(&self) -> Option<WorkerError> {
         match self {
             Self::Device(worker) => worker.error(),
-            Self::Vcpu(_) | Self::Kernel(_) => None,
+            Self::Kernel(in_kernel) => in_kernel.error(),
+            Self::Vcpu(_) => None,
         }
     }
 }

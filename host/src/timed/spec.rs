@@ -251,6 +251,7 @@ impl TimedSpec {
                 "discard deferred, which reads the books of the guest,",
             ),
             (self.way.doorbell.needs_module() && !alone, "doorbell hypercall-module"),
+            (self.way.servicer == Servicer::Vhost && !alone, "servicer vhost"),
             (self.looks_around && !one_by_one, "looking at what was not reported"),
         ];
         match wrong.into_iter().find(|(is_asked, _)| *is_asked) {
@@ -265,6 +266,9 @@ impl TimedSpec {
         let why = match (way.carrier, way.servicer) {
             _ if in_flight <= 1 => None,
             (Carrier::Ring | Carrier::PackedRing, Servicer::Device | Servicer::Polling) => None,
+            (Carrier::Ring, Servicer::Vhost) => {
+                Some("of what vhost serves there are no stamps to tell reports apart by")
+            }
             (Carrier::Ring | Carrier::PackedRing, _) => {
                 Some("the vCPU's thread acts before the doorbell returns")
             }

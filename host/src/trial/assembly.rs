@@ -11,7 +11,7 @@ use abi::timed::company::Company;
 
 use super::error::TrialError;
 use crate::axes::{Coalesce, Discard, HaltPoll, Match, Servicer, Way};
-use crate::balloon::{Balloon, SharedBalloon};
+use crate::balloon::{Balloon, SharedBalloon, Vhost};
 use crate::fault::{Fault, Planted};
 use crate::kvm::{self, Blueprint, BuildError, Machine, Placed, Placement, TscOffset};
 use crate::memory::{GuestRam, try_discard};
@@ -63,6 +63,7 @@ impl Assembly {
         check_hypercall(&way, facts)?;
         check_halt_poll(&way, facts)?;
         check_match(&way, facts)?;
+        check_vhost(&way, facts)?;
         let kvm = kvm::open()?;
         // Everything below the arena, the arena, and what the processors of a company have for themselves.
         let own = company.map_or(0, Company::areas);
@@ -93,6 +94,10 @@ impl Assembly {
             Some(listener) => balloon.heard_by(listener),
             None => balloon,
         };
+        let balloon = match way.servicer {
+            Servicer::Vhost => balloon.served_by(Vhost::open(&ram, &machine.kick, &machine.interrupt)?),
+            Servicer::Vcpu | Servicer::Device | Servicer::Kernel | Servicer::Polling => balloon,
+        };
         let balloon = SharedBalloon::new(balloon, &machine.pulse);
         let put_off = (way.discard == Discard::Deferred).then(|| SharedPutOff::new(&ram, planted));
         Ok(Self {
@@ -114,7 +119,9 @@ impl Assembly {
         let service = self.service(stamps);
         Ok(match self.way.servicer {
             Servicer::Vcpu => Server::Vcpu(Box::new(service)),
-            Servicer::Kernel => Server::Kernel(Box::new(InKernel::new(service, self.way.doorbell))),
+            Servicer::Kernel | Servicer::Vhost => {
+                Server::Kernel(Box::new(InKernel::new(service, self.balloon.clone(), &self.way)))
+            }
             Servicer::Device | Servicer::Polling => Server::Device(self.worker(service)?),
         })
     }
@@ -125,10 +132,12 @@ impl Assembly {
         Ok(match self.way.servicer {
             Servicer::Device | Servicer::Polling => Services::Device(self.worker(service(0))?),
             // There is one ring for all, and it has one service, as a device has one lock.
-            Servicer::Vcpu | Servicer::Kernel if self.way.carrier.is_ring() => {
+            Servicer::Vcpu | Servicer::Kernel | Servicer::Vhost if self.way.carrier.is_ring() => {
                 Services::of_processors([service(0)])
             }
-            Servicer::Vcpu | Servicer::Kernel => Services::of_processors((0..self.vcpus).map(service)),
+            Servicer::Vcpu | Servicer::Kernel | Servicer::Vhost => {
+                Services::of_processors((0..self.vcpus).map(service))
+            }
         })
     }
 
@@ -207,6 +216,16 @@ fn check_match(way: &Way, facts: &Facts) -> Result<(), TrialError> {
     }
 }
 
+/// Whether a vhost worker can serve here, if one is to.
+fn check_vhost(way: &Way, facts: &Facts) -> Result<(), TrialError> {
+    match (way.servicer, way.module()) {
+        (Servicer::Vhost, Some(module)) if !facts.has_vhost() => {
+            Err(TrialError::NoVhost { reason: kvm::not_loaded(module) })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether the hypercall a doorbell may be is delivered here.
 fn check_hypercall(way: &Way, facts: &Facts) -> Result<(), TrialError> {
     let doorbell = way.doorbell;
@@ -219,6 +238,6 @@ fn check_hypercall(way: &Way, facts: &Facts) -> Result<(), TrialError> {
     }
     Err(match way.servicer {
         Servicer::Kernel => TrialError::NoKernelHypercall,
-        Servicer::Vcpu | Servicer::Device | Servicer::Polling => TrialError::NoHypercall,
+        Servicer::Vcpu | Servicer::Device | Servicer::Polling | Servicer::Vhost => TrialError::NoHypercall,
     })
 }

@@ -7,7 +7,7 @@ use abi::addr::Gpa;
 use abi::layout::NOTES;
 
 use crate::axes::{Axis, Doorbell};
-use crate::balloon::RingError;
+use crate::balloon::{RingError, VhostError};
 use crate::kvm::{BuildError, ExitError, KvmError, panic_message};
 use crate::memory::{BackingError, GuestRam, RamError, ResidencyError, WitnessError};
 use crate::probe::Unsteady;
@@ -45,6 +45,15 @@ pub enum TrialError {
         /// What it did when it was tried.
         reason: String,
     },
+    /// No vhost worker serves here.
+    #[error("servicer vhost does not serve here: {reason}; use --servicer device")]
+    NoVhost {
+        /// Why.
+        reason: String,
+    },
+    /// vhost-pagehint cannot be had.
+    #[error(transparent)]
+    Vhost(#[from] VhostError),
     /// KVM refused calls, which the host never saw.
     #[error(
         "KVM itself refused {calls} of the guest's calls: use --guest-ring 0, and a doorbell that `pagehint doctor` says answers"

@@ -76,7 +76,7 @@ pub(crate) fn called(spec: &TimedSpec, outcome: &Outcome) {
     let came = came(spec, outcome);
     match (spec.way.discard, spec.way.coalesce) {
         _ if !is_made => assert_eq!(calls, 0, "calls of a discard that is none"),
-        _ if spec.way.doorbell.needs_module() => {
+        _ if spec.way.module().is_some() => {
             assert_eq!(calls, 0, "system calls for what is zapped inside the kernel");
             let zapped = outcome.in_kernel.map(|counts| (counts.ranges, counts.refused));
             assert_eq!(zapped, Some((ranges, 0)), "by the module's account");

@@ -133,6 +133,13 @@ pub(super) const BESIDE: &[Beside] = &[
         cause: "serving inside KVM",
         meaning: "hypercall-batch, served inside KVM by the module kvmhint (only where it is loaded)",
     },
+    Beside {
+        rung: Rung::VirtioVhost,
+        like: Rung::Virtio,
+        changes: &[Change::Servicer(Servicer::Vhost)],
+        cause: "a vhost worker in the kernel instead of the device's thread",
+        meaning: "virtio, served by a vhost worker of the module vhost-pagehint (only where it is loaded)",
+    },
 ];
 
 /// What the classic queues add or save.

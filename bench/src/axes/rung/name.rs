@@ -67,6 +67,8 @@ pub enum Rung {
     HeatHint,
     /// [`Rung::HypercallBatch`], served inside KVM by a module.
     HypercallInKernel,
+    /// [`Rung::Virtio`], served by a vhost worker.
+    VirtioVhost,
 }
 
 impl Axis for Rung {
@@ -103,6 +105,7 @@ impl Axis for Rung {
         Self::XenBatch,
         Self::HeatHint,
         Self::HypercallInKernel,
+        Self::VirtioVhost,
     ];
 
     fn name(self) -> &'static str {
@@ -138,6 +141,7 @@ impl Axis for Rung {
             Self::XenBatch => "xen-batch",
             Self::HeatHint => "heat-hint",
             Self::HypercallInKernel => "hypercall-in-kernel",
+            Self::VirtioVhost => "virtio-vhost",
         }
     }
 }

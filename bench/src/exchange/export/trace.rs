@@ -30,6 +30,7 @@ impl Track {
         match (self, served) {
             (Self::Guest, _) => "guest",
             (Self::Vcpu, Servicer::Kernel) => "KVM, in the kernel",
+            (Self::Vcpu, Servicer::Vhost) => "vhost worker, in the kernel",
             (Self::Vcpu, _) => "vCPU's thread on the host",
             (Self::Device, _) => "device's thread",
         }

@@ -19,6 +19,10 @@ const MAGIC: &[u8; 8] = b"!<arch>\n";
 const HEADER: usize = 60;
 /// The most that is unpacked of a member: Debian's kernels for cloud machines have a fifth of it.
 const MOST: u64 = 1 << 30;
+/// What the archive of a kernel's source ends in, within its package.
+const SOURCE: &str = ".tar.xz";
+/// The most that is unpacked of that: twice what one has.
+const MOST_OF_A_SOURCE: u64 = 3 << 30;
 
 /// What the lab needs of a package.
 pub struct Package {
@@ -74,6 +78,37 @@ pub fn unpack(file: &Path, to: &Path, wanted: impl Fn(&Path) -> bool) -> io::Res
         Ok(())
     };
     opened(file, all).map(|(about, ())| about)
+}
+
+/// One file of the source that a package has as an archive in its own.
+///
+/// # Errors
+/// As of [`Package::read`], and when there is no such file.
+pub fn file_of_source(file: &Path, wanted: &Path) -> io::Result<Vec<u8>> {
+    let take = |archive: Box<dyn Read + '_>| {
+        for entry in tar::Archive::new(archive).entries()? {
+            let entry = entry?;
+            if entry.path()?.to_string_lossy().ends_with(SOURCE) {
+                return of_archive(XzReader::new(entry, true).take(MOST_OF_A_SOURCE), wanted);
+            }
+        }
+        Ok(None)
+    };
+    let (_, found) = opened(file, take)?;
+    found.ok_or_else(|| invalid(&format!("it has no {}", wanted.display())))
+}
+
+/// A file of an archive, which is read no further.
+fn of_archive(archive: impl Read, wanted: &Path) -> io::Result<Option<Vec<u8>>> {
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        if entry.path()? == wanted {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
 }
 
 /// What a package says of itself, and what `take` takes of what it installs.
@@ -226,6 +261,14 @@ mod tests {
             .unwrap();
         assert_eq!(std::fs::read(place.path().join("usr/src/a")).unwrap(), b"a");
         assert!(!place.path().join("usr/share").exists());
+    }
+
+    #[test]
+    fn of_a_source_one_file_is_read() {
+        let files = tar(&[("linux-source-6.1/a", b"a"), ("linux-source-6.1/drivers/b", b"b"), ("c", b"c")]);
+        let read = |wanted: &str| of_archive(files.as_slice(), Path::new(wanted)).unwrap();
+        assert_eq!(read("linux-source-6.1/drivers/b").as_deref(), Some(b"b".as_slice()));
+        assert_eq!(read("linux-source-6.1/b"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Kernels as they are kept: found, fetched once, and taken out of their packages.
 
 mod headers;
+mod source;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,6 +31,9 @@ const PARTIAL: &str = ".partial-";
 /// What a guest of ours loads: the bus on which its device is, and the driver.
 const BALLOON: [&str; 2] = ["virtio-mmio", "virtio-balloon"];
 
+/// What a module of ours for the host's kernel is loaded upon.
+const VHOST: &str = "vhost";
+
 /// What a kept kernel is: its manifest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Manifest {
@@ -40,6 +44,7 @@ struct Manifest {
 }
 
 pub use headers::Headers;
+pub use source::VHOST_HEADER;
 
 /// Where kernels are kept.
 pub struct Store {
@@ -117,6 +122,7 @@ impl Store {
             Some(manifest.modules.remove(of)?.into_iter().map(module).collect())
         };
         let modules = listed(processor::module(self.cpu))?;
+        let vhost = listed(VHOST)?;
         let mut balloon = Vec::new();
         for module in BALLOON {
             let new = listed(module)?;
@@ -127,6 +133,7 @@ impl Store {
             version: manifest.version,
             image: directory.join(IMAGE),
             modules,
+            vhost,
             balloon,
         };
         kernel.is_whole().then_some(kernel)
@@ -158,7 +165,7 @@ impl Store {
         write(IMAGE, &image)?;
         fs::create_dir(place.path().join(MODULES)).map_err(unwritable())?;
         let mut kept = BTreeMap::new();
-        for module in processor::modules().chain(BALLOON) {
+        for module in processor::modules().chain(BALLOON).chain([VHOST]) {
             let needed = modules.with_dependencies(module).map_err(incomplete)?;
             for (name, bytes) in &needed {
                 write(&format!("{MODULES}/{name}"), bytes)?;
@@ -291,7 +298,8 @@ mod tests {
             package: "p".into(),
             version: "1".into(),
             modules: BTreeMap::from(
-                ["kvm-amd", "virtio-mmio", "virtio-balloon"].map(|name| (name.into(), vec!["kvm".into()])),
+                ["kvm-amd", "vhost", "virtio-mmio", "virtio-balloon"]
+                    .map(|name| (name.into(), vec!["kvm".into()])),
             ),
         };
         fs::create_dir(place.path().join(MODULES)).unwrap();

@@ -1,6 +1,6 @@
 //! What must hold where reports go together.
 
-use host::axes::{Carrier, Coalesce};
+use host::axes::{Carrier, Coalesce, Way};
 
 use super::ended::Measured;
 use crate::figure::check::{Check, Standing, none_of};
@@ -71,7 +71,7 @@ pub(super) fn in_flight(measured: &[Measured<'_>]) -> Option<Check> {
 
 /// What a module serves inside the kernel is what the guest asked for, by the module's own account.
 pub(super) fn in_kernel(measured: &[Measured<'_>]) -> Option<Check> {
-    let by_module = || measured.iter().filter(|m| m.choices.way.doorbell.0.needs_module());
+    let by_module = || measured.iter().filter(|m| Way::from(m.choices.way).module().is_some());
     by_module().next()?;
     let (mut ranges, mut faults) = (0_u64, Vec::new());
     for m in by_module() {
