@@ -99,6 +99,7 @@ impl Choices {
             report: self.report.0,
             discard: self.discard.0,
             memory_mib: self.memory_mib.into(),
+            looks: counted,
             task: words.map(|(name, value)| format!("{name}={value}")).to_vec(),
             deadline,
         }

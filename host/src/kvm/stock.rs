@@ -195,6 +195,11 @@ impl StockMachine {
         }
     }
 
+    /// Frequency of the time stamp counter in kHz, as KVM states it; 0 if it does not.
+    pub(crate) fn tsc_khz(&self) -> u32 {
+        self.vcpu.get_tsc_khz().unwrap_or(0)
+    }
+
     /// What an exit means that is no service to the guest; `Ok` if it was only a signal.
     fn failed(&mut self, failure: Failure) -> Result<(), ExitError> {
         let rip = self.rip();

@@ -2,7 +2,8 @@
 
 use abi::control::Control;
 
-use crate::kvm::{Counter, Exits, HostTsc};
+use super::account::{Account, Told};
+use crate::kvm::{Counter, Exits, HostTsc, Placed};
 use crate::reclaim::Refused;
 
 /// How things stood when the agent said where it is.
@@ -59,8 +60,21 @@ pub struct LinuxOutcome {
     pub before: Mark,
     /// How things stood, in the order in which the agent said so.
     pub marks: Vec<Mark>,
+    /// What became of the pages that were reported while the task ran, when reporting had settled; `None` if the agent did
+    /// not get so far, or there were more reports than are noted.
+    pub account: Option<Account>,
+    /// Every report since the first instruction.
+    pub told: Vec<Told>,
     /// Ranges that were refused.
     pub refused: Refused,
+    /// What the kernel said to the first discard that failed (`errno`).
+    pub madvise_error: Option<i32>,
+    /// Times somebody was called to the ring and found nothing in it.
+    pub stale_kicks: u64,
+    /// Frequency of the time stamp counter in kHz, as KVM states it.
+    pub tsc_khz: u32,
+    /// Where the threads ran.
+    pub placed: Placed,
     /// From the first instruction to the agent's, in ticks of the host's clock.
     pub boot_ticks: u64,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use abi::addr::Order;
 use abi::axes::Axis;
 use abi::control::Control;
 use kvm_ioctls::Kvm;
@@ -11,10 +12,11 @@ use kvm_ioctls::Kvm;
 use super::console::{Console, Line, Port};
 use super::error::LinuxError;
 use super::load;
+use super::noting::{Noting, SharedBook};
 use super::outcome::{LinuxOutcome, Mark};
 use super::session::Session;
 use super::spec::LinuxSpec;
-use crate::axes::{Servicer, Way};
+use crate::axes::{Freed, Servicer, Way};
 use crate::balloon::{Balloon, SharedBalloon};
 use crate::fault::Planted;
 use crate::kvm::{self, Flavour, Pinned, Placement, StockMachine};
@@ -83,15 +85,26 @@ pub(super) fn run_planted(
     let balloon = Balloon::new(Arc::clone(&ram), interrupt, planted);
     let balloon = SharedBalloon::new(balloon, &machine.pulse);
     let stamps = Arc::<Stamps>::default();
-    let server = server(&way, &ram, &balloon, &stamps, &machine, &placement, planted)?;
+    let residency = || Residency::of(&ram, ram.whole());
+    let pages = residency()?.pages();
+    let book = SharedBook::new(pages, spec.looks.then(residency).transpose()?);
+    let transport = transport::over(way.carrier, &ram, &balloon, None);
+    let transport = Box::new(Noting { transport, book: book.clone() });
+    let reclaimer = Reclaimer::new(Arc::clone(&ram), way.discard, way.coalesce, planted);
+    let service = Service::new(transport, reclaimer, Arc::clone(&stamps), planted);
+    let server = server(&way, service, &machine, &placement)?;
     let line = Line(machine.serial.try_clone().map_err(WorkerError::Start)?);
     let mut session = Session {
         balloon: &balloon,
         server,
         stamps,
         port: Port::new(line, Console::new(hear)),
-        residency: Residency::of(&ram, ram.whole())?,
+        residency: residency()?,
         marks: Vec::new(),
+        book,
+        frees: way.frees(Order::PAGE) == Freed::All,
+        held: vec![false; pages],
+        account: None,
     };
     let pulse = Arc::clone(&machine.pulse);
     let before = Mark::before(session.residency.count()?);
@@ -102,11 +115,19 @@ pub(super) fn run_planted(
     }
     let console = session.port.writer();
     ran.map_err(|error| died(error, console))?;
+    let told = session.book.with(|book| book.told().to_vec())?;
+    let served = session.server.served();
     let ready = session.marks.iter().find(|mark| mark.at == Control::Ready);
     Ok(LinuxOutcome {
         said: console.said().to_vec(),
         boot_ticks: ready.map_or(0, |mark| mark.ticks.saturating_sub(before.ticks)),
-        refused: session.server.served().refused,
+        refused: served.refused,
+        madvise_error: served.taken.madvise_error,
+        stale_kicks: served.stale,
+        tsc_khz: machine.tsc_khz(),
+        placed: placement.placed(),
+        account: session.account,
+        told,
         counter: kvm::counter(),
         before,
         marks: session.marks,
@@ -135,16 +156,10 @@ fn command_line(spec: &LinuxSpec) -> String {
 /// Who serves the reports.
 fn server(
     way: &Way,
-    ram: &Arc<GuestRam>,
-    balloon: &SharedBalloon,
-    stamps: &Arc<Stamps>,
+    service: Service,
     machine: &StockMachine,
     placement: &Placement,
-    planted: Planted,
 ) -> Result<Server, WorkerError> {
-    let reclaimer = Reclaimer::new(Arc::clone(ram), way.discard, way.coalesce, planted);
-    let transport = transport::over(way.carrier, ram, balloon, None);
-    let service = Service::new(transport, reclaimer, Arc::clone(stamps), planted);
     Ok(match way.servicer {
         Servicer::Vcpu | Servicer::Kernel | Servicer::Vhost => Server::Vcpu(Box::new(service)),
         Servicer::Device | Servicer::Polling => Server::Device(Worker::start(

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use abi::calls::Answer;
 use abi::control::Control;
 
+use super::account::Account;
 use super::console::Port;
 use super::error::LinuxError;
+use super::noting::SharedBook;
 use super::outcome::Mark;
 use crate::balloon::SharedBalloon;
 use crate::kvm::{Board, Exits, Flow, HostTsc, Ports, Request, Watch};
@@ -21,6 +23,12 @@ pub(super) struct Session<'a> {
     pub(super) port: Port<'a>,
     pub(super) residency: Residency,
     pub(super) marks: Vec<Mark>,
+    pub(super) book: SharedBook,
+    /// Whether what is reported is given back.
+    pub(super) frees: bool,
+    /// Whether each page is resident; of as many as there are.
+    pub(super) held: Vec<bool>,
+    pub(super) account: Option<Account>,
 }
 
 /// The most marks a guest may leave.
@@ -46,6 +54,19 @@ impl Session<'_> {
     }
 }
 
+impl Session<'_> {
+    /// Reporting has settled: what became of all that was reported since the task began.
+    fn settled(&mut self) -> Result<(), LinuxError> {
+        let begin = self.marks.iter().rev().find(|mark| mark.at == Control::Begin).map(|mark| mark.ticks);
+        if let Some(begin) = begin {
+            self.residency.read(&mut self.held)?;
+            let account = |book: &super::account::Book| book.account(begin, self.frees, &self.held);
+            self.account = self.book.with(account)?;
+        }
+        Ok(())
+    }
+}
+
 impl Board for Session<'_> {
     type Error = LinuxError;
 
@@ -61,6 +82,9 @@ impl Board for Session<'_> {
         if self.marks.len() < MARKS_MOST {
             let mark = self.mark(control, exits)?;
             self.marks.push(mark);
+        }
+        if control == Control::Settled {
+            self.settled()?;
         }
         Ok(if control == Control::Done { Flow::Leave } else { Flow::Resume })
     }

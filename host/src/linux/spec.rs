@@ -68,6 +68,8 @@ pub struct LinuxSpec {
     pub discard: Discard,
     /// Guest memory in MiB.
     pub memory_mib: u64,
+    /// Whether memory is looked at whenever a report is answered: not where reports are timed.
+    pub looks: bool,
     /// What the agent is to do: its words, behind `--` on the kernel's command line.
     pub task: Vec<String>,
     /// How long the guest may take, from its first instruction to its last.
