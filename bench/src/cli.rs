@@ -7,8 +7,8 @@ pub mod exit;
 mod experiment;
 mod export;
 mod gate;
+mod guest;
 mod lab;
-mod linux;
 mod list;
 mod merge;
 mod modules;
@@ -54,8 +54,6 @@ enum Command {
     Lab(Box<lab::LabOptions>),
     /// Build the modules for a host's kernel and say where they are; none is loaded.
     Modules(modules::ModulesOptions),
-    /// Boot Linux as a guest, and see what its own driver reports.
-    Linux(linux::LinuxOptions),
     /// Rebuild the report of a run directory, finished or killed, or of a set, and print it.
     Report {
         /// The run directory.
@@ -118,11 +116,7 @@ fn run_heard(command: &Command, out: &mut dyn Write) -> anyhow::Result<Code> {
     match command {
         Command::Doctor { json } => doctor::run(*json, out),
         Command::Experiment(asked) => experiment::run(asked, out),
-        Command::Lab(options) => match options.linux() {
-            Some(linux) => lab::run_linux(options, linux, out),
-            None => lab::run_plan(options, out),
-        },
-        Command::Linux(options) => linux::run(options, out),
+        Command::Lab(options) => lab::run_plan(options, out),
         Command::Modules(options) => modules::run(options, out),
         Command::Whatif(asked) => whatif::run(asked, out),
         Command::Profile(asked) => profile::run(asked, out),

@@ -47,7 +47,7 @@ use crate::trial::spec::Spec;
 use contract::Experiment;
 
 /// Every experiment, in the order in which the command lists them.
-pub const ALL: [&dyn Experiment; 18] = [
+pub const ALL: [&dyn Experiment; 19] = [
     &ladder::Ladder,
     &batch::Batches,
     &discards::Discards,
@@ -63,6 +63,7 @@ pub const ALL: [&dyn Experiment; 18] = [
     &rate::Rates,
     &sweep::Sweep,
     &soak::Soak,
+    &linux::LinuxGuests,
     &same::Same,
     &single::OneTimed,
     &single::OneEngine,

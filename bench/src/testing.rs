@@ -4,6 +4,8 @@ mod coalescing;
 mod companies;
 pub(crate) mod engine;
 mod engine_pipeline;
+pub(crate) mod linux;
+mod linux_pipeline;
 mod model;
 mod pages;
 mod pipeline;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use host::engine::{EngineOutcome, EngineSpec};
 use host::kvm::{Counter, KvmError};
+use host::linux::{LinuxError, LinuxOutcome};
 use host::timed::{Observer, Outcome, TimedSpec};
 use host::trial::TrialError;
 
@@ -32,6 +35,7 @@ use crate::run::journal::Journal;
 use crate::run::listener::{Listener, Tally};
 use crate::site::calls::Calls;
 use crate::site::environment::Environment;
+use crate::trial::linux::choices::LinuxTrial;
 use crate::trial::record::TrialRecord;
 use crate::trial::spec::Spec;
 
@@ -113,6 +117,10 @@ impl Executor for Broken {
 
     fn engine(&mut self, _: &EngineSpec) -> Result<EngineOutcome, TrialError> {
         Err(TrialError::Kvm(KvmError::Missing))
+    }
+
+    fn linux(&mut self, _: &LinuxTrial) -> Result<LinuxOutcome, LinuxError> {
+        Err(LinuxError::NoKernel)
     }
 
     fn counter(&self) -> Counter {

@@ -53,10 +53,15 @@ fn list_names_every_preset_axis_and_plan() {
 
 #[test]
 fn a_linux_guest_has_to_have_room() {
-    let said = expect(2, &["linux", "--memory", "128"]);
+    let said = expect(2, &["linux", "--memory", "128M"]);
     assert!(said.contains("use a larger --memory"), "{said}");
-    let said = expect(2, &["lab", "linux", "--kernel", "/some/vmlinuz", "--report", "hypercall-each"]);
-    assert!(said.contains("--report off,virtio"), "{said}");
+    let file = ["--guest-kernel", "/some/vmlinuz", "--report-by", "hypercall-each"];
+    let said = expect(2, &[&["lab", "linux"][..], &file].concat());
+    assert!(said.contains("--report-by off,virtio"), "{said}");
+    let said = expect(2, &["linux", "--kernel", "6.1", "--modules", "/lib/modules"]);
+    assert!(said.contains("leave out --guest-modules"), "{said}");
+    let said = expect(2, &["memhog", "--console"]);
+    assert!(said.contains("boots no Linux guest"), "{said}");
 }
 
 #[test]
@@ -76,9 +81,11 @@ fn what_is_no_kernel_is_said_before_anything_boots() {
     {
         let file = place.path().join("vmlinuz");
         fs::write(&file, text).unwrap();
-        let said = expect(1, &["lab", "linux", "--kernel", file.to_str().unwrap()]);
+        let said = expect(1, &["lab", "linux", "--guest-kernel", file.to_str().unwrap()]);
         assert!(said.contains(reason) && said.contains("give a bzImage"), "{said}");
     }
+    let said = expect(1, &["lab", "linux", "--guest-kernel", "/no/such/vmlinuz"]);
+    assert!(said.contains("/no/such/vmlinuz is no kernel"), "{said}");
 }
 
 #[test]

@@ -1,17 +1,24 @@
 //! The command of every experiment: from flags to a run directory and what it shows.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use host::kvm::Counter;
 
-use super::exit::Code;
+use super::exit::{Code, Usage};
+use super::guest;
 use super::options::Asked;
 use super::report;
 use crate::axes::rung::CallBy;
 use crate::experiment::contract::{Experiment, widest};
+use crate::lab::error::LabError;
+use crate::lab::guest::Guest;
+use crate::lab::inside;
+use crate::lab::supply::Supply;
+use crate::plan::keys::Keys;
 use crate::plan::schedule::Slot;
 use crate::plan::until::Until;
 use crate::plan::{Plan, PlanError, bad, estimate};
@@ -19,7 +26,7 @@ use crate::report::Report;
 use crate::report::sure::is_narrow;
 use crate::run::executor::{KvmExecutor, run_all};
 use crate::run::journal::{Journal, JournalError};
-use crate::run::listener::Tally;
+use crate::run::listener::{Listener, Tally};
 use crate::run::progress::Progress;
 use crate::run::sequential::{Goal, run_until};
 use crate::run::signals;
@@ -27,6 +34,7 @@ use crate::run::slowdown::Slowdown;
 use crate::site::calls::Calls;
 use crate::site::environment::Environment;
 use crate::site::sentinel::Sentinel;
+use crate::trial::record::TrialRecord;
 use crate::trial::spec::Spec;
 
 pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
@@ -34,7 +42,15 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
     let plan = options.plan(*experiment, "default")?;
     let processors = processors();
     // Once before KVM is asked for anything; calling by port allows all that calling by hypercall does.
-    experiment.resolve(plan.clone(), processors, &Calls::untried(CallBy::Port))?;
+    let asked_for = experiment.resolve(plan.clone(), processors, &Calls::untried(CallBy::Port))?;
+    let boots = guest::is_needed(*experiment, &asked_for);
+    if boots {
+        guest::check(&asked_for.choices)?;
+    } else if options.console {
+        return Err(
+            Usage(format!("{} boots no Linux guest: leave out --console", experiment.command())).into()
+        );
+    }
     if options.dry_run {
         return dry_run(*experiment, plan, processors, out);
     }
@@ -44,6 +60,9 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
         "ended at once, without a report; the trials that had ended are in {0}: pagehint report {0}",
         directory.display()
     ))?;
+    if boots {
+        host::linux::check()?;
+    }
     let facts = host::probe::probe()?;
     if facts.counter == Counter::Instructions {
         experiment.can_be_counted()?;
@@ -51,14 +70,24 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
     }
     let environment = Environment::here(&facts);
     let plan = experiment.resolve(plan, processors, &Calls::on(&facts))?;
+    // Kept until the last of them has ended: its archive is a file of ours.
+    let guest = (boots && options.guest.is_none()).then(|| made(&plan.choices, &stop)).transpose()?;
+    let boots = options.guest.as_deref().map(guest::made).or_else(|| guest.as_ref().map(Guest::boots));
     let mut journal = Journal::create(&directory, &environment, &plan)?;
 
     let slots = experiment.schedule(&plan, environment.call());
     let slowdown = Slowdown::planted(facts.tsc_khz);
     let sentinel = (facts.counter == Counter::Time).then(Sentinel::new);
-    let mut executor = KvmExecutor { facts: &facts, stop: Arc::clone(&stop), slowdown, sentinel };
+    let mut executor = KvmExecutor {
+        facts: &facts,
+        stop: Arc::clone(&stop),
+        slowdown,
+        sentinel,
+        guest: boots.map(|boots| (boots, options.console)),
+    };
     let first = if plan.choices.until.is_some() { plan.blocks() } else { u32::MAX };
-    let mut progress = Progress::new(up_to(&slots, first), facts.counter);
+    let progress = Progress::new(up_to(&slots, first), facts.counter);
+    let mut progress = Heard { progress, sent_back: options.send_back.then(|| directory.clone()) };
     let (tally, kept) = match plan.choices.until {
         None => run_all(&slots, plan.time(), &mut executor, &stop, &mut journal, &mut progress),
         Some(until) => {
@@ -67,7 +96,7 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
             run_until(&slots, goal, &mut executor, &stop, &mut journal, &mut progress)
         }
     };
-    progress.finish();
+    progress.progress.finish();
     if tally.measured + tally.failed == 0 {
         drop(journal);
         anyhow::bail!("stopped before the first trial had ended; nothing is in {}", directory.display());
@@ -77,6 +106,32 @@ pub(super) fn run(asked: &Asked, out: &mut dyn Write) -> anyhow::Result<Code> {
         return kept.map(|()| code).map_err(Into::into);
     }
     finish(&journal, tally, kept, out)
+}
+
+/// Who hears of trials: whoever waits, and in the lab whoever keeps what there is should the lab be ended.
+struct Heard {
+    progress: Progress,
+    /// The directory to send back after each.
+    sent_back: Option<PathBuf>,
+}
+
+impl Listener for Heard {
+    fn ended(&mut self, trial: &TrialRecord, left: usize) {
+        self.progress.ended(trial, left);
+        if let Some(directory) = &self.sent_back
+            && let Err(error) = inside::send_so_far(directory)
+        {
+            // All of it is sent once more in the end.
+            let _ = writeln!(std::io::stderr(), "pagehint: {error:#}");
+        }
+    }
+}
+
+/// What the guests of a plan boot.
+fn made(keys: &Keys, stop: &AtomicBool) -> Result<Guest, LabError> {
+    // Standard error may be closed; that is no reason not to go on.
+    let mut say = |line: &str| drop(writeln!(std::io::stderr(), "linux: {line}"));
+    guest::of(keys, &mut Supply { allowed: true, stop, say: &mut say })
 }
 
 /// Counts repeat: more blocks make no interval of theirs narrower.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use host::axes::Way;
 
 use super::exit::{Code, Usage};
 use super::gate::Gate;
-use super::linux::{self, LinuxOptions};
+use super::guest;
 use super::options::RunOptions;
 use super::report;
 use crate::archive::{Archive, file};
@@ -22,7 +22,6 @@ use crate::axes::rung::CallBy;
 use crate::experiment;
 use crate::experiment::contract::Experiment;
 use crate::experiment::ladder::gate;
-use crate::experiment::linux::FILE as LINES;
 use crate::lab::build;
 use crate::lab::emulator::MEMORY;
 use crate::lab::errand::Errand;
@@ -31,6 +30,7 @@ use crate::lab::kernel::store::Store;
 use crate::lab::kernel::{Choice, Kernel};
 use crate::lab::packages;
 use crate::lab::parcel::Returned;
+use crate::lab::places::GUEST;
 use crate::lab::processor;
 use crate::lab::run::Lab;
 use crate::lab::supply::Supply;
@@ -52,19 +52,19 @@ pub(super) struct LabOptions {
     /// What to find out: an experiment, by its command. [default: compare]
     experiment: Option<String>,
     /// Whose processor: amd is emulated by QEMU, intel by Bochs, which is slower and counts instructions only.
-    #[arg(long, global = true, default_value_t = Named(LabCpu::Amd))]
+    #[arg(long, default_value_t = Named(LabCpu::Amd))]
     cpu: Named<LabCpu>,
     /// What time is in the lab: instructions, which repeat exactly, or the clock on the wall, which is quicker.
-    #[arg(long, global = true, default_value_t = Named(LabClock::Instructions))]
+    #[arg(long, default_value_t = Named(LabClock::Instructions))]
     clock: Named<LabClock>,
     /// Debian's kernel to boot: a series (6.1, 6.12), a package, or a .deb file. [default: that of --against, else 6.1]
     #[arg(long)]
     kernel: Option<Choice>,
     /// How long the lab may take.
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     deadline: u64,
     /// Install and download nothing.
-    #[arg(long, global = true)]
+    #[arg(long)]
     offline: bool,
     /// A module of ours to load into the lab's kernel, for a program; experiments have those loaded that they need.
     #[arg(long, value_name = "NAME", value_parser = build::HOST.map(|source| source.name))]
@@ -77,26 +77,12 @@ pub(super) struct LabOptions {
     /// Run this program in the lab instead, with its arguments; its exit code is ours.
     #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["experiment", "against"])]
     program: Vec<OsString>,
-    #[command(subcommand)]
-    guest: Option<InLab>,
-}
-
-/// What the lab is for beside experiments and programs.
-#[derive(Subcommand, Clone)]
-enum InLab {
-    /// Boot Linux as a guest of the lab's machine, and see what its own driver reports.
-    Linux(Box<LinuxOptions>),
 }
 
 impl LabOptions {
     /// The program to run instead of an experiment, and its arguments.
     pub(super) fn program(&self) -> Option<(&Path, &[OsString])> {
         self.program.split_first().map(|(program, arguments)| (Path::new(program), arguments))
-    }
-
-    /// The Linux guest to run instead of an experiment.
-    pub(super) fn linux(&self) -> Option<&LinuxOptions> {
-        self.guest.as_ref().map(|InLab::Linux(options)| &**options)
     }
 
     /// Whether the emulator of the processor has the clock.
@@ -170,30 +156,6 @@ fn found(program: &Path) -> Result<PathBuf, LabError> {
     }
 }
 
-/// Runs Linux guests in the lab, whose own kernel is of the same series as theirs if nothing else is said.
-pub(super) fn run_linux(
-    options: &LabOptions,
-    guests: &LinuxOptions,
-    out: &mut dyn Write,
-) -> anyhow::Result<Code> {
-    options.clock_is_there()?;
-    let words = linux::errand(guests)?;
-    let stop = stop_flag()?;
-    let mut say = |line: &str| drop(writeln!(io::stderr(), "lab: {line}"));
-    let mut supply = Supply { allowed: !options.offline, stop: &stop, say: &mut say };
-    let guest = guests.guest(&mut supply)?;
-    let lab = lab(options, None, &options.kernel_module, &stop)?;
-    let lab = Lab { guest: Some(guest), ..lab };
-    let errand = Errand::command(lab.module_names(), words);
-    // What it prints at its end is printed here again, from what it brings back.
-    let mut hear = |line: &str| drop(writeln!(io::stderr(), "{line}"));
-    let returned = lab.run(&errand, None, &stop, &mut hear)?;
-    match returned.files.get(LINES) {
-        Some(text) => linux::brought_back(guests, text, out),
-        None => Ok(Code::Program(u8::try_from(returned.exit).unwrap_or(u8::MAX))),
-    }
-}
-
 /// Runs an experiment in the lab.
 pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Result<Code> {
     options.clock_is_there()?;
@@ -209,6 +171,14 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
             Usage("--dry-run and --no-report are for the machine a run takes place on".to_owned()).into()
         );
     }
+    let boots = guest::is_needed(experiment, &resolved);
+    if boots {
+        guest::check(&resolved.choices)?;
+    } else if options.run.console {
+        return Err(
+            Usage(format!("{} boots no Linux guest: leave out --console", experiment.command())).into()
+        );
+    }
     let directory = options.run.directory(&plan);
     Journal::check_writable(&directory)?;
     let reference = options.against.as_deref().map(Archive::open).transpose()?;
@@ -221,10 +191,15 @@ pub(super) fn run_plan(options: &LabOptions, out: &mut dyn Write) -> anyhow::Res
     let cells = experiment.cells(&resolved.choices, CallBy::Hypercall);
     modules
         .extend(cells.iter().filter_map(|cell| Way::from(*cell.choices().way()).module().map(str::to_owned)));
-    let lab = lab(options, reference.as_ref(), &modules, &stop)?;
+    let mut say = |line: &str| drop(writeln!(io::stderr(), "lab: {line}"));
+    let mut supply = Supply { allowed: !options.offline, stop: &stop, say: &mut say };
+    let guest = boots.then(|| guest::of(&resolved.choices, &mut supply)).transpose()?;
+    let lab = Lab { guest, ..lab(options, reference.as_ref(), &modules, &stop)? };
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut follower = Follower::new();
     let errand = Errand::plan(lab.module_names(), experiment.command(), plan.to_toml());
+    let errand = if boots { errand.with(&["--guest", GUEST, "--send-back"]) } else { errand };
+    let errand = if options.run.console { errand.with(&["--console"]) } else { errand };
     let returned = lab.run(&errand, None, &stop, &mut |line| follower.hear(line))?;
     drop(follower);
     let memory = if experiment.looks_at("arena") { "--arena" } else { "--memory" };

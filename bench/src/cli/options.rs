@@ -29,6 +29,15 @@ pub(super) struct RunOptions {
     /// Write down what is measured, and leave tables, answer and checks to `pagehint report`.
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) no_report: bool,
+    /// Show what Linux guests say on their consoles.
+    #[arg(long, help_heading = "Guest")]
+    pub(super) console: bool,
+    /// Where that lies which Linux guests boot, if it has been made.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(super) guest: Option<PathBuf>,
+    /// Send back what there is after every trial: trials of the lab that take long.
+    #[arg(long, hide = true)]
+    pub(super) send_back: bool,
     #[command(flatten)]
     keys: Keys,
 }
@@ -62,6 +71,11 @@ impl Subcommand for Asked {
         experiment::ALL.iter().fold(command, |command, experiment| {
             let flags = with_negative_numbers(RunOptions::augment_args(Command::new(experiment.command())));
             let flags = hide_what_is_not_looked_at(flags, *experiment);
+            let flags = if experiment.looks_at(GUEST_KERNEL) {
+                of_linux(flags)
+            } else {
+                flags.mut_arg("console", |flag| flag.hide(true))
+            };
             // The flags have an `about` of their own.
             command.subcommand(flags.about(experiment.question()).long_about(None))
         })
@@ -92,6 +106,15 @@ impl FromArgMatches for Asked {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// The key of what Linux guests boot.
+const GUEST_KERNEL: &str = "guest-kernel";
+
+/// Where no other kernel is spoken of than the guest's, it is called so for short.
+fn of_linux(command: Command) -> Command {
+    let command = command.mut_arg("guest_kernel", |flag| flag.visible_alias("kernel"));
+    command.mut_arg("guest_modules", |flag| flag.visible_alias("modules"))
 }
 
 /// A number below 0 is a value that will not do, and not a flag that nobody knows.

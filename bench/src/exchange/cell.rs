@@ -10,7 +10,8 @@ use crate::archive::Archive;
 use crate::experiment::ladder::found::Found;
 use crate::figure::unit::Unit;
 use crate::trial::engine::measured::EngineMeasured;
-use crate::trial::kind::Engine;
+use crate::trial::kind::{Engine, Linux};
+use crate::trial::linux::measured::LinuxMeasured;
 use crate::trial::spec::Choices;
 
 /// What the figure of a cell is.
@@ -29,7 +30,7 @@ impl Measure {
     pub const fn of(choices: &Choices) -> Self {
         match choices {
             Choices::Timed(_) => Self::ARange,
-            Choices::Engine(_) => Self::Rate,
+            Choices::Engine(_) | Choices::Linux(_) => Self::Rate,
         }
     }
 
@@ -101,7 +102,16 @@ pub fn cells(archive: &Archive) -> Vec<Cell> {
         blocks: group.by_block(EngineMeasured::operations_a_second),
         net: None,
     });
-    let mut cells: Vec<Cell> = timed.chain(engine).collect();
+    // Of what is done once there is no rate.
+    let working = archive.groups::<Linux>().into_iter().filter(|group| group.choices.task.0.is_timed());
+    let linux = working.map(|group| Cell {
+        name: String::new(),
+        choices: Choices::Linux(group.choices),
+        measure: Measure::Rate,
+        blocks: group.by_block(LinuxMeasured::operations_a_second),
+        net: None,
+    });
+    let mut cells: Vec<Cell> = timed.chain(engine).chain(linux).collect();
     let choices: Vec<Choices> = cells.iter().map(|cell| cell.choices).collect();
     for (cell, name) in cells.iter_mut().zip(names(&choices, Choices::tag, ".")) {
         cell.name = name;

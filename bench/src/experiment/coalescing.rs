@@ -64,7 +64,7 @@ mod tests {
             .into_iter()
             .map(|spec| match spec {
                 Spec::Timed(spec) => (spec.batch, spec.reports),
-                Spec::Engine(_) => panic!("an engine"),
+                other => panic!("{other:?}"),
             })
             .collect();
         let all = [(1, 1022), (169, 7), (255, 5), (511, 2)];

@@ -8,6 +8,8 @@ use crate::site::calls::Calls;
 
 /// What changes how many trials are run, in which order, and what is asked of them together: no trial by itself.
 const OF_THE_SCHEDULE: [&str; 7] = ["blocks", "seed", "minutes", "until", "within", "require", "pairs"];
+/// What changes what every trial boots, which is no choice of one.
+const OF_THE_KERNEL: [&str; 2] = ["guest-kernel", "guest-modules"];
 
 impl dyn Experiment + '_ {
     /// The same with choices that a user makes for this run: each must change a trial, or be one that another value of
@@ -32,10 +34,10 @@ impl dyn Experiment + '_ {
                 keys.extend(other.map(|other| (key.clone(), other)));
                 trials(keys)
             });
-            let is_of_the_schedule = OF_THE_SCHEDULE.contains(&key.as_str());
+            let is_of_all = [&OF_THE_SCHEDULE[..], &OF_THE_KERNEL].concat().contains(&key.as_str());
             let trials = trials(now.clone());
             // Of a name that is the plan's own there is no other to try.
-            if let Some(first) = others.next().filter(|_| !is_of_the_schedule)
+            if let Some(first) = others.next().filter(|_| !is_of_all)
                 && first == trials
                 && others.all(|other| other == trials)
             {
@@ -65,7 +67,7 @@ fn looked_at_by(key: &str) -> &'static str {
         "shuffle" | "shuffles" | "high-water" | "budget" | "watermark" => "a walk of lists",
         "capacity" | "capacities" | "delay-ms" | "delays-ms" => "a walk that is not synchronous",
         "warmup-ms" | "window-ms" => "a load that is timed",
-        "rounds" => "load memhog",
+        "rounds" => "load memhog, or task page-fault or churn",
         "vcpus" => "a load that is no comb",
         "reporters" => "a timed trial of more than one vCPU",
         _ => "something",

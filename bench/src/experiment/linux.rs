@@ -1,223 +1,129 @@
-//! Linux as a guest: what is found in trials of real kernels, with and without reporting.
+//! What a real kernel reports by its own core, what comes back, and what it pays: Linux as a guest.
 
-use abi::addr::{Order, pages_for};
-use host::axes::{Discard, Freed};
+pub mod found;
+mod told;
+
+use std::time::Duration;
+
+use host::axes::Discard;
 use host::linux::Report;
 
-use crate::figure::check::{Check, Standing};
-use crate::figure::table::Grid;
-use crate::trial::linux::{Choices, Line, Measured, Task};
+use super::contract::Asks;
+use crate::axes::rung::CallBy;
+use crate::plan::keys::Keys;
+use crate::plan::{PlanError, bad};
+use crate::trial::linux::choices::{Choices, LinuxTrial};
+use crate::trial::spec::Spec;
+use found::Found;
 
-/// A line a trial.
-pub const FILE: &str = "linux.jsonl";
+/// The experiment.
+pub struct LinuxGuests;
 
-/// Of pages that a task has freed, how many need not be gone when memory is looked at: one in so many. What does not make up a
-/// whole block is not told, and a kernel that is at rest allocates too.
-const NOT_GONE: u64 = 10;
+/// How long a guest may take if nothing else is said, in seconds.
+const PATIENCE_S: u64 = 300;
 
-/// A cell in words.
-#[must_use]
-pub fn name(choices: &Choices) -> String {
-    let discard = match (choices.report.0, choices.discard.0) {
-        (Report::Off, _) => String::new(),
-        (_, Discard::None) => ", nothing discarded".to_owned(),
-        (_, discard) => format!(", {}", abi::axes::Axis::name(discard)),
-    };
-    format!("{} ({} pages), {}{discard}", choices.task, choices.pages, choices.report)
-}
+impl Asks for LinuxGuests {
+    const NAME: &'static str = "linux";
+    const QUESTION: &'static str =
+        "What does a real Linux kernel report by its own core, what comes back, and what does it pay?";
+    const PLANS: &'static [(&'static str, &'static str)] = &[
+        ("default", include_str!("../../plans/linux.toml")),
+        ("quick", include_str!("../../plans/linux.quick.toml")),
+        ("page-fault", include_str!("../../plans/linux.page-fault.toml")),
+    ];
+    const BESIDE: &'static [&'static str] = &["guest-modules"];
 
-/// Trials as they are kept.
-#[must_use]
-pub fn to_text(lines: &[Line]) -> String {
-    let line = |line: &Line| serde_json::to_string(line).unwrap_or_default() + "\n";
-    lines.iter().map(line).collect()
-}
+    type Found = Found;
 
-/// Trials as they were kept.
-///
-/// # Errors
-/// The line that is none.
-pub fn from_text(text: &str) -> anyhow::Result<Vec<Line>> {
-    let line = |(number, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|error| anyhow::anyhow!("{FILE}, line {}: {error}", number + 1))
-    };
-    text.lines().enumerate().map(line).collect()
-}
-
-/// What is found.
-pub struct Found {
-    grids: Vec<Grid>,
-    tick: &'static str,
-    checks: Vec<Check>,
-}
-
-/// Looks at all trials.
-#[must_use]
-pub fn found(lines: &[Line]) -> Found {
-    let mut grids = vec![reporting(lines)];
-    if lines.iter().any(|line| line.choices.task.0 != Task::Memhog) {
-        grids.push(operations(lines));
-    }
-    let instructions = measured(lines).all(|(_, measured)| measured.counts_instructions);
-    let tick = if instructions {
-        "A tick is an executed instruction: of guest, KVM, kernel and user space together."
-    } else {
-        "A tick is one of the time stamp counter. In an emulator that says only that everything works."
-    };
-    Found { grids, tick, checks: checks(lines) }
-}
-
-impl Found {
-    /// For a terminal.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let grids = self.grids.iter().map(|grid| format!("{}\n{}\n\n", grid.title, grid.to_text()));
-        format!("{}{}\n\n{}", grids.collect::<String>(), self.tick, self.said())
+    fn cells(keys: &Keys, _: CallBy) -> Vec<Spec> {
+        let mut cells = Vec::new();
+        for task in keys.tasks.iter().flatten() {
+            for pages in keys.pages.iter().flatten() {
+                for report in keys.report_by.iter().flatten() {
+                    // Where nothing is reported nothing is discarded.
+                    let discards = keys.discards.iter().flatten().map(|discard| discard.0);
+                    let discards: Vec<Discard> =
+                        if report.0 == Report::Off { vec![Discard::None] } else { discards.collect() };
+                    let choices = |discard| {
+                        sized(keys, Choices::new(task.0, pages.0, report.0, discard), task.0.is_timed())
+                    };
+                    cells.extend(discards.into_iter().map(|discard| trial(keys, choices(discard))));
+                }
+            }
+        }
+        cells
     }
 
-    /// For Markdown.
-    #[must_use]
-    pub fn to_markdown(&self) -> String {
-        let grids = self.grids.iter().map(|grid| format!("## {}\n\n{}\n\n", grid.title, grid.to_markdown()));
-        let grids = grids.collect::<String>();
-        format!("# Linux as a guest\n\n{grids}{}\n\n## Checks\n\n{}", self.tick, self.said())
-    }
-
-    /// Whether everything that must hold does.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.checks.iter().all(|check| check.standing != Standing::Fails)
-    }
-
-    fn said(&self) -> String {
-        let check =
-            |check: &Check| format!("- {}: {}: {}\n", check.standing.word(), check.what, check.detail);
-        self.checks.iter().map(check).collect()
+    fn check(keys: &Keys) -> Result<(), PlanError> {
+        if keys.patience_s == Some(0) {
+            return bad("patience-s", 0, "no guest comes to its end in no time; use at least 1");
+        }
+        Ok(())
     }
 }
 
-fn measured(lines: &[Line]) -> impl Iterator<Item = (&Line, &Measured)> {
-    lines.iter().filter_map(|line| Some((line, line.measured.as_ref()?)))
+/// With the sizes of a plan.
+fn sized(keys: &Keys, choices: Choices, is_timed: bool) -> Choices {
+    let size = |size: Option<u64>| size.unwrap_or_default();
+    Choices {
+        footprint: size(keys.footprint),
+        kept: size(keys.kept),
+        memory: size(keys.memory),
+        // What is done once is done once; a plan of other tasks says how often.
+        rounds: if is_timed { keys.rounds.unwrap_or(1) } else { 1 },
+        ..choices
+    }
 }
 
-/// What was reported, by everybody's count.
-fn reporting(lines: &[Line]) -> Grid {
-    let count = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
-    Grid::of(
-        "Pages that were reported, by the guest's count, by ours and by the kernel's",
-        measured(lines),
-        &[
-            ("guest", &|(line, _)| name(&line.choices)),
-            ("boot, ticks", &|(_, measured)| measured.boot_ticks.to_string()),
-            ("reports", &|(_, measured)| measured.in_all.reports.to_string()),
-            ("by the guest", &|(_, measured)| count(measured.guest_reports)),
-            ("pages told", &|(_, measured)| measured.in_all.told_pages.to_string()),
-            ("by the guest", &|(_, measured)| count(measured.guest_pages)),
-            ("told in the task", &|(_, measured)| measured.seen.told_pages.to_string()),
-            ("discarded", &|(_, measured)| measured.seen.discarded_pages.to_string()),
-            ("gone", &|(_, measured)| measured.seen.gone_pages.to_string()),
-            ("hypercalls", &|(_, measured)| measured.in_all.hypercall_exits.to_string()),
-            ("register exits", &|(_, measured)| measured.in_all.mmio_exits.to_string()),
-            ("until settled, ticks", &|(_, measured)| count(measured.settle_ticks)),
-            ("taking it again, ticks", &|(_, measured)| count(measured.refault_ticks)),
-        ],
-    )
+fn trial(keys: &Keys, choices: Choices) -> Spec {
+    let patience = Duration::from_secs(keys.patience_s.unwrap_or(PATIENCE_S));
+    Spec::Linux(LinuxTrial { choices, patience, seed: 0 })
 }
 
-/// What operations cost, with and without.
-fn operations(lines: &[Line]) -> Grid {
-    let each = |measured: &Measured| {
-        let (ticks, operations) = (measured.ticks?, measured.operations?);
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let each = ticks as f64 / operations.max(1) as f64;
-        Some(each)
-    };
-    let off = |choices: &Choices| {
-        let same = |other: &Choices| (other.task, other.pages) == (choices.task, choices.pages);
-        let is_off = |line: &&Line| line.choices.report.0 == Report::Off && same(&line.choices);
-        lines.iter().filter(is_off).find_map(|line| each(line.measured.as_ref()?))
-    };
-    Grid::of(
-        "What an operation costs, reporting or not",
-        measured(lines).filter(|(_, measured)| measured.operations.is_some()),
-        &[
-            ("guest", &|(line, _)| name(&line.choices)),
-            ("operations", &|(_, measured)| measured.operations.unwrap_or(0).to_string()),
-            ("ticks each", &|(_, measured)| {
-                each(measured).map_or_else(String::new, |each| format!("{each:.1}"))
-            }),
-            ("operations a tick, of those without", &|(line, measured)| {
-                let share = each(measured).zip(off(&line.choices)).map(|(each, off)| off / each);
-                share.map_or_else(String::new, |share| format!("{:.2} %", 100.0 * share))
-            }),
-            ("reports", &|(_, measured)| measured.seen.reports.to_string()),
-            ("pages told", &|(_, measured)| measured.seen.told_pages.to_string()),
-            ("discard, ticks", &|(_, measured)| measured.seen.discard_ticks.to_string()),
-        ],
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::contract::Experiment;
 
-fn checks(lines: &[Line]) -> Vec<Check> {
-    let check = |what: &str, failed: Vec<String>, detail: String| Check {
-        what: what.to_owned(),
-        standing: if failed.is_empty() { Standing::Holds } else { Standing::Fails },
-        detail: if failed.is_empty() { detail } else { failed.join("; ") },
-    };
-    let of = |is_wrong: &dyn Fn(&Line, &Measured) -> Option<String>| -> Vec<String> {
-        let one = |(line, measured): (&Line, &Measured)| {
-            Some(format!("{}: {}", name(&line.choices), is_wrong(line, measured)?))
-        };
-        measured(lines).filter_map(one).collect()
-    };
-    let ended =
-        lines.iter().filter_map(|line| Some(format!("{}: {}", name(&line.choices), line.error.as_ref()?)));
-    let checked: u64 = measured(lines).map(|(_, measured)| measured.checked_pages).sum();
-    vec![
-        check("every guest came to its end", ended.collect(), format!("{} guests", lines.len())),
-        check(
-            "no page in use lost its contents",
-            of(&|_, measured| (measured.wrong_words > 0).then(|| format!("{} words", measured.wrong_words))),
-            format!("{checked} pages checked, and all that the tasks held"),
-        ),
-        check(
-            "guest and host count the same reports and pages",
-            of(&|_, measured| {
-                let ours = (measured.in_all.reports, measured.in_all.told_pages);
-                let guests = (measured.guest_reports?, measured.guest_pages?);
-                (ours != guests).then(|| {
-                    format!(
-                        "{} reports of {} pages by the guest, {} of {} by us",
-                        guests.0, guests.1, ours.0, ours.1
-                    )
-                })
-            }),
-            "wherever the guest counts".to_owned(),
-        ),
-        check(
-            "what the task freed is gone, and no more than was discarded",
-            of(&|line, measured| {
-                let (gone, discarded) =
-                    (measured.seen.gone_pages, measured.seen.discarded_pages.cast_signed());
-                // Only where the guest was at rest are pages not in use again. What is told twice is gone once.
-                let way = line.choices.report.0.way(line.choices.discard.0);
-                let is_looked_at = line.choices.task.0 == Task::Memhog
-                    && line.choices.report.0 != Report::Off
-                    && way.frees(Order::PAGE) == Freed::All;
-                let freed = pages_for(u64::from(line.choices.mib) << 20);
-                let least = if is_looked_at { (freed - freed / NOT_GONE).cast_signed() } else { i64::MIN };
-                (gone > discarded || gone < least).then(|| format!("{discarded} discarded, {gone} gone"))
-            }),
-            format!(
-                "by the kernel's account; up to one in {NOT_GONE} may be in no whole block, or in use again"
-            ),
-        ),
-        check(
-            "nothing was refused, and no discard failed",
-            of(&|_, measured| {
-                let bad = measured.refused + measured.in_all.madvise_failures;
-                (bad > 0).then(|| format!("{bad}"))
-            }),
-            "every range was memory of the guest".to_owned(),
-        ),
-    ]
+    fn said(keys: &str) -> String {
+        let experiment: &dyn Experiment = &LinuxGuests;
+        let plan = experiment.with_flags(experiment.plan(None).unwrap(), &toml::from_str(keys).unwrap());
+        let calls = crate::site::calls::Calls::untried(CallBy::Hypercall);
+        let plan = plan.and_then(|plan| experiment.resolve(plan, 1, &calls));
+        plan.map_or_else(|error| error.to_string(), |_| "fine".to_owned())
+    }
+
+    #[test]
+    fn what_a_plan_asks_of_a_guest_is_honoured_or_refused() {
+        for keys in [
+            "guest-kernel = \"6.12\"",
+            "report-by = [\"off\", \"hypercall-batch\"]",
+            "tasks = [\"churn\"]\nrounds = 100",
+            "patience-s = 20",
+            "memory = 1073741824\nfootprint = 536870912",
+        ] {
+            assert_eq!(said(keys), "fine", "{keys}");
+        }
+        for (keys, part) in [
+            ("memory = 134217728", "use a larger --memory"),
+            ("discards = [\"deferred\"]", "deferred waits"),
+            ("discards = [\"remove\"]", ""),
+            ("patience-s = 0", "at least 1"),
+            ("rounds = 7", "--rounds changes no trial"),
+            ("report-by = [\"off\", \"off\"]", "name each once"),
+            ("vcpus = 2", "vcpus means nothing to linux"),
+        ] {
+            let said = said(keys);
+            assert!(said != "fine" && said.contains(part), "{keys}: {said}");
+        }
+    }
+
+    #[test]
+    fn off_is_one_cell_whatever_is_discarded() {
+        let keys: Keys = toml::from_str(
+            "tasks = [\"page-fault\"]\npages = [\"huge\", \"small\"]\nreport-by = [\"off\", \"virtio\"]\ndiscards = [\"none\", \"dontneed\"]",
+        )
+        .unwrap();
+        assert_eq!(<LinuxGuests as Asks>::cells(&keys, CallBy::Hypercall).len(), 2 * 3);
+    }
 }

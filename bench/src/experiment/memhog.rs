@@ -58,7 +58,7 @@ mod tests {
             let cells = Memhog::cells(keys, CallBy::Port).into_iter();
             cells.map(|spec| match spec {
                 Spec::Engine(spec) => spec.footprint,
-                Spec::Timed(spec) => panic!("{spec:?}"),
+                other => panic!("{other:?}"),
             })
         };
         assert!(of(&keys).all(|footprint| footprint == 3 * keys.share(4)));

@@ -61,7 +61,7 @@ mod tests {
         let keys: Keys = toml::from_str(&format!("rungs = [\"virtio\"]\nvcpus = {vcpus}")).unwrap();
         let company = |spec: &Spec| match spec {
             Spec::Timed(spec) => spec.company,
-            Spec::Engine(_) => Company::ALONE,
+            Spec::Engine(_) | Spec::Linux(_) => Company::ALONE,
         };
         let cells = Stall::cells(&keys, CallBy::Port);
         cells.iter().map(company).map(|company| (company.vcpus, company.reporters)).collect()

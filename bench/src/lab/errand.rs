@@ -36,16 +36,11 @@ impl Errand {
         }
     }
 
-    /// To run a command of this program, which leaves its run directory to be brought back.
+    /// The same, said with these words too.
     #[must_use]
-    pub fn command(modules: Vec<String>, words: impl IntoIterator<Item = OsString>) -> Self {
-        Self {
-            modules,
-            command: std::iter::once(PAGEHINT.into()).chain(words).collect(),
-            environment: BTreeMap::new(),
-            files: BTreeMap::new(),
-            shows_output: true,
-        }
+    pub fn with(mut self, words: &[&str]) -> Self {
+        self.command.extend(words.iter().map(OsString::from));
+        self
     }
 
     /// To run a program that was taken along, with what our environment says to us and to tests.

@@ -37,6 +37,16 @@ pub enum LabError {
         /// What was asked for.
         choice: String,
     },
+    /// The modules of a kernel without a driver.
+    #[error(
+        "{} has no {missing}, and the guest's kernel is not said to have it built in: give the directory of that kernel's modules, such as /lib/modules/VERSION", directory.display()
+    )]
+    NoModule {
+        /// What.
+        missing: String,
+        /// Where it was looked for.
+        directory: PathBuf,
+    },
     /// A kernel package without something the lab needs.
     #[error("the kernel package {package} has no {what}: give another with --kernel")]
     Incomplete {

@@ -82,6 +82,14 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(255)
 }
 
+/// Sends back what a run has left so far, between two of its trials.
+///
+/// # Errors
+/// When the directory cannot be read, or nothing can be sent.
+pub fn send_so_far(directory: &Path) -> anyhow::Result<()> {
+    send(&parcel::pack(parcel::UNFINISHED, directory)?).context(BACK)
+}
+
 /// Writes to the serial line as it is, and waits until the last byte is out.
 fn send(bytes: &[u8]) -> anyhow::Result<()> {
     let mut line = OpenOptions::new().write(true).open(BACK)?;

@@ -1,7 +1,9 @@
 //! A kernel module as it lies in a package: perhaps compressed, with a list of what has to be loaded before.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use elf::ElfBytes;
 use elf::endian::AnyEndian;
@@ -18,8 +20,14 @@ pub struct Modules {
 }
 
 struct File {
-    bytes: Vec<u8>,
+    contents: Contents,
     compressed: bool,
+}
+
+enum Contents {
+    Here(Vec<u8>),
+    /// Read only if it is needed: a kernel has thousands.
+    At(PathBuf),
 }
 
 impl Modules {
@@ -31,12 +39,24 @@ impl Modules {
 
     /// Adds a file. One that is no module is left out.
     pub fn add(&mut self, file_name: &str, bytes: Vec<u8>) {
-        let stem = |ending| file_name.strip_suffix(ending).map(canonical);
-        if let Some(name) = stem(PLAIN) {
-            self.files.insert(name, File { bytes, compressed: false });
-        } else if let Some(name) = stem(XZ) {
-            self.files.insert(name, File { bytes, compressed: true });
+        self.insert(file_name, Contents::Here(bytes));
+    }
+
+    /// The same of one that lies somewhere.
+    pub fn add_at(&mut self, file_name: &str, path: PathBuf) {
+        self.insert(file_name, Contents::At(path));
+    }
+
+    fn insert(&mut self, file_name: &str, contents: Contents) {
+        if let Some(name) = Self::name(file_name) {
+            self.files.insert(name, File { contents, compressed: file_name.ends_with(XZ) });
         }
+    }
+
+    /// The module's name by its file's, if it is one we can read.
+    #[must_use]
+    pub fn name(file_name: &str) -> Option<String> {
+        file_name.strip_suffix(PLAIN).or_else(|| file_name.strip_suffix(XZ)).map(canonical)
     }
 
     /// A module and all it depends on, uncompressed, in the order to load them.
@@ -76,17 +96,21 @@ impl Modules {
 
 impl File {
     fn unpacked(&self) -> io::Result<Vec<u8>> {
+        let bytes = match &self.contents {
+            Contents::Here(bytes) => bytes.clone(),
+            Contents::At(path) => fs::read(path)?,
+        };
         if !self.compressed {
-            return Ok(self.bytes.clone());
+            return Ok(bytes);
         }
         let mut plain = Vec::new();
-        XzReader::new(self.bytes.as_slice(), true).read_to_end(&mut plain)?;
+        XzReader::new(bytes.as_slice(), true).read_to_end(&mut plain)?;
         Ok(plain)
     }
 }
 
 /// The kernel takes `-` and `_` in module names for the same.
-fn canonical(name: &str) -> String {
+pub fn canonical(name: &str) -> String {
     name.replace('-', "_")
 }
 

@@ -1,4 +1,5 @@
-//! What comes back from the machine: a tar archive over a serial line.
+//! What comes back from the machine: tar archives over a serial line, each with what had ended by then. The last that is
+//! whole counts.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -6,6 +7,11 @@ use std::path::Path;
 
 /// The last entry: the exit code of what was run. A parcel without it is torn.
 const EXIT: &str = "exit";
+/// The exit code of a run that had not ended when its parcel was sent: that of `timeout`.
+pub const UNFINISHED: i32 = 124;
+/// What stands before each, with its length in sixteen hexadecimal digits.
+const LABEL: &[u8] = b"parcel ";
+const DIGITS: usize = 16;
 
 /// What an errand left.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,7 +36,27 @@ pub fn pack(exit: i32, directory: &Path) -> io::Result<Vec<u8>> {
         }
     }
     add(&mut archive, EXIT, exit.to_string().as_bytes())?;
-    archive.into_inner()
+    Ok(labelled(&archive.into_inner()?))
+}
+
+fn labelled(parcel: &[u8]) -> Vec<u8> {
+    [LABEL, format!("{:0DIGITS$x}", parcel.len()).as_bytes(), parcel].concat()
+}
+
+/// The last that is whole.
+fn last(mut bytes: &[u8]) -> Option<&[u8]> {
+    let mut last = None;
+    while let Some((parcel, behind)) = first(bytes) {
+        (last, bytes) = (Some(parcel), behind);
+    }
+    last
+}
+
+/// The first, and what is behind it; `None` if it is not whole.
+fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (digits, rest) = bytes.strip_prefix(LABEL)?.split_at_checked(DIGITS)?;
+    let length = usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    rest.split_at_checked(length)
 }
 
 fn add(archive: &mut tar::Builder<Vec<u8>>, name: &str, contents: &[u8]) -> io::Result<()> {
@@ -49,6 +75,7 @@ pub fn unpack(bytes: &[u8]) -> io::Result<Returned> {
     if bytes.is_empty() {
         return Err(damaged("its first process did not come to its end"));
     }
+    let bytes = last(bytes).ok_or_else(|| damaged("it was cut short"))?;
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(bytes).entries()? {
         let mut entry = entry?;
@@ -107,9 +134,18 @@ mod tests {
     #[test]
     fn a_torn_parcel_is_no_parcel() {
         let whole = parcel();
-        // The end of the archive are two blocks of zeroes; without them it is still all there.
-        for length in 0..whole.len() - 3 * 512 {
+        for length in 0..whole.len() {
             assert!(unpack(&whole[..length]).is_err(), "{length} of {}", whole.len());
+        }
+    }
+
+    #[test]
+    fn what_had_ended_comes_back_of_a_run_that_has_not() {
+        let before = pack(UNFINISHED, Path::new("/no/such/directory")).unwrap();
+        let (both, whole) = ([before.clone(), parcel()].concat(), parcel().len());
+        assert_eq!(unpack(&both).unwrap().exit, 3);
+        for cut in 1..whole {
+            assert_eq!(unpack(&both[..both.len() - cut]).unwrap().exit, UNFINISHED, "{cut}");
         }
     }
 
@@ -121,6 +157,7 @@ mod tests {
         header.set_size(1);
         header.set_cksum();
         archive.append(&header, &b"x"[..]).unwrap();
-        assert!(unpack(&archive.into_inner().unwrap()).is_err());
+        let error = unpack(&labelled(&archive.into_inner().unwrap())).unwrap_err();
+        assert!(error.to_string().contains("a path for a name"), "{error}");
     }
 }

@@ -6,10 +6,12 @@ pub const PAGEHINT: &str = "/bin/pagehint";
 pub const FIRST_PROCESS: &str = "lab-inside";
 /// A program that was taken along.
 pub const PROGRAM: &str = "/bin/program";
-/// What guests of the machine boot, if it is to run any: kernel and initramfs.
-pub const GUEST_KERNEL: &str = "/guest/vmlinuz";
-/// See [`GUEST_KERNEL`].
-pub const GUEST_INITRAMFS: &str = "/guest/initramfs";
+/// Where that lies which guests of the machine boot, if it is to run any.
+pub const GUEST: &str = "/guest";
+/// The kernel there.
+pub const GUEST_KERNEL: &str = "vmlinuz";
+/// The initramfs there.
+pub const GUEST_INITRAMFS: &str = "initramfs";
 /// What is to be done.
 pub const ERRAND: &str = "/errand.json";
 /// The plan of a run.

@@ -81,8 +81,9 @@ impl Lab {
             initramfs.program(program, places::PROGRAM)?;
         }
         if let Some(Guest { kernel, initramfs: inner }) = &self.guest {
-            initramfs.file(places::GUEST_KERNEL, &read(kernel)?, 0o644)?;
-            initramfs.file(places::GUEST_INITRAMFS, &read(inner.path())?, 0o644)?;
+            let place = |name: &str| format!("{}/{name}", places::GUEST);
+            initramfs.file(&place(places::GUEST_KERNEL), &read(kernel)?, 0o644)?;
+            initramfs.file(&place(places::GUEST_INITRAMFS), &read(inner.path())?, 0o644)?;
         }
         let initramfs = initramfs.finish()?;
         let mut back = unnamed()?;
@@ -92,7 +93,15 @@ impl Lab {
             back: &back,
             clock: self.clock,
         })?;
-        let ended = self.wait(machine, stop, hear)?;
+        let ended = match self.wait(machine, stop, hear) {
+            // What had been sent by then is kept.
+            Err(late @ LabError::Deadline { .. }) => {
+                let sent = parcel::unpack(&contents(&mut back)?).map_err(|_| late)?;
+                hear(&format!("the lab was ended after {} s, its deadline", self.deadline.as_secs()));
+                return Ok(sent);
+            }
+            ended => ended?,
+        };
         parcel::unpack(&contents(&mut back)?).map_err(|error| self.lost(&ended, &error))
     }
 

@@ -17,6 +17,8 @@ use crate::trial::spec::Spec;
 
 /// Guest image, memory, a few checks: what a trial takes before and after its reports.
 const AROUND: Duration = Duration::from_millis(60);
+/// A kernel that boots, and reports two seconds after it may, several times.
+const A_GUEST: Duration = Duration::from_secs(15);
 /// Touching a page that has to be faulted in, with the discard before it.
 const REFAULT: Duration = Duration::from_micros(10);
 /// Touching a page twice that is there.
@@ -34,6 +36,7 @@ pub fn duration(slots: &[Slot<Spec>], facts: &Facts) -> Option<Duration> {
     let trial = |slot: &Slot<Spec>| match &slot.cell {
         Spec::Timed(spec) => timed(spec, facts).saturating_add(slot.cell.least_time()),
         Spec::Engine(spec) => engine(spec),
+        Spec::Linux(_) => A_GUEST,
     };
     (facts.counter == Counter::Time)
         .then(|| slots.iter().map(trial).fold(Duration::ZERO, Duration::saturating_add))

@@ -9,6 +9,7 @@ use host::axes::{
     Workload,
 };
 use host::engine::{Load, PerCpuLists, Reporting, Shuffle, Walk};
+use host::linux::Report;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use crate::axes::named::Named;
 use crate::axes::rung::Rung;
 use crate::figure::size::{bytes, whole};
 use crate::plan::until::{Share, Span, Until};
+use crate::trial::linux::task::{Pages, Task};
 
 /// The choices of a plan. What is left out is as in the built-in plan of the experiment.
 #[derive(Args, Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -89,6 +91,34 @@ pub struct Keys {
     #[arg(long, value_delimiter = ',', value_name = "PCP,…", help_heading = "What is compared")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pcps: Option<Vec<Named<PerCpuLists>>>,
+    /// What the process of a Linux guest does, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "TASK,…", help_heading = "What is compared")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<Vec<Named<Task>>>,
+    /// What memory of its task is made of, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "PAGES,…", help_heading = "What is compared")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<Vec<Named<Pages>>>,
+    /// How a Linux guest reports, separated by commas; off is what the others are compared with.
+    #[arg(long, value_delimiter = ',', value_name = "REPORT,…", help_heading = "What is compared")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_by: Option<Vec<Named<Report>>>,
+    /// The kernel of a Linux guest: a series of Debian's (6.1, 6.12), a package, a .deb file, or any bzImage.
+    #[arg(long, value_name = "KERNEL", help_heading = "Guest")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest_kernel: Option<String>,
+    /// Where the modules of that kernel are, if it is a file whose virtio drivers are modules: /lib/modules/VERSION.
+    #[arg(long, value_name = "DIR", help_heading = "Guest")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest_modules: Option<String>,
+    /// Memory of a Linux guest that is in use all the time and checked, such as 16M.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Guest")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
+    /// Seconds a Linux guest may take, from its first instruction to its last.
+    #[arg(long, value_name = "SECONDS", value_parser = whole::<u64>, help_heading = "Guest")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience_s: Option<u64>,
     /// The rung to start from; the flags of its axes change it.
     #[arg(long, help_heading = "Transport")]
     pub preset: Option<Named<Rung>>,

@@ -105,6 +105,7 @@ impl Shown {
         checks.push(of_the_plan(&slots, trials));
         checks.extend(trial::timed::checks::all(trials));
         checks.extend(trial::engine::checks::all(trials));
+        checks.extend(trial::linux::checks::all(trials));
         let withheld = no_answer(&checks, trials);
         // By its own checks an experiment judges what it says: they are no reason to say nothing.
         checks.extend(found.checks());

@@ -1,5 +1,6 @@
 //! Running trials one by one: the seam between the experiment and KVM.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hdrhistogram::Histogram;
 use host::engine::{EngineOutcome, EngineSpec};
 use host::kvm::Counter;
+use host::linux::{LinuxError, LinuxOutcome};
 use host::probe::Facts;
 use host::timed::{Observer, Outcome, TimedSpec};
 use host::trial::TrialError;
@@ -18,6 +20,8 @@ use crate::plan::schedule::Slot;
 use crate::site::sentinel::Sentinel;
 use crate::trial::engine::measured::EngineMeasured;
 use crate::trial::engine::tallies::Tallies;
+use crate::trial::linux::choices::{Boots, LinuxTrial};
+use crate::trial::linux::measured::LinuxMeasured;
 use crate::trial::record::{Body, Ending, Stretch, TrialRecord};
 use crate::trial::spec::{Series, Spec};
 use crate::trial::timed::measured::TimedMeasured;
@@ -36,6 +40,12 @@ pub trait Executor {
     /// # Errors
     /// [`TrialError`] if it has no outcome.
     fn engine(&mut self, spec: &EngineSpec) -> Result<EngineOutcome, TrialError>;
+
+    /// Runs a trial of a Linux guest.
+    ///
+    /// # Errors
+    /// [`LinuxError`] if it has no outcome; [`TrialError::Stopped`] in it if it was stopped.
+    fn linux(&mut self, trial: &LinuxTrial) -> Result<LinuxOutcome, LinuxError>;
 
     /// What the counter of its machine counts.
     fn counter(&self) -> Counter;
@@ -61,6 +71,8 @@ pub struct KvmExecutor<'a> {
     pub slowdown: Option<Slowdown>,
     /// Who looks at the machine; nobody where nothing tells the time.
     pub sentinel: Option<Sentinel>,
+    /// What Linux guests boot, if any are to be run, and whether what they say is shown.
+    pub guest: Option<(Boots, bool)>,
 }
 
 impl Executor for KvmExecutor<'_> {
@@ -70,6 +82,20 @@ impl Executor for KvmExecutor<'_> {
 
     fn engine(&mut self, spec: &EngineSpec) -> Result<EngineOutcome, TrialError> {
         host::engine::run(spec, self.facts, &self.stop)
+    }
+
+    fn linux(&mut self, trial: &LinuxTrial) -> Result<LinuxOutcome, LinuxError> {
+        // Whoever plans such trials sees to it; see `cli/experiment.rs`.
+        let (boots, shows) = self.guest.as_ref().ok_or(LinuxError::NoKernel)?;
+        let mut hear = |line: &str| {
+            if *shows {
+                // Should nobody hear it, the trial is run all the same.
+                let _ = writeln!(std::io::stderr(), "| {line}");
+            }
+        };
+        let ran = host::linux::run(&trial.spec(boots), self.facts, &self.stop, &mut hear);
+        // Relaxed: the flag carries nothing with it. A guest that is kicked out dies of that.
+        if self.stop.load(Ordering::Relaxed) { Err(TrialError::Stopped.into()) } else { ran }
     }
 
     fn counter(&self) -> Counter {
@@ -107,6 +133,7 @@ impl Samples {
             Spec::Engine(_) => {
                 Box::new(self.tallies.series().map(|(tally, histogram)| (Series::Tally(tally), histogram)))
             }
+            Spec::Linux(_) => Box::new(std::iter::empty()),
         }
     }
 }
@@ -202,6 +229,18 @@ fn measure(spec: &Spec, executor: &mut dyn Executor, samples: &mut Samples) -> R
             samples.tallies = Tallies::of(&outcome.tallies);
             let measured = EngineMeasured::new(&outcome);
             Ok(Body::Engine { choices: spec.into(), ending: Ending::Measured(Box::new(measured)) })
+        }
+        Spec::Linux(trial) => {
+            let measured = match executor.linux(trial) {
+                Err(LinuxError::Trial(error)) => return Err(error),
+                Err(error) => Err(error.to_string()),
+                Ok(outcome) => LinuxMeasured::new(&outcome),
+            };
+            let ending = match measured {
+                Ok(measured) => Ending::Measured(Box::new(measured)),
+                Err(error) => Ending::Failed { error },
+            };
+            Ok(Body::Linux { choices: trial.choices, ending })
         }
     }
 }

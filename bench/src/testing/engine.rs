@@ -11,6 +11,7 @@ use host::engine::{
 };
 use host::kvm::Counter;
 use host::kvm::Exits;
+use host::linux::{LinuxError, LinuxOutcome};
 use host::memory::WitnessKind;
 use host::reclaim::Refused;
 use host::serve::Spent;
@@ -22,8 +23,10 @@ use crate::experiment::rate::found;
 use crate::experiment::rate::predict::{self, Limits};
 use crate::plan::keys::Keys;
 use crate::run::executor::Executor;
+use crate::testing::linux;
 use crate::trial::engine::choices::Choices;
 use crate::trial::engine::measured::EngineMeasured;
+use crate::trial::linux::choices::LinuxTrial;
 use crate::trial::record::{Body, Ending, TrialRecord};
 
 /// Ticks in a microsecond.
@@ -79,6 +82,10 @@ impl Executor for FakeEngine {
 
     fn counter(&self) -> Counter {
         Counter::Time
+    }
+
+    fn linux(&mut self, trial: &LinuxTrial) -> Result<LinuxOutcome, LinuxError> {
+        Ok(linux::outcome(trial))
     }
 
     fn engine(&mut self, spec: &EngineSpec) -> Result<EngineOutcome, TrialError> {

@@ -15,7 +15,7 @@ use crate::run::executor::Executor;
 use crate::trial::spec::Spec;
 
 /// Those that decide nothing: they look, or run what they are told.
-const UNDECIDED: [&str; 7] = ["batch", "collateral", "memhog", "soak", "same", "run", "engine"];
+const UNDECIDED: [&str; 8] = ["linux", "batch", "collateral", "memhog", "soak", "same", "run", "engine"];
 
 /// Whether a page can be read back, and names nothing twice.
 pub(super) fn stands(report: &Report) {

@@ -12,6 +12,7 @@ use host::axes::{
 use host::balloon::RingCounts;
 use host::engine::{EngineOutcome, EngineSpec};
 use host::kvm::{Counter, Exits, Flavour, Placed};
+use host::linux::{LinuxError, LinuxOutcome};
 use host::memory::{Splits, WitnessKind};
 use host::probe::{Answered, ClockSource, DoorbellFact, Facts};
 use host::reclaim::{PutOffCounts, Refused};
@@ -27,6 +28,8 @@ use crate::plan::keys::Keys;
 use crate::run::executor::Executor;
 use crate::site::environment::Environment;
 use crate::site::machine::Machine;
+use crate::testing::linux;
+use crate::trial::linux::choices::LinuxTrial;
 use crate::trial::record::{Body, Ending, Stretch, TrialRecord};
 use crate::trial::spec::Series;
 use crate::trial::timed::measured::TimedMeasured;
@@ -221,6 +224,10 @@ impl Executor for FakeExecutor {
             outcome.common.violations.push((abi::violation::Violation::Scrambled, 1));
         }
         Ok(outcome)
+    }
+
+    fn linux(&mut self, trial: &LinuxTrial) -> Result<LinuxOutcome, LinuxError> {
+        Ok(linux::outcome(trial))
     }
 
     fn engine(&mut self, _: &EngineSpec) -> Result<EngineOutcome, TrialError> {

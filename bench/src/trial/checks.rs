@@ -8,7 +8,7 @@ use host::axes::HaltPoll;
 use host::engine::GuestCounter;
 
 use super::counts::{Counts, PutOff};
-use super::kind::{Engine, Timed};
+use super::kind::{Engine, Linux, Timed};
 use super::record::TrialRecord;
 use super::{quiet, took_part};
 use crate::figure::check::{Check, Standing, check, none_of};
@@ -142,7 +142,8 @@ fn refused(measured: &[(&TrialRecord, &Counts)]) -> Check {
 fn ranges(trial: &TrialRecord) -> u64 {
     let timed = trial.measured::<Timed>().map(|found| found.ranges);
     let engine = trial.measured::<Engine>().map(|found| found.sum(GuestCounter::Reported));
-    timed.or(engine).unwrap_or_default()
+    let linux = trial.measured::<Linux>().map(|found| found.in_all.reports);
+    timed.or(engine).or(linux).unwrap_or_default()
 }
 
 /// Where a vCPU is to sleep as soon as it halts, KVM must not have spun for it.

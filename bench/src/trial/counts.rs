@@ -190,7 +190,7 @@ fn statistics(kvm_stats: &[(String, u64)], clock: Clock) -> BTreeMap<String, u64
 }
 
 /// Ranges refused, by reason; only reasons there were.
-fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
+pub(super) fn refusals(refused: &Refused) -> BTreeMap<String, u64> {
     let Refused {
         empty,
         wraps,

@@ -3,6 +3,7 @@
 use host::engine::Tally;
 
 use super::engine::{choices::Choices as EngineChoices, measured::EngineMeasured};
+use super::linux::{choices::Choices as LinuxChoices, measured::LinuxMeasured};
 use super::record::{Body, Ending, TrialRecord};
 use super::spec::{Choices, Series};
 use super::timed::{choices::Choices as TimedChoices, measured::TimedMeasured, phases::Phase};
@@ -31,6 +32,10 @@ pub struct Timed;
 /// Trials of kind `engine`.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine;
+
+/// Trials of kind `linux`.
+#[derive(Clone, Copy, Debug)]
+pub struct Linux;
 
 impl Kind for Timed {
     type Choices = TimedChoices;
@@ -71,6 +76,28 @@ impl Kind for Engine {
 
     fn series(series: Series) -> Option<Tally> {
         if let Series::Tally(tally) = series { Some(tally) } else { None }
+    }
+}
+
+impl Kind for Linux {
+    type Choices = LinuxChoices;
+    type Measured = LinuxMeasured;
+    /// No sample of it is kept by itself.
+    type Series = std::convert::Infallible;
+
+    fn choices(choices: &Choices) -> Option<LinuxChoices> {
+        if let Choices::Linux(choices) = choices { Some(*choices) } else { None }
+    }
+
+    fn measured(record: &TrialRecord) -> Option<&LinuxMeasured> {
+        match &record.body {
+            Body::Linux { ending: Ending::Measured(measured), .. } => Some(measured),
+            _ => None,
+        }
+    }
+
+    fn series(_: Series) -> Option<std::convert::Infallible> {
+        None
     }
 }
 

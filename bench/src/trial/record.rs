@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
 use super::engine::{choices::Choices as EngineChoices, measured::EngineMeasured};
+use super::linux::{choices::Choices as LinuxChoices, measured::LinuxMeasured};
 use super::spec::Choices;
 use super::timed::{choices::Choices as TimedChoices, measured::TimedMeasured};
 use crate::SCHEMA_VERSION;
@@ -65,6 +66,14 @@ pub enum Body {
         /// What came of it.
         #[serde(flatten)]
         ending: Ending<EngineMeasured>,
+    },
+    /// A Linux guest.
+    Linux {
+        /// Its choices.
+        choices: LinuxChoices,
+        /// What came of it.
+        #[serde(flatten)]
+        ending: Ending<LinuxMeasured>,
     },
 }
 
@@ -131,7 +140,8 @@ impl TrialRecord {
         match &self.body {
             Body::Timed { ending: Ending::Measured(measured), .. } => Some(&measured.counts),
             Body::Engine { ending: Ending::Measured(measured), .. } => Some(&measured.counts),
-            Body::Timed { .. } | Body::Engine { .. } => None,
+            Body::Linux { ending: Ending::Measured(measured), .. } => Some(&measured.counts),
+            Body::Timed { .. } | Body::Engine { .. } | Body::Linux { .. } => None,
         }
     }
 
@@ -147,6 +157,7 @@ impl TrialRecord {
         match &self.body {
             Body::Timed { ending, .. } => ending.error(),
             Body::Engine { ending, .. } => ending.error(),
+            Body::Linux { ending, .. } => ending.error(),
         }
     }
 }
@@ -158,6 +169,7 @@ impl Body {
         match self {
             Self::Timed { choices, .. } => Choices::Timed(*choices),
             Self::Engine { choices, .. } => Choices::Engine(*choices),
+            Self::Linux { choices, .. } => Choices::Linux(*choices),
         }
     }
 
@@ -167,6 +179,7 @@ impl Body {
         match choices {
             Choices::Timed(choices) => Self::Timed { choices, ending: Ending::Failed { error } },
             Choices::Engine(choices) => Self::Engine { choices, ending: Ending::Failed { error } },
+            Choices::Linux(choices) => Self::Linux { choices, ending: Ending::Failed { error } },
         }
     }
 }

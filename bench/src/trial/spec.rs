@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::engine::choices::Choices as EngineChoices;
+use super::linux::choices::{Choices as LinuxChoices, LinuxTrial, LinuxTrialError};
 use super::timed::choices::Choices as TimedChoices;
 use super::timed::phases::Phase;
 use crate::axes::rung::Rung;
@@ -21,6 +22,8 @@ pub enum Spec {
     Timed(TimedSpec),
     /// The guest's reporting core.
     Engine(EngineSpec),
+    /// A Linux guest.
+    Linux(LinuxTrial),
 }
 
 /// A [`Spec`] that means nothing, or cannot be had. The message says what to change.
@@ -32,6 +35,9 @@ pub enum SpecError {
     /// Of a trial of the engine.
     #[error(transparent)]
     Engine(#[from] EngineSpecError),
+    /// Of a trial of a Linux guest.
+    #[error(transparent)]
+    Linux(#[from] LinuxTrialError),
 }
 
 impl Spec {
@@ -43,6 +49,7 @@ impl Spec {
         match self {
             Self::Timed(spec) => Ok(spec.validate()?),
             Self::Engine(spec) => Ok(spec.validate()?),
+            Self::Linux(trial) => Ok(trial.validate()?),
         }
     }
 
@@ -52,6 +59,7 @@ impl Spec {
         match self {
             Self::Timed(spec) => Self::Timed(TimedSpec { seed, ..spec }),
             Self::Engine(spec) => Self::Engine(EngineSpec { seed, ..spec }),
+            Self::Linux(trial) => Self::Linux(LinuxTrial { seed, ..trial }),
         }
     }
 
@@ -61,6 +69,7 @@ impl Spec {
         match self {
             Self::Timed(spec) => spec.seed,
             Self::Engine(spec) => spec.seed,
+            Self::Linux(trial) => trial.seed,
         }
     }
 
@@ -72,6 +81,8 @@ impl Spec {
                 (spec.idle as u64).saturating_mul(spec.warmup.saturating_add(spec.reports)),
             ),
             Self::Engine(spec) => spec.warmup.saturating_add(spec.window),
+            // Nothing that it does is asked to last.
+            Self::Linux(_) => Duration::ZERO,
         }
     }
 
@@ -81,6 +92,7 @@ impl Spec {
         match self {
             Self::Timed(spec) => Choices::Timed(spec.into()),
             Self::Engine(spec) => Choices::Engine(spec.into()),
+            Self::Linux(trial) => Choices::Linux(trial.choices),
         }
     }
 }
@@ -93,6 +105,8 @@ pub enum Choices {
     Timed(TimedChoices),
     /// Of a trial of the engine.
     Engine(EngineChoices),
+    /// Of a trial of a Linux guest.
+    Linux(LinuxChoices),
 }
 
 impl Choices {
@@ -102,6 +116,7 @@ impl Choices {
         match self {
             Self::Timed(choices) => &choices.way,
             Self::Engine(choices) => &choices.way,
+            Self::Linux(choices) => &choices.way,
         }
     }
 
@@ -111,6 +126,7 @@ impl Choices {
         match self {
             Self::Timed(choices) => choices.rung(),
             Self::Engine(choices) => choices.rung(),
+            Self::Linux(choices) => choices.rung(),
         }
     }
 
@@ -120,6 +136,7 @@ impl Choices {
         match self {
             Self::Timed(choices) => choices.tag(),
             Self::Engine(choices) => choices.tag(),
+            Self::Linux(choices) => choices.tag(),
         }
     }
 
@@ -129,6 +146,8 @@ impl Choices {
         match self {
             Self::Timed(_) => Phase::from_name(name).map(Series::Phase),
             Self::Engine(_) => Tally::from_name(name).map(Series::Tally),
+            // No sample of it is kept by itself.
+            Self::Linux(_) => None,
         }
     }
 }

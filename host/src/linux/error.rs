@@ -15,6 +15,9 @@ pub enum LinuxError {
         "no Linux guest can be run by this KVM: it emulates ring 0 of its guests (kvm_pvm), and its emulator lacks instructions that a kernel uses; use the lab (pagehint lab linux), or a host with kvm_intel or kvm_amd"
     )]
     Emulated,
+    /// Nobody has said what is to be booted.
+    #[error("there is no kernel for a Linux guest to boot")]
+    NoKernel,
     /// No usable KVM.
     #[error(transparent)]
     Kvm(#[from] KvmError),

@@ -1,5 +1,6 @@
 //! What came of a Linux guest.
 
+use abi::axes::Bell;
 use abi::control::Control;
 
 use super::account::{Account, Told};
@@ -54,6 +55,8 @@ impl Mark {
 pub struct LinuxOutcome {
     /// What the agent said, in the order in which it did.
     pub said: Vec<String>,
+    /// The instruction by which it reports, if it does.
+    pub bell: Bell,
     /// What ticks are.
     pub counter: Counter,
     /// How things stood before the first instruction: all of memory is there.

@@ -21,6 +21,7 @@ use crate::balloon::{Balloon, SharedBalloon};
 use crate::fault::Planted;
 use crate::kvm::{self, Flavour, Pinned, Placement, StockMachine};
 use crate::memory::{GuestRam, Residency, try_discard};
+use crate::probe::Facts;
 use crate::reclaim::Reclaimer;
 use crate::serve::{Server, Service, Stamps, Worker, WorkerError};
 use crate::transport;
@@ -38,10 +39,11 @@ const PARAMETERS: &str =
 /// [`LinuxError`].
 pub fn run(
     spec: &LinuxSpec,
+    facts: &Facts,
     stop: &Arc<AtomicBool>,
     hear: &mut dyn FnMut(&str),
 ) -> Result<LinuxOutcome, LinuxError> {
-    run_planted(spec, stop, hear, Planted::NONE)
+    run_planted(spec, facts, stop, hear, Planted::NONE)
 }
 
 /// Whether Linux guests can be run here at all.
@@ -63,6 +65,7 @@ fn usable() -> Result<Kvm, LinuxError> {
 /// [`LinuxError`].
 pub(super) fn run_planted(
     spec: &LinuxSpec,
+    facts: &Facts,
     stop: &Arc<AtomicBool>,
     hear: &mut dyn FnMut(&str),
     planted: Planted,
@@ -128,7 +131,8 @@ pub(super) fn run_planted(
         placed: placement.placed(),
         account: session.account,
         told,
-        counter: kvm::counter(),
+        bell: way.doorbell.bell(way.carrier, facts.hypercall),
+        counter: facts.counter,
         before,
         marks: session.marks,
     })

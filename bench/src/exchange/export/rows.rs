@@ -10,7 +10,7 @@ use crate::axes::rung::Rung;
 use crate::exchange::cell::names;
 use crate::figure::quantiles::Quantiles;
 use crate::figure::unit::Unit;
-use crate::trial::kind::{Engine, Timed};
+use crate::trial::kind::{Engine, Linux, Timed};
 use crate::trial::record::TrialRecord;
 use crate::trial::spec::Choices;
 use crate::trial::timed::phases::Phase;
@@ -36,12 +36,20 @@ pub(super) fn csv(archive: &Archive, wanted: &[(Choices, String)]) -> String {
         }
         if let Some(measured) = trial.measured::<Engine>() {
             let rate = measured.operations_a_second();
-            let n = measured.sum(GuestCounter::Operations);
-            let alike = Quantiles { n, mean: rate, p50: rate, p90: rate, p99: rate, p999: rate, max: rate };
-            line("operations", alike, "1/s");
+            line("operations", alike(measured.sum(GuestCounter::Operations), rate), "1/s");
+        }
+        if let Some((measured, n)) =
+            trial.measured::<Linux>().and_then(|found| Some((found, found.operations?)))
+        {
+            line("operations", alike(n, measured.operations_a_second()), "1/s");
         }
     }
     text
+}
+
+/// A figure of a whole trial, over so many things.
+const fn alike(n: u64, rate: f64) -> Quantiles {
+    Quantiles { n, mean: rate, p50: rate, p90: rate, p99: rate, p999: rate, max: rate }
 }
 
 /// The trials with an outcome, each with the name of its cell.
@@ -66,7 +74,7 @@ pub(super) fn go(archive: &Archive, wanted: &[(Choices, String)]) -> String {
         Unit::Nanoseconds => "ns/op",
         Unit::Instructions => "instr/op",
     };
-    if choices.iter().any(|choices| matches!(choices, Choices::Engine(_))) {
+    if choices.iter().any(|choices| matches!(choices, Choices::Engine(_) | Choices::Linux(_))) {
         text.push_str("Unit op/s better=higher\n");
     }
     for (trial, _) in of(archive, wanted) {
@@ -83,6 +91,11 @@ pub(super) fn go(archive: &Archive, wanted: &[(Choices, String)]) -> String {
             let operations = measured.sum(GuestCounter::Operations);
             let _ = writeln!(text, "{name} {operations} {:.3} op/s", measured.operations_a_second());
         }
+        if let Some((measured, n)) =
+            trial.measured::<Linux>().and_then(|found| Some((found, found.operations?)))
+        {
+            let _ = writeln!(text, "{name} {n} {:.3} op/s", measured.operations_a_second());
+        }
     }
     text
 }
@@ -95,6 +108,10 @@ fn benchmark(choices: &Choices) -> String {
         Choices::Engine(engine) => {
             let (load, reporting) = (engine.load, engine.reporting);
             format!("load={load}/reporting={reporting}/rung={rung}/discard={discard}")
+        }
+        Choices::Linux(linux) => {
+            let (task, pages) = (linux.task, linux.pages);
+            format!("task={task}/pages={pages}/rung={rung}/discard={discard}")
         }
     }
 }

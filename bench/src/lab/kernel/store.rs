@@ -29,7 +29,7 @@ const BUILT: &str = "built";
 const PARTIAL: &str = ".partial-";
 
 /// What a guest of ours loads: the bus on which its device is, and the driver.
-const BALLOON: [&str; 2] = ["virtio-mmio", "virtio-balloon"];
+pub const BALLOON: [&str; 2] = ["virtio-mmio", "virtio-balloon"];
 
 /// What a module of ours for the host's kernel is loaded upon.
 const VHOST: &str = "vhost";

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     system::prepare()?;
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    say("kernel", &release.trim());
     let words = Words::of(std::env::args().skip(1))?;
     let driver = drivers::load(&words)?;
     task::run(&words, &driver)
