@@ -25,7 +25,7 @@
 #   make lab-test    the conformance suite in the lab, where hypercalls are delivered: over what they ring; OTHERS= for all of it
 #   make lab-test-6.12  the same, and every two values, on a kernel that has Xen's and Hyper-V's hypercalls too
 #   make lab-test-intel  the same on Intel's processor, which takes much longer; ONLY=NAME for tests of such a name
-#   make modules-test  what the module kvmhint refuses and serves, on Debian's kernels in the lab, SERIES="6.1 6.12"
+#   make modules-test  what the modules for the host's kernel refuse and serve, on Debian's kernels in the lab, SERIES="6.1 6.12"
 #   make lab-detour  shows that the gate notices: a build with a path two per cent too long must fail it, on both
 
 CARGO ?= cargo
@@ -158,7 +158,7 @@ lab-test: tools
 modules-test: tools
 	$(CARGO) build --release --locked
 	for series in $(SERIES); do \
-		$(call in_lab,--kernel $$series --kernel-module kvmhint,conformance) -- kvmhint:: || exit 1; done
+		$(call in_lab,--kernel $$series --kernel-module kvmhint --kernel-module vhost_pagehint,conformance) -- modules:: || exit 1; done
 
 # By its last line: a name that no test has there would end well too.
 lab-test-6.12: tools

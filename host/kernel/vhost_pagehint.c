@@ -179,6 +179,7 @@ static void stop(struct pagehint *pagehint)
 {
 	mutex_lock(&pagehint->vq.mutex);
 	vhost_vq_set_backend(&pagehint->vq, NULL);
+	pagehint->broken = 0;
 	mutex_unlock(&pagehint->vq.mutex);
 	vhost_dev_flush(&pagehint->dev);
 }

@@ -137,6 +137,9 @@ impl Host {
         if way.halt_poll == HaltPoll::Never && !self.facts.sets_halt_poll() {
             return Some(("halt-poll 0".to_owned(), "KVM has no KVM_CAP_HALT_POLL".to_owned()));
         }
+        if way.servicer == Servicer::Vhost && !self.facts.has_vhost() {
+            return Some(("servicer vhost".to_owned(), "the module vhost_pagehint is not loaded".to_owned()));
+        }
         let memory = self
             .memory
             .iter()

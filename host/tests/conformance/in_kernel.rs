@@ -119,15 +119,22 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
     }
     tests.push(test("what-a-batch-costs", move || costs(facts)));
     tests.push(test("the-module-is-taken-away-meanwhile", move || taken_away(facts)));
-    tests.push(test("the-kernel-complained-of-nothing", kernel_is_content));
-    if facts.answers(Doorbell::HypercallModule) {
-        return tests;
+    if !facts.answers(Doorbell::HypercallModule) {
+        let why = "the module kvmhint is not loaded";
+        tests = tests.into_iter().map(|test| ignored(test.name().into(), why)).collect();
     }
-    tests.into_iter().map(|test| ignored(test.name().into(), "the module kvmhint is not loaded")).collect()
+    // Of all modules: they are tried before.
+    let name = "modules::the-kernel-complained-of-nothing";
+    tests.push(if facts.answers(Doorbell::HypercallModule) || facts.has_vhost() {
+        Trial::test(name, kernel_is_content)
+    } else {
+        ignored(name.into(), "no module of ours is loaded")
+    });
+    tests
 }
 
 fn test(name: &str, run: impl FnOnce() -> Checked + Send + 'static) -> Trial {
-    Trial::test(format!("kvmhint::{name}"), run)
+    Trial::test(format!("modules::kvmhint-{name}"), run)
 }
 
 /// Writes entries into the batch page and makes the call.

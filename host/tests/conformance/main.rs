@@ -14,6 +14,7 @@
 //! | [`announcements`] | ranges that were announced by a call, or not |
 //! | [`hints`] | calls of Hyper-V's, and their input pages |
 //! | [`in_kernel`] | calls that a module serves inside KVM, where it is loaded |
+//! | [`vhost`] | chains that a vhost worker serves, where its module is loaded |
 //! | [`chains`], [`lists`] | descriptor chains and the available ring; lists of a packed ring |
 //! | [`tables`], [`events`] | indirect tables; event indices |
 //! | [`registers`] | the virtio registers and the status machine |
@@ -43,6 +44,7 @@ mod ranges;
 mod registers;
 mod requests;
 mod tables;
+mod vhost;
 
 use std::process::ExitCode;
 
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         transports
             .iter()
             .flat_map(|transport| suites.iter().flat_map(|suite| suite(transport, facts)))
+            .chain(vhost::tests(facts))
             .chain(in_kernel::tests(facts))
             .collect()
     })

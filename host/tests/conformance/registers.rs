@@ -320,7 +320,7 @@ impl Guest {
     }
 
     /// Everything as it should be.
-    fn bring_up(&mut self, driver: &mut dyn Driver) -> Checked {
+    pub(crate) fn bring_up(&mut self, driver: &mut dyn Driver) -> Checked {
         self.bring_up_as(REPORTING_QUEUE, driver)
     }
 

@@ -63,6 +63,19 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
             |ended| matches!(ended, TrialError::NoForeignCall { .. }),
         ),
     ];
+    let name = "refuses::vhost-that-is-not-loaded";
+    let vhost = if facts.has_vhost() {
+        ignored(name.into(), "it is loaded here")
+    } else {
+        Trial::test(name, move || {
+            let way = Way::plain(Carrier::Ring, Doorbell::IoeventfdMmio, Completion::Poll);
+            let ended = ended(&timed_over(Way { servicer: Servicer::Vhost, ..way }), facts)?;
+            assert!(
+                matches!(&ended, TrialError::NoVhost { reason } if reason.contains("`pagehint lab` loads it"))
+            );
+            Ok(())
+        })
+    };
     let moved = Trial::test("refuses::clock-that-moved-meanwhile", move || {
         let planted = Planted::new(Fault::ClockMoved);
         let ended = timed::run_planted(&TIMED, facts, &Arc::default(), &mut Samples::default(), planted);
@@ -76,7 +89,7 @@ pub(crate) fn tests(facts: &'static Facts) -> Vec<Trial> {
         assert!(matches!(ended, TrialError::Unsteady(Unsteady::NotInvariant)), "ended with {ended:?}");
         Ok(())
     });
-    specs.chain([moved, unsteady]).chain(companies).chain(ways).chain(hypercalls).collect()
+    specs.chain([moved, unsteady, vhost]).chain(companies).chain(ways).chain(hypercalls).collect()
 }
 
 const KIB: u64 = 1 << 10;
