@@ -2,7 +2,7 @@
 //! not, devices that are reset meanwhile, and an owner who wants the module back. They run where it is loaded:
 //! `make modules-test`.
 
-#![expect(unsafe_code, reason = "madvise, which splits a mapping")]
+#![expect(unsafe_code, reason = "madvise, which splits a mapping, and sched_setscheduler")]
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -358,6 +358,8 @@ fn hostile(facts: &Facts) -> Checked {
 /// The driver resets the device while the worker has chains of its: nothing is zapped once the reset is done.
 fn reset(facts: &Facts) -> Checked {
     let (mut guest, mut driver) = boot(facts)?;
+    // Where there is one processor, only what goes before the worker resets in its midst.
+    scheduled(libc::SCHED_FIFO, 1)?;
     let mut midway = 0;
     for round in 0..100_u64 {
         for number in 0..512 {
@@ -371,9 +373,7 @@ fn reset(facts: &Facts) -> Checked {
             driver.offer(guest.ram(), head)?;
         }
         guest.rig.step(KICK)?;
-        for _ in 0..round % 7 {
-            thread::yield_now();
-        }
+        thread::sleep(Duration::from_micros(50 * (round % 20)));
         guest.rig.step(Step::Store { gpa: VIRTIO_MMIO.0 + mmio::STATUS, value: 0 })?;
         let used = driver.used_index(guest.ram())?;
         midway += u64::from(used < driver.size());
@@ -395,11 +395,20 @@ fn reset(facts: &Facts) -> Checked {
         }
         guest.bring_up(&mut driver)?;
     }
+    scheduled(libc::SCHED_OTHER, 0)?;
     println!("{midway} of 100 resets came before all was served");
+    equal("whether any came meanwhile", midway > 0, true)?;
     driver.table(guest.ram(), &chain(&[pages(3, 1)]))?;
     driver.offer(guest.ram(), 0)?;
     kick(&mut guest.rig, &driver)?;
     driver.used(guest.ram(), &[0])
+}
+
+/// Has this thread scheduled so.
+fn scheduled(policy: i32, priority: i32) -> Checked {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the kernel reads the parameters; 0 is this thread.
+    equal("sched_setscheduler", unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) }, 0)
 }
 
 /// The owner unloads the module while a guest reports: that is refused for as long as a machine has it open. Once it is gone
