@@ -17,6 +17,9 @@ use crate::trial::linux::choices::Boots;
 /// Where modules lie in the guest, and lists of their names in the order to load them: a list for each way to report.
 const MODULES: &str = "/modules";
 
+/// A module by its name.
+type Module = (String, Vec<u8>);
+
 /// What a guest boots.
 pub struct Guest {
     /// A bzImage.
@@ -37,7 +40,7 @@ impl Guest {
     /// # Errors
     /// [`LabError`]; [`LabError::Missing`] if this build has no agent.
     pub fn of(kernel: &Kernel, reporter: Option<PathBuf>) -> Result<Self, LabError> {
-        let balloon: Result<Vec<_>, LabError> =
+        let balloon: Result<Vec<Module>, LabError> =
             kernel.balloon.iter().map(|(name, file)| Ok((name.clone(), read(file)?))).collect();
         let reporter = reporter.map(|file| Ok::<_, LabError>((build::GUEST.name.to_owned(), read(&file)?)));
         let reporter = Vec::from_iter(reporter.transpose()?);
@@ -55,7 +58,7 @@ impl Guest {
     }
 
     /// Any kernel, with modules in the order to load them, by what they are for.
-    fn new(kernel: PathBuf, modules: &[(&str, &[(String, Vec<u8>)])]) -> Result<Self, LabError> {
+    fn new(kernel: PathBuf, modules: &[(&str, &[Module])]) -> Result<Self, LabError> {
         check_kernel(&kernel)?;
         if AGENT.is_empty() {
             return Err(LabError::Missing {
@@ -84,11 +87,11 @@ impl Guest {
 const BUILT_IN: &str = "modules.builtin";
 
 /// The drivers of a balloon among the modules of a kernel, in the order to load them, less those that are built in.
-fn balloon(directory: &Path) -> Result<Vec<(String, Vec<u8>)>, LabError> {
+fn balloon(directory: &Path) -> Result<Vec<Module>, LabError> {
     let mut modules = Modules::default();
     add(&mut modules, directory)?;
     let built_in = fs::read_to_string(directory.join(BUILT_IN)).unwrap_or_default();
-    let mut needed: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut needed: Vec<Module> = Vec::new();
     for driver in BALLOON {
         let file = |line: &str| Modules::name(line.rsplit('/').next().unwrap_or_default());
         if built_in.lines().any(|line| file(line) == Some(canonical(driver))) {

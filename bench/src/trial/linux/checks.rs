@@ -76,7 +76,7 @@ fn gone(measured: &[Measured<'_>]) -> Option<Check> {
         match one.found.account {
             None => faults.push(format!("trial {}: more reports than are noted", one.trial)),
             Some(account) if account.gone < least => {
-                faults.push(format!("trial {}: {} of {freed} freed pages are gone", one.trial, account.gone))
+                faults.push(format!("trial {}: {} of {freed} freed pages are gone", one.trial, account.gone));
             }
             Some(_) => {}
         }
