@@ -249,13 +249,12 @@ impl Found {
         if let Some(change) = &cell.change {
             let is = if change.shows_difference() || change.is_counted() {
                 let way = if change.middle < 0.0 { "fewer" } else { "more" };
-                format!("{} {way}", percent(change.middle.abs()))
+                format!("does {} {way}", percent(change.middle.abs()))
             } else {
-                "no number of operations that could be told from that of a guest that does not report"
-                    .to_owned()
+                "cannot be told to do more or fewer".to_owned()
             };
             return Some(format!(
-                "{} does {is} operations a {} with reporting by {} ({}, n = {}).",
+                "{} {is} operations a {} with reporting by {} ({}, n = {}).",
                 cell.task(),
                 self.unit.billion(),
                 cell.way(),
