@@ -35,6 +35,8 @@ mod aside;
 mod chain;
 mod error;
 mod frames;
+mod hand_over;
+mod later;
 mod options;
 mod packed;
 mod packed_queue;

@@ -21,10 +21,9 @@ use super::unit::{float, ratio};
 
 /// What an interval leaves out.
 pub const ALPHA: f64 = 0.05;
-/// How unlikely the blocks of like things are that are called different: as two patterns of signs of 64 are, the last level
-/// below [`ALPHA`] that six blocks attain. It is [`ALPHA`] that is promised, of like things that are counted; a test that errs just
-/// so often breaks that promise in every other count (docs/decisions/0025).
-pub const SHOWN: f64 = 1.0 / 32.0;
+/// How unlikely the blocks of like things are that are called different. It is [`ALPHA`] that is promised, of like things that are
+/// counted; a test that errs just so often breaks that promise in nearly every other count (docs/decisions/0025).
+pub const SHOWN: f64 = 1.0 / 24.0;
 /// Differences below this share of what they are held against do not matter.
 pub const MARGIN: f64 = 0.05;
 /// By how much the test is stricter of a run that stopped when its intervals were narrow: `run/sequential.rs` simulates it.
@@ -190,8 +189,8 @@ pub fn blocks_for(level: f64) -> usize {
     (1..64).find(is_enough).map_or(64, |blocks| blocks.unsigned_abs() as usize)
 }
 
-/// Corrects the comparisons of one table for their number (Holm 1979): of many comparisons of like things one in thirty-two
-/// would seem to differ, and with this it is one table in thirty-two that has any.
+/// Corrects the comparisons of one table for their number (Holm 1979): of many comparisons of like things one in twenty-four
+/// would seem to differ, and with this it is one table in twenty-four that has any.
 pub fn holm<'a>(table: impl IntoIterator<Item = &'a mut Interval>) {
     let table: Vec<_> = table.into_iter().collect();
     holm_of(table.len(), table);
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn like_things_are_called_different_one_time_in_thirty_two_at_most() {
+    fn like_things_are_called_different_one_time_in_twenty_four_at_most() {
         let mut rng = Pcg64Mcg::seed_from_u64(11);
         for draw in [normal, difference_of_skewed] {
             for blocks in [6, 10, 16, 20] {
@@ -314,8 +313,8 @@ mod tests {
                         Interval::of(&values, Sampling::Drawn { seed: *seed }).unwrap().shows_difference()
                     })
                     .count();
-                // One in 32 of 600 with a standard deviation of 4.3.
-                assert!(called <= 31, "{blocks} blocks: {called} of {rounds}");
+                // One in 24 of 600 with a standard deviation of 4.8.
+                assert!(called <= 38, "{blocks} blocks: {called} of {rounds}");
             }
         }
     }

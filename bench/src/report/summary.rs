@@ -237,7 +237,7 @@ fn in_scope(on: &str, blocks: &RangeInclusive<usize>, comparisons: usize, unit: 
     }
     if comparisons > 0 {
         sentence.push_str(
-            ", and what is called different is so by a test that calls one table in thirty-two of like things so",
+            ", and what is called different is so by a test that calls one table in twenty-four of like things so",
         );
     }
     let needed = blocks_needed(comparisons);
@@ -287,6 +287,6 @@ mod tests {
         assert!(
             few.contains("intervals are 95 %") && few.contains("A table of 14 comparisons takes 10 blocks")
         );
-        assert!(said(10, 14).ends_with("one table in thirty-two of like things so."));
+        assert!(said(10, 14).ends_with("one table in twenty-four of like things so."));
     }
 }

@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use abi::addr::Gpa;
 use abi::wire::split_ring::DESC_SIZE;
-use abi::wire::virtio::{feature, mmio, status};
+use abi::wire::virtio::feature;
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::ioctl::{ioctl, ioctl_with_mut_ref, ioctl_with_ref};
 use vmm_sys_util::{ioctl_io_nr, ioctl_ior_nr, ioctl_iow_nr};
 
-use super::{Balloon, RingError};
+use super::error::RingError;
 use crate::kvm::VHOST_DEVICE;
 use crate::memory::GuestRam;
 
@@ -95,7 +95,7 @@ pub(crate) struct Vhost {
     device: File,
     ram: Arc<GuestRam>,
     /// Why it was not started, once that is so.
-    failed: Option<RingError>,
+    pub(super) failed: Option<RingError>,
 }
 
 impl Vhost {
@@ -143,7 +143,7 @@ impl Vhost {
     }
 
     /// Has it serve a queue from its first entry on.
-    fn start(&self, number: u16, queue: &Queue, features: u64) -> Result<(), RingError> {
+    pub(super) fn start(&self, number: u16, queue: &Queue, features: u64) -> Result<(), RingError> {
         let refused = |what: &'static str| move |error| RingError::Vhost { what: format!("{what}: {error}") };
         let size = queue.size();
         let [desc, avail, used] = [
@@ -180,7 +180,7 @@ impl Vhost {
     }
 
     /// Has it serve no more. Nothing is zapped once this returns.
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         if let Err(error) = self.run(false) {
             // It is owned and open, so that this cannot be; a guest that goes on must not be served all the same.
             self.failed = Some(RingError::Vhost { what: format!("it cannot be stopped: {error}") });
@@ -188,7 +188,7 @@ impl Vhost {
     }
 
     /// Why it serves no more, if that is so.
-    fn broken(&self) -> Option<io::Error> {
+    pub(super) fn broken(&self) -> Option<io::Error> {
         let mut error = 0_i32;
         // SAFETY: the kernel writes a number.
         let asked = done(unsafe { ioctl_with_mut_ref(&self.device, PAGEHINT_BROKEN(), &mut error) });
@@ -197,53 +197,6 @@ impl Vhost {
             (Ok(()), 0) => None,
             (Ok(()), error) => Some(io::Error::from_raw_os_error(error)),
         }
-    }
-}
-
-impl Balloon {
-    /// The same whose reporting queue the host's kernel serves.
-    pub(crate) fn served_by(self, vhost: Vhost) -> Self {
-        Self { vhost: Some(vhost), ..self }
-    }
-
-    /// Why the host's kernel serves the reporting queue no more, if it ought to and does not.
-    pub(crate) fn failure(&self) -> Option<RingError> {
-        let vhost = self.vhost.as_ref()?;
-        if let Some(RingError::Vhost { what } | RingError::Access { what, .. }) = &vhost.failed {
-            return Some(RingError::Vhost { what: what.clone() });
-        }
-        vhost.broken().map(|error| RingError::Vhost { what: format!("the driver has broken it ({error})") })
-    }
-
-    /// The driver is ready: the kernel serves its reporting queue from now on, if it is to and there is one. A ring that
-    /// it does not take leaves a device that needs a reset (virtio 2.1.2).
-    pub(super) fn hand_over(&mut self) {
-        let number = self.reporting_queue();
-        let queue = &self.queues[usize::from(number)];
-        if self.vhost.is_none() || !self.is_live(number) || !queue.ready() {
-            return;
-        }
-        let Some(vhost) = &mut self.vhost else { return };
-        if let Err(error) = vhost.start(number, queue, self.accepted) {
-            vhost.failed = Some(error);
-            self.status |= status::DEVICE_NEEDS_RESET;
-            // Should the interrupt fail too, the first error is the one to report.
-            let _ = self.raise(mmio::INTERRUPT_CONFIG);
-        }
-    }
-
-    /// The driver takes its reporting queue away: waits until the kernel has done with it.
-    pub(super) fn take_back(&mut self) {
-        if let Some(vhost) = &mut self.vhost {
-            vhost.failed = None;
-            vhost.stop();
-        }
-    }
-
-    /// Device status (2.1), as whoever serves has left it.
-    pub(super) fn status_read(&self) -> u32 {
-        let broken = self.vhost.as_ref().is_some_and(|vhost| vhost.broken().is_some());
-        self.status | if broken { status::DEVICE_NEEDS_RESET } else { 0 }
     }
 }
 
