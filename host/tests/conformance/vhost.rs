@@ -83,7 +83,7 @@ const CASES: &[Case] = &[
     case("range-of-a-part", |_| around(bytes(page(5), PAGE_SIZE - 1)), BOTH, 1),
     case("range-outside", |_| around(bytes(RAM_END, PAGE_SIZE)), &[], 1),
     case("range-that-ends-outside", |_| around(pages(ARENA_PAGES - 1, 2)), &[], 1),
-    case("range-of-all-ones", |_| around(bytes(page(5), u32::MAX as u64)), &[], 1),
+    case("range-of-all-ones", |_| around(bytes(page(5), 0xffff_ffff)), &[], 1),
     case("range-whose-bytes-wrap", |_| around(bytes(Gpa(u64::MAX - 4095), 2 * PAGE_SIZE)), &[], 1),
     case("range-at-the-end-of-all-addresses", |_| around(bytes(Gpa(u64::MAX << 12), PAGE_SIZE)), &[], 1),
     case("read-only", |_| vec![descriptor(pages(5, 1), 0, 0)], &[], 1),
@@ -116,8 +116,11 @@ const CASES: &[Case] = &[
     case("table-that-is-none", |_| vec![descriptor(bytes(page(5), 17), DESC_INDIRECT, 0)], &[], 1),
 ];
 
+/// What a driver writes into its ring.
+type Break = fn(&mut SplitDriver, &Guest) -> Checked;
+
 /// What no device goes on after: the ring makes no sense.
-const BREAKS: &[(&str, fn(&mut SplitDriver, &Guest) -> Checked)] = &[
+const BREAKS: &[(&str, Break)] = &[
     ("head-beyond-the-table", |driver, guest| driver.offer(guest.ram(), driver.size())),
     ("head-far-beyond-the-table", |driver, guest| driver.offer(guest.ram(), u16::MAX)),
     ("available-index-that-jumps", |driver, guest| driver.move_on(guest.ram(), driver.size() + 1)),
@@ -204,7 +207,7 @@ fn still_served(guest: &mut Guest, driver: &mut SplitDriver) -> Checked {
 }
 
 /// The trial ends with why, the driver reads that a reset is needed, and after that all is well.
-fn broken(by: fn(&mut SplitDriver, &Guest) -> Checked, facts: &Facts) -> Checked {
+fn broken(by: Break, facts: &Facts) -> Checked {
     let (mut guest, mut driver) = boot(facts)?;
     driver.table(guest.ram(), &chain(&[pages(3, 1)]))?;
     by(&mut driver, &guest)?;
