@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_disturbance_is_shared_by_all_comparisons() {
         let cost = |trial: u32| {
-            let is_disturbed = (8..16).contains(&trial) && trial % 2 == 0;
+            let is_disturbed = (8..16).contains(&trial) && trial.is_multiple_of(2);
             let median = 100.0 + f64::from(trial % 3) / 10.0 + if is_disturbed { 50.0 } else { 0.0 };
             Some(Cost { median, slowed_ns: None })
         };
