@@ -36,12 +36,10 @@ pub enum RingError {
         "the driver has set up a reporting queue {REPORTING_QUEUE} and a reporting queue {REPORTING_QUEUE_FIXED}, and there is one"
     )]
     TwoReportingQueues,
-    /// The host's kernel serves the queue no more.
-    #[error("vhost-pagehint does not serve the reporting queue: {what}")]
-    Vhost {
-        /// Why.
-        what: String,
-    },
+    /// The host's kernel serves the queue no more. No text beside that of [`RingError::Access`]: with two the result of every
+    /// look into a ring would need a word more.
+    #[error("vhost-pagehint does not serve the reporting queue: {0}")]
+    Vhost(io::Error),
     /// The interrupt could not be raised.
     #[error("the balloon's interrupt cannot be raised: write to its eventfd: {0}")]
     Interrupt(io::Error),

@@ -1,5 +1,7 @@
 //! Who serves the reporting queue: the host's kernel from when the driver is ready until it takes the queue away, if it is to.
 
+use std::io;
+
 use abi::wire::virtio::{mmio, status};
 use virtio_queue::QueueT;
 
@@ -15,10 +17,8 @@ impl Balloon {
     /// Why the host's kernel serves the reporting queue no more, if it ought to and does not.
     pub(crate) fn failure(&self) -> Option<RingError> {
         let vhost = self.vhost.as_ref()?;
-        if let Some(RingError::Vhost { what } | RingError::Access { what, .. }) = &vhost.failed {
-            return Some(RingError::Vhost { what: what.clone() });
-        }
-        vhost.broken().map(|error| RingError::Vhost { what: format!("the driver has broken it ({error})") })
+        let broken = || Some(format!("the driver has broken it ({})", vhost.broken()?));
+        vhost.failed.clone().or_else(broken).map(|why| RingError::Vhost(io::Error::other(why)))
     }
 
     /// The driver is ready: the kernel serves its reporting queue from now on, if it is to and there is one. A ring that

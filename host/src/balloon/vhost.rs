@@ -17,7 +17,6 @@ use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::ioctl::{ioctl, ioctl_with_mut_ref, ioctl_with_ref};
 use vmm_sys_util::{ioctl_io_nr, ioctl_ior_nr, ioctl_iow_nr};
 
-use super::error::RingError;
 use crate::kvm::VHOST_DEVICE;
 use crate::memory::GuestRam;
 
@@ -95,7 +94,7 @@ pub(crate) struct Vhost {
     device: File,
     ram: Arc<GuestRam>,
     /// Why it was not started, once that is so.
-    pub(super) failed: Option<RingError>,
+    pub(super) failed: Option<String>,
 }
 
 impl Vhost {
@@ -143,8 +142,8 @@ impl Vhost {
     }
 
     /// Has it serve a queue from its first entry on.
-    pub(super) fn start(&self, number: u16, queue: &Queue, features: u64) -> Result<(), RingError> {
-        let refused = |what: &'static str| move |error| RingError::Vhost { what: format!("{what}: {error}") };
+    pub(super) fn start(&self, number: u16, queue: &Queue, features: u64) -> Result<(), String> {
+        let refused = |what: &'static str| move |error| format!("{what}: {error}");
         let size = queue.size();
         let [desc, avail, used] = [
             (queue.desc_table(), u64::from(size) * DESC_SIZE),
@@ -153,10 +152,7 @@ impl Vhost {
         ]
         .map(|(at, bytes)| self.host_address(Gpa(at), bytes));
         let (Some(desc), Some(avail), Some(used)) = (desc, avail, used) else {
-            return Err(RingError::Access {
-                queue: number,
-                what: "it does not lie wholly in memory".to_owned(),
-            });
+            return Err(format!("queue {number} does not lie wholly in memory"));
         };
         let addresses = Addresses { queue: 0, flags: 0, desc, used, avail, log: 0 };
         // SAFETY: the kernel reads eight bytes.
@@ -183,7 +179,7 @@ impl Vhost {
     pub(super) fn stop(&mut self) {
         if let Err(error) = self.run(false) {
             // It is owned and open, so that this cannot be; a guest that goes on must not be served all the same.
-            self.failed = Some(RingError::Vhost { what: format!("it cannot be stopped: {error}") });
+            self.failed = Some(format!("it cannot be stopped: {error}"));
         }
     }
 

@@ -218,7 +218,7 @@ fn broken(by: Break, facts: &Facts) -> Checked {
         ended = guest.rig.step(Step::Count { iterations: 1 }).map(drop);
     }
     match ended {
-        Err(TrialError::Worker(WorkerError::Ring(RingError::Vhost { .. }))) => {}
+        Err(TrialError::Worker(WorkerError::Ring(RingError::Vhost(_)))) => {}
         ended => return Err(format!("it ended with {ended:?}").into()),
     }
     let asked = guest.rig.step(Step::Load { gpa: VIRTIO_MMIO.0 + mmio::STATUS });
