@@ -85,6 +85,7 @@ pub(crate) fn standing(summary: &Summary, what: &str) -> Standing {
 /// However clear a difference is, a plan of too few blocks for its tables calls it none.
 #[test]
 fn built_in_plans_have_the_blocks_to_show_the_differences_they_ask_for() {
+    let mut short = Vec::new();
     for experiment in experiment::ALL {
         for name in ["default", "quick"] {
             // What is compared with what does not depend on how often.
@@ -102,9 +103,12 @@ fn built_in_plans_have_the_blocks_to_show_the_differences_they_ask_for() {
             run(directory.path(), &timed::environment(), &once, None, executor);
             let (found, _) = experiment.found(&Archive::open(directory.path()).unwrap());
             let needed = if found.comparisons() == 0 { 1 } else { blocks_needed(found.comparisons()) };
-            assert!(asked.blocks() as usize >= needed, "{}-{name} needs {needed} blocks", experiment.name());
+            if (asked.blocks() as usize) < needed {
+                short.push(format!("{}-{name} needs {needed} blocks", experiment.name()));
+            }
         }
     }
+    assert!(short.is_empty(), "{short:?}");
 }
 
 /// A machine none of whose trials has an outcome.

@@ -449,7 +449,7 @@ fn what_doctor_finds_is_a_host() {
             "{call:?}, {page:?}, {refault:?}"
         );
     }
-    assert!(floor("wake-up", "3").0 > Some(0.0));
+    assert!(floor("wake-up", "3").1 > Some(0.0));
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("here.json");
     fs::write(&path, &output.stdout).unwrap();
