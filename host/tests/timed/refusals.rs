@@ -183,8 +183,8 @@ const WAYS: &[WayCase] = &[
     (
         "ioeventfd-without-a-device-thread",
         |way| Way { doorbell: Doorbell::IoeventfdMmio, ..way },
-        "doorbell ioeventfd-mmio and servicer vcpu do not go together: KVM signals an eventfd, and the device \
-         thread waits for it; use --servicer device",
+        "doorbell ioeventfd-mmio and servicer vcpu do not go together: KVM signals an eventfd, and a \
+         thread waits for it; use --servicer device or vhost",
     ),
     (
         "hypercall-from-ring-3",
