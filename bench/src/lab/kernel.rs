@@ -87,7 +87,7 @@ pub fn missing(package: &str) -> LabError {
     LabError::Missing {
         what: format!("the kernel package {package} is not here"),
         remedy: format!(
-            "apt-get update && apt-get download {package} (without apt: https://packages.debian.org/{package}), then --kernel with the file; or another --kernel"
+            "apt-get update && apt-get download {package} (without apt: on a machine with Debian), then --kernel or --guest-kernel with the file; or name another kernel"
         ),
     }
 }
@@ -98,7 +98,7 @@ pub fn none_of(series: &str) -> LabError {
     LabError::Missing {
         what: format!("no Debian kernel {PREFIX}{series}.…{SUFFIX} is known here"),
         remedy: format!(
-            "apt-get update && apt-cache pkgnames {PREFIX}{series}, or name another with --kernel (without apt: a file from https://packages.debian.org/search?keywords={PREFIX}{series})"
+            "apt-get update && apt-cache pkgnames {PREFIX}{series} (without apt: on a machine with Debian) lists those there are; name one of them, or its file, with --kernel or --guest-kernel"
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! A fake for tests: a Linux guest that needs no KVM.
 
 use abi::control::Control;
-use host::kvm::{Counter, Exits, Placed};
+use host::kvm::{Counter, Placed};
 use host::linux::{Account, LinuxOutcome, Mark, Report};
 use host::reclaim::Refused;
 
@@ -13,18 +13,7 @@ const MS: u64 = 2_000_000;
 const REPORT: u64 = 16_384;
 
 fn mark(at: Control, ms: u64) -> Mark {
-    Mark {
-        at,
-        resident_pages: 1 << 17,
-        exits: Exits::default(),
-        reports: 0,
-        told_pages: 0,
-        discarded_pages: 0,
-        madvise_calls: 0,
-        madvise_failures: 0,
-        spent: [0; 3],
-        ticks: ms * MS,
-    }
+    Mark { at, ticks: ms * MS, ..Mark::before(1 << 17) }
 }
 
 /// A guest that reports all it frees, in reports of 64 MiB, and whose operations take 1 µs, 2 % more where it reports.

@@ -34,7 +34,8 @@ pub struct Mark {
 
 impl Mark {
     /// Before the first instruction, with so many pages resident.
-    pub(super) fn before(resident_pages: u64) -> Self {
+    #[must_use]
+    pub fn before(resident_pages: u64) -> Self {
         Self {
             at: Control::Ready,
             resident_pages,
